@@ -1,0 +1,41 @@
+//! The `sampan.dev/` annotations: what Kubernetes has no field for. This is the one table of them.
+
+/// One annotation that Sampan reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Annotation {
+    /// The full key.
+    pub key: &'static str,
+    /// Where it may stand.
+    pub on: &'static str,
+    /// What holds without it.
+    pub default: &'static str,
+    /// What it means, in one sentence for users.
+    pub meaning: &'static str,
+}
+
+macro_rules! annotations {
+    ($($(#[$doc:meta])* $name:ident = $key:literal, on $on:literal, default $default:literal, $meaning:literal;)*) => {
+        $(#[doc = $meaning] pub const $name: &str = concat!("sampan.dev/", $key);)*
+        /// Every annotation that a user may set, in the order of the documentation.
+        pub const ALL: &[Annotation] = &[
+            $(Annotation { key: $name, on: $on, default: $default, meaning: $meaning },)*
+        ];
+    };
+}
+
+annotations! {
+    CONCURRENCY = "concurrency", on "pod template", default "100",
+        "How many requests a replica works on at the same time.";
+    ISOLATION = "isolation", on "pod template", default "request",
+        "`request`: each request gets a fresh instance. `replica`: instances are reused.";
+    MAX_REUSE = "max-reuse", on "pod template", default "1000",
+        "With isolation `replica`: after how many requests an instance is replaced.";
+    REQUEST_DEADLINE = "request-deadline", on "pod template", default "30s",
+        "How long a request may take until it is stopped and answered with 504.";
+    OUTBOUND = "outbound", on "pod template", default "none",
+        "Comma-separated hosts that the guest may send HTTP requests to: Service names, `api.example.com`, `*.example.com`, `host:port`.";
+    KEY_VALUE = "key-value", on "pod template", default "none",
+        "Comma-separated `wasi:keyvalue` stores that the guest may open; they are shared within the namespace.";
+    IMAGE_DIGEST = "image-digest", on "ReplicaSet (set by Sampan)", default "-",
+        "The digest that the revision's image reference was resolved to.";
+}

@@ -1,0 +1,35 @@
+use futures::future::BoxFuture;
+use http::{Request, Response};
+
+use crate::{Body, ObjectKey};
+
+/// The way from a guest to another Service of the cluster, by the Service's name.
+///
+/// The gateway implements it; a worker is given it. In one process no socket is involved.
+pub trait ClusterHttp: Send + Sync {
+    /// The Service that `host` names for a caller in `namespace`: `products`, `products.shop` or
+    /// `products.shop.svc.cluster.local`. `None` if the host does not name a Service that exists.
+    fn resolve(&self, namespace: &str, host: &str) -> Option<ObjectKey>;
+
+    /// Sends a request to a Service, balanced over its replicas like any other. `port` is the port
+    /// in the caller's URL; `None` means the scheme's.
+    fn call(
+        &self,
+        service: ObjectKey,
+        port: Option<u16>,
+        request: Request<Body>,
+    ) -> BoxFuture<'static, Result<Response<Body>, ClusterHttpError>>;
+}
+
+/// Why a call to a Service got no answer at all. (An answer with an error status is an answer.)
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ClusterHttpError {
+    /// The Service went away, or does not listen on that port.
+    #[error("service {service} {why}")]
+    NoSuchService {
+        /// The Service that was named.
+        service: ObjectKey,
+        /// What is missing.
+        why: String,
+    },
+}

@@ -1,0 +1,28 @@
+//! The language that Sampan's roles share: names, quantities, what a replica is, session messages,
+//! and the handles through which one role reaches another.
+//!
+//! It holds types, their parsing and their checks. It does no I/O, reads no clock and starts no task.
+
+mod body;
+mod digest;
+mod http_cluster;
+mod key_value;
+mod name;
+mod quantity;
+mod serve;
+mod span;
+mod time;
+
+pub mod annotations;
+pub mod replica;
+pub mod session;
+
+pub use body::{Body, BodyError, empty_body, full_body};
+pub use digest::{Digest, InvalidDigest};
+pub use http_cluster::{ClusterHttp, ClusterHttpError};
+pub use key_value::{Bucket, KeyValue, KeyValueError, Listing};
+pub use name::{InvalidName, ObjectKey, ReplicaId, WorkerName, check_dns_label, check_dns_subdomain};
+pub use quantity::{InvalidQuantity, Quantity};
+pub use serve::{Dialer, Serve, ServeError};
+pub use span::{InvalidSpan, format_span, parse_span};
+pub use time::Timestamp;

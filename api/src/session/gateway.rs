@@ -1,0 +1,125 @@
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ObjectKey, ReplicaId, WorkerName};
+
+/// From the control plane to a gateway.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum GatewayDown {
+    /// All Services and rules, anew. Replaces what was known.
+    Routes(Arc<Routes>),
+    /// All endpoints of one Service, anew. Replaces what was known of this Service.
+    Endpoints {
+        /// Which Service.
+        service: ObjectKey,
+        /// Its endpoints that take requests.
+        endpoints: Vec<Endpoint>,
+        /// Why there are none or too few, for the answer to a request that finds none.
+        reason: Option<String>,
+    },
+}
+
+/// From a gateway to the control plane.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum GatewayUp {
+    /// A port of a LoadBalancer Service is bound, or cannot be.
+    Listener {
+        /// Which Service.
+        service: ObjectKey,
+        /// Which port of it.
+        port: u16,
+        /// The address that it listens at, or why it does not.
+        outcome: Result<String, String>,
+    },
+    /// What was measured since the last sample of each of these Services.
+    Samples(Vec<ServiceSample>),
+    /// A request waits for a Service that has no endpoint.
+    Wake {
+        /// Which Service.
+        service: ObjectKey,
+    },
+}
+
+/// What was measured at a Service over one window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceSample {
+    /// Which Service.
+    pub service: ObjectKey,
+    /// How long the window was.
+    pub window: Duration,
+    /// Requests that arrived in it.
+    pub arrivals: u64,
+    /// Requests that ended in it.
+    pub completed: u64,
+    /// Of these, with a status of 500 or above.
+    pub failed: u64,
+    /// Requests being served at its end.
+    pub in_flight: u32,
+    /// Requests waiting at its end.
+    pub queued: u32,
+    /// Time from arrival to end, summed over those that ended.
+    pub latency_sum: Duration,
+}
+
+/// Everything that decides which Service a request goes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routes {
+    /// Every Service.
+    pub services: Vec<ServiceRoute>,
+    /// The rules of every Ingress, in no particular order: the gateway prefers the most specific.
+    pub ingress: Vec<IngressRule>,
+}
+
+/// A Service as the gateway sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceRoute {
+    /// Its name.
+    pub key: ObjectKey,
+    /// Its ports.
+    pub ports: Vec<ServicePort>,
+    /// Whether each port wants a listener of its own.
+    pub load_balancer: bool,
+}
+
+/// A port of a Service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServicePort {
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// The port that callers use.
+    pub port: u16,
+}
+
+/// One path of one rule of an Ingress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngressRule {
+    /// The host it is for: exact or `*.example.com`; `None`: every host that no other rule or Service names.
+    pub host: Option<String>,
+    /// The path it is for.
+    pub path: PathMatch,
+    /// Where its requests go.
+    pub service: ObjectKey,
+}
+
+/// How a rule matches a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PathMatch {
+    /// This path alone.
+    Exact(String),
+    /// This path and those below it, element by element.
+    Prefix(String),
+}
+
+/// A replica that takes requests for a Service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Which replica.
+    pub replica: ReplicaId,
+    /// Which worker runs it.
+    pub worker: WorkerName,
+    /// Requests that it takes at the same time.
+    pub concurrency: u32,
+    /// How long it may take for a request.
+    pub request_deadline: Duration,
+}

@@ -1,0 +1,94 @@
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Digest, ReplicaId, WorkerName,
+    replica::{LogLine, ReplicaPhase, ReplicaSpec},
+};
+
+/// From a worker to the control plane. The first message of a session is `Hello`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum WorkerUp {
+    /// Who the worker is and what it already runs.
+    Hello(WorkerHello),
+    /// A replica came into this phase.
+    Phase {
+        /// Which replica.
+        id: ReplicaId,
+        /// Where it is now.
+        phase: ReplicaPhase,
+    },
+    /// A replica's instances trapped since the last report, though it goes on.
+    Traps {
+        /// Which replica.
+        id: ReplicaId,
+        /// How many.
+        count: u32,
+        /// What the last one said.
+        last: String,
+    },
+    /// Lines of a replica's log, oldest first. When the session is full they are dropped and counted.
+    Log {
+        /// Which replica.
+        id: ReplicaId,
+        /// The lines.
+        lines: Vec<LogLine>,
+    },
+    /// This component is compiled and ready to be started here.
+    Cached {
+        /// Which component.
+        digest: Digest,
+    },
+    /// The worker is alive.
+    Heartbeat,
+}
+
+/// Who a worker is and what it already runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerHello {
+    /// Its name, and its Node's.
+    pub name: WorkerName,
+    /// What it can hold.
+    pub capacity: Capacity,
+    /// Node labels.
+    pub labels: BTreeMap<String, String>,
+    /// Replicas that it runs, from an earlier session.
+    pub running: Vec<RunningReplica>,
+    /// Components that are compiled here.
+    pub cached: Vec<Digest>,
+}
+
+/// What a worker can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// CPU in thousandths of a core.
+    pub cpu_millis: u64,
+    /// Memory for guests.
+    pub memory_bytes: u64,
+    /// Replicas.
+    pub replicas: u32,
+}
+
+/// A replica that a worker runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunningReplica {
+    /// As it was told.
+    pub spec: ReplicaSpec,
+    /// Where it is.
+    pub phase: ReplicaPhase,
+}
+
+/// From the control plane to a worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum WorkerDown {
+    /// Run this replica. Answered by `Phase` messages.
+    Start(Arc<ReplicaSpec>),
+    /// Finish what is in flight within `grace`, then stop. A replica that is not here answers `Stopped`.
+    Stop {
+        /// Which replica.
+        id: ReplicaId,
+        /// For requests in flight.
+        grace: Duration,
+    },
+}

@@ -1,0 +1,1 @@
+//! The store, the API server, and the shell around the scheduler.

@@ -1,0 +1,1 @@
+//! The HTTP load balancer: listeners, routes, endpoint pools, balancing, queueing, measuring.

@@ -1,0 +1,1 @@
+//! Runs replicas: the engine, the compile cache, capabilities, limits, and the worker role.

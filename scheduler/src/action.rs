@@ -1,0 +1,217 @@
+use std::{sync::Arc, time::Duration};
+
+use api::{Digest, ObjectKey, ReplicaId, Timestamp, WorkerName, replica::Failure, session::Capacity};
+
+use crate::{Resources, Revision, Template};
+
+/// What is to be done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Resolve the environment, then tell the worker to start this replica. If it cannot be resolved,
+    /// answer with [`Event::StartFailed`](crate::Event::StartFailed).
+    Start {
+        /// Where.
+        worker: WorkerName,
+        /// Which replica.
+        id: ReplicaId,
+        /// Of which revision.
+        revision: ObjectKey,
+        /// What it is.
+        template: Arc<Template>,
+        /// Its pinned image.
+        digest: Digest,
+        /// When it was made.
+        created: Timestamp,
+    },
+    /// Tell the worker to drain and stop this replica. Comes after the `PublishReplica` that takes it from the endpoints.
+    Stop {
+        /// Where.
+        worker: WorkerName,
+        /// Which replica.
+        id: ReplicaId,
+        /// For requests in flight.
+        grace: Duration,
+    },
+    /// Find the digest of a revision's image; answered by [`Event::ImageResolved`](crate::Event::ImageResolved).
+    ResolveImage {
+        /// For which revision.
+        revision: ObjectKey,
+        /// The reference.
+        reference: String,
+    },
+    /// Write this revision to the store. Nothing waits for it.
+    PutRevision(Revision),
+    /// Delete it from the store.
+    DeleteRevision(ObjectKey),
+    /// Write a Deployment's status and its revision annotation.
+    DeploymentStatus {
+        /// Whose.
+        key: ObjectKey,
+        /// Which.
+        status: DeploymentStatus,
+    },
+    /// Write a revision's status.
+    RevisionStatus {
+        /// Whose.
+        key: ObjectKey,
+        /// Which.
+        status: RevisionStatus,
+    },
+    /// A replica is new or has changed: its Pod and the endpoints follow.
+    PublishReplica(ReplicaView),
+    /// A replica is gone.
+    RemoveReplica(ReplicaId),
+    /// A worker is new or has changed: its Node follows.
+    PublishWorker(WorkerView),
+    /// A worker is gone for good.
+    RemoveWorker(WorkerName),
+    /// Something that a user wants to know happened to an object.
+    Emit {
+        /// To which object.
+        about: Subject,
+        /// Normal or Warning.
+        kind: EventKind,
+        /// CamelCase, as Kubernetes names it.
+        reason: &'static str,
+        /// For people.
+        message: String,
+    },
+    /// Send [`Event::Tick`](crate::Event::Tick) at this time at the latest.
+    WakeAt(Timestamp),
+}
+
+/// The object that an event is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of the kinds")]
+pub enum Subject {
+    Deployment(ObjectKey),
+    Revision(ObjectKey),
+    Replica(ReplicaId),
+    Worker(WorkerName),
+}
+
+/// How an event is to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// As it should be.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+/// What is observed of a Deployment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeploymentStatus {
+    /// The generation that this speaks of.
+    pub observed_generation: u64,
+    /// The current revision's number.
+    pub revision: u64,
+    /// Replicas that are not being stopped.
+    pub replicas: u32,
+    /// Of these, with the current template.
+    pub updated: u32,
+    /// Of these, ready.
+    pub ready: u32,
+    /// Of these, ready for `min_ready`.
+    pub available: u32,
+    /// `Available`, `Progressing` and, where it applies, `ReplicaFailure`.
+    pub conditions: Vec<Condition>,
+}
+
+/// A condition as Kubernetes writes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition {
+    /// For example `Available`.
+    pub kind: &'static str,
+    /// True or False.
+    pub status: bool,
+    /// CamelCase.
+    pub reason: &'static str,
+    /// For people.
+    pub message: String,
+    /// When `status` last changed.
+    pub last_transition: Timestamp,
+    /// When anything of it last changed.
+    pub last_update: Timestamp,
+}
+
+/// What is observed of a revision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RevisionStatus {
+    /// Replicas that are not being stopped.
+    pub replicas: u32,
+    /// Of these, ready.
+    pub ready: u32,
+    /// Of these, ready for `min_ready`.
+    pub available: u32,
+}
+
+/// What is known of a replica: its Pod is made from it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplicaView {
+    /// Which replica.
+    pub id: ReplicaId,
+    /// Of which revision.
+    pub revision: ObjectKey,
+    /// What it is.
+    pub template: Arc<Template>,
+    /// Its pinned image, once resolved.
+    pub digest: Option<Digest>,
+    /// Where it is placed.
+    pub worker: Option<WorkerName>,
+    /// How far it is.
+    pub state: ReplicaState,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it last was started.
+    pub started: Option<Timestamp>,
+    /// Since when it has been ready without a break.
+    pub ready_since: Option<Timestamp>,
+    /// How often it was started again after a failure.
+    pub restarts: u32,
+    /// The last failure, if there was one.
+    pub last_failure: Option<(Failure, Timestamp)>,
+}
+
+/// How far a replica is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplicaState {
+    /// It has no worker. The message says why, worker by worker or in sum.
+    Unplaced(String),
+    /// The worker was told to start it.
+    Starting,
+    /// It runs, but a probe has not succeeded.
+    NotReady,
+    /// It takes requests. In this state alone it is an endpoint.
+    Ready,
+    /// It failed and is started again at this time.
+    BackOff {
+        /// When.
+        until: Timestamp,
+    },
+    /// It has been told to stop.
+    Stopping,
+    /// Its worker is silent, so nothing is known of it.
+    Unknown,
+}
+
+/// What is known of a worker: its Node is made from it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerView {
+    /// Its name.
+    pub name: WorkerName,
+    /// Its labels.
+    pub labels: std::collections::BTreeMap<String, String>,
+    /// What it can hold.
+    pub capacity: Capacity,
+    /// What is reserved on it.
+    pub reserved: Resources,
+    /// Replicas on it.
+    pub replicas: u32,
+    /// Whether it is connected and has been heard of lately.
+    pub ready: bool,
+    /// Whether it takes no new replicas.
+    pub cordoned: bool,
+    /// When it first said hello.
+    pub since: Timestamp,
+}

@@ -1,0 +1,52 @@
+use api::{Digest, ObjectKey, ReplicaId, WorkerName, replica::Failure, session::WorkerUp};
+
+use crate::{Deployment, Revision};
+
+/// What the scheduler is told.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A Deployment is new or has changed.
+    Deployment(Deployment),
+    /// A Deployment is gone, and its revisions and replicas with it.
+    DeploymentDeleted(ObjectKey),
+    /// A revision is in the store: at start, or because somebody wrote it. Told before the Deployments at start.
+    Revision(Revision),
+    /// A revision was deleted by somebody.
+    RevisionDeleted(ObjectKey),
+    /// The store has been read: from now on what is missing is not wanted, and decisions may be taken.
+    Loaded,
+    /// The answer to [`Action::ResolveImage`](crate::Action::ResolveImage).
+    ImageResolved {
+        /// The revision that it is for.
+        revision: ObjectKey,
+        /// The digest, or why there is none.
+        result: Result<Digest, String>,
+    },
+    /// A message of a worker session.
+    Worker {
+        /// Which worker.
+        worker: WorkerName,
+        /// What it says. `Log` messages need not be told.
+        message: WorkerUp,
+    },
+    /// A worker session ended. The worker may come back.
+    WorkerDisconnected(WorkerName),
+    /// A worker takes no new replicas (`true`), or takes them again.
+    Cordon {
+        /// Which worker.
+        worker: WorkerName,
+        /// Whether it is cordoned.
+        cordoned: bool,
+    },
+    /// A replica could not be started because what it needs could not be resolved.
+    StartFailed {
+        /// Which replica.
+        id: ReplicaId,
+        /// Why.
+        failure: Failure,
+    },
+    /// Somebody deleted this replica; another takes its place if it is wanted.
+    DeleteReplica(ReplicaId),
+    /// Time has passed: at least as often as [`Action::WakeAt`](crate::Action::WakeAt) asks for.
+    Tick,
+}

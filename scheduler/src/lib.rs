@@ -1,0 +1,15 @@
+//! The pure state machine: place, roll out, recover.
+//!
+//! [`Scheduler::step`] takes an event and the time, changes the state and says what is to be done. It
+//! does no I/O, reads no clock, starts no task, and draws randomness only from the seed it was given,
+//! so the same events give the same actions. The control plane is its shell.
+
+mod action;
+mod event;
+mod model;
+
+pub use action::{
+    Action, Condition, DeploymentStatus, EventKind, ReplicaState, ReplicaView, RevisionStatus, Subject, WorkerView,
+};
+pub use event::Event;
+pub use model::{Deployment, EnvSource, Resources, Revision, Share, SpreadConstraint, Strategy, Template};

@@ -1,0 +1,162 @@
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use api::{
+    Digest, ObjectKey, Timestamp,
+    replica::{Grants, Limits, Probes},
+};
+use serde::{Deserialize, Serialize};
+
+/// What the user wants to run: a template and a number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Its name.
+    pub key: ObjectKey,
+    /// Its identity, for owner references.
+    pub uid: String,
+    /// Counts changes of the spec.
+    pub generation: u64,
+    /// How many replicas are wanted.
+    pub replicas: u32,
+    /// What they are to be.
+    pub template: Arc<Template>,
+    /// How a new template replaces the old one.
+    pub strategy: Strategy,
+    /// How long a replica must be ready before it counts as available.
+    pub min_ready: Duration,
+    /// Old revisions kept for undo.
+    pub revision_history_limit: u32,
+    /// Without progress for so long, a rollout is reported as failed.
+    pub progress_deadline: Duration,
+    /// No rollout while this holds; scaling goes on.
+    pub paused: bool,
+}
+
+/// One version of a pod template, with what the scheduler and the worker need from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Template {
+    /// `pod-template-hash`: equal templates have equal hashes.
+    pub hash: String,
+    /// The pod template as the user wrote it, for projections (`metadata` and `spec`).
+    pub source: serde_json::Value,
+    /// Labels of its replicas, without `pod-template-hash`.
+    pub labels: BTreeMap<String, String>,
+    /// The image reference as the user wrote it.
+    pub image: String,
+    /// Environment, in order: later entries win.
+    pub environment: Vec<EnvSource>,
+    /// What the guest may reach.
+    pub grants: Grants,
+    /// What the guest may use.
+    pub limits: Limits,
+    /// How readiness and liveness are found out.
+    pub probes: Probes,
+    /// For requests in flight when a replica is stopped.
+    pub grace: Duration,
+    /// What is reserved on the worker for each replica.
+    pub requests: Resources,
+    /// Labels that a worker must have.
+    pub node_selector: BTreeMap<String, String>,
+    /// How replicas are to be spread.
+    pub spread: Vec<SpreadConstraint>,
+}
+
+/// Where environment entries come from. The shell resolves them when a replica starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names are Kubernetes' own")]
+pub enum EnvSource {
+    Value {
+        name: String,
+        value: String,
+    },
+    ConfigMapKey {
+        name: String,
+        config_map: String,
+        key: String,
+        optional: bool,
+    },
+    SecretKey {
+        name: String,
+        secret: String,
+        key: String,
+        optional: bool,
+    },
+    /// The downward API: `metadata.name`, `metadata.namespace`, `metadata.uid`, `spec.nodeName`, or a label or annotation.
+    Field {
+        name: String,
+        path: String,
+    },
+    AllOfConfigMap {
+        config_map: String,
+        prefix: String,
+        optional: bool,
+    },
+    AllOfSecret {
+        secret: String,
+        prefix: String,
+        optional: bool,
+    },
+}
+
+/// CPU and memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Resources {
+    /// Thousandths of a core.
+    pub cpu_millis: u64,
+    /// Bytes.
+    pub memory_bytes: u64,
+}
+
+/// How a new template replaces the old one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Strategy {
+    /// Step by step.
+    RollingUpdate {
+        /// How many replicas there may be above the wanted number. Percentages round up.
+        max_surge: Share,
+        /// How many may be missing below it. Percentages round down.
+        max_unavailable: Share,
+    },
+    /// All old ones end before the first new one starts.
+    Recreate,
+}
+
+/// A count, or a percentage of the wanted number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Share {
+    /// So many.
+    Count(u32),
+    /// So many of a hundred.
+    Percent(u32),
+}
+
+/// A topology spread constraint over replicas of the same Deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpreadConstraint {
+    /// The worker label whose values are the domains.
+    pub topology_key: String,
+    /// How far the fullest domain may be ahead of the emptiest.
+    pub max_skew: u32,
+    /// `DoNotSchedule` if true, else `ScheduleAnyway`.
+    pub required: bool,
+}
+
+/// One version of a Deployment: a ReplicaSet. A ReplicaSet of the user's own has no `deployment`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Its name: the Deployment's, a dash and the template's hash.
+    pub key: ObjectKey,
+    /// The Deployment that owns it.
+    pub deployment: Option<ObjectKey>,
+    /// Counts a Deployment's revisions from 1; the highest is the current one.
+    pub number: u64,
+    /// What its replicas are.
+    pub template: Arc<Template>,
+    /// How many of them are wanted now.
+    pub replicas: u32,
+    /// How long a replica must be ready before it counts as available.
+    pub min_ready: Duration,
+    /// What the image reference was resolved to; kept for the revision's life.
+    pub digest: Option<Digest>,
+    /// When it was made.
+    pub created: Timestamp,
+}
