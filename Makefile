@@ -1,0 +1,36 @@
+# The verbs of this project. Each installs what it needs and says so (scripts/setup).
+.PHONY: demo test bench build guests lint check-docs simulate fmt
+
+PROFILE_DIR = $(or $(CARGO_TARGET_DIR),target)
+
+demo: ## Build Sampan and the shopping cart, run it, print the URLs to open
+	@scripts/setup demo
+	cargo build --release --locked
+	exec $(PROFILE_DIR)/release/sampan dev samples/shopping-cart
+
+test: ## Everything: formatting, lints, unit tests, simulation, whole-system tests
+	@scripts/setup test
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(MAKE) guests
+	scripts/run-tests
+
+bench: ## Print the figures of bench/README.md
+	@scripts/setup bench
+	cargo build --release --locked
+	$(MAKE) guests
+	bench/run
+
+build: ## The release binary
+	@scripts/setup build
+	cargo build --release --locked
+
+guests: ## The sample guests and the test guest, into target/guests
+	@scripts/setup guests
+	scripts/guests
+
+simulate: ## Rerun one seed of the scheduler's simulation: make simulate SEED=123
+	SAMPAN_SEED=$(SEED) cargo test --locked -p sampan-scheduler --test simulation -- --nocapture
+
+fmt: ## Format everything
+	cargo fmt --all
