@@ -1,0 +1,110 @@
+//! What replicas wrote, as far as it is kept: a bounded ring for each.
+
+mod ring;
+mod stream;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use api::{ReplicaId, Timestamp, replica::LogLine};
+use parking_lot::Mutex;
+
+use ring::Ring;
+pub use stream::{LogItem, LogStream};
+
+/// Lines kept for each replica.
+pub const MAX_LINES: usize = 10_000;
+/// Bytes of lines kept for each replica.
+pub const MAX_BYTES: usize = 1 << 20;
+/// How long the log of a replica that is gone can still be read.
+pub const RETENTION: Duration = Duration::from_secs(300);
+/// Logs of replicas that are gone, at most; the oldest go first.
+pub const MAX_RETIRED: usize = 256;
+
+/// Whether a reader waits for what is yet to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follow {
+    /// Until the replica is gone.
+    Yes,
+    /// Ends with what is there.
+    No,
+}
+
+/// Which part of a log is read.
+#[derive(Debug, Clone, Copy)]
+pub struct LogQuery {
+    /// Only the last lines that are there now; `None`: all that are kept.
+    pub tail: Option<usize>,
+    /// Only lines written since then.
+    pub since: Option<Timestamp>,
+    /// Whether to wait for more.
+    pub follow: Follow,
+}
+
+/// The logs of all replicas. Clones are handles to the same logs.
+#[derive(Debug, Clone, Default)]
+pub struct Logs {
+    rings: Arc<Mutex<HashMap<ReplicaId, Entry>>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    ring: Arc<Ring>,
+    /// Since when the replica is gone.
+    retired: Option<Timestamp>,
+}
+
+impl Logs {
+    /// Adds lines, oldest first. Lines of a replica that is gone are still taken.
+    pub fn append(&self, id: &ReplicaId, lines: Vec<LogLine>) {
+        self.ring(id).append(lines);
+    }
+
+    /// Opens a replica's log. `None` if there is no such replica, and none is remembered.
+    ///
+    /// A replica that has not written anything yet is known from [`Logs::announce`].
+    pub fn open(&self, id: &ReplicaId, query: LogQuery) -> Option<LogStream> {
+        let ring = self.rings.lock().get(id)?.ring.clone();
+        Some(LogStream::new(ring, query))
+    }
+
+    /// Makes a replica known, so that its log can be opened before it has written anything.
+    pub fn announce(&self, id: &ReplicaId) {
+        self.ring(id);
+    }
+
+    /// Says that a replica is gone: followers end, and its log is forgotten after [`RETENTION`].
+    pub fn retire(&self, id: &ReplicaId, now: Timestamp) {
+        let mut rings = self.rings.lock();
+        if let Some(entry) = rings.get_mut(id) {
+            entry.ring.close();
+            entry.retired.get_or_insert(now);
+        }
+        forget(&mut rings, now);
+    }
+
+    /// Forgets the logs of replicas that have been gone for long enough.
+    pub fn expire(&self, now: Timestamp) {
+        forget(&mut self.rings.lock(), now);
+    }
+
+    fn ring(&self, id: &ReplicaId) -> Arc<Ring> {
+        let mut rings = self.rings.lock();
+        let entry = rings.entry(id.clone());
+        entry.or_insert_with(|| Entry { ring: Arc::new(Ring::default()), retired: None }).ring.clone()
+    }
+}
+
+fn forget(rings: &mut HashMap<ReplicaId, Entry>, now: Timestamp) {
+    rings.retain(|_, entry| entry.retired.is_none_or(|since| now.since(since) < RETENTION));
+    let mut retired: Vec<_> = rings.iter().filter_map(|(id, entry)| Some((entry.retired?, id.clone()))).collect();
+    let surplus = retired.len().saturating_sub(MAX_RETIRED);
+    if surplus > 0 {
+        retired.sort();
+        for (_, id) in retired.drain(..surplus) {
+            rings.remove(&id);
+        }
+    }
+}

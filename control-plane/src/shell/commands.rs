@@ -1,0 +1,46 @@
+use api::{ReplicaId, WorkerName};
+use scheduler::Event;
+use tokio::sync::mpsc;
+
+use super::Input;
+
+/// What a user may ask of the live state, which is nobody's durable intent.
+#[derive(Debug, Clone)]
+pub struct Commands {
+    events: mpsc::Sender<Input>,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// More events wait than are allowed.
+    #[error("the scheduler is busy: try again in a moment")]
+    Busy,
+    /// The control plane is shutting down.
+    #[error("the control plane is shutting down")]
+    Closed,
+}
+
+impl Commands {
+    pub(super) fn new(events: mpsc::Sender<Input>) -> Self {
+        Self { events }
+    }
+
+    /// Stops a replica as `kubectl delete pod` does: it is drained, and another takes its place if it is wanted.
+    /// Fine if there is no such replica: the caller has looked at the Pod.
+    pub fn delete_replica(&self, id: ReplicaId) -> Result<(), CommandError> {
+        self.send(Event::DeleteReplica(id))
+    }
+
+    /// Takes a worker out of placement (`true`), or puts it back, as `kubectl cordon` and `uncordon` do.
+    pub fn cordon(&self, worker: WorkerName, cordoned: bool) -> Result<(), CommandError> {
+        self.send(Event::Cordon { worker, cordoned })
+    }
+
+    fn send(&self, event: Event) -> Result<(), CommandError> {
+        self.events.try_send(Input::Event(event)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => CommandError::Busy,
+            mpsc::error::TrySendError::Closed(_) => CommandError::Closed,
+        })
+    }
+}

@@ -1,0 +1,262 @@
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Bound,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use super::{Compare, Item, Op, Page, Revision, StoreError, Versioned, event::Change};
+
+/// How much of the past is kept for watchers. Whoever is further behind must list again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LogLimit {
+    /// Changes.
+    pub(super) changes: usize,
+    /// Bytes of keys and values, before and after.
+    pub(super) bytes: usize,
+}
+
+impl Default for LogLimit {
+    fn default() -> Self {
+        Self { changes: 8192, bytes: 32 << 20 }
+    }
+}
+
+/// What a store holds, in memory: reads and watches are served from here, whatever makes it durable.
+#[derive(Debug)]
+pub(super) struct Index {
+    state: RwLock<State>,
+    /// Told after each change; watchers then read on in the log.
+    changed: watch::Sender<Revision>,
+    limit: LogLimit,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    map: BTreeMap<Arc<str>, Versioned>,
+    log: VecDeque<Change>,
+    log_bytes: usize,
+    revision: Revision,
+    /// Changes up to this revision are no longer in the log.
+    compacted: Revision,
+}
+
+impl Index {
+    /// Starts with what was read back. `compacted` is the last revision that the log does not hold.
+    pub(super) fn new(
+        map: BTreeMap<Arc<str>, Versioned>,
+        log: VecDeque<Change>,
+        (compacted, revision): (Revision, Revision),
+        limit: LogLimit,
+    ) -> Self {
+        let log_bytes = log.iter().map(Change::bytes).sum();
+        let state = RwLock::new(State { map, log, log_bytes, revision, compacted });
+        Self { state, changed: watch::Sender::new(revision), limit }
+    }
+
+    pub(super) fn revision(&self) -> Revision {
+        self.state.read().revision
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<Versioned> {
+        self.state.read().map.get(key).cloned()
+    }
+
+    pub(super) fn list(&self, prefix: &str, limit: usize, after: Option<&str>) -> Page {
+        let state = self.state.read();
+        let start = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let mut found =
+            state.map.range::<str, _>((start, Bound::Unbounded)).take_while(|(key, _)| key.starts_with(prefix));
+        let items = found.by_ref().take(limit).map(|(key, held)| Item {
+            key: key.clone(),
+            value: held.value.clone(),
+            revision: held.revision,
+        });
+        let items = items.collect();
+        Page { items, revision: state.revision, remaining: found.count() }
+    }
+
+    /// Tells of every later change.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Revision> {
+        self.changed.subscribe()
+    }
+
+    /// At most `limit` changes after `from`, and how far the log goes. `None`: they are no longer, or not yet, known.
+    pub(super) fn changes_after(&self, from: Revision, prefix: &str, limit: usize) -> Option<(Vec<Change>, Revision)> {
+        let state = self.state.read();
+        if from < state.compacted || from > state.revision {
+            return None;
+        }
+        let start = state.log.partition_point(|change| change.revision <= from);
+        let mut read = Vec::new();
+        for change in state.log.range(start..) {
+            // A transaction is never told in part, so that what was read is everything up to some revision.
+            let complete = read.last().is_none_or(|last: &Change| last.revision < change.revision);
+            if read.len() >= limit && complete {
+                return Some((read, Revision(change.revision.0 - 1)));
+            }
+            if change.key.starts_with(prefix) {
+                read.push(change.clone());
+            }
+        }
+        Some((read, state.revision))
+    }
+
+    /// Carries out a transaction at once.
+    pub(super) fn txn(&self, compare: &[Compare], ops: Vec<Op>) -> Result<Revision, StoreError> {
+        let mut state = self.state.write();
+        let pending = BTreeMap::new();
+        check(&state.map, &pending, compare)?;
+        let revision = state.revision;
+        let changes = changes_of(&state.map, &pending, ops, Revision(revision.0 + 1));
+        if changes.is_empty() {
+            return Ok(revision);
+        }
+        let revision = Revision(revision.0 + 1);
+        state.apply(changes, revision, self.limit);
+        drop(state);
+        self.changed.send_replace(revision);
+        Ok(revision)
+    }
+
+    /// Prepares transactions against what is held and what the same batch has prepared before. The only writer calls it.
+    pub(super) fn batch(&self) -> Batch<'_> {
+        Batch { index: self, revision: self.revision(), pending: BTreeMap::new(), changes: Vec::new() }
+    }
+
+    /// Makes prepared changes visible. The only writer calls it, once they are durable.
+    pub(super) fn apply(&self, changes: Vec<Change>, revision: Revision) {
+        self.state.write().apply(changes, revision, self.limit);
+        self.changed.send_replace(revision);
+    }
+
+    /// The last revision that the log will not hold once these changes are in it.
+    pub(super) fn compacted_after(&self, changes: &[Change]) -> Revision {
+        let state = self.state.read();
+        let mut count = state.log.len() + changes.len();
+        let mut bytes = state.log_bytes + changes.iter().map(Change::bytes).sum::<usize>();
+        let mut compacted = state.compacted;
+        for change in state.log.iter().chain(changes) {
+            if count <= self.limit.changes && bytes <= self.limit.bytes && change.revision > compacted {
+                break;
+            }
+            count -= 1;
+            bytes -= change.bytes();
+            compacted = change.revision;
+        }
+        compacted
+    }
+}
+
+impl State {
+    fn apply(&mut self, changes: Vec<Change>, revision: Revision, limit: LogLimit) {
+        for change in changes {
+            match &change.value {
+                Some(value) => {
+                    let held = Versioned { value: value.clone(), revision: change.revision };
+                    self.map.insert(change.key.clone(), held);
+                }
+                None => {
+                    self.map.remove(&change.key);
+                }
+            }
+            self.log_bytes += change.bytes();
+            self.log.push_back(change);
+        }
+        self.revision = revision;
+        self.trim(limit);
+    }
+
+    /// Forgets the oldest transactions, each as a whole.
+    fn trim(&mut self, limit: LogLimit) {
+        while let Some(oldest) = self.log.front() {
+            let within = self.log.len() <= limit.changes && self.log_bytes <= limit.bytes;
+            if within && oldest.revision > self.compacted {
+                return;
+            }
+            self.compacted = oldest.revision;
+            self.log_bytes -= oldest.bytes();
+            self.log.pop_front();
+        }
+    }
+}
+
+/// Transactions that are written together.
+pub(super) struct Batch<'a> {
+    index: &'a Index,
+    revision: Revision,
+    /// What earlier transactions of this batch did to each key.
+    pending: BTreeMap<Arc<str>, Option<Versioned>>,
+    changes: Vec<Change>,
+}
+
+impl Batch<'_> {
+    /// Adds a transaction if its comparisons hold.
+    pub(super) fn add(&mut self, compare: &[Compare], ops: Vec<Op>) -> Result<Revision, StoreError> {
+        let state = self.index.state.read();
+        check(&state.map, &self.pending, compare)?;
+        let revision = Revision(self.revision.0 + 1);
+        let changes = changes_of(&state.map, &self.pending, ops, revision);
+        if changes.is_empty() {
+            return Ok(self.revision);
+        }
+        self.revision = revision;
+        for change in changes {
+            let now = change.value.clone().map(|value| Versioned { value, revision });
+            self.pending.insert(change.key.clone(), now);
+            self.changes.push(change);
+        }
+        Ok(revision)
+    }
+
+    /// What is to be made durable, and the revision after it.
+    pub(super) fn into_changes(self) -> (Vec<Change>, Revision) {
+        (self.changes, self.revision)
+    }
+}
+
+type Pending = BTreeMap<Arc<str>, Option<Versioned>>;
+
+fn current<'a>(map: &'a BTreeMap<Arc<str>, Versioned>, pending: &'a Pending, key: &str) -> Option<&'a Versioned> {
+    match pending.get(key) {
+        Some(changed) => changed.as_ref(),
+        None => map.get(key),
+    }
+}
+
+fn check(map: &BTreeMap<Arc<str>, Versioned>, pending: &Pending, compare: &[Compare]) -> Result<(), StoreError> {
+    for expected in compare {
+        let (key, wanted) = match expected {
+            Compare::At(key, revision) => (key, Some(*revision)),
+            Compare::Absent(key) => (key, None),
+        };
+        let current = current(map, pending, key).map(|held| held.revision);
+        if current != wanted {
+            return Err(StoreError::Conflict { key: key.clone(), current });
+        }
+    }
+    Ok(())
+}
+
+fn changes_of(
+    map: &BTreeMap<Arc<str>, Versioned>,
+    pending: &Pending,
+    ops: Vec<Op>,
+    revision: Revision,
+) -> Vec<Change> {
+    let change = |key: String, value: Option<Bytes>| {
+        let previous = current(map, pending, &key).cloned();
+        Change { key: key.into(), revision, value, previous }
+    };
+    let changes = ops.into_iter().map(|op| match op {
+        Op::Put(key, value) => change(key, Some(value)),
+        Op::Delete(key) => change(key, None),
+    });
+    changes.filter(|change| change.value.is_some() || change.previous.is_some()).collect()
+}
