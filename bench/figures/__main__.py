@@ -1,0 +1,27 @@
+"""Measures what is named on the command line, or everything: `bench/run [throughput|neighbour|start|memory]...`"""
+
+import sys
+
+from . import memory, neighbour, start, throughput
+from .machine import describe
+
+FIGURES = {
+    "throughput": throughput.measure,
+    "neighbour": neighbour.measure,
+    "start": start.measure,
+    "memory": memory.measure,
+}
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(FIGURES)
+    unknown = [name for name in names if name not in FIGURES]
+    if unknown:
+        sys.exit(f"unknown figure {unknown[0]!r}: choose from {', '.join(FIGURES)}")
+    print(describe(), flush=True)
+    for name in names:
+        print(f"\n## {name}", flush=True)
+        FIGURES[name]()
+
+
+main()

@@ -1,0 +1,163 @@
+"""Starts and stops the servers that are measured."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+GUESTS = Path(os.environ.get("SAMPAN_GUESTS", "target/guests"))
+PATIENCE_S = 60
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def stop(process: subprocess.Popen) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def wasmtime_serve(component: Path, *options: str):
+    """`wasmtime serve` of one component; yields its port."""
+    port = free_port()
+    process = subprocess.Popen(
+        ["wasmtime", "serve", "--addr", f"127.0.0.1:{port}", *options, str(component)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for_port(port)
+        yield port
+    finally:
+        stop(process)
+
+
+class Sampan:
+    """A `sampan up` with a data directory of its own."""
+
+    def __init__(self) -> None:
+        self.program = os.environ["SAMPAN"]
+        self.data_dir = tempfile.mkdtemp(prefix="sampan-bench-")
+        self.http_port, self.api_port = free_port(), free_port()
+        self.log = open(Path(self.data_dir, "log"), "w", encoding="utf-8")
+        self.process = subprocess.Popen(
+            [
+                self.program, "up", "--data-dir", self.data_dir,
+                "--http", f"127.0.0.1:{self.http_port}", "--api", f"127.0.0.1:{self.api_port}",
+            ],
+            stdout=self.log,
+            stderr=self.log,
+        )
+        wait_for_port(self.http_port)
+        wait_for_port(self.api_port)
+        self._tls = ssl._create_unverified_context()  # the certificate is this run's own
+        self._tls.check_hostname = False
+
+    def __enter__(self) -> "Sampan":
+        return self
+
+    def __exit__(self, *_) -> None:
+        stop(self.process)
+        self.log.close()
+        shutil.rmtree(self.data_dir)
+
+    def cli(self, *args: str, stdin: str | None = None) -> str:
+        done = subprocess.run(
+            [self.program, *args, "--data-dir", self.data_dir],
+            input=stdin, capture_output=True, text=True, check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"sampan {' '.join(args)}: {done.stderr}")
+        return done.stdout
+
+    def api(self, method: str, path: str, body: dict | None = None) -> dict:
+        """One request to the Kubernetes API."""
+        request = urllib.request.Request(
+            f"https://127.0.0.1:{self.api_port}{path}",
+            method=method,
+            data=json.dumps(body).encode() if body is not None else None,
+            headers={"Authorization": f"Bearer {self._token()}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, context=self._tls) as response:
+            return json.load(response)
+
+    def _token(self) -> str:
+        for line in Path(self.data_dir, "kubeconfig").read_text(encoding="utf-8").splitlines():
+            key, _, value = line.strip().removeprefix("- ").partition(":")
+            if key.strip().strip('"') == "token":
+                return value.strip().strip('",')
+        raise RuntimeError("the kubeconfig holds no token")
+
+    def deploy(self, name: str, image: str, replicas: int = 1, **annotations: str) -> None:
+        """Creates a Deployment and its Service; annotation keys without the `sampan.dev/`, `_` for `-`."""
+        labels = {"app": name}
+        self.api("POST", "/apis/apps/v1/namespaces/default/deployments", {
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+            "spec": {
+                "replicas": replicas,
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {
+                        "labels": labels,
+                        "annotations": {f"sampan.dev/{key.replace('_', '-')}": value for key, value in annotations.items()},
+                    },
+                    "spec": {"containers": [{"name": name, "image": image}]},
+                },
+            },
+        })
+        self.api("POST", "/api/v1/namespaces/default/services", {
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+            "spec": {"selector": labels, "ports": [{"port": 80}]},
+        })
+
+    def host(self, name: str) -> str:
+        return f"{name}.default.localhost"
+
+    def request(self, name: str, path: str = "/") -> int:
+        """One request on a connection of its own; answers the status."""
+        with socket.create_connection(("127.0.0.1", self.http_port), PATIENCE_S) as connection:
+            head = f"GET {path} HTTP/1.1\r\nHost: {self.host(name)}\r\nConnection: close\r\n\r\n"
+            connection.sendall(head.encode())
+            answer = connection.recv(65536)
+            return int(answer.split(b" ", 2)[1])
+
+    def wait_until_served(self, name: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while self.request(name) != 200:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{name} is not served")
+            time.sleep(0.01)
+
+    def resident_kib(self) -> int:
+        for line in Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+        raise RuntimeError("no VmRSS")

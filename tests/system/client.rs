@@ -1,0 +1,81 @@
+//! HTTP as a user's client speaks it, with cookies when wanted.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// One user: keeps cookies between its requests.
+pub struct Client {
+    agent: ureq::Agent,
+    base: String,
+    host: Option<String>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.body))
+    }
+}
+
+impl Client {
+    /// Speaks to `address` (`host:port`); with `host` as the Host header where the name does not resolve.
+    pub fn new(address: &str, host: Option<&str>) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build();
+        Self { agent: config.into(), base: format!("http://{address}"), host: host.map(str::to_owned) }
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.try_get(path).expect("an answer")
+    }
+
+    pub fn try_get(&self, path: &str) -> Result<Answer, ureq::Error> {
+        let mut request = self.agent.get(format!("{}{path}", self.base));
+        if let Some(host) = &self.host {
+            request = request.header("host", host);
+        }
+        read(request.call()?)
+    }
+
+    pub fn delete(&self, path: &str) -> Answer {
+        let mut request = self.agent.delete(format!("{}{path}", self.base));
+        if let Some(host) = &self.host {
+            request = request.header("host", host);
+        }
+        read(request.call().expect("an answer")).expect("a whole answer")
+    }
+
+    pub fn post_json(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.agent.post(format!("{}{path}", self.base)), "application/json", body.to_string())
+    }
+
+    pub fn patch_json(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.agent.patch(format!("{}{path}", self.base)), "application/json", body.to_string())
+    }
+
+    pub fn post_text(&self, path: &str, content_type: &str, body: &str) -> Answer {
+        self.send(self.agent.post(format!("{}{path}", self.base)), content_type, body.to_owned())
+    }
+
+    fn send(&self, mut request: ureq::RequestBuilder<ureq::typestate::WithBody>, kind: &str, body: String) -> Answer {
+        if let Some(host) = &self.host {
+            request = request.header("host", host);
+        }
+        read(request.content_type(kind).send(body).expect("an answer")).expect("a whole answer")
+    }
+}
+
+fn read(response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq::Error> {
+    let (parts, mut body) = response.into_parts();
+    Ok(Answer { status: parts.status.as_u16(), body: body.read_to_string()? })
+}

@@ -1,0 +1,12 @@
+//! Whole-system suites: they run the `sampan` program as a user does and look at it from outside,
+//! through HTTP, `kubectl` and a browser.
+
+mod bad_input;
+mod browser;
+mod dev;
+mod gateway;
+mod kubectl;
+mod shop;
+
+mod client;
+mod sampan;

@@ -1,0 +1,209 @@
+//! A running `sampan`, its output, and how to wait for what it does.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU8, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a test waits for something that should come: generous, since machines are slow and busy.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// The checkout.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A guest built by `make guests`.
+pub fn guest(name: &str) -> PathBuf {
+    let folder = std::env::var_os("SAMPAN_GUESTS").map_or_else(|| root().join("target/guests"), PathBuf::from);
+    let path = folder.join(format!("{name}.wasm"));
+    assert!(path.exists(), "{} is missing: run `make guests`", path.display());
+    path
+}
+
+/// Waits until `probe` answers, or fails with `what`.
+pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = probe() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A loopback address that no other test of this run uses, so that fixed ports do not collide.
+fn own_loopback_ip() -> String {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let process = std::process::id();
+    format!("127.{}.{}.{}", 1 + process % 250, 1 + (process / 250) % 250, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A server process with a data directory of its own. Killed when dropped.
+pub struct Sampan {
+    child: Child,
+    output: Arc<Mutex<String>>,
+    pub data_dir: PathBuf,
+    pub http: String,
+    pub api: String,
+    pub load_balancer_ip: String,
+}
+
+impl Sampan {
+    /// Starts `sampan up` and waits until it serves.
+    pub fn up(data_dir: &Path) -> Self {
+        Self::start(data_dir, &["up"])
+    }
+
+    /// Starts `sampan dev FOLDER` and waits until it serves.
+    pub fn dev(data_dir: &Path, folder: &Path) -> Self {
+        Self::start(data_dir, &["dev", folder.to_str().expect("a path in UTF-8")])
+    }
+
+    fn start(data_dir: &Path, args: &[&str]) -> Self {
+        let (http, api) = (free_address(), free_address());
+        let load_balancer_ip = own_loopback_ip();
+        let mut child = command(args)
+            .args(["--http", &http, "--api", &api, "--load-balancer-ip", &load_balancer_ip])
+            .arg("--data-dir")
+            .arg(data_dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the sampan program starts");
+        let output = Arc::new(Mutex::new(String::new()));
+        collect(child.stdout.take().expect("piped"), &output);
+        collect(child.stderr.take().expect("piped"), &output);
+        let mut sampan = Self { child, output, data_dir: data_dir.to_owned(), http, api, load_balancer_ip };
+        sampan.wait_until_ready();
+        sampan
+    }
+
+    fn wait_until_ready(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while std::net::TcpStream::connect(&self.http).is_err() || !self.kubeconfig().exists() {
+            if let Some(status) = self.child.try_wait().expect("the child can be asked") {
+                panic!("sampan ended with {status}:\n{}", self.output());
+            }
+            assert!(Instant::now() < deadline, "sampan does not serve:\n{}", self.output());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Everything that it printed until now.
+    pub fn output(&self) -> String {
+        self.output.lock().expect("no printer panicked").clone()
+    }
+
+    /// Waits until it has printed `text`.
+    pub fn wait_for_output(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.output().contains(text) {
+            assert!(Instant::now() < deadline, "`{text}` was never printed:\n{}", self.output());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.data_dir.join("kubeconfig")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Runs the command line against this server.
+    pub fn cli(&self, args: &[&str]) -> Output {
+        command(args).arg("--data-dir").arg(&self.data_dir).output().expect("the sampan program starts")
+    }
+
+    /// As [`Self::cli`], and it must succeed.
+    pub fn cli_ok(&self, args: &[&str]) -> String {
+        succeed(&format!("sampan {}", args.join(" ")), self.cli(args))
+    }
+
+    /// Runs the real kubectl against this server.
+    pub fn kubectl(&self, args: &[&str]) -> Output {
+        self.kubectl_command(args).output().expect("kubectl starts")
+    }
+
+    /// As [`Self::kubectl`], and it must succeed.
+    pub fn kubectl_ok(&self, args: &[&str]) -> String {
+        succeed(&format!("kubectl {}", args.join(" ")), self.kubectl(args))
+    }
+
+    /// The real kubectl, to be run in a way of the test's own.
+    pub fn kubectl_command(&self, args: &[&str]) -> Command {
+        let program = std::env::var_os("SAMPAN_KUBECTL").map_or_else(|| root().join("target/tools/kubectl"), PathBuf::from);
+        assert!(program.exists(), "{} is missing: run `scripts/setup test`", program.display());
+        let mut command = Command::new(program);
+        command.arg("--kubeconfig").arg(self.kubeconfig()).arg("--cache-dir").arg(self.data_dir.join("kubectl-cache"));
+        command.args(args);
+        command
+    }
+
+    /// Ends it as Ctrl-C does.
+    pub fn stop(mut self) -> (ExitStatus, Duration) {
+        let began = Instant::now();
+        let interrupted = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(interrupted.expect("kill starts").success());
+        let status = self.child.wait().expect("the child can be waited for");
+        (status, began.elapsed())
+    }
+
+    /// Ends it as a power cut does.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the child can be killed");
+        self.child.wait().expect("the child can be waited for");
+    }
+}
+
+impl Drop for Sampan {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- sampan printed:\n{}", self.output());
+        }
+    }
+}
+
+/// The program under test, without the environment's settings for it.
+pub fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sampan"));
+    command.args(args).env_remove("SAMPAN_DATA_DIR").env_remove("KUBECONFIG");
+    command
+}
+
+/// What a command printed on standard output; fails with all that it printed.
+pub fn succeed(what: &str, output: Output) -> String {
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{what}: {}\n{stdout}{stderr}", output.status);
+    stdout.into_owned()
+}
+
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound socket").to_string()
+}
+
+fn collect(stream: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {
+    let into = Arc::clone(into);
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let mut output = into.lock().expect("no printer panicked");
+            output.push_str(&line);
+            output.push('\n');
+        }
+    });
+}
