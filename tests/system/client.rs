@@ -1,6 +1,13 @@
 //! HTTP as a user's client speaks it, with cookies when wanted.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -78,4 +85,46 @@ impl Client {
 fn read(response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq::Error> {
     let (parts, mut body) = response.into_parts();
     Ok(Answer { status: parts.status.as_u16(), body: body.read_to_string()? })
+}
+
+/// Clients that send one request after the other until they are stopped.
+pub struct Load {
+    over: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<(usize, Vec<String>)>>,
+}
+
+impl Load {
+    pub fn start(address: &str, host: Option<&str>, path: &'static str, clients: usize) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let clients = (0..clients)
+            .map(|_| {
+                let (client, over) = (Client::new(address, host), Arc::clone(&over));
+                thread::spawn(move || send_until(&over, &client, path))
+            })
+            .collect();
+        Self { over, clients }
+    }
+
+    /// How many were sent, and what went wrong with those that failed.
+    pub fn stop(self) -> (usize, Vec<String>) {
+        self.over.store(true, Ordering::Relaxed);
+        let results = self.clients.into_iter().map(|client| client.join().expect("no client panicked"));
+        results.fold((0, Vec::new()), |(sent, mut failed), (more, others)| {
+            failed.extend(others);
+            (sent + more, failed)
+        })
+    }
+}
+
+fn send_until(over: &AtomicBool, client: &Client, path: &str) -> (usize, Vec<String>) {
+    let (mut sent, mut failed) = (0, Vec::new());
+    while !over.load(Ordering::Relaxed) {
+        sent += 1;
+        match client.try_get(path) {
+            Ok(answer) if answer.status == 200 => {}
+            Ok(answer) => failed.push(format!("{answer:?}")),
+            Err(error) => failed.push(error.to_string()),
+        }
+    }
+    (sent, failed)
 }
