@@ -1,0 +1,110 @@
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use api::Digest;
+use sha2::{Digest as _, Sha256};
+
+use crate::ImageError;
+
+/// The largest component that the store takes; Python guests are the largest known, at about 40 MB.
+pub const MAX_COMPONENT_BYTES: u64 = 128 << 20;
+
+/// The largest manifest, as registries limit it.
+pub(crate) const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+
+/// The digest of these bytes.
+pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
+    Digest::from_sha256(Sha256::digest(bytes).into())
+}
+
+/// Content-addressed files: `DIR/blobs/sha256/HEX`, each written whole or not at all.
+#[derive(Debug)]
+pub(crate) struct Blobs {
+    dir: PathBuf,
+}
+
+impl Blobs {
+    pub(crate) fn open(layout: &Path) -> Result<Self, ImageError> {
+        let dir = layout.join("blobs").join("sha256");
+        fs::create_dir_all(&dir).map_err(io_error("create", &dir))?;
+        Ok(Self { dir })
+    }
+
+    pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
+        self.dir.join(digest.hex())
+    }
+
+    pub(crate) fn contains(&self, digest: &Digest) -> bool {
+        self.path(digest).is_file()
+    }
+
+    /// Makes these bytes durable. A blob that is there but damaged is replaced.
+    pub(crate) fn put(&self, bytes: &[u8]) -> Result<Digest, ImageError> {
+        let digest = digest_of(bytes);
+        if !matches!(self.get(&digest, "blob", bytes.len() as u64), Ok(Some(_))) {
+            write_durably(&self.path(&digest), bytes)?;
+        }
+        Ok(digest)
+    }
+
+    /// The blob's bytes, checked against its digest; `None` if it is not there.
+    pub(crate) fn get(
+        &self,
+        digest: &Digest,
+        what: &'static str,
+        limit_bytes: u64,
+    ) -> Result<Option<Vec<u8>>, ImageError> {
+        let path = self.path(digest);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error("open", &path)(error)),
+        };
+        let bytes = read_bounded(file, &path, what, limit_bytes)?;
+        let found = digest_of(&bytes);
+        if found != *digest {
+            let why = format!("its {} bytes have the digest {found}, not the one in its name", bytes.len());
+            return Err(ImageError::Damaged { path, why });
+        }
+        Ok(Some(bytes))
+    }
+}
+
+/// Reads a file that must not be larger than `limit_bytes`.
+pub(crate) fn read_bounded(
+    file: File,
+    path: &Path,
+    what: &'static str,
+    limit_bytes: u64,
+) -> Result<Vec<u8>, ImageError> {
+    let size = file.metadata().map_err(io_error("read", path))?.len();
+    if size > limit_bytes {
+        return Err(ImageError::TooLarge { what, bytes: size, limit_bytes });
+    }
+    // It may grow between the look and the reading: the limit holds all the same.
+    let mut bytes = Vec::with_capacity(size as usize);
+    file.take(limit_bytes).read_to_end(&mut bytes).map_err(io_error("read", path))?;
+    Ok(bytes)
+}
+
+/// Replaces `path` by these bytes: after a crash either the old or the new content is there, whole.
+pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let write = || -> io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(".incoming-").tempfile_in(dir)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        // The rename itself is durable only once the directory is.
+        File::open(dir)?.sync_all()
+    };
+    write().map_err(io_error("write", path))
+}
+
+pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ImageError {
+    let path = path.to_owned();
+    move |source| ImageError::Io { action, path, source }
+}

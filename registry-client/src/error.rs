@@ -1,0 +1,107 @@
+use std::{io, path::PathBuf, time::Duration};
+
+use api::Digest;
+
+use crate::NotAComponent;
+
+/// Why an image could not be named, found, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The text cannot name an image.
+    #[error("`{reference}` is not an image reference: {why}; write NAME, NAME:TAG or NAME@sha256:DIGEST")]
+    InvalidReference {
+        /// What was written.
+        reference: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No image of that name is in the store.
+    #[error("image `{reference}` is not in the local store{}; build it with `sampan build -t {reference}`", did_you_mean(.near))]
+    NotFound {
+        /// What was asked for.
+        reference: String,
+        /// Images that are there and have a similar name, the nearest first.
+        near: Vec<String>,
+    },
+    /// No image with that digest is in the store.
+    #[error(
+        "image `{reference}` is not in the local store: nothing there has this digest; \
+         build it again with `sampan build -t NAME:TAG` and use the digest that it prints"
+    )]
+    DigestNotFound {
+        /// The reference or digest that was asked for.
+        reference: String,
+    },
+    /// The bytes are not something that Sampan can run.
+    #[error("image `{reference}`: {source}")]
+    NotAComponent {
+        /// The image that was to be written.
+        reference: String,
+        /// What the bytes are instead.
+        source: NotAComponent,
+    },
+    /// A blob is not what its digest says.
+    #[error("{} is damaged: {why}; delete the file and build or pull the image again", .path.display())]
+    Damaged {
+        /// The blob's file.
+        path: PathBuf,
+        /// What does not fit.
+        why: String,
+    },
+    /// The manifest is sound but describes something that Sampan does not run.
+    #[error("image {digest} cannot be used: {why}")]
+    Unsupported {
+        /// The digest of the manifest.
+        digest: Digest,
+        /// What it holds, and what to do.
+        why: String,
+    },
+    /// Something is larger than the store takes.
+    #[error("{what} of {bytes} bytes is larger than the limit of {limit_bytes} bytes")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// How large it is.
+        bytes: u64,
+        /// How large it may be.
+        limit_bytes: u64,
+    },
+    /// The directory's own files are not those of an OCI image layout.
+    #[error("{} {why}; restore the file, or move the whole directory away and build the images again", .path.display())]
+    Layout {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Another process holds the lock of the index for too long.
+    #[error("{} is held by another process for more than {waited:?}; end that process and try again", .path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The disk said no.
+    #[error("cannot {action} {}: {source}{}", .path.display(), way_out(.source))]
+    Io {
+        /// What was tried, a verb.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+fn did_you_mean(near: &[String]) -> String {
+    if near.is_empty() { String::new() } else { format!(" (near: {})", near.join(", ")) }
+}
+
+fn way_out(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space, nothing was changed",
+        io::ErrorKind::PermissionDenied => "; check who owns it",
+        _ => "",
+    }
+}

@@ -1,0 +1,157 @@
+//! The two documents beside a component: the manifest that points to it, and the config that
+//! describes it, as the CNCF's "Wasm OCI Artifact layout" says.
+
+use api::Digest;
+use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest, OciManifest};
+use serde::Serialize;
+
+use crate::{ComponentInfo, ImageError};
+
+const WASM_CONFIG: &str = "application/vnd.wasm.config.v0+json";
+const WASM_LAYER: &str = "application/wasm";
+
+/// What the other known producers (runwasi, wasm-to-oci) name a layer that is a component. A layer
+/// that ORAS pushed may have any name, so its bytes decide.
+const ACCEPTED_LAYERS: [&str; 4] = [
+    WASM_LAYER,
+    "application/vnd.bytecodealliance.wasm.component.layer.v0+wasm",
+    "application/vnd.wasm.content.layer.v1+wasm",
+    "application/vnd.module.wasm.content.layer.v1+wasm",
+];
+const EMPTY_CONFIG: &str = "application/vnd.oci.empty.v1+json";
+const SPIN_CONFIG: &str = "application/vnd.fermyon.spin.application.v1+config";
+
+/// The config of an image. It has no `created`: the same component is to give the same digest.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WasmConfig<'a> {
+    architecture: &'static str,
+    os: &'static str,
+    layer_digests: [&'a Digest; 1],
+    component: WasmConfigComponent<'a>,
+}
+
+#[derive(Serialize)]
+struct WasmConfigComponent<'a> {
+    exports: &'a [String],
+    imports: &'a [String],
+}
+
+/// The config of a component with this digest.
+pub(crate) fn config_json(component: &Digest, info: &ComponentInfo) -> Vec<u8> {
+    let config = WasmConfig {
+        architecture: "wasm",
+        os: "wasip2",
+        layer_digests: [component],
+        component: WasmConfigComponent { exports: &info.exports, imports: &info.imports },
+    };
+    serde_json::to_vec(&config).expect("a config has only text keys")
+}
+
+/// The manifest that joins a config and a component, each given by digest and size.
+pub(crate) fn manifest_json(config: (&Digest, usize), component: (&Digest, usize)) -> Vec<u8> {
+    let descriptor = |media_type: &str, (digest, size): (&Digest, usize)| OciDescriptor {
+        media_type: media_type.to_owned(),
+        digest: digest.to_string(),
+        size: size as i64,
+        ..Default::default()
+    };
+    let manifest = OciImageManifest {
+        schema_version: 2,
+        media_type: Some(OCI_IMAGE_MEDIA_TYPE.to_owned()),
+        config: descriptor(WASM_CONFIG, config),
+        layers: vec![descriptor(WASM_LAYER, component)],
+        subject: None,
+        artifact_type: None,
+        annotations: None,
+    };
+    serde_json::to_vec(&manifest).expect("a manifest has only text keys")
+}
+
+/// Where the component of an image is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ComponentLayer {
+    pub(crate) digest: Digest,
+    pub(crate) size_bytes: u64,
+}
+
+/// The one layer of a manifest that holds the component. `digest` is the manifest's own.
+pub(crate) fn component_layer(digest: &Digest, json: &[u8]) -> Result<ComponentLayer, ImageError> {
+    let unsupported = |why: String| ImageError::Unsupported { digest: digest.clone(), why };
+    let manifest = match serde_json::from_slice(json) {
+        Ok(OciManifest::Image(manifest)) => manifest,
+        Ok(OciManifest::ImageIndex(_)) => {
+            return Err(unsupported("it is an index of several images: name one of them by its digest".to_owned()));
+        }
+        Err(error) => return Err(unsupported(format!("its manifest is not an OCI image manifest ({error})"))),
+    };
+    if manifest.config.media_type == SPIN_CONFIG {
+        let way_out = "push its component by itself, with `wkg oci push`";
+        return Err(unsupported(format!("it is a Spin application, not a component: {way_out}")));
+    }
+    let [layer] = manifest.layers.as_slice() else {
+        let count = manifest.layers.len();
+        return Err(unsupported(format!("it has {count} layers, and an image of a component has exactly one")));
+    };
+    if !ACCEPTED_LAYERS.contains(&layer.media_type.as_str()) && manifest.config.media_type != EMPTY_CONFIG {
+        let found = &layer.media_type;
+        return Err(unsupported(format!(
+            "its layer is of type `{found}`, not `{WASM_LAYER}`: is it a container image? Build a component instead"
+        )));
+    }
+    let layer_digest = layer.digest.parse().map_err(|error: api::InvalidDigest| unsupported(error.to_string()))?;
+    let size_bytes = u64::try_from(layer.size).map_err(|_| unsupported("its layer has a negative size".to_owned()))?;
+    Ok(ComponentLayer { digest: layer_digest, size_bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(byte: u8) -> Digest {
+        Digest::from_sha256([byte; 32])
+    }
+
+    fn manifest(config: &str, layers: &[&str]) -> Vec<u8> {
+        let descriptor = |media_type: &str| {
+            serde_json::json!({ "mediaType": media_type, "digest": digest(1), "size": 7 })
+        };
+        let layers: Vec<_> = layers.iter().map(|media_type| descriptor(media_type)).collect();
+        serde_json::json!({ "schemaVersion": 2, "config": descriptor(config), "layers": layers }).to_string().into()
+    }
+
+    #[test]
+    fn a_manifest_that_was_written_is_read_back() {
+        let json = manifest_json((&digest(2), 3), (&digest(1), 7));
+        let layer = component_layer(&digest(9), &json).unwrap();
+        assert_eq!(layer, ComponentLayer { digest: digest(1), size_bytes: 7 });
+    }
+
+    #[test]
+    fn the_layouts_of_other_producers_are_read() {
+        for (config, layer) in [
+            ("application/vnd.oci.image.config.v1+json", "application/vnd.bytecodealliance.wasm.component.layer.v0+wasm"),
+            ("application/vnd.wasm.config.v1+json", "application/vnd.wasm.content.layer.v1+wasm"),
+            (EMPTY_CONFIG, "application/octet-stream"),
+        ] {
+            assert!(component_layer(&digest(9), &manifest(config, &[layer])).is_ok(), "{config}");
+        }
+    }
+
+    #[test]
+    fn images_of_other_things_are_refused_with_what_they_are() {
+        let container = "application/vnd.oci.image.layer.v1.tar+gzip";
+        for (json, says) in [
+            (manifest(WASM_CONFIG, &[]), "0 layers"),
+            (manifest(WASM_CONFIG, &[WASM_LAYER, WASM_LAYER]), "2 layers"),
+            (manifest(SPIN_CONFIG, &[WASM_LAYER]), "Spin"),
+            (manifest("application/vnd.oci.image.config.v1+json", &[container]), "container image"),
+            (br#"{"schemaVersion":2,"manifests":[]}"#.to_vec(), "several images"),
+            (b"{}".to_vec(), "not an OCI image manifest"),
+            (b"\xff".to_vec(), "not an OCI image manifest"),
+        ] {
+            let message = component_layer(&digest(9), &json).unwrap_err().to_string();
+            assert!(message.contains(says), "{message}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use api::Digest;
+use bytes::Bytes;
+
+use crate::{
+    ImageError, ImageReference,
+    blobs::{Blobs, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, io_error},
+    index::{Entry, IndexFile},
+    inspect::inspect,
+    manifest::{ComponentLayer, component_layer, config_json, manifest_json},
+};
+
+/// How many similar names a message suggests.
+const MAX_SUGGESTIONS: usize = 3;
+
+/// From this similarity on (Jaro-Winkler, 1.0 is the same) a name is worth suggesting.
+const SUGGEST_FROM: f64 = 0.8;
+
+/// The images of this machine: an OCI image layout in a directory.
+///
+/// Clones share it. Any number of threads and processes may read and write it at the same time.
+#[derive(Debug, Clone)]
+pub struct ImageStore {
+    layout: Arc<Layout>,
+}
+
+#[derive(Debug)]
+struct Layout {
+    dir: PathBuf,
+    blobs: Blobs,
+    index: IndexFile,
+}
+
+/// An image in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its name, as the user wrote it.
+    pub reference: String,
+    /// The digest of its manifest: what pins the image.
+    pub digest: Digest,
+    /// The digest of the component in it.
+    pub component_digest: Digest,
+    /// The size of the component.
+    pub size_bytes: u64,
+}
+
+/// The bytes of a component, checked against their digest.
+#[derive(Debug, Clone)]
+pub struct Component {
+    /// The digest of the bytes.
+    pub digest: Digest,
+    /// The component. That it is one is not checked here: see [`inspect`].
+    pub bytes: Bytes,
+}
+
+impl ImageStore {
+    /// Opens the layout in `dir`, which is made if it is not there.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, ImageError> {
+        let dir = dir.as_ref().to_owned();
+        fs::create_dir_all(&dir).map_err(io_error("create", &dir))?;
+        let (index, blobs) = (IndexFile::open(&dir)?, Blobs::open(&dir)?);
+        Ok(Self { layout: Arc::new(Layout { dir, blobs, index }) })
+    }
+
+    /// Where the layout is.
+    pub fn dir(&self) -> &Path {
+        &self.layout.dir
+    }
+
+    /// Writes a component under a name, in the CNCF Wasm layout. The same bytes give the same digests.
+    /// When this returns the image survives a crash; an image that had the name keeps its digest.
+    pub fn put_component(&self, reference: &str, bytes: Bytes) -> Result<Image, ImageError> {
+        let reference: ImageReference = reference.parse()?;
+        if reference.digest().is_some() {
+            let why = "a digest follows from the content, so it cannot be chosen: leave it away".to_owned();
+            return Err(ImageError::InvalidReference { reference: reference.to_string(), why });
+        }
+        let size_bytes = bytes.len() as u64;
+        if size_bytes > MAX_COMPONENT_BYTES {
+            let limit_bytes = MAX_COMPONENT_BYTES;
+            return Err(ImageError::TooLarge { what: "component", bytes: size_bytes, limit_bytes });
+        }
+        let info = inspect(&bytes)
+            .map_err(|source| ImageError::NotAComponent { reference: reference.to_string(), source })?;
+
+        // What points to something is written after it.
+        let blobs = &self.layout.blobs;
+        let component_digest = blobs.put(&bytes)?;
+        let config = config_json(&component_digest, &info);
+        let config_digest = blobs.put(&config)?;
+        let manifest = manifest_json((&config_digest, config.len()), (&component_digest, bytes.len()));
+        let digest = blobs.put(&manifest)?;
+        self.layout.index.tag(&reference, &digest, manifest.len() as u64)?;
+        Ok(Image { reference: reference.to_string(), digest, component_digest, size_bytes })
+    }
+
+    /// The digest of the manifest that a reference names, by tag or by digest.
+    pub fn resolve(&self, reference: &str) -> Result<Digest, ImageError> {
+        let reference: ImageReference = reference.parse()?;
+        match reference.digest() {
+            Some(digest) if self.layout.blobs.contains(digest) => {
+                self.layer(digest)?;
+                Ok(digest.clone())
+            }
+            Some(_) => Err(ImageError::DigestNotFound { reference: reference.to_string() }),
+            None => {
+                let entries = self.layout.index.entries()?;
+                match entries.iter().find(|entry| entry.name == reference.name()) {
+                    Some(entry) => Ok(entry.manifest.clone()),
+                    None => Err(not_found(&reference, &entries)),
+                }
+            }
+        }
+    }
+
+    /// The component of the image with this manifest digest. Every byte is checked on every call.
+    pub fn component(&self, manifest: &Digest) -> Result<Component, ImageError> {
+        let layer = self.layer(manifest)?;
+        let bytes = self.layout.blobs.get(&layer.digest, "component", MAX_COMPONENT_BYTES)?;
+        let Some(bytes) = bytes else {
+            let path = self.layout.blobs.path(&layer.digest);
+            return Err(ImageError::Damaged { path, why: "the file is missing".to_owned() });
+        };
+        Ok(Component { digest: layer.digest, bytes: bytes.into() })
+    }
+
+    /// The images that have a name, sorted by it. An image whose manifest is damaged is left out, with a warning.
+    pub fn list(&self) -> Result<Vec<Image>, ImageError> {
+        let mut images: Vec<Image> =
+            self.layout.index.entries()?.into_iter().filter_map(|entry| self.image(entry)).collect();
+        images.sort_by(|a, b| a.reference.cmp(&b.reference));
+        Ok(images)
+    }
+
+    fn image(&self, entry: Entry) -> Option<Image> {
+        match self.layer(&entry.manifest) {
+            Ok(ComponentLayer { digest: component_digest, size_bytes }) => {
+                Some(Image { reference: entry.written, digest: entry.manifest, component_digest, size_bytes })
+            }
+            Err(error) => {
+                tracing::warn!(image = entry.written, %error, "an image is left out of the list");
+                None
+            }
+        }
+    }
+
+    fn layer(&self, manifest: &Digest) -> Result<ComponentLayer, ImageError> {
+        match self.layout.blobs.get(manifest, "manifest", MAX_MANIFEST_BYTES)? {
+            Some(json) => component_layer(manifest, &json),
+            None => Err(ImageError::DigestNotFound { reference: manifest.to_string() }),
+        }
+    }
+}
+
+fn not_found(reference: &ImageReference, entries: &[Entry]) -> ImageError {
+    let likeness = |entry: &Entry| strsim::jaro_winkler(&entry.written, reference.as_written());
+    let mut near: Vec<(f64, &Entry)> = entries.iter().map(|entry| (likeness(entry), entry)).collect();
+    near.retain(|(likeness, _)| *likeness >= SUGGEST_FROM);
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let near = near.into_iter().take(MAX_SUGGESTIONS).map(|(_, entry)| entry.written.clone()).collect();
+    ImageError::NotFound { reference: reference.to_string(), near }
+}
