@@ -1,0 +1,78 @@
+//! Requests and answers as they flow: bodies, headers, outbound calls.
+
+use std::{convert::Infallible, time::Duration};
+
+use futures_lite::stream::unfold;
+use serde_json::{Map, Value, json};
+use wstd::http::{Body, Client, Method, Request, Response, Result, StatusCode, body::Bytes};
+
+use crate::{answer, json, query::Query, text};
+
+async fn pause(millis: u64) {
+    if millis > 0 {
+        wstd::task::sleep(Duration::from_millis(millis).into()).await;
+    }
+}
+
+pub(crate) async fn sleep(query: &Query) -> Result<Response<Body>> {
+    pause(query.number("ms", 100)).await;
+    text("slept\n")
+}
+
+/// The body comes back as it arrives.
+pub(crate) fn echo(request: Request<Body>) -> Result<Response<Body>> {
+    Ok(Response::new(request.into_body()))
+}
+
+/// Reads the whole body and says how long it was.
+pub(crate) async fn drain(mut request: Request<Body>) -> Result<Response<Body>> {
+    let bytes = request.body_mut().contents().await?.len();
+    text(format!("{bytes}\n"))
+}
+
+/// The request as the guest sees it. A header that comes twice has its values joined by `, `.
+pub(crate) fn headers(request: &Request<Body>) -> Result<Response<Body>> {
+    let mut headers = Map::new();
+    for name in request.headers().keys() {
+        let values = request.headers().get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        headers.insert(name.to_string(), Value::String(values.collect::<Vec<_>>().join(", ")));
+    }
+    json(&json!({ "method": request.method().as_str(), "uri": request.uri().to_string(), "headers": headers }))
+}
+
+pub(crate) fn status(code: &str) -> Result<Response<Body>> {
+    answer(StatusCode::from_bytes(code.as_bytes())?, format!("{code}\n"))
+}
+
+/// `chunks` pieces of `bytes` bytes, with a pause of `ms` before each.
+pub(crate) fn stream(query: &Query) -> Result<Response<Body>> {
+    let chunk = Bytes::from(vec![b'x'; query.number("bytes", 1024)]);
+    let millis = query.number("ms", 0);
+    let chunks = unfold(query.number("chunks", 10u64), move |left| {
+        let chunk = chunk.clone();
+        async move {
+            let left = left.checked_sub(1)?;
+            pause(millis).await;
+            Some((Ok::<_, Infallible>(chunk), left))
+        }
+    });
+    Ok(Response::new(Body::from_try_stream(chunks)))
+}
+
+/// Sends a request on, with this one's method and body, and brings the answer back. Failures are 502.
+pub(crate) async fn fetch(request: Request<Body>, query: &Query) -> Result<Response<Body>> {
+    let url = query.text("url").unwrap_or_default();
+    let method = request.method().clone();
+    let body = if method == Method::GET { Body::empty() } else { request.into_body() };
+    let onward = match Request::builder().method(method).uri(url).body(body) {
+        Ok(onward) => onward,
+        Err(error) => return answer(StatusCode::BAD_REQUEST, format!("{error}\n")),
+    };
+    match Client::new().send(onward).await {
+        Ok(response) => {
+            let (head, body) = response.into_parts();
+            Ok(Response::builder().status(head.status).body(body)?)
+        }
+        Err(error) => answer(StatusCode::BAD_GATEWAY, format!("{error:?}\n")),
+    }
+}
