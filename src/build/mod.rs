@@ -1,0 +1,13 @@
+//! From source to an image in the local store: what a project is, how its components are compiled, and
+//! the one place that decides how a Rust guest is built.
+//!
+//! It runs compilers and writes images. It starts nothing and asks no server, so it works while one runs.
+
+mod cargo;
+mod command;
+mod compile;
+mod project;
+mod toolchain;
+
+pub(crate) use compile::{Built, CompileError, Compiler, Messages};
+pub(crate) use project::{Component, PROJECT_FILE, Project};

@@ -1,0 +1,237 @@
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow, bail};
+use registry_client::ImageReference;
+use serde::Deserialize;
+
+use crate::{client::kinds::closest, errors::HintExt};
+
+/// The file that makes a folder a project.
+pub(crate) const PROJECT_FILE: &str = "sampan.toml";
+
+/// What is watched of a component that names nothing.
+const DEFAULT_WATCH: [&str; 2] = ["src", "Cargo.toml"];
+
+/// A folder with components and manifests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Project {
+    pub(crate) name: String,
+    /// The folder, absolute.
+    pub(crate) root: PathBuf,
+    /// Files and folders, absolute.
+    pub(crate) manifests: Vec<PathBuf>,
+    /// In the order of their names.
+    pub(crate) components: Vec<Component>,
+}
+
+/// One thing that is built into one image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Component {
+    pub(crate) name: String,
+    pub(crate) image: String,
+    /// Where it is built, absolute.
+    pub(crate) dir: PathBuf,
+    pub(crate) recipe: Recipe,
+    /// A change of one of these, or below it, asks for a new build. Absolute.
+    pub(crate) watch: Vec<PathBuf>,
+}
+
+/// How a component is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Recipe {
+    /// The Cargo package in its folder, for `wasm32-wasip2`.
+    Cargo,
+    /// A shell command, after which the component is in this file.
+    Command { line: String, artifact: PathBuf },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    app: App,
+    #[serde(default)]
+    component: BTreeMap<String, Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct App {
+    name: String,
+    #[serde(default)]
+    manifests: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    image: String,
+    path: Option<PathBuf>,
+    command: Option<String>,
+    artifact: Option<PathBuf>,
+    watch: Option<Vec<PathBuf>>,
+}
+
+impl Project {
+    /// Reads the project in a folder.
+    pub(crate) fn read(folder: &Path) -> anyhow::Result<Self> {
+        let root = fs::canonicalize(folder).with_context(|| format!("there is no folder {}", folder.display()))?;
+        let file = root.join(PROJECT_FILE);
+        if !file.is_file() {
+            return Err(anyhow!("{} has no {PROJECT_FILE}", root.display())).hint(
+                "write one, such as:\n    [app]\n    name = \"shop\"\n    manifests = [\"deploy\"]\n    \
+                 [component.shop]\n    image = \"shop:dev\"\n    path = \".\"",
+            );
+        }
+        let text = fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+        Self::parse(&root, &text).map_err(|why| anyhow!("{}{why}", file.display()))
+    }
+
+    /// Reads a project's text; a failure begins with the line, where there is one.
+    fn parse(root: &Path, text: &str) -> Result<Self, String> {
+        let file: File = toml::from_str(text).map_err(|error| explain(text, &error))?;
+        api::check_dns_label(&file.app.name).map_err(|error| format!(": app.name: {error}"))?;
+        let mut images = HashSet::new();
+        let mut components = Vec::new();
+        for (name, entry) in file.component {
+            let component = Component::new(root, &name, entry).map_err(|why| format!(": component.{name}{why}"))?;
+            if !images.insert(component.image.clone()) {
+                return Err(format!(": component.{name}.image: `{}` is another component's too", component.image));
+            }
+            components.push(component);
+        }
+        let manifests = file.app.manifests.iter().map(|path| root.join(path)).collect();
+        Ok(Self { name: file.app.name, root: root.to_owned(), manifests, components })
+    }
+
+    /// A Cargo package that is no project, as one with a single component.
+    pub(crate) fn of_package(folder: &Path, tag: Option<&str>) -> anyhow::Result<Self> {
+        let root = fs::canonicalize(folder).with_context(|| format!("there is no folder {}", folder.display()))?;
+        let file = root.join("Cargo.toml");
+        if !file.is_file() {
+            bail!("{} has neither a {PROJECT_FILE} nor a Cargo.toml", root.display());
+        }
+        let text = fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let cargo: toml::Table = toml::from_str(&text).with_context(|| format!("{} cannot be read", file.display()))?;
+        let Some(name) = cargo.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str) else {
+            bail!("{} is a workspace, not a package: name the package's folder", file.display());
+        };
+        let entry = Entry {
+            image: tag.map_or_else(|| format!("{name}:dev"), str::to_owned),
+            path: None,
+            command: None,
+            artifact: None,
+            watch: None,
+        };
+        let component = Component::new(&root, name, entry).map_err(|why| anyhow!("{name}{why}"))?;
+        Ok(Self { name: name.to_owned(), root, manifests: Vec::new(), components: vec![component] })
+    }
+}
+
+impl Component {
+    fn new(root: &Path, name: &str, entry: Entry) -> Result<Self, String> {
+        api::check_dns_label(name).map_err(|error| format!(": {error}"))?;
+        let reference: ImageReference = entry.image.parse().map_err(|error| format!(".image: {error}"))?;
+        if reference.digest().is_some() {
+            return Err(".image: a digest cannot be built, only a name: write NAME:TAG".to_owned());
+        }
+        let dir = normalize(&root.join(entry.path.unwrap_or_default()));
+        let recipe = match (entry.command, entry.artifact) {
+            (None, None) if dir.join("Cargo.toml").is_file() => Recipe::Cargo,
+            (None, None) => {
+                return Err(format!(".path: {} has no Cargo.toml: give `command` and `artifact` for anything else", dir.display()));
+            }
+            (Some(line), Some(artifact)) => Recipe::Command { line, artifact: dir.join(artifact) },
+            (Some(_), None) => return Err(": `command` also needs `artifact`, the file that it makes".to_owned()),
+            (None, Some(_)) => return Err(": `artifact` also needs `command`, which makes it".to_owned()),
+        };
+        let watch = entry.watch.unwrap_or_else(|| DEFAULT_WATCH.map(PathBuf::from).to_vec());
+        let watch = watch.iter().map(|path| normalize(&dir.join(path))).collect();
+        Ok(Self { name: name.to_owned(), image: entry.image, dir, recipe, watch })
+    }
+}
+
+/// The path without `.` and `..`, so that it can be compared with those of changes.
+fn normalize(path: &Path) -> PathBuf {
+    use std::path::Component as Part;
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Part::CurDir => {}
+            Part::ParentDir => drop(normal.pop()),
+            other => normal.push(other),
+        }
+    }
+    normal
+}
+
+/// The line and the reason, with a suggestion for a key that does not exist.
+fn explain(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let at = line.map(|line| format!(":{line}")).unwrap_or_default();
+    // Serde's message has the unknown key first and then the known ones, each in backticks.
+    let message = error.message();
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    if let (true, Some(unknown)) = (message.starts_with("unknown field"), quoted.next()) {
+        let known: Vec<&str> = quoted.collect();
+        return match closest(unknown, known.iter().copied()) {
+            Some(near) => format!("{at}: unknown key `{unknown}`: did you mean `{near}`?"),
+            None => format!("{at}: unknown key `{unknown}`: the keys here are {}", known.join(", ")),
+        };
+    }
+    format!("{at}: {}", message.replace("missing field", "missing key"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(component: &str) -> Result<Project, String> {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("products")).unwrap();
+        fs::write(root.path().join("products/Cargo.toml"), "").unwrap();
+        let app = "[app]\nname = \"shop\"\nmanifests = [\"deploy\"]\n";
+        Project::parse(root.path(), &format!("{app}[component.products]\n{component}"))
+            .map_err(|why| why.replace(&*root.path().to_string_lossy(), "ROOT"))
+    }
+
+    #[test]
+    fn a_component_is_a_package_with_its_sources_watched() {
+        let project = project("image = \"shop/products:dev\"\npath = \"products\"").unwrap();
+        let component = &project.components[0];
+        assert_eq!(component.recipe, Recipe::Cargo);
+        assert_eq!(component.dir, project.root.join("products"));
+        assert_eq!(component.watch, [component.dir.join("src"), component.dir.join("Cargo.toml")]);
+        assert_eq!(project.manifests, [project.root.join("deploy")]);
+    }
+
+    #[test]
+    fn anything_else_is_a_command_and_its_artifact() {
+        let text = "image = \"a\"\ncommand = \"make a.wasm\"\nartifact = \"out/a.wasm\"\nwatch = [\"../x\", \".\"]";
+        let project = project(text).unwrap();
+        let component = &project.components[0];
+        let artifact = project.root.join("out/a.wasm");
+        assert_eq!(component.recipe, Recipe::Command { line: "make a.wasm".into(), artifact });
+        assert_eq!(component.watch, [project.root.parent().unwrap().join("x"), project.root.clone()]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line_and_a_suggestion() {
+        let error = project("imgae = \"a\"").unwrap_err();
+        assert_eq!(error, ":5: unknown key `imgae`: did you mean `image`?");
+        let error = project("image = \"a\"\nxyz = 1").unwrap_err();
+        assert!(error.starts_with(":6: unknown key `xyz`: the keys here are image, path"), "{error}");
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        assert!(project("path = \"products\"").unwrap_err().contains("missing key `image`"));
+        assert!(project("image = \"a\"\npath = \"none\"").unwrap_err().contains("ROOT/none has no Cargo.toml"));
+        assert!(project("image = \"a\"\ncommand = \"make\"").unwrap_err().contains("also needs `artifact`"));
+        assert!(project("image = \"A B\"").unwrap_err().starts_with(": component.products.image: `A B` is not"));
+        assert!(project("image = ").unwrap_err().starts_with(":5: "));
+    }
+}

@@ -1,0 +1,154 @@
+//! How a Rust guest is built here. Three ways, tried in this order: the toolchain has the standard library
+//! for the target; rustup can add it; Debian's compiler brings its sources and builds it.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::{Command as StdCommand, Stdio},
+};
+
+use anyhow::{Context, anyhow};
+use tokio::process::Command;
+
+use crate::errors::HintExt;
+
+/// What guests are compiled for.
+pub(crate) const TARGET: &str = "wasm32-wasip2";
+
+/// A guest's stack is part of the memory that every new instance begins with, so it is kept small: 64 KiB
+/// instead of the linker's 1 MiB.
+const STACK: &str = "-C link-arg=-zstack-size=65536";
+
+/// Where Debian's packages put what is needed.
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+const DEBIAN_SOURCES: &str = "/usr/lib/rustlib/src/rust/library/std";
+const DEBIAN_WASI_LIBC: &str = "/usr/lib/wasm32-wasi";
+
+/// A way to build Rust guests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Toolchain {
+    /// The Rust on PATH has the target.
+    Target,
+    /// Debian's `rustc-web` compiles the standard library too.
+    DebianWeb {
+        /// A folder with `wasm-ld`, if another Rust on this machine has one.
+        linker: Option<PathBuf>,
+    },
+}
+
+impl Toolchain {
+    /// Finds the way for the package in a folder, whose `rust-toolchain.toml` may choose the Rust. May
+    /// download the target.
+    pub(crate) fn find(folder: &Path) -> anyhow::Result<Self> {
+        if has_target(folder) || (add_target(folder) && has_target(folder)) {
+            return Ok(Self::Target);
+        }
+        let parts = [DEBIAN_RUSTC, DEBIAN_CARGO, DEBIAN_SOURCES, DEBIAN_WASI_LIBC];
+        let missing: Vec<&str> = parts.into_iter().filter(|part| !Path::new(part).exists()).collect();
+        if missing.is_empty() {
+            return Ok(Self::DebianWeb { linker: rustup_linker(folder) });
+        }
+        Err(anyhow!("no Rust here can build for {TARGET}")).hint(format!(
+            "run `rustup target add {TARGET}`, or on Debian \
+             `apt-get install rustc-web cargo-web rust-web-src rust-web-llvm wasi-libc`"
+        ))
+    }
+
+    /// The command that builds the package in a folder for release.
+    pub(crate) fn cargo_build(&self, folder: &Path) -> Command {
+        let inherited = std::env::var("RUSTFLAGS").unwrap_or_default();
+        let mut command = match self {
+            Self::Target => {
+                let mut command = Command::new("cargo");
+                command.arg("build").env("RUSTFLAGS", join(&[&inherited, STACK]));
+                command
+            }
+            Self::DebianWeb { linker } => {
+                let mut command = Command::new(DEBIAN_CARGO);
+                for variable in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
+                    command.env_remove(variable);
+                }
+                let libc = format!("-C link-arg=-L{DEBIAN_WASI_LIBC}");
+                command.args(["build", "-Zbuild-std=std,panic_abort"]);
+                command.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", DEBIAN_RUSTC);
+                command.env("RUSTFLAGS", join(&[&inherited, &libc, STACK]));
+                if let Some(path) = linker.as_deref().and_then(path_with) {
+                    command.env("PATH", path);
+                }
+                command
+            }
+        };
+        command.args(["--release", "--target", TARGET]).current_dir(folder);
+        command
+    }
+}
+
+fn join(flags: &[&str]) -> String {
+    flags.iter().filter(|flag| !flag.is_empty()).copied().collect::<Vec<_>>().join(" ")
+}
+
+fn path_with(folder: &Path) -> Option<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path))).ok()
+}
+
+fn has_target(folder: &Path) -> bool {
+    ask(folder, "rustc", &["--print", "target-libdir", "--target", TARGET]).is_ok_and(|path| Path::new(&path).is_dir())
+}
+
+fn add_target(folder: &Path) -> bool {
+    ask(folder, "rustup", &["target", "add", TARGET]).is_ok()
+}
+
+/// Debian's linker for Wasm is in a package of its own; every rustup toolchain carries one too.
+fn rustup_linker(folder: &Path) -> Option<PathBuf> {
+    let sysroot = ask(folder, "rustc", &["--print", "sysroot"]).ok()?;
+    let version = ask(folder, "rustc", &["-vV"]).ok()?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "))?;
+    let linker = Path::new(&sysroot).join("lib/rustlib").join(host).join("bin/gcc-ld");
+    linker.join("wasm-ld").exists().then_some(linker)
+}
+
+/// What a program prints, if it succeeds.
+fn ask(folder: &Path, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
+    let output = StdCommand::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .with_context(|| format!("{program} does not start"))?;
+    anyhow::ensure!(output.status.success(), "{program} ended with {}", output.status);
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags_of(command: &Command) -> String {
+        let mut variables = command.as_std().get_envs();
+        let flags = variables.find_map(|(name, value)| (name == "RUSTFLAGS").then_some(value).flatten());
+        flags.unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn every_way_builds_the_target_for_release_with_a_small_stack() {
+        for toolchain in [Toolchain::Target, Toolchain::DebianWeb { linker: None }] {
+            let command = toolchain.cargo_build(Path::new("/"));
+            let arguments: Vec<_> = command.as_std().get_args().collect();
+            assert!(arguments.ends_with(&["--release".as_ref(), "--target".as_ref(), TARGET.as_ref()]));
+            assert!(flags_of(&command).ends_with(STACK));
+        }
+    }
+
+    #[test]
+    fn debians_way_finds_the_c_library_and_the_linker() {
+        let toolchain = Toolchain::DebianWeb { linker: Some("/rust/gcc-ld".into()) };
+        let command = toolchain.cargo_build(Path::new("/"));
+        assert!(flags_of(&command).contains(DEBIAN_WASI_LIBC));
+        let path = command.as_std().get_envs().find_map(|(name, value)| (name == "PATH").then_some(value).flatten());
+        assert!(path.unwrap().to_string_lossy().starts_with("/rust/gcc-ld:"));
+    }
+}

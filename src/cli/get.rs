@@ -1,0 +1,185 @@
+use anyhow::bail;
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::print_line;
+use crate::client::{
+    connection::{ClientArgs, Connection, split_target},
+    kinds::{Kind, Kinds},
+    query::Query,
+    table::{Columns, TablePrinter},
+};
+
+/// What `get all` shows.
+const ALL: [&str; 5] = ["pods", "services", "deployments", "replicasets", "horizontalpodautoscalers"];
+
+/// Show objects, as `kubectl get` does
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  sampan get pods                        The replicas of this namespace
+  sampan get deployments,services -A     Two kinds in all namespaces
+  sampan get pods -l app=shop -o wide    More columns, of some
+  sampan get deployment/shop -o yaml     One object, whole
+  sampan get pods -w                     Go on with every change
+  sampan get all                         What matters most")]
+pub(crate) struct Get {
+    /// Kind, kinds joined by commas, or KIND/NAME; then names
+    #[arg(required = true, value_name = "KIND [NAME...]")]
+    target: Vec<String>,
+
+    /// Objects of every namespace
+    #[arg(short = 'A', long, env = "SAMPAN_ALL_NAMESPACES")]
+    all_namespaces: bool,
+
+    /// Only objects with these labels, such as `app=shop,tier!=test`
+    #[arg(short = 'l', long, env = "SAMPAN_SELECTOR", value_name = "SELECTOR")]
+    selector: Option<String>,
+
+    /// Only objects with these fields, such as `metadata.name=shop`
+    #[arg(long, env = "SAMPAN_FIELD_SELECTOR", value_name = "SELECTOR")]
+    field_selector: Option<String>,
+
+    /// How to show them
+    #[arg(short, long, env = "SAMPAN_OUTPUT", value_enum)]
+    output: Option<Output>,
+
+    /// After that, show every change as it comes
+    #[arg(short, long, env = "SAMPAN_WATCH")]
+    watch: bool,
+
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Wide,
+    Yaml,
+    Json,
+    Name,
+}
+
+impl Get {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let connection = self.client.connect().await?;
+        let kinds = Kinds::discover(&connection).await?;
+        let queries = self.queries(&kinds, &connection)?;
+        if self.watch && queries.len() != 1 {
+            bail!("-w watches one kind at a time");
+        }
+        match self.output {
+            Some(Output::Yaml | Output::Json | Output::Name) if self.watch => bail!("-w goes with tables, not with -o"),
+            Some(Output::Yaml | Output::Json | Output::Name) => self.print_objects(&connection, &queries).await,
+            _ => self.print_tables(&connection, &queries).await,
+        }
+    }
+
+    fn queries<'a>(&self, kinds: &'a Kinds, connection: &Connection) -> anyhow::Result<Vec<Query<'a>>> {
+        let (words, names) = match self.target.as_slice() {
+            [one] => {
+                let (kind, name) = split_target(std::slice::from_ref(one))?;
+                (kind, name.into_iter().collect())
+            }
+            [kind, names @ ..] => (kind.clone(), names.to_vec()),
+            [] => bail!("say which kind"),
+        };
+        if !names.is_empty() && (self.selector.is_some() || self.all_namespaces) {
+            bail!("a name and -l or -A do not go together");
+        }
+        let words = if words == "all" { ALL.join(",") } else { words };
+        let mut queries = Vec::new();
+        for word in words.split(',') {
+            let kind = kinds.named(word)?;
+            let path = kind.path((!self.all_namespaces).then_some(&*connection.namespace));
+            queries.extend(names.iter().map(|name| Query { kind, path: format!("{path}/{name}"), selectors: Vec::new() }));
+            if names.is_empty() {
+                queries.push(Query { kind, path, selectors: self.selectors() });
+            }
+        }
+        Ok(queries)
+    }
+
+    fn selectors(&self) -> Vec<(&'static str, String)> {
+        let labels = self.selector.clone().map(|selector| ("labelSelector", selector));
+        let fields = self.field_selector.clone().map(|selector| ("fieldSelector", selector));
+        labels.into_iter().chain(fields).collect()
+    }
+
+    async fn print_tables(&self, connection: &Connection, queries: &[Query<'_>]) -> anyhow::Result<()> {
+        let columns = if self.output == Some(Output::Wide) { Columns::Wide } else { Columns::Narrow };
+        let several_kinds = queries.iter().any(|query| query.kind != queries[0].kind);
+        let mut printed = false;
+        let mut printer: Option<(&Kind, TablePrinter)> = None;
+        for query in queries {
+            let table = query.table(connection).await?;
+            if table.rows.is_empty() {
+                continue;
+            }
+            if printer.as_ref().is_none_or(|(kind, _)| *kind != query.kind) {
+                if printed {
+                    print_line("");
+                }
+                printer = Some((query.kind, self.printer(query.kind, columns, several_kinds)));
+            }
+            if let Some((_, printer)) = &mut printer {
+                printer.lines(&table).into_iter().for_each(print_line);
+                printed = true;
+            }
+            if self.watch {
+                let printer = printer.take().map_or_else(|| self.printer(query.kind, columns, false), |(_, printer)| printer);
+                return query.watch(connection, &table.metadata.resource_version, printer, print_line).await;
+            }
+        }
+        if self.watch {
+            let printer = self.printer(queries[0].kind, columns, false);
+            return queries[0].watch(connection, "", printer, print_line).await;
+        }
+        if !printed {
+            let place = if self.all_namespaces || !queries[0].kind.namespaced {
+                String::new()
+            } else {
+                format!(" in namespace {}", connection.namespace)
+            };
+            eprintln!("No resources found{place}.");
+        }
+        Ok(())
+    }
+
+    fn printer(&self, kind: &Kind, columns: Columns, several_kinds: bool) -> TablePrinter {
+        let mut printer = TablePrinter::new(columns);
+        if self.all_namespaces && kind.namespaced {
+            printer = printer.with_namespace();
+        }
+        if several_kinds { printer.with_name_prefix(kind.label("")) } else { printer }
+    }
+
+    async fn print_objects(&self, connection: &Connection, queries: &[Query<'_>]) -> anyhow::Result<()> {
+        let mut objects = Vec::new();
+        for query in queries {
+            for object in query.objects(connection).await? {
+                objects.push((query.kind, object));
+            }
+        }
+        if self.output == Some(Output::Name) {
+            for (kind, object) in &objects {
+                print_line(kind.label(object["metadata"]["name"].as_str().unwrap_or_default()));
+            }
+            return Ok(());
+        }
+        let one = queries.len() == 1 && queries[0].names_one();
+        let whole = match objects.pop() {
+            Some((_, object)) if one => object,
+            last => {
+                let items: Vec<Value> = objects.into_iter().chain(last).map(|(_, object)| object).collect();
+                json!({"apiVersion": "v1", "kind": "List", "items": items, "metadata": {"resourceVersion": ""}})
+            }
+        };
+        let text = match self.output {
+            Some(Output::Json) => serde_json::to_string_pretty(&whole)?,
+            _ => serde_norway::to_string(&whole)?,
+        };
+        print_line(text.trim_end());
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! The command line. One file for each command; each `--help` teaches by example.
+
+mod apply;
+mod build;
+mod delete;
+mod get;
+mod logs;
+mod rollout;
+mod scale;
+mod version;
+
+use clap::{Parser, Subcommand};
+
+/// Runs HTTP services as WebAssembly components and keeps them running.
+#[derive(Debug, Parser)]
+#[command(name = "sampan", version, max_term_width = 120, disable_help_subcommand = true, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES:
+  sampan dev samples/hello           Build, run and watch a project
+  sampan up                          Run Sampan on this machine
+  sampan apply -f deploy/            Apply manifests to it
+  sampan get pods                    See what runs
+  sampan logs -f deployment/hello    Follow what it says
+
+`sampan COMMAND --help` has examples for each command. `kubectl` works too: sampan prints how.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::Build),
+    Apply(apply::Apply),
+    Get(get::Get),
+    Delete(delete::Delete),
+    Scale(scale::Scale),
+    Logs(logs::Logs),
+    Rollout(rollout::Rollout),
+    Version(version::Version),
+}
+
+impl Cli {
+    /// Carries the command out.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Build(command) => command.run(),
+            Command::Apply(command) => client(command.run()),
+            Command::Get(command) => client(command.run()),
+            Command::Delete(command) => client(command.run()),
+            Command::Scale(command) => client(command.run()),
+            Command::Logs(command) => client(command.run()),
+            Command::Rollout(command) => client(command.run()),
+            Command::Version(command) => client(command.run()),
+        }
+    }
+}
+
+/// Runs a command that only speaks to a server: one thread is plenty.
+fn client(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+}
+
+/// Prints a line to standard output. A reader that has gone away, as `head` does, ends the program quietly.
+fn print_line(line: impl std::fmt::Display) {
+    use std::io::Write;
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn leaves(command: &clap::Command, path: &str) -> Vec<(String, clap::Command)> {
+        let path = format!("{path} {}", command.get_name());
+        let below: Vec<_> = command.get_subcommands().flat_map(|sub| leaves(sub, &path)).collect();
+        if below.is_empty() { vec![(path, command.clone())] } else { below }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_teaches_by_example() {
+        for (path, command) in leaves(&Cli::command(), "") {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("EXAMPLES:\n  sampan "), "{path} has no examples");
+            assert!(command.get_about().is_some(), "{path} does not say what it does");
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_command_line_that_parses() {
+        for (path, command) in leaves(&Cli::command(), "") {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for example in help.lines().filter_map(|line| line.strip_prefix("  ")).filter(|l| l.starts_with("sampan")) {
+                let line = example.split("   ").next().unwrap_or_default();
+                let words = line.split_whitespace().take_while(|word| !["|", ">", "#"].contains(word));
+                let parsed = Cli::try_parse_from(words);
+                assert!(parsed.is_ok(), "{path}: `{line}`: {}", parsed.unwrap_err());
+            }
+        }
+    }
+
+    #[test]
+    fn every_flag_has_an_environment_variable() {
+        for (path, command) in leaves(&Cli::command(), "") {
+            let flags = command.get_arguments().filter(|arg| arg.get_long().is_some_and(|long| long != "help"));
+            for flag in flags {
+                let name = flag.get_env().and_then(|name| name.to_str()).unwrap_or_default();
+                assert!(name.starts_with("SAMPAN_"), "{path} --{} has none", flag.get_long().unwrap_or_default());
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Reading manifests: files, folders and standard input into documents that know where they are from.
+
+use std::{
+    fmt, fs,
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+/// A manifest file larger than this is refused.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+/// Folders are read down to this depth, so that a link to itself ends.
+const MAX_DEPTH: usize = 16;
+
+/// One object of a manifest.
+#[derive(Debug, Clone)]
+pub(crate) struct Document {
+    pub(crate) origin: Origin,
+    pub(crate) object: Value,
+}
+
+/// Where a document is from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// The file's name as the user would write it.
+    pub(crate) file: Arc<str>,
+    /// Which document of the file, from 1.
+    pub(crate) number: usize,
+    /// The line (from 1) on which it begins.
+    pub(crate) first_line: usize,
+    /// Its text.
+    pub(crate) text: Arc<str>,
+}
+
+/// Something that is wrong with a manifest, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) struct Problem {
+    pub(crate) file: String,
+    pub(crate) document: Option<usize>,
+    pub(crate) line: Option<usize>,
+    pub(crate) message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if let Some(document) = self.document {
+            write!(f, ": document {document}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl Origin {
+    /// A problem with this document, at the field if its path is known and it can be found.
+    pub(crate) fn problem(&self, field: Option<&str>, message: impl Into<String>) -> Problem {
+        let offset = field.and_then(|path| super::locate::field_line(&self.text, path)).unwrap_or(1);
+        Problem {
+            file: self.file.to_string(),
+            document: Some(self.number),
+            line: Some(self.first_line + offset - 1),
+            message: message.into(),
+        }
+    }
+}
+
+/// What reading gave: all documents that could be read, and all that is wrong.
+#[derive(Debug, Default)]
+pub(crate) struct Manifests {
+    pub(crate) documents: Vec<Document>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Manifests {
+    /// Reads files, folders (with those below them, in the order of their names) and `-` for standard input.
+    pub(crate) fn read(paths: &[PathBuf]) -> Self {
+        let mut manifests = Self::default();
+        for path in paths {
+            if path == Path::new("-") {
+                manifests.read_stdin();
+            } else {
+                manifests.read_path(path, 0);
+            }
+        }
+        manifests
+    }
+
+    fn read_stdin(&mut self) {
+        let mut text = String::new();
+        match std::io::stdin().take(MAX_FILE_BYTES).read_to_string(&mut text) {
+            Ok(_) => self.parse("standard input", &text),
+            Err(error) => self.fail("standard input", error.to_string()),
+        }
+    }
+
+    fn read_path(&mut self, path: &Path, depth: usize) {
+        let name = path.display().to_string();
+        match fs::metadata(path) {
+            Err(error) => self.fail(&name, format!("cannot be read: {error}")),
+            Ok(metadata) if metadata.is_dir() => self.read_folder(path, depth),
+            Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
+                self.fail(&name, format!("is larger than the limit of {} MiB", MAX_FILE_BYTES >> 20));
+            }
+            Ok(_) => match fs::read_to_string(path) {
+                Ok(text) => self.parse(&name, &text),
+                Err(error) => self.fail(&name, format!("cannot be read: {error}")),
+            },
+        }
+    }
+
+    fn read_folder(&mut self, path: &Path, depth: usize) {
+        if depth >= MAX_DEPTH {
+            return self.fail(&path.display().to_string(), format!("is more than {MAX_DEPTH} folders deep"));
+        }
+        let mut entries: Vec<PathBuf> = match fs::read_dir(path) {
+            Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
+            Err(error) => return self.fail(&path.display().to_string(), format!("cannot be read: {error}")),
+        };
+        entries.sort();
+        for entry in entries {
+            if entry.is_dir() || is_manifest(&entry) {
+                self.read_path(&entry, depth + 1);
+            }
+        }
+    }
+
+    /// Reads the documents of one text.
+    pub(crate) fn parse(&mut self, file: &str, text: &str) {
+        let file: Arc<str> = file.into();
+        for (index, (first_line, text)) in split_documents(text).into_iter().enumerate() {
+            let origin = Origin { file: file.clone(), number: index + 1, first_line, text: text.into() };
+            match serde_norway::from_str::<Value>(text) {
+                Ok(Value::Null) => {}
+                Ok(object) => self.accept(origin, object),
+                Err(error) => self.problems.push(syntax_problem(&origin, &error)),
+            }
+        }
+    }
+
+    fn accept(&mut self, origin: Origin, object: Value) {
+        if !object.is_object() {
+            self.problems.push(origin.problem(None, "is not an object: a manifest begins with apiVersion and kind"));
+        } else if object["kind"] == "List" {
+            let items = object["items"].as_array().cloned().unwrap_or_default();
+            for item in items {
+                self.accept(origin.clone(), item);
+            }
+        } else {
+            self.documents.push(Document { origin, object });
+        }
+    }
+
+    fn fail(&mut self, file: &str, message: String) {
+        self.problems.push(Problem { file: file.to_owned(), document: None, line: None, message });
+    }
+}
+
+fn is_manifest(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
+}
+
+fn syntax_problem(origin: &Origin, error: &serde_norway::Error) -> Problem {
+    let mut message = error.to_string();
+    // The position is told once, as a line of the file.
+    if let Some(at) = message.find(" at line ") {
+        message.truncate(at);
+    }
+    let line = error.location().map_or(1, |location| location.line());
+    Problem { line: Some(origin.first_line + line - 1), ..origin.problem(None, message) }
+}
+
+/// The documents of a text with the lines (from 1) on which they begin. Empty ones are left out.
+fn split_documents(text: &str) -> Vec<(usize, &str)> {
+    let mut documents = Vec::new();
+    let (mut start, mut first_line, mut at) = (0, 1, 0);
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        if line.trim_end() == "---" || line.starts_with("--- ") {
+            documents.push((first_line, &text[start..at]));
+            (start, first_line) = (at + line.len(), index + 2);
+        }
+        at += line.len();
+    }
+    documents.push((first_line, &text[start..]));
+    let has_content = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    documents.retain(|(_, text)| text.lines().any(has_content));
+    documents
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Manifests {
+        let mut manifests = Manifests::default();
+        manifests.parse("deploy/shop.yaml", text);
+        manifests
+    }
+
+    #[test]
+    fn documents_know_their_number_and_line() {
+        let manifests = parse("# A comment.\n---\nkind: A\n---\n\n---\nkind: B\n");
+        let origins: Vec<_> = manifests.documents.iter().map(|d| (d.origin.number, d.origin.first_line)).collect();
+        assert_eq!(origins, [(1, 3), (2, 7)]);
+        assert!(manifests.problems.is_empty());
+    }
+
+    #[test]
+    fn json_and_lists_are_read_too() {
+        let manifests = parse(r#"{"kind": "List", "items": [{"kind": "A"}, {"kind": "B"}]}"#);
+        assert_eq!(manifests.documents.len(), 2);
+    }
+
+    #[test]
+    fn bad_yaml_is_told_with_file_document_and_line_and_the_rest_is_read() {
+        let manifests = parse("kind: A\n---\nkind: B\n  bad: 1\n---\nkind: C\n");
+        assert_eq!(manifests.documents.len(), 2);
+        let problem = manifests.problems[0].to_string();
+        assert!(problem.starts_with("deploy/shop.yaml:4: document 2: "), "{problem}");
+    }
+
+    #[test]
+    fn a_text_that_is_no_object_is_refused() {
+        let problem = parse("just words\n").problems[0].to_string();
+        assert_eq!(
+            problem,
+            "deploy/shop.yaml:1: document 1: is not an object: a manifest begins with apiVersion and kind"
+        );
+    }
+
+    #[test]
+    fn a_problem_points_at_its_field() {
+        let manifests = parse("---\nkind: A\nspec:\n  replicas: x\n");
+        let problem = manifests.documents[0].origin.problem(Some("spec.replicas"), "is no number");
+        assert_eq!(problem.to_string(), "deploy/shop.yaml:4: document 1: is no number");
+    }
+
+    #[test]
+    fn folders_are_read_with_those_below_and_other_files_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("sub")).unwrap();
+        fs::write(folder.path().join("b.yaml"), "kind: B").unwrap();
+        fs::write(folder.path().join("sub/c.json"), "{\"kind\": \"C\"}").unwrap();
+        fs::write(folder.path().join("README.md"), "no manifest").unwrap();
+        let manifests = Manifests::read(&[folder.path().to_owned()]);
+        assert_eq!(manifests.documents.len(), 2);
+        let missing = Manifests::read(&[folder.path().join("none.yaml")]);
+        assert!(missing.problems[0].to_string().contains("none.yaml: cannot be read"), "{:?}", missing.problems);
+    }
+}

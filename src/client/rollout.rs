@@ -1,0 +1,76 @@
+//! How far a rollout is, by the checks of `kubectl rollout status` and in their order.
+
+use k8s_openapi::api::apps::v1::Deployment;
+
+/// How far a rollout is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// What it waits for.
+    Waiting(String),
+    /// It made no progress in time.
+    Failed(String),
+    /// Every replica is of the current template and available.
+    Done,
+}
+
+/// Reads the progress out of a Deployment's status.
+pub(crate) fn progress(deployment: &Deployment) -> Progress {
+    let status = deployment.status.clone().unwrap_or_default();
+    let name = deployment.metadata.name.as_deref().unwrap_or_default();
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    if deployment.metadata.generation > status.observed_generation {
+        return Progress::Waiting("the change has not been seen yet".to_owned());
+    }
+    let conditions = status.conditions.unwrap_or_default();
+    if conditions.iter().any(|c| c.type_ == "Progressing" && c.reason.as_deref() == Some("ProgressDeadlineExceeded")) {
+        return Progress::Failed(format!("deployment \"{name}\" exceeded its progress deadline"));
+    }
+    let [replicas, updated, available] =
+        [status.replicas, status.updated_replicas, status.available_replicas].map(Option::unwrap_or_default);
+    if updated < wanted {
+        Progress::Waiting(format!("{updated} out of {wanted} new replicas have been updated"))
+    } else if replicas > updated {
+        Progress::Waiting(format!("{} old replicas are pending termination", replicas - updated))
+    } else if available < updated {
+        Progress::Waiting(format!("{available} of {updated} updated replicas are available"))
+    } else {
+        Progress::Done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn with_status(status: serde_json::Value) -> Progress {
+        let deployment = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a", "generation": 2},
+            "spec": {"replicas": 2, "selector": {}, "template": {}}, "status": status,
+        });
+        progress(&serde_json::from_value(deployment).unwrap())
+    }
+
+    #[test]
+    fn a_status_of_an_earlier_generation_says_nothing() {
+        let done_before = json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
+        assert_eq!(with_status(done_before), Progress::Waiting("the change has not been seen yet".into()));
+    }
+
+    #[test]
+    fn a_rollout_is_done_when_all_are_new_and_available() {
+        let halfway = json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 1, "availableReplicas": 2});
+        let waiting = Progress::Waiting("1 out of 2 new replicas have been updated".into());
+        assert_eq!(with_status(halfway), waiting);
+        let done = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
+        assert_eq!(with_status(done), Progress::Done);
+    }
+
+    #[test]
+    fn a_missed_deadline_is_a_failure() {
+        let condition = json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"});
+        let late = json!({"observedGeneration": 2, "conditions": [condition]});
+        assert!(matches!(with_status(late), Progress::Failed(_)));
+    }
+}
