@@ -57,9 +57,10 @@ struct Entry {
 }
 
 impl Logs {
-    /// Adds lines, oldest first. Lines of a replica that is gone are still taken.
-    pub fn append(&self, id: &ReplicaId, lines: Vec<LogLine>) {
-        self.ring(id).append(lines);
+    /// Adds lines, oldest first. Lines of a replica that is gone, or not announced, are kept as those of one that is gone.
+    pub fn append(&self, id: &ReplicaId, lines: Vec<LogLine>, now: Timestamp) {
+        let ring = self.rings.lock().entry(id.clone()).or_insert_with(|| Entry::new(Some(now))).ring.clone();
+        ring.append(lines);
     }
 
     /// Opens a replica's log. `None` if there is no such replica, and none is remembered.
@@ -72,7 +73,11 @@ impl Logs {
 
     /// Makes a replica known, so that its log can be opened before it has written anything.
     pub fn announce(&self, id: &ReplicaId) {
-        self.ring(id);
+        let mut rings = self.rings.lock();
+        let entry = rings.entry(id.clone()).or_insert_with(|| Entry::new(None));
+        if entry.retired.take().is_some() {
+            entry.ring.open();
+        }
     }
 
     /// Says that a replica is gone: followers end, and its log is forgotten after [`RETENTION`].
@@ -89,11 +94,11 @@ impl Logs {
     pub fn expire(&self, now: Timestamp) {
         forget(&mut self.rings.lock(), now);
     }
+}
 
-    fn ring(&self, id: &ReplicaId) -> Arc<Ring> {
-        let mut rings = self.rings.lock();
-        let entry = rings.entry(id.clone());
-        entry.or_insert_with(|| Entry { ring: Arc::new(Ring::default()), retired: None }).ring.clone()
+impl Entry {
+    fn new(retired: Option<Timestamp>) -> Self {
+        Self { ring: Arc::new(Ring::default()), retired }
     }
 }
 

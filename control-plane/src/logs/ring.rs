@@ -48,6 +48,10 @@ impl Ring {
         self.state.send_modify(|state| state.next = next);
     }
 
+    pub(super) fn open(&self) {
+        self.state.send_modify(|state| state.closed = false);
+    }
+
     pub(super) fn close(&self) {
         self.state.send_modify(|state| state.closed = true);
     }

@@ -7,10 +7,13 @@ mod event;
 mod index;
 mod key;
 mod memory;
+mod redb;
 mod watch;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod durability;
 
 use std::sync::Arc;
 
@@ -21,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use event::WatchEvent;
 pub use key::{collection_prefix, object_key};
 pub use memory::MemoryStore;
+pub use redb::RedbStore;
 pub use watch::Watch;
 
 /// Counts the transactions of one store; it never goes back, and is never stored inside a value.

@@ -1,0 +1,72 @@
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+/// Writes that wait at most. Beyond it, callers are told that the store is busy.
+pub(crate) const QUEUE: usize = 4096;
+/// Writes that are made durable together at most.
+pub(crate) const MAX_BATCH: usize = 512;
+
+/// Makes batches of writes durable and answers each of them.
+pub(crate) trait Commit<Job>: Send + 'static {
+    /// Called on the writer thread, with at least one write.
+    fn commit(&mut self, batch: Vec<Job>);
+}
+
+/// The way to a writer thread. The thread ends, with everything written that was queued, when it is closed or dropped.
+#[derive(Debug)]
+pub(crate) struct Queue<Job> {
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Why a write was not queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QueueError {
+    Busy,
+    Closed,
+}
+
+impl<Job: Send + 'static> Queue<Job> {
+    /// Starts a writer thread.
+    pub(crate) fn start(name: &str, mut committer: impl Commit<Job>) -> std::io::Result<Self> {
+        let (jobs, mut waiting) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let mut batch = Vec::with_capacity(MAX_BATCH);
+            // Whatever queues up while one batch is written goes into the next one: the slower the disk, the larger they are.
+            while waiting.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
+                committer.commit(std::mem::take(&mut batch));
+            }
+        })?;
+        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Hands a write over.
+    pub(crate) fn push(&self, job: Job) -> Result<(), QueueError> {
+        let jobs = self.jobs.lock();
+        let jobs = jobs.as_ref().ok_or(QueueError::Closed)?;
+        jobs.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => QueueError::Busy,
+            mpsc::error::TrySendError::Closed(_) => QueueError::Closed,
+        })
+    }
+
+    /// Takes no more writes, and waits until those that were taken are written.
+    pub(crate) fn close(&self) {
+        self.jobs.lock().take();
+        if let Some(thread) = self.thread.lock().take() {
+            // A writer thread that panicked has dropped its callers' answers, which they see as `Closed`.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl<Job> Drop for Queue<Job> {
+    fn drop(&mut self) {
+        self.jobs.get_mut().take();
+        if let Some(thread) = self.thread.get_mut().take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,60 @@
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::OpenError;
+
+/// The file whose lock stands for the data directory.
+const LOCK_FILE: &str = "lock";
+
+/// Holds a data directory for this process. The system frees it with the process, however that ends.
+#[derive(Debug)]
+pub(crate) struct DataDirLock {
+    _held: File,
+}
+
+impl DataDirLock {
+    /// Makes the directory if it is missing, and takes it.
+    pub(crate) fn acquire(dir: &Path) -> Result<Self, OpenError> {
+        let unusable = |path: PathBuf| move |why: std::io::Error| OpenError::Unusable { path, why: why.to_string() };
+        std::fs::create_dir_all(dir).map_err(unusable(dir.to_owned()))?;
+        let path = dir.join(LOCK_FILE);
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = open.map_err(unusable(path.clone()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::Locked { dir: dir.to_owned(), pid: holder(&mut file) });
+            }
+            Err(TryLockError::Error(why)) => return Err(unusable(path)(why)),
+        }
+        // The number only serves the message above; a full disk must not keep anybody from starting.
+        let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+        Ok(Self { _held: file })
+    }
+}
+
+fn holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_holder_is_refused_with_the_directory_and_the_first_ones_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = DataDirLock::acquire(dir.path()).unwrap();
+        let refused = DataDirLock::acquire(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains(&dir.path().display().to_string()), "{refused}");
+        assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(held);
+        DataDirLock::acquire(dir.path()).unwrap();
+    }
+}

@@ -1,0 +1,172 @@
+//! What every key-value store must do. Each test runs on each store.
+
+use std::sync::Arc;
+
+use api::{Bucket, KeyValue, KeyValueError};
+use bytes::Bytes;
+use futures::future::join_all;
+
+use super::{MAX_KEY_BYTES, MAX_VALUE_BYTES, MemoryKeyValue, RedbKeyValue};
+use crate::disk::faults::{Full, file_on};
+
+struct Subject {
+    store: Arc<dyn KeyValue>,
+    _dir: tempfile::TempDir,
+}
+
+fn subjects() -> Vec<Subject> {
+    let dir = tempfile::tempdir().unwrap();
+    let redb = RedbKeyValue::open(&dir.path().join("keyvalue.redb")).unwrap();
+    vec![
+        Subject { store: Arc::new(redb), _dir: dir },
+        Subject { store: Arc::new(MemoryKeyValue::default()), _dir: tempfile::tempdir().unwrap() },
+    ]
+}
+
+fn bucket(namespace: &str, name: &str) -> Bucket {
+    Bucket { namespace: namespace.to_owned(), name: name.to_owned() }
+}
+
+fn entry(key: &str, value: &str) -> (String, Bytes) {
+    (key.to_owned(), Bytes::copy_from_slice(value.as_bytes()))
+}
+
+async fn get(store: &dyn KeyValue, bucket: &Bucket, key: &str) -> Option<Bytes> {
+    store.get(bucket, vec![key.to_owned()]).await.unwrap().remove(0)
+}
+
+#[tokio::test]
+async fn values_are_read_in_the_order_in_which_they_were_asked_for() {
+    for Subject { store, _dir } in subjects() {
+        let carts = bucket("shop", "carts");
+        store.set(&carts, vec![entry("a", "1"), entry("b", "2")]).await.unwrap();
+        let keys = ["b", "none", "a"].map(str::to_owned).to_vec();
+        let values = store.get(&carts, keys).await.unwrap();
+        assert_eq!(values, [Some(Bytes::from("2")), None, Some(Bytes::from("1"))]);
+        store.delete(&carts, vec!["a".to_owned(), "none".to_owned()]).await.unwrap();
+        assert_eq!(get(&*store, &carts, "a").await, None);
+    }
+}
+
+#[tokio::test]
+async fn buckets_and_namespaces_are_apart() {
+    for Subject { store, _dir } in subjects() {
+        let (mine, other_bucket, other_namespace) = (bucket("a", "b"), bucket("a", "bc"), bucket("ab", "b"));
+        store.set(&mine, vec![entry("k", "mine")]).await.unwrap();
+        store.set(&other_bucket, vec![entry("k", "bucket")]).await.unwrap();
+        for other in [&other_bucket, &other_namespace] {
+            assert_ne!(get(&*store, other, "k").await, Some(Bytes::from("mine")));
+        }
+        let listing = store.list(&mine, None, 10).await.unwrap();
+        assert_eq!((listing.keys.len(), listing.cursor), (1, None));
+    }
+}
+
+#[tokio::test]
+async fn listings_go_page_by_page_and_end() {
+    for Subject { store, _dir } in subjects() {
+        let carts = bucket("shop", "carts");
+        let entries = (0..5).map(|n| entry(&format!("k{n}"), "v")).collect();
+        store.set(&carts, entries).await.unwrap();
+        let mut keys = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = store.list(&carts, cursor, 2).await.unwrap();
+            keys.extend(page.keys);
+            cursor = page.cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(keys, ["k0", "k1", "k2", "k3", "k4"]);
+    }
+}
+
+#[tokio::test]
+async fn increments_of_many_at_once_lose_nothing_and_need_a_number() {
+    for Subject { store, _dir } in subjects() {
+        let counts = bucket("shop", "counts");
+        join_all((0..64).map(|_| store.increment(&counts, "n".to_owned(), 2))).await.into_iter().for_each(|sum| {
+            sum.unwrap();
+        });
+        assert_eq!(get(&*store, &counts, "n").await.unwrap(), "128");
+        store.set(&counts, vec![entry("text", "x"), entry("max", &i64::MAX.to_string())]).await.unwrap();
+        for key in ["text", "max"] {
+            let refused = store.increment(&counts, key.to_owned(), 1).await.unwrap_err();
+            assert!(matches!(refused, KeyValueError::NotANumber { .. }), "{refused}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sixty_four_that_swap_the_same_key_at_once_lose_nothing() {
+    for Subject { store, _dir } in subjects() {
+        let carts = bucket("shop", "carts");
+        let add = |n: usize| {
+            let (store, carts) = (store.clone(), carts.clone());
+            async move {
+                loop {
+                    let current = get(&*store, &carts, "cart").await;
+                    let mut items = current.clone().map_or_else(Vec::new, |items| items.to_vec());
+                    items.push(u8::try_from(n).unwrap());
+                    if store.swap(&carts, "cart".to_owned(), current, items.into()).await.unwrap().is_none() {
+                        return;
+                    }
+                }
+            }
+        };
+        join_all((0..64).map(|n| tokio::spawn(add(n)))).await.into_iter().for_each(|task| task.unwrap());
+        let mut items = get(&*store, &carts, "cart").await.unwrap().to_vec();
+        items.sort_unstable();
+        assert_eq!(items, (0..64).collect::<Vec<u8>>());
+    }
+}
+
+#[tokio::test]
+async fn a_swap_that_is_refused_answers_what_is_there() {
+    for Subject { store, _dir } in subjects() {
+        let carts = bucket("shop", "carts");
+        assert_eq!(store.swap(&carts, "a".to_owned(), Some("1".into()), "2".into()).await.unwrap(), Some(None));
+        assert_eq!(store.swap(&carts, "a".to_owned(), None, "1".into()).await.unwrap(), None);
+        assert_eq!(store.swap(&carts, "a".to_owned(), None, "2".into()).await.unwrap(), Some(Some("1".into())));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_with_an_entry_that_is_too_large_writes_nothing() {
+    for Subject { store, _dir } in subjects() {
+        let carts = bucket("shop", "carts");
+        let large = ("b".to_owned(), Bytes::from(vec![0; MAX_VALUE_BYTES + 1]));
+        let refused = store.set(&carts, vec![entry("a", "1"), large]).await.unwrap_err();
+        assert!(matches!(refused, KeyValueError::TooLarge { what: "value", .. }), "{refused}");
+        assert_eq!(get(&*store, &carts, "a").await, None);
+        let refused = store.get(&carts, vec!["k".repeat(MAX_KEY_BYTES + 1)]).await.unwrap_err();
+        assert!(matches!(refused, KeyValueError::TooLarge { what: "key", .. }), "{refused}");
+        store.set(&carts, vec![("k".repeat(MAX_KEY_BYTES), Bytes::new())]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn on_a_full_disk_writes_fail_and_say_so_and_reads_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keyvalue.redb");
+    let full = Full::default();
+    let store = RedbKeyValue::of_file(file_on(&path, full.clone())).unwrap();
+    let carts = bucket("shop", "carts");
+    store.set(&carts, vec![entry("before", "1")]).await.unwrap();
+    full.set(true);
+    let mut written = 0;
+    let refused = loop {
+        match store.set(&carts, vec![(format!("k{written}"), Bytes::from(vec![0; 1 << 20]))]).await {
+            Ok(()) => written += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(refused.to_string().contains("full"), "{refused}");
+    assert_eq!(get(&store, &carts, "before").await.unwrap(), "1");
+    full.set(false);
+    store.set(&carts, vec![entry("after", "1")]).await.unwrap();
+    drop(store);
+    let store = RedbKeyValue::open(&path).unwrap();
+    assert_eq!(store.list(&carts, None, 1000).await.unwrap().keys.len(), written + 2);
+}

@@ -1,0 +1,46 @@
+use api::KeyValueError;
+use bytes::Bytes;
+
+/// The longest key.
+pub const MAX_KEY_BYTES: usize = 1024;
+/// The largest value.
+pub const MAX_VALUE_BYTES: usize = 4 << 20;
+/// Keys or entries of one call.
+pub const MAX_BATCH: usize = 1024;
+/// Keys of one page of a listing.
+pub const MAX_PAGE: usize = 1000;
+
+pub(super) fn check_keys<'a>(keys: impl ExactSizeIterator<Item = &'a String>) -> Result<(), KeyValueError> {
+    within("batch", keys.len(), MAX_BATCH)?;
+    for key in keys {
+        within("key", key.len(), MAX_KEY_BYTES)?;
+    }
+    Ok(())
+}
+
+pub(super) fn check_entries(entries: &[(String, Bytes)]) -> Result<(), KeyValueError> {
+    check_keys(entries.iter().map(|(key, _)| key))?;
+    entries.iter().try_for_each(|(_, value)| check_value(value))
+}
+
+pub(super) fn check_value(value: &Bytes) -> Result<(), KeyValueError> {
+    within("value", value.len(), MAX_VALUE_BYTES)
+}
+
+fn within(what: &'static str, bytes: usize, limit_bytes: usize) -> Result<(), KeyValueError> {
+    if bytes > limit_bytes { Err(KeyValueError::TooLarge { what, bytes, limit_bytes }) } else { Ok(()) }
+}
+
+/// The sum, where the stored value is decimal text and absent counts as zero.
+pub(super) fn incremented(key: &str, stored: Option<&[u8]>, delta: i64) -> Result<i64, KeyValueError> {
+    let not_a_number = || KeyValueError::NotANumber { key: key.to_owned() };
+    let before = match stored {
+        None => 0,
+        Some(bytes) => {
+            let text = std::str::from_utf8(bytes).map_err(|_| not_a_number())?;
+            text.parse::<i64>().map_err(|_| not_a_number())?
+        }
+    };
+    // A sum that does not fit is no number that could be stored.
+    before.checked_add(delta).ok_or_else(not_a_number)
+}

@@ -1,0 +1,56 @@
+use api::ObjectKey;
+
+use crate::store::{collection_prefix, object_key};
+
+/// A kind of object that the shell reads or writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind {
+    pub(crate) group: &'static str,
+    pub(crate) plural: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) api_version: &'static str,
+}
+
+macro_rules! kinds {
+    ($($name:ident = $group:literal, $plural:literal, $kind:literal, $api_version:literal;)*) => {
+        $(pub(crate) const $name: Kind = Kind { group: $group, plural: $plural, kind: $kind, api_version: $api_version };)*
+    };
+}
+
+kinds! {
+    NAMESPACE = "", "namespaces", "Namespace", "v1";
+    DEPLOYMENT = "apps", "deployments", "Deployment", "apps/v1";
+    REPLICA_SET = "apps", "replicasets", "ReplicaSet", "apps/v1";
+    SERVICE = "", "services", "Service", "v1";
+    INGRESS = "networking.k8s.io", "ingresses", "Ingress", "networking.k8s.io/v1";
+    CONFIG_MAP = "", "configmaps", "ConfigMap", "v1";
+    SECRET = "", "secrets", "Secret", "v1";
+    POD = "", "pods", "Pod", "v1";
+    NODE = "", "nodes", "Node", "v1";
+    EVENT = "", "events", "Event", "v1";
+}
+
+impl Kind {
+    /// The store key of an object of this namespaced kind.
+    pub(crate) fn key(&self, object: &ObjectKey) -> String {
+        object_key(self.group, self.plural, Some(&object.namespace), &object.name)
+    }
+
+    /// The store key of an object of this kind, which has no namespaces.
+    pub(crate) fn cluster_key(&self, name: &str) -> String {
+        object_key(self.group, self.plural, None, name)
+    }
+
+    /// What the store keys of this kind start with.
+    pub(crate) fn prefix(&self) -> String {
+        collection_prefix(self.group, self.plural, None)
+    }
+
+    /// The object that a store key names, if it is of this namespaced kind.
+    pub(crate) fn object(&self, key: &str) -> Option<ObjectKey> {
+        let group = if self.group.is_empty() { "core" } else { self.group };
+        let rest = key.strip_prefix(group)?.strip_prefix('/')?.strip_prefix(self.plural)?.strip_prefix('/')?;
+        let (namespace, name) = rest.split_once('/')?;
+        Some(ObjectKey::new(namespace, name))
+    }
+}

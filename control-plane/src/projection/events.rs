@@ -1,0 +1,111 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use api::Timestamp;
+use bytes::Bytes;
+use scheduler::EventKind;
+use serde_json::json;
+
+use super::About;
+use crate::{
+    identity::{derived_uid, rfc3339},
+    kind::EVENT,
+    store::MemoryStore,
+};
+
+/// How long an event is kept after it last happened, as in Kubernetes.
+const KEPT_FOR: Duration = Duration::from_secs(3600);
+/// Events kept at most; those that are the longest past go first.
+const MAX_EVENTS: usize = 4096;
+
+/// Something that a user wants to know happened.
+#[derive(Debug, Clone)]
+pub(crate) struct Report<'a> {
+    pub(crate) about: &'a About,
+    pub(crate) kind: EventKind,
+    pub(crate) reason: &'a str,
+    pub(crate) message: &'a str,
+}
+
+/// Events by what they say: one that happens again is counted, not added.
+#[derive(Debug)]
+pub(crate) struct Events {
+    store: MemoryStore,
+    known: HashMap<String, Known>,
+    /// Store keys by when the event last happened.
+    by_age: BTreeMap<(Timestamp, u64), String>,
+    /// Tells apart what happened in the same microsecond.
+    sequence: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    first: Timestamp,
+    age: (Timestamp, u64),
+    count: u64,
+}
+
+impl Events {
+    pub(super) fn new(store: MemoryStore) -> Self {
+        Self { store, known: HashMap::new(), by_age: BTreeMap::new(), sequence: 0 }
+    }
+
+    /// Notes that something happened.
+    pub(crate) fn report(&mut self, report: &Report<'_>, now: Timestamp) {
+        let namespace = if report.about.key.namespace.is_empty() { "default" } else { &report.about.key.namespace };
+        let uid = derived_uid(&[namespace, &report.about.uid, report.reason, report.message]);
+        let name = format!("{}.{}", report.about.key.name, uid.replace('-', "").split_at(16).0);
+        let key = EVENT.key(&api::ObjectKey::new(namespace, name.as_str()));
+        self.sequence += 1;
+        let age = (now, self.sequence);
+        let known = self.known.entry(key.clone()).or_insert(Known { first: now, age, count: 0 });
+        self.by_age.remove(&known.age);
+        known.age = age;
+        known.count += 1;
+        self.by_age.insert(age, key.clone());
+        let kind = report.about.kind;
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "uid": uid,
+                "creationTimestamp": rfc3339(known.first),
+            },
+            "involvedObject": {
+                "apiVersion": kind.api_version,
+                "kind": kind.kind,
+                "name": &*report.about.key.name,
+                "namespace": &*report.about.key.namespace,
+                "uid": report.about.uid,
+            },
+            "type": match report.kind { EventKind::Normal => "Normal", EventKind::Warning => "Warning" },
+            "reason": report.reason,
+            "message": report.message,
+            "count": known.count,
+            "firstTimestamp": rfc3339(known.first),
+            "lastTimestamp": rfc3339(now),
+            "source": { "component": "sampan" },
+            "reportingComponent": "sampan",
+            "reportingInstance": "",
+        });
+        self.store.put(key, Bytes::from(object.to_string()));
+        self.expire(now);
+    }
+
+    /// Forgets what is long past.
+    pub(crate) fn expire(&mut self, now: Timestamp) {
+        while let Some(oldest) = self.by_age.first_entry() {
+            let past = now.since(oldest.key().0) >= KEPT_FOR;
+            if !past && self.known.len() <= MAX_EVENTS {
+                return;
+            }
+            let key = oldest.remove();
+            self.known.remove(&key);
+            self.store.delete(key);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What is live, as Kubernetes objects: Pods, Nodes and Events. They are written to a store that lives as long as the
+//! process, and are made again from what workers say after a restart.
+
+mod container;
+mod events;
+mod node;
+mod pod;
+
+#[cfg(test)]
+mod tests;
+
+use api::{ObjectKey, ReplicaId, Timestamp, WorkerName};
+use bytes::Bytes;
+use scheduler::{ReplicaView, WorkerView};
+use serde_json::Value;
+
+use crate::{
+    kind::{Kind, NODE, POD},
+    store::MemoryStore,
+};
+
+pub(crate) use events::{Events, Report};
+
+/// Writes the projections. The only writer of their store.
+#[derive(Debug)]
+pub(crate) struct Projection {
+    store: MemoryStore,
+    pub(crate) events: Events,
+}
+
+/// The owner of a Pod.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) uid: &'a str,
+}
+
+/// The identity of an object that an event is about.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    pub(crate) kind: Kind,
+    /// The namespace is empty where the kind has none.
+    pub(crate) key: ObjectKey,
+    pub(crate) uid: String,
+}
+
+impl Projection {
+    pub(crate) fn new(store: MemoryStore) -> Self {
+        Self { events: Events::new(store.clone()), store }
+    }
+
+    /// A replica is new or has changed.
+    pub(crate) fn publish_replica(&self, view: &ReplicaView, owner: &Owner<'_>, now: Timestamp) {
+        let key = POD.key(&view.id.0);
+        let before = self.read(&key);
+        self.write(key, &before, pod::pod(view, owner, before.as_ref(), now));
+    }
+
+    /// A replica is gone.
+    pub(crate) fn remove_replica(&self, id: &ReplicaId) {
+        self.store.delete(POD.key(&id.0));
+    }
+
+    /// A worker is new or has changed.
+    pub(crate) fn publish_worker(&self, view: &WorkerView, now: Timestamp) {
+        let key = NODE.cluster_key(&view.name.0);
+        let before = self.read(&key);
+        self.write(key, &before, node::node(view, before.as_ref(), now));
+    }
+
+    /// A worker is gone for good.
+    pub(crate) fn remove_worker(&self, name: &WorkerName) {
+        self.store.delete(NODE.cluster_key(&name.0));
+    }
+
+    fn read(&self, key: &str) -> Option<Value> {
+        serde_json::from_slice(&self.store.peek(key)?.value).ok()
+    }
+
+    fn write(&self, key: String, before: &Option<Value>, object: Value) {
+        if before.as_ref() != Some(&object) {
+            self.store.put(key, Bytes::from(object.to_string()));
+        }
+    }
+}
+
+/// The identity of a replica's Pod. The name is never used twice, so it follows from it.
+pub(crate) fn pod_uid(id: &ReplicaId) -> String {
+    crate::identity::derived_uid(&["pod", &id.0.namespace, &id.0.name])
+}
+
+/// The identity of a worker's Node.
+pub(crate) fn node_uid(name: &WorkerName) -> String {
+    crate::identity::derived_uid(&["node", &name.0])
+}

@@ -1,0 +1,32 @@
+use api::{
+    ObjectKey,
+    session::{IngressRule, PathMatch},
+};
+use serde_json::Value;
+
+/// The rules of a stored Ingress, each path one; its default backend is a rule for every host and path.
+pub(crate) fn ingress_rules(key: &ObjectKey, object: &Value) -> Vec<IngressRule> {
+    let spec = &object["spec"];
+    let mut rules = Vec::new();
+    for rule in spec["rules"].as_array().into_iter().flatten() {
+        let host = rule["host"].as_str().filter(|host| !host.is_empty()).map(str::to_ascii_lowercase);
+        for path in rule["http"]["paths"].as_array().into_iter().flatten() {
+            let Some(service) = backend(key, &path["backend"]) else { continue };
+            rules.push(IngressRule { host: host.clone(), path: path_match(path), service });
+        }
+    }
+    if let Some(service) = backend(key, &spec["defaultBackend"]) {
+        rules.push(IngressRule { host: None, path: PathMatch::Prefix("/".to_owned()), service });
+    }
+    rules
+}
+
+fn backend(key: &ObjectKey, backend: &Value) -> Option<ObjectKey> {
+    Some(ObjectKey::new(key.namespace.clone(), backend["service"]["name"].as_str()?))
+}
+
+fn path_match(path: &Value) -> PathMatch {
+    let text = path["path"].as_str().filter(|text| !text.is_empty()).unwrap_or("/").to_owned();
+    // `ImplementationSpecific` is ours to define: by prefix, as most others do.
+    if path["pathType"] == "Exact" { PathMatch::Exact(text) } else { PathMatch::Prefix(text) }
+}

@@ -1,0 +1,32 @@
+//! From Services, Ingresses and replicas to what a gateway is told. Pure functions: no I/O, no clock, no state.
+
+mod endpoints;
+mod ingress;
+mod reason;
+mod service;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use api::{
+    ObjectKey,
+    session::{IngressRule, Routes},
+};
+
+pub(crate) use endpoints::endpoints;
+pub(crate) use ingress::ingress_rules;
+pub(crate) use reason::{Backer, reason};
+pub(crate) use service::Service;
+
+/// Everything that decides which Service a request goes to.
+pub(crate) fn routes(
+    services: &BTreeMap<ObjectKey, Service>,
+    ingresses: &BTreeMap<ObjectKey, Vec<IngressRule>>,
+) -> Routes {
+    Routes {
+        services: services.iter().map(|(key, service)| service.route(key.clone())).collect(),
+        ingress: ingresses.values().flatten().cloned().collect(),
+    }
+}

@@ -1,0 +1,40 @@
+use std::collections::BTreeMap;
+
+use api::{
+    ObjectKey,
+    session::{ServicePort, ServiceRoute},
+};
+use serde_json::Value;
+
+/// What routing needs of a Service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Service {
+    pub(crate) uid: String,
+    pub(crate) selector: BTreeMap<String, String>,
+    pub(crate) ports: Vec<ServicePort>,
+    pub(crate) load_balancer: bool,
+}
+
+impl Service {
+    /// Reads a stored Service. It was checked when it was stored, so what is missing is left out.
+    pub(crate) fn read(object: &Value) -> Self {
+        let spec = &object["spec"];
+        let selector = spec["selector"].as_object().into_iter().flatten();
+        let ports = spec["ports"].as_array().into_iter().flatten();
+        Self {
+            uid: object["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
+            selector: selector.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
+            ports: ports.filter_map(port).collect(),
+            load_balancer: spec["type"] == "LoadBalancer",
+        }
+    }
+
+    pub(super) fn route(&self, key: ObjectKey) -> ServiceRoute {
+        ServiceRoute { key, ports: self.ports.clone(), load_balancer: self.load_balancer }
+    }
+}
+
+fn port(port: &Value) -> Option<ServicePort> {
+    let number = u16::try_from(port["port"].as_u64()?).ok()?;
+    Some(ServicePort { name: port["name"].as_str().map(str::to_owned), port: number })
+}

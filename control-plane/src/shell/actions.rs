@@ -1,0 +1,117 @@
+//! What the scheduler decided, carried out. Nothing here waits.
+
+use std::sync::Arc;
+
+use api::{
+    ObjectKey, Timestamp,
+    replica::ReplicaSpec,
+    session::WorkerDown,
+};
+use scheduler::{Action, DeploymentStatus, Event, EventKind, ReplicaView, Revision, Subject};
+
+use super::{Shell, environment, replica_set::revision_uid};
+use crate::{
+    identity::derived_uid,
+    kind::{DEPLOYMENT, NODE, POD, REPLICA_SET},
+    projection::{About, Owner, Report, node_uid, pod_uid},
+};
+
+impl Shell {
+    pub(super) fn carry_out(&mut self, action: Action, now: Timestamp) {
+        match action {
+            action @ Action::Start { .. } => self.start(action),
+            Action::Stop { worker, id, grace } => {
+                // Gateways must know first: a replica that stops refuses new requests.
+                self.tell_gateways();
+                self.workers.send(&worker, WorkerDown::Stop { id, grace });
+            }
+            Action::ResolveImage { revision, reference } => self.images.resolve(revision, reference),
+            Action::PutRevision(revision) => self.put_revision(revision),
+            Action::DeleteRevision(key) => {
+                self.revisions.forget(&key);
+                self.writer.delete(REPLICA_SET.key(&key));
+            }
+            Action::DeploymentStatus { key, status } => self.deployment_status(&key, status),
+            Action::RevisionStatus { key, status } => self.writer.revision_status(REPLICA_SET.key(&key), status),
+            Action::PublishReplica(view) => self.publish_replica(view, now),
+            Action::RemoveReplica(id) => {
+                self.logs.retire(&id, now);
+                self.projection.remove_replica(&id);
+                if let Some(revision) = self.replicas.remove(&id) {
+                    self.network.remove_replica(&revision, &id);
+                }
+            }
+            Action::PublishWorker(view) => self.projection.publish_worker(&view, now),
+            Action::RemoveWorker(name) => self.projection.remove_worker(&name),
+            Action::Emit { about, kind, reason, message } => self.emit(about, kind, reason, &message, now),
+            Action::WakeAt(at) => self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at))),
+        }
+    }
+
+    fn start(&mut self, action: Action) {
+        let Action::Start { worker, id, revision, template, digest, created } = action else { return };
+        let subject = environment::Subject { id: &id, worker: &worker, template: &template };
+        let environment = match environment::resolve(&subject, &self.objects) {
+            Ok(environment) => environment,
+            Err(failure) => return self.follow_ups.push_back(Event::StartFailed { id, failure }),
+        };
+        let spec = ReplicaSpec {
+            id,
+            revision: revision.name.to_string(),
+            created,
+            image: template.image.clone(),
+            digest,
+            environment,
+            grants: template.grants.clone(),
+            limits: template.limits.clone(),
+            probes: template.probes.clone(),
+        };
+        // A worker that has gone in the meantime: the end of its session is in the queue, and the scheduler acts on it.
+        self.workers.send(&worker, WorkerDown::Start(Arc::new(spec)));
+    }
+
+    fn put_revision(&mut self, revision: Revision) {
+        let owner_uid = revision.deployment.as_ref().map_or("", |deployment| self.deployment_uid(deployment)).to_owned();
+        self.revisions.decided(&revision, &owner_uid, || revision_uid(&revision, &owner_uid));
+        self.writer.put_revision(REPLICA_SET.key(&revision.key), revision);
+    }
+
+    fn deployment_status(&mut self, key: &ObjectKey, status: DeploymentStatus) {
+        let failure = status.conditions.iter().find(|condition| condition.kind == "ReplicaFailure" && condition.status);
+        self.network.set_trouble(key, failure.map(|condition| condition.message.clone()));
+        self.writer.deployment_status(DEPLOYMENT.key(key), status);
+    }
+
+    fn publish_replica(&mut self, view: ReplicaView, now: Timestamp) {
+        let uid = self.revision_uid(&view.revision);
+        let owner = Owner { name: &view.revision.name, uid: &uid };
+        self.logs.announce(&view.id);
+        self.projection.publish_replica(&view, &owner, now);
+        self.replicas.insert(view.id.clone(), view.revision.clone());
+        self.network.set_replica(view);
+    }
+
+    fn emit(&mut self, about: Subject, kind: EventKind, reason: &str, message: &str, now: Timestamp) {
+        let about = match about {
+            Subject::Deployment(key) => {
+                About { kind: DEPLOYMENT, uid: self.deployment_uid(&key).to_owned(), key }
+            }
+            Subject::Revision(key) => About { kind: REPLICA_SET, uid: self.revision_uid(&key), key },
+            Subject::Replica(id) => About { kind: POD, uid: pod_uid(&id), key: id.0 },
+            Subject::Worker(name) => {
+                About { kind: NODE, uid: node_uid(&name), key: ObjectKey::new("", name.0) }
+            }
+        };
+        self.projection.events.report(&Report { about: &about, kind, reason, message }, now);
+    }
+
+    fn deployment_uid(&self, key: &ObjectKey) -> &str {
+        self.told.get(&(DEPLOYMENT.plural, key.clone())).map_or("", |(uid, _)| uid)
+    }
+
+    /// A revision is decided before its replicas are published, so the fallback is for what the store has lost.
+    fn revision_uid(&self, key: &ObjectKey) -> String {
+        let known = self.revisions.uid(key).map(str::to_owned);
+        known.unwrap_or_else(|| derived_uid(&["replicaset", &key.namespace, &key.name]))
+    }
+}

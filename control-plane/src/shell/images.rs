@@ -1,0 +1,49 @@
+use std::sync::Arc;
+
+use api::{Digest, ObjectKey};
+use registry_client::ImageStore;
+use scheduler::Event;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::task::TaskTracker;
+
+use super::Input;
+
+/// Image references that are resolved at the same time at most.
+const MAX_AT_ONCE: usize = 8;
+
+/// Turns image references into digests. It may block.
+pub(crate) trait ResolveImage: Send + Sync + 'static {
+    /// The digest that a reference names now, or why there is none, for people.
+    fn resolve(&self, reference: &str) -> Result<Digest, String>;
+}
+
+impl ResolveImage for ImageStore {
+    fn resolve(&self, reference: &str) -> Result<Digest, String> {
+        ImageStore::resolve(self, reference).map_err(|error| error.to_string())
+    }
+}
+
+/// Resolves image references beside the shell, and tells it the answers.
+pub(super) struct Images {
+    resolver: Arc<dyn ResolveImage>,
+    at_once: Arc<Semaphore>,
+    answers: mpsc::Sender<Input>,
+    tasks: TaskTracker,
+}
+
+impl Images {
+    pub(super) fn new(resolver: Arc<dyn ResolveImage>, answers: mpsc::Sender<Input>, tasks: TaskTracker) -> Self {
+        Self { resolver, at_once: Arc::new(Semaphore::new(MAX_AT_ONCE)), answers, tasks }
+    }
+
+    pub(super) fn resolve(&self, revision: ObjectKey, reference: String) {
+        let (resolver, at_once, answers) = (self.resolver.clone(), self.at_once.clone(), self.answers.clone());
+        self.tasks.spawn(async move {
+            // Neither is closed while the shell runs; when it has ended, nobody waits for the answer.
+            let Ok(_permit) = at_once.acquire_owned().await else { return };
+            let resolved = tokio::task::spawn_blocking(move || resolver.resolve(&reference)).await;
+            let result = resolved.unwrap_or_else(|error| Err(format!("the image could not be looked up: {error}")));
+            let _ = answers.send(Input::Event(Event::ImageResolved { revision, result })).await;
+        });
+    }
+}

@@ -1,0 +1,178 @@
+//! Changes of the durable store, told to the scheduler and to the network.
+
+use std::{collections::HashSet, sync::Arc};
+
+use api::ObjectKey;
+use bytes::Bytes;
+use scheduler::{Event, EventKind};
+use serde_json::Value;
+
+use super::{
+    Shell,
+    deployment::{controller, deployment, revision},
+    objects::Observed,
+};
+use crate::{
+    identity::now,
+    kind::{DEPLOYMENT, INGRESS, NAMESPACE, REPLICA_SET, SERVICE},
+    projection::{About, Report},
+    routing::{Service, ingress_rules},
+    store::StoreError,
+};
+
+impl Shell {
+    pub(super) async fn observe(&mut self, key: Arc<str>, value: Option<Bytes>) -> Result<(), StoreError> {
+        match self.objects.observe(key, value) {
+            Some(change) => self.changed(change).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn changed(&mut self, change: Observed) -> Result<(), StoreError> {
+        if change.kind == NAMESPACE {
+            return match change.now {
+                Some(_) => Ok(()),
+                None => self.namespace_deleted(change.key.rsplit('/').next().unwrap_or_default()).await,
+            };
+        }
+        let Some(key) = change.object() else { return Ok(()) };
+        let object = change.now.as_ref().map(|bytes| serde_json::from_slice::<Value>(bytes).unwrap_or_default());
+        match (change.kind, object) {
+            (DEPLOYMENT, Some(object)) => self.deployment_stored(key, &object),
+            (DEPLOYMENT, None) => self.deployment_deleted(&key),
+            (REPLICA_SET, Some(object)) => self.replica_set_stored(key, &object),
+            (REPLICA_SET, None) => self.replica_set_deleted(key, change.before.as_ref()),
+            (SERVICE, Some(object)) => self.service_stored(key, Service::read(&object)),
+            (SERVICE, None) => {
+                self.listeners.remove(&key);
+                self.measurements.forget(&key);
+                self.network.set_service(key, None);
+            }
+            (INGRESS, object) => {
+                let rules = object.map(|object| ingress_rules(&key, &object));
+                self.network.set_ingress(key, rules);
+            }
+            // ConfigMaps and Secrets are read when a replica starts; as in Kubernetes, a change restarts nothing.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn deployment_stored(&mut self, key: ObjectKey, object: &Value) {
+        let identity = identity(object);
+        match self.told.insert((DEPLOYMENT.plural, key.clone()), identity.clone()) {
+            // Only its status or its metadata changed.
+            Some(before) if before == identity => return,
+            // Deleted and made anew, faster than the watch could tell.
+            Some(before) if before.0 != identity.0 => {
+                self.deployment_deleted(&key);
+                self.told.insert((DEPLOYMENT.plural, key.clone()), identity);
+            }
+            _ => {}
+        }
+        match deployment(key.clone(), object) {
+            Ok(deployment) => {
+                self.network.set_deployment(deployment.clone());
+                self.step(Event::Deployment(deployment));
+            }
+            Err(why) => self.unreadable(DEPLOYMENT, key, object, &why),
+        }
+    }
+
+    fn deployment_deleted(&mut self, key: &ObjectKey) {
+        self.told.remove(&(DEPLOYMENT.plural, key.clone()));
+        self.network.remove_deployment(key);
+        for revision in self.revisions.forget_owned(key) {
+            self.writer.delete(REPLICA_SET.key(&revision));
+        }
+        self.step(Event::DeploymentDeleted(key.clone()));
+    }
+
+    /// A Deployment's own revisions are told to the scheduler once, when the store is read: afterwards it is the scheduler
+    /// who decides them, and what is stored follows.
+    fn replica_set_stored(&mut self, key: ObjectKey, object: &Value) {
+        let identity = identity(object);
+        let owner = controller(object, "Deployment");
+        let owner = owner.map(|(name, uid)| (ObjectKey::new(key.namespace.clone(), name), uid.to_owned()));
+        let decided = self.revisions.uid(&key).is_some();
+        if owner.is_some() && decided {
+            return;
+        }
+        if self.told.insert((REPLICA_SET.plural, key.clone()), identity.clone()).as_ref() == Some(&identity) {
+            return;
+        }
+        match revision(key.clone(), object) {
+            Ok(revision) => {
+                self.revisions.stored(key, &identity.0, owner);
+                self.step(Event::Revision(revision));
+            }
+            Err(why) => self.unreadable(REPLICA_SET, key, object, &why),
+        }
+    }
+
+    fn replica_set_deleted(&mut self, key: ObjectKey, before: Option<&Bytes>) {
+        self.told.remove(&(REPLICA_SET.plural, key.clone()));
+        let before = before.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok()).unwrap_or_default();
+        // What was deleted by the scheduler's own decision, or is another's of the same name, is no news.
+        if self.revisions.uid(&key) == Some(identity(&before).0.as_str()) {
+            self.revisions.forget(&key);
+            self.step(Event::RevisionDeleted(key));
+        }
+    }
+
+    fn service_stored(&mut self, key: ObjectKey, service: Service) {
+        if self.network.service(&key) == Some(&service) {
+            return;
+        }
+        if let Some(status) = self.listeners.get_mut(&key) {
+            status.retain(|port| service.load_balancer && service.ports.iter().any(|wanted| wanted.port == port));
+            self.writer.service_status(SERVICE.key(&key), status.clone());
+        }
+        self.network.set_service(key, Some(service));
+    }
+
+    /// Takes out, and deletes, revisions whose Deployment was deleted while nobody was there to see it.
+    pub(super) fn delete_orphans(&self, changes: &mut Vec<Observed>) {
+        let parse = |change: &Observed| serde_json::from_slice::<Value>(change.now.as_ref()?).ok();
+        let live: HashSet<String> = changes
+            .iter()
+            .filter(|change| change.kind == DEPLOYMENT)
+            .filter_map(|change| Some(identity(&parse(change)?).0))
+            .chain(self.told.iter().filter(|((plural, _), _)| *plural == DEPLOYMENT.plural).map(|(_, told)| told.0.clone()))
+            .collect();
+        changes.retain(|change| {
+            let object = if change.kind == REPLICA_SET { parse(change) } else { None };
+            let owner = object.as_ref().and_then(|object| controller(object, "Deployment"));
+            let orphan = owner.is_some_and(|(_, uid)| !live.contains(uid));
+            if orphan {
+                self.writer.delete(change.key.to_string());
+            }
+            !orphan
+        });
+    }
+
+    /// What was in a namespace goes with it.
+    async fn namespace_deleted(&mut self, namespace: &str) -> Result<(), StoreError> {
+        let page = self.store.list("", usize::MAX, None).await?;
+        for item in page.items {
+            let mut parts = item.key.split('/').skip(2);
+            if parts.next() == Some(namespace) && parts.next().is_some() {
+                self.writer.delete(item.key.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&mut self, kind: crate::kind::Kind, key: ObjectKey, object: &Value, why: &str) {
+        tracing::warn!(kind = kind.kind, %key, why, "an object in the store cannot be used");
+        let about = About { kind, uid: identity(object).0, key };
+        let report = Report { about: &about, kind: EventKind::Warning, reason: "Invalid", message: why };
+        self.projection.events.report(&report, now());
+    }
+}
+
+/// uid and generation: what changes with the spec.
+fn identity(object: &Value) -> (String, u64) {
+    let metadata = &object["metadata"];
+    (metadata["uid"].as_str().unwrap_or_default().to_owned(), metadata["generation"].as_u64().unwrap_or(1))
+}

@@ -1,0 +1,145 @@
+use std::time::Duration;
+
+use futures::StreamExt;
+use scheduler::Event;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Input, Shell};
+use crate::{
+    identity::now,
+    store::{Revision, StoreError, Watch, WatchEvent},
+};
+
+/// Inputs that are taken before gateways are told what has changed: many changes then make one message.
+const BATCH: usize = 64;
+/// How often a full session is looked at again.
+const FLUSH_EVERY: Duration = Duration::from_millis(10);
+/// How often what is long past is forgotten.
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
+
+impl Shell {
+    /// Reads the store, then works until it is told to end; then writes what is left.
+    ///
+    /// `ready` is called when the store has been read and the scheduler decides.
+    pub(crate) async fn run(mut self, ready: impl FnOnce()) -> Result<(), StoreError> {
+        let writer_ends = tokio_util::sync::CancellationToken::new();
+        let writer = tokio::spawn(self.writer.clone().run(self.store.clone(), writer_ends.clone()));
+        let ended = self.work(ready).await;
+        self.tasks.close();
+        self.tasks.wait().await;
+        writer_ends.cancel();
+        if writer.await.is_err() {
+            tracing::error!("the task that writes statuses failed");
+        }
+        ended
+    }
+
+    async fn work(&mut self, ready: impl FnOnce()) -> Result<(), StoreError> {
+        let mut watch = self.load().await?;
+        self.step(Event::Loaded);
+        self.tell_gateways();
+        ready();
+        let mut inputs = Vec::with_capacity(BATCH);
+        let mut housekeeping = tokio::time::interval(HOUSEKEEPING_EVERY);
+        loop {
+            let wake = self.wake_instant();
+            let flush = (self.workers.is_waiting() || self.gateways.is_waiting()).then(|| Instant::now() + FLUSH_EVERY);
+            tokio::select! {
+                () = self.shutdown.cancelled() => return Ok(()),
+                taken = self.inbox.recv_many(&mut inputs, BATCH) => {
+                    if taken == 0 {
+                        return Ok(());
+                    }
+                    inputs.drain(..).for_each(|input| self.take(input));
+                }
+                event = watch.next() => {
+                    if let Some(again) = self.stored(event).await? {
+                        watch = again;
+                    }
+                }
+                () = sleep_or_never(wake) => {
+                    self.wake_at = None;
+                    self.step(Event::Tick);
+                }
+                () = sleep_or_never(flush) => {
+                    self.workers.flush();
+                    self.gateways.flush(&self.network);
+                }
+                _ = housekeeping.tick() => {
+                    self.projection.events.expire(now());
+                    self.logs.expire(now());
+                }
+            }
+            self.tell_gateways();
+        }
+    }
+
+    /// Takes one change of the store. When too much has changed to be told one by one, reads it anew and answers a new watch.
+    async fn stored(&mut self, event: Option<WatchEvent>) -> Result<Option<Watch>, StoreError> {
+        match event {
+            Some(WatchEvent::Put { key, value, .. }) => self.observe(key, Some(value)).await?,
+            Some(WatchEvent::Delete { key, .. }) => self.observe(key, None).await?,
+            Some(WatchEvent::Progress(_)) => {}
+            Some(WatchEvent::Compacted) | None => return self.load().await.map(Some),
+        }
+        Ok(None)
+    }
+
+    /// Reads the store, tells the scheduler what differs from what it was told, and watches from there.
+    async fn load(&mut self) -> Result<Watch, StoreError> {
+        let store = self.store.clone();
+        let (mut changes, revision): (_, Revision) = self.objects.read(&*store).await?;
+        self.delete_orphans(&mut changes);
+        for change in changes {
+            self.changed(change).await?;
+        }
+        Ok(store.watch("", revision))
+    }
+
+    /// One event, and those that carrying it out brought about.
+    pub(super) fn step(&mut self, event: Event) {
+        let mut next = Some(event);
+        while let Some(event) = next {
+            let at = now();
+            for action in self.scheduler.step(event, at) {
+                self.carry_out(action, at);
+            }
+            next = self.follow_ups.pop_front();
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Event(event) => self.step(event),
+            Input::AttachWorker(session) => self.attach_worker(session),
+            Input::FromWorker(session, message) => self.from_worker(session, message),
+            Input::WorkerGone(session) => {
+                if let Some(worker) = self.workers.detach(session) {
+                    self.step(Event::WorkerDisconnected(worker));
+                }
+            }
+            Input::AttachGateway(session) => self.attach_gateway(session),
+            Input::FromGateway(message) => self.from_gateway(message),
+            Input::GatewayGone(session) => self.gateways.detach(session),
+        }
+    }
+
+    /// Tells gateways what has changed since they were told last. Before a replica is told to stop, and after each batch.
+    pub(super) fn tell_gateways(&mut self) {
+        let changes = self.network.changes();
+        if !changes.is_empty() {
+            self.gateways.tell(&changes, &self.network);
+        }
+    }
+
+    fn wake_instant(&self) -> Option<Instant> {
+        self.wake_at.map(|at| Instant::now() + at.since(now()))
+    }
+}
+
+async fn sleep_or_never(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}

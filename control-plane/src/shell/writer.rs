@@ -1,0 +1,224 @@
+//! What the scheduler decided and what was observed, written to the durable store in the background: in order for each
+//! object, many objects at a time, the newest status only, and nothing that would change nothing.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::future::join_all;
+use parking_lot::Mutex;
+use scheduler::{DeploymentStatus, Revision, RevisionStatus};
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    replica_set::{own_replica_set, replica_set, with_deployment_status, with_revision_status},
+    service_status::ServiceStatus,
+};
+use crate::{
+    kind::DEPLOYMENT,
+    store::{Compare, Op, Store, StoreError, Versioned},
+};
+
+/// Objects that are written at the same time: the store makes them durable together.
+const MAX_AT_ONCE: usize = 256;
+/// Tries for one object when others change it in between, before it has to wait its turn again.
+const MAX_CONFLICTS: u32 = 8;
+/// The wait after a failed write, doubled up to the second.
+const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
+/// How long the last writes may take when the control plane ends.
+const LAST_WRITES: Duration = Duration::from_secs(2);
+
+/// What is to become of one object. Later wishes replace earlier ones of the same kind.
+#[derive(Debug, Default, Clone)]
+struct Wish {
+    revision: Option<Revision>,
+    status: Option<Status>,
+    delete: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Status {
+    Deployment(DeploymentStatus),
+    Revision(RevisionStatus),
+    Service(ServiceStatus),
+}
+
+/// Takes wishes without waiting; bounded by the number of objects, as each has one at most.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Writer {
+    wishes: Arc<Mutex<Wishes>>,
+    changed: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct Wishes {
+    by_key: BTreeMap<String, Wish>,
+    order: VecDeque<String>,
+}
+
+impl Writer {
+    pub(super) fn put_revision(&self, key: String, revision: Revision) {
+        self.wish(key, |wish| {
+            wish.revision = Some(revision);
+            wish.delete = false;
+        });
+    }
+
+    pub(super) fn deployment_status(&self, key: String, status: DeploymentStatus) {
+        self.wish(key, |wish| wish.status = Some(Status::Deployment(status)));
+    }
+
+    pub(super) fn revision_status(&self, key: String, status: RevisionStatus) {
+        self.wish(key, |wish| wish.status = Some(Status::Revision(status)));
+    }
+
+    pub(super) fn service_status(&self, key: String, status: ServiceStatus) {
+        self.wish(key, |wish| wish.status = Some(Status::Service(status)));
+    }
+
+    pub(super) fn delete(&self, key: String) {
+        self.wish(key, |wish| *wish = Wish { delete: true, ..Wish::default() });
+    }
+
+    fn wish(&self, key: String, change: impl FnOnce(&mut Wish)) {
+        self.wishes.lock().change(key, change);
+        self.changed.notify_one();
+    }
+
+    /// Writes until it is told to end, and then what is left.
+    pub(super) async fn run(self, store: Arc<dyn Store>, shutdown: CancellationToken) {
+        let mut pause = RETRY_AFTER.0;
+        while !shutdown.is_cancelled() {
+            let failed = self.write_some(&*store).await;
+            if failed {
+                let _ = tokio::time::timeout(pause, shutdown.cancelled()).await;
+                pause = (pause * 2).min(RETRY_AFTER.1);
+            } else {
+                pause = RETRY_AFTER.0;
+                if self.wishes.lock().order.is_empty() {
+                    tokio::select! {
+                        () = self.changed.notified() => {}
+                        () = shutdown.cancelled() => {}
+                    }
+                }
+            }
+        }
+        let last = async { while !self.wishes.lock().order.is_empty() && !self.write_some(&*store).await {} };
+        if tokio::time::timeout(LAST_WRITES, last).await.is_err() {
+            tracing::warn!("some statuses were not written before the end; they are found out again at the next start");
+        }
+    }
+
+    /// Writes as many as go at a time. Answers whether something failed; that waits for its turn again.
+    async fn write_some(&self, store: &dyn Store) -> bool {
+        let taken = self.wishes.lock().take(MAX_AT_ONCE);
+        let written = join_all(taken.into_iter().map(|(key, wish)| async move {
+            let result = write(store, &key, &wish).await;
+            (key, wish, result)
+        }));
+        let mut failed = false;
+        for (key, wish, result) in written.await {
+            let Err(error) = result else { continue };
+            tracing::warn!(%key, %error, "an object could not be written; it is tried again");
+            failed = true;
+            self.wishes.lock().put_back(key, wish);
+        }
+        failed
+    }
+}
+
+impl Wishes {
+    fn change(&mut self, key: String, change: impl FnOnce(&mut Wish)) {
+        if !self.by_key.contains_key(&key) {
+            self.order.push_back(key.clone());
+        }
+        change(self.by_key.entry(key).or_default());
+    }
+
+    fn take(&mut self, limit: usize) -> Vec<(String, Wish)> {
+        let keys = self.order.drain(..limit.min(self.order.len()));
+        keys.filter_map(|key| self.by_key.remove_entry(&key)).collect()
+    }
+
+    /// Puts back what failed, unless it has been overtaken.
+    fn put_back(&mut self, key: String, failed: Wish) {
+        self.change(key, |wish| {
+            if wish.delete {
+                return;
+            }
+            wish.delete = failed.delete && wish.revision.is_none();
+            wish.revision = wish.revision.take().or(failed.revision);
+            wish.status = wish.status.take().or(failed.status);
+        });
+    }
+}
+
+async fn write(store: &dyn Store, key: &str, wish: &Wish) -> Result<(), StoreError> {
+    let mut conflicts = 0;
+    loop {
+        let Some((compare, ops)) = plan(store, key, wish).await? else { return Ok(()) };
+        match store.txn(compare, ops).await {
+            Err(StoreError::Conflict { .. }) if conflicts < MAX_CONFLICTS => conflicts += 1,
+            other => return other.map(|_| ()),
+        }
+    }
+}
+
+/// The transaction that makes a wish true; `None` if it is true already, or its object is gone.
+async fn plan(store: &dyn Store, key: &str, wish: &Wish) -> Result<Option<(Vec<Compare>, Vec<Op>)>, StoreError> {
+    let current = store.get(key).await?;
+    if wish.delete {
+        return Ok(current.map(|_| (Vec::new(), vec![Op::Delete(key.to_owned())])));
+    }
+    let before = current.as_ref().map(parse);
+    let mut compare = vec![match &current {
+        Some(held) => Compare::At(key.to_owned(), held.revision),
+        None => Compare::Absent(key.to_owned()),
+    }];
+    let after = match &wish.revision {
+        Some(revision) => {
+            let Some((object, owner)) = with_revision(store, revision, before.as_ref()).await? else { return Ok(None) };
+            compare.extend(owner);
+            object
+        }
+        None => match &before {
+            Some(object) => object.clone(),
+            None => return Ok(None),
+        },
+    };
+    let after = match &wish.status {
+        Some(Status::Deployment(status)) => with_deployment_status(&after, status),
+        Some(Status::Revision(status)) => with_revision_status(&after, status),
+        Some(Status::Service(status)) => status.written_into(&after),
+        None => after,
+    };
+    if before.as_ref() == Some(&after) {
+        return Ok(None);
+    }
+    Ok(Some((compare, vec![Op::Put(key.to_owned(), Bytes::from(after.to_string()))])))
+}
+
+/// A ReplicaSet is written only while its Deployment exists, so that none is left behind.
+async fn with_revision(
+    store: &dyn Store,
+    revision: &Revision,
+    before: Option<&Value>,
+) -> Result<Option<(Value, Option<Compare>)>, StoreError> {
+    let Some(deployment) = &revision.deployment else {
+        return Ok(before.map(|current| (own_replica_set(revision, current), None)));
+    };
+    let owner_key = DEPLOYMENT.key(deployment);
+    let Some(owner) = store.get(&owner_key).await? else { return Ok(None) };
+    let object = replica_set(revision, &parse(&owner), before);
+    Ok(Some((object, Some(Compare::At(owner_key, owner.revision)))))
+}
+
+fn parse(held: &Versioned) -> Value {
+    // What is stored was JSON when it was stored; anything else is treated as an object without fields.
+    serde_json::from_slice(&held.value).unwrap_or_default()
+}
