@@ -33,3 +33,8 @@ pub enum ClusterHttpError {
         why: String,
     },
 }
+
+/// The header that counts the Services a request went through. Only the inside sets it: it is removed from what
+/// clients send. A worker copies it from the request that a guest serves to those that the guest sends, whatever the
+/// guest itself put there; so a circle of calls ends.
+pub const HOPS_HEADER: &str = "x-sampan-hops";

@@ -19,7 +19,7 @@ pub mod session;
 
 pub use body::{Body, BodyError, empty_body, full_body};
 pub use digest::{Digest, InvalidDigest};
-pub use http_cluster::{ClusterHttp, ClusterHttpError};
+pub use http_cluster::{ClusterHttp, ClusterHttpError, HOPS_HEADER};
 pub use key_value::{Bucket, KeyValue, KeyValueError, Listing};
 pub use name::{InvalidName, ObjectKey, ReplicaId, WorkerName, check_dns_label, check_dns_subdomain};
 pub use quantity::{InvalidQuantity, Quantity};

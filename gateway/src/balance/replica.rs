@@ -1,0 +1,102 @@
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use api::{Dialer, Serve, session::Endpoint};
+
+/// How long a replica that refused a request is picked only if no other can be.
+const REST_AFTER_REFUSAL: Duration = Duration::from_millis(250);
+
+/// Moments are kept as milliseconds since this one, to fit an atomic.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// An endpoint, how to reach it, and how busy it is.
+pub(crate) struct Replica {
+    endpoint: Endpoint,
+    serve: Arc<dyn Serve>,
+    concurrency: AtomicU32,
+    request_deadline_ms: AtomicU64,
+    in_flight: AtomicU32,
+    /// Zero, or until when it rests.
+    rests_until_ms: AtomicU64,
+}
+
+impl Replica {
+    pub(super) fn dial(endpoint: Endpoint, dialer: &dyn Dialer) -> Self {
+        Self {
+            serve: dialer.dial(&endpoint),
+            concurrency: AtomicU32::new(endpoint.concurrency),
+            request_deadline_ms: AtomicU64::new(millis(endpoint.request_deadline)),
+            in_flight: AtomicU32::new(0),
+            rests_until_ms: AtomicU64::new(0),
+            endpoint,
+        }
+    }
+
+    /// Whether this is the endpoint's replica, so that its handle and its count stay good.
+    pub(super) fn is(&self, endpoint: &Endpoint) -> bool {
+        self.endpoint.replica == endpoint.replica && self.endpoint.worker == endpoint.worker
+    }
+
+    /// Takes over what may change while a replica lives.
+    pub(super) fn adjust(&self, endpoint: &Endpoint) {
+        self.concurrency.store(endpoint.concurrency, SeqCst);
+        self.request_deadline_ms.store(millis(endpoint.request_deadline), Relaxed);
+    }
+
+    pub(crate) fn serve(&self) -> &dyn Serve {
+        &*self.serve
+    }
+
+    pub(crate) fn request_deadline(&self) -> Duration {
+        Duration::from_millis(self.request_deadline_ms.load(Relaxed))
+    }
+
+    pub(super) fn concurrency(&self) -> u32 {
+        self.concurrency.load(Relaxed)
+    }
+
+    /// Requests that it could take now.
+    pub(super) fn free(&self) -> u32 {
+        self.concurrency.load(Relaxed).saturating_sub(self.in_flight.load(Relaxed))
+    }
+
+    /// Notes that it refused a request.
+    pub(crate) fn rest(&self) {
+        self.rests_until_ms.store(millis(START.elapsed() + REST_AFTER_REFUSAL), Relaxed);
+    }
+
+    pub(super) fn rests(&self) -> bool {
+        match self.rests_until_ms.load(Relaxed) {
+            0 => false,
+            until => millis(START.elapsed()) < until,
+        }
+    }
+
+    /// Takes a slot, if one is free. The count never passes the concurrency.
+    pub(super) fn try_take(self: &Arc<Self>) -> Option<Slot> {
+        // SeqCst here and in `Slot::drop`: see `Queue`, which relies on one order of slots and waiters.
+        let concurrency = self.concurrency.load(SeqCst);
+        let taken = self.in_flight.try_update(SeqCst, SeqCst, |n| (n < concurrency).then_some(n + 1));
+        taken.is_ok().then(|| Slot { replica: self.clone() })
+    }
+}
+
+/// One unit of a replica's concurrency. Free again when dropped.
+pub(super) struct Slot {
+    pub(super) replica: Arc<Replica>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.replica.in_flight.fetch_sub(1, SeqCst);
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

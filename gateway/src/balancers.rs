@@ -1,0 +1,136 @@
+//! The ports of LoadBalancer Services: which are wanted, which are bound, and what the control plane is told of them.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicUsize},
+};
+
+use api::{
+    ObjectKey,
+    session::{GatewayUp, Routes},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    front::Door,
+    listen::{bind_all, why_not},
+    shared::Shared,
+    threads::{Opening, ServingThread},
+};
+
+/// How often a port that could not be bound is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// A port of a Service.
+type Wanted = (ObjectKey, u16);
+
+/// The listeners of LoadBalancer Services.
+pub(crate) struct Balancers {
+    shared: Arc<Shared>,
+    /// The main address, whose port is taken.
+    http: SocketAddr,
+    ports: BTreeMap<Wanted, Port>,
+    retry_at: Instant,
+}
+
+struct Port {
+    /// Cancelled, the listener closes. `None`: not bound.
+    bound: Option<CancellationToken>,
+    outcome: Result<String, String>,
+    told: bool,
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        if let Some(closed) = &self.bound {
+            closed.cancel();
+        }
+    }
+}
+
+impl Balancers {
+    pub(crate) fn new(shared: Arc<Shared>, http: SocketAddr) -> Self {
+        Self { shared, http, ports: BTreeMap::new(), retry_at: Instant::now() + RETRY }
+    }
+
+    /// Opens and closes listeners, so that those of `routes` are there.
+    pub(crate) async fn replace(&mut self, routes: &Routes, threads: &[ServingThread]) {
+        let balanced = routes.services.iter().filter(|service| service.load_balancer);
+        let wanted: Vec<Wanted> =
+            balanced.flat_map(|s| s.ports.iter().map(|port| (s.key.clone(), port.port))).collect();
+        self.ports.retain(|port, _| wanted.contains(port));
+        for (service, number) in wanted {
+            if !self.ports.contains_key(&(service.clone(), number)) {
+                self.open(service, number, threads).await;
+            }
+        }
+    }
+
+    /// Tries again, now and then, what could not be bound.
+    pub(crate) async fn retry(&mut self, threads: &[ServingThread]) {
+        if Instant::now() < self.retry_at {
+            return;
+        }
+        self.retry_at = Instant::now() + RETRY;
+        let unbound: Vec<Wanted> =
+            self.ports.iter().filter(|(_, port)| port.bound.is_none()).map(|(wanted, _)| wanted.clone()).collect();
+        for (service, number) in unbound {
+            self.open(service, number, threads).await;
+        }
+    }
+
+    /// Tells outcomes that are new, as far as the session takes them.
+    pub(crate) fn tell(&mut self, up: &mpsc::Sender<GatewayUp>) {
+        for ((service, number), port) in self.ports.iter_mut().filter(|(_, port)| !port.told) {
+            let (service, outcome) = (service.clone(), port.outcome.clone());
+            port.told = up.try_send(GatewayUp::Listener { service, port: *number, outcome }).is_ok();
+        }
+    }
+
+    async fn open(&mut self, service: ObjectKey, number: u16, threads: &[ServingThread]) {
+        let opened = self.bind(&service, number, threads).await;
+        let outcome = opened.as_ref().map(|(addr, _)| addr.to_string()).map_err(Clone::clone);
+        let bound = opened.ok().map(|(_, closed)| closed);
+        let before = self.ports.get(&(service.clone(), number));
+        let told = before.is_some_and(|before| before.told && before.outcome == outcome);
+        self.ports.insert((service, number), Port { bound, outcome, told });
+    }
+
+    async fn bind(
+        &self,
+        service: &ObjectKey,
+        number: u16,
+        threads: &[ServingThread],
+    ) -> Result<(SocketAddr, CancellationToken), String> {
+        let addr = SocketAddr::new(self.shared.config.load_balancer_ip, number);
+        self.check_free(addr)?;
+        let listed = self.shared.directory.load().services.get(service).map(|listed| listed.service.clone());
+        let service = listed.ok_or_else(|| format!("service {service} is gone"))?;
+        let sockets = bind_all(addr, threads.len()).map_err(|error| why_not(addr, &error))?;
+        let (open, closed) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
+        for (socket, thread) in sockets.into_iter().zip(threads) {
+            let door = Door::Straight(service.clone());
+            let opening = Opening { socket, door, open: open.clone(), closed: closed.clone() };
+            thread.openings.send(opening).await.map_err(|_| "the gateway is shutting down".to_owned())?;
+        }
+        Ok((addr, closed))
+    }
+
+    /// Whether no other listener of this gateway has the address.
+    fn check_free(&self, addr: SocketAddr) -> Result<(), String> {
+        let overlap = self.http.ip() == addr.ip() || self.http.ip().is_unspecified() || addr.ip().is_unspecified();
+        if self.http.port() == addr.port() && overlap {
+            return Err(format!("port {} is the gateway's own HTTP port, see `--http`", addr.port()));
+        }
+        let taken = self.ports.iter().find(|((_, number), port)| *number == addr.port() && port.bound.is_some());
+        match taken {
+            Some(((owner, _), _)) => Err(format!("port {} is taken by service {owner}", addr.port())),
+            None => Ok(()),
+        }
+    }
+}

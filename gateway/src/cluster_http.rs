@@ -1,0 +1,102 @@
+//! Calls from one guest to another Service by its name: routed here, without a socket.
+
+use std::sync::Arc;
+
+use api::{Body, ClusterHttp, ClusterHttpError, ObjectKey};
+use futures::future::BoxFuture;
+use http::{Request, Response, uri::Authority};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+
+use crate::{
+    balance::Service,
+    body::RequestBody,
+    forward::{body_limits, forward},
+    refusal::{Reason, Refusal},
+    rewrite::{Hops, ensure_traceparent, for_guest, strip_request},
+    shared::Shared,
+};
+
+/// Services that a request may go through, one calling the next. Beyond: 508.
+const MAX_HOPS: u32 = 16;
+
+/// The port that a caller means who names none.
+const DEFAULT_PORT: u16 = 80;
+
+pub(crate) struct InnerCalls(pub(crate) Arc<Shared>);
+
+impl ClusterHttp for InnerCalls {
+    fn resolve(&self, namespace: &str, host: &str) -> Option<ObjectKey> {
+        let key = service_named(namespace, host)?;
+        self.0.directory.load().services.contains_key(&key).then_some(key)
+    }
+
+    fn call(
+        &self,
+        service: ObjectKey,
+        port: Option<u16>,
+        request: Request<Body>,
+    ) -> BoxFuture<'static, Result<Response<Body>, ClusterHttpError>> {
+        let shared = self.0.clone();
+        Box::pin(async move {
+            let service = find(&shared, &service, port)?;
+            Ok(call(&shared, service, request).await)
+        })
+    }
+}
+
+/// The Service that a host name means, whether or not it exists.
+fn service_named(namespace: &str, host: &str) -> Option<ObjectKey> {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let labels: Vec<&str> = host.split('.').collect();
+    match labels[..] {
+        [name] => Some(ObjectKey::new(namespace, name)),
+        [name, namespace]
+        | [name, namespace, "svc" | "localhost"]
+        | [name, namespace, "svc", "cluster", "local"] => Some(ObjectKey::new(namespace, name)),
+        _ => None,
+    }
+}
+
+fn find(shared: &Shared, key: &ObjectKey, port: Option<u16>) -> Result<Arc<Service>, ClusterHttpError> {
+    let missing = |why: String| ClusterHttpError::NoSuchService { service: key.clone(), why };
+    let directory = shared.directory.load();
+    let listed = directory.services.get(key).ok_or_else(|| missing("does not exist".to_owned()))?;
+    let listens = match (port, &listed.ports[..]) {
+        (Some(port), ports) => ports.contains(&port),
+        (None, [_only]) => true,
+        (None, ports) => ports.contains(&DEFAULT_PORT),
+    };
+    if !listens {
+        let port = port.unwrap_or(DEFAULT_PORT);
+        return Err(missing(format!("does not listen on port {port}: its ports are {:?}", listed.ports)));
+    }
+    Ok(listed.service.clone())
+}
+
+async fn call(shared: &Shared, service: Arc<Service>, request: Request<Body>) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    let Hops(hops) = Hops::read(&parts.headers);
+    if hops >= MAX_HOPS {
+        shared.refusals.count(Reason::CallLoop);
+        let message = format!("the request went through {hops} services: they call each other in a circle");
+        return Refusal::new(Reason::CallLoop, message).answer().map(BodyExt::boxed_unsync);
+    }
+    strip_request(&mut parts.headers);
+    Hops(hops + 1).write(&mut parts.headers);
+    ensure_traceparent(&mut parts.headers);
+    let authority = parts.uri.authority().cloned().unwrap_or_else(|| own_name(service.key()));
+    for_guest(&mut parts, authority);
+    let (body, watch) = if body.is_end_stream() {
+        (body, None)
+    } else {
+        let (body, watch) = RequestBody::new(body, body_limits(shared));
+        (body.boxed_unsync(), Some(watch))
+    };
+    forward(shared, service, Request::from_parts(parts, body), watch).await.map(BodyExt::boxed_unsync)
+}
+
+fn own_name(key: &ObjectKey) -> Authority {
+    let name = format!("{}.{}.localhost", key.name, key.namespace);
+    name.parse().expect("names of Services and Namespaces are DNS labels")
+}

@@ -1,0 +1,76 @@
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    thread::available_parallelism,
+    time::Duration,
+};
+
+/// Where the gateway listens and every limit that it keeps.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    /// The main HTTP address, where every Service answers by host name. Port 0 lets the system choose.
+    pub http: SocketAddr,
+    /// The address at which ports of LoadBalancer Services are bound.
+    pub load_balancer_ip: IpAddr,
+    /// Serving threads, each with a runtime and listeners of its own. At least one is started.
+    pub threads: usize,
+    /// Bytes of a request's head, start line included. Beyond: 431.
+    pub max_header_bytes: u32,
+    /// Bytes of a request's body. Beyond: 413.
+    pub max_body_bytes: u64,
+    /// From the first byte of a request's head (or from the connection's start) to its end. Beyond: closed.
+    pub header_read_timeout: Duration,
+    /// Between two pieces of a request's body, while the replica waits for one. Beyond: 408.
+    pub body_idle_timeout: Duration,
+    /// From the head of a request to the end of its body, so that a trickle holds no replica. Beyond: 408.
+    pub request_body_timeout: Duration,
+    /// How long a client may take no byte of an answer that waits for it. Beyond: closed.
+    pub write_stall_timeout: Duration,
+    /// How long a connection may stay open without a request.
+    pub keep_alive_idle: Duration,
+    /// Open connections of one listener, over all threads. Beyond: 503.
+    pub max_connections: usize,
+    /// Requests at the same time on one HTTP/2 connection.
+    pub max_concurrent_streams: u32,
+    /// Requests of one Service that wait for a replica. Beyond: 503.
+    pub queue_limit: usize,
+    /// How long a request waits for a replica when all are busy. Beyond: 503.
+    pub queue_wait: Duration,
+    /// How long a request waits for a replica when there is none. Beyond: 503.
+    pub queue_wait_no_endpoints: Duration,
+    /// How often measurements go up to the control plane.
+    pub sample_interval: Duration,
+    /// What requests in flight get to finish at shutdown.
+    pub drain: Duration,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            load_balancer_ip: Ipv4Addr::LOCALHOST.into(),
+            threads: available_parallelism().map_or(1, usize::from),
+            max_header_bytes: 32 << 10,
+            max_body_bytes: 16 << 20,
+            header_read_timeout: Duration::from_secs(10),
+            body_idle_timeout: Duration::from_secs(15),
+            request_body_timeout: Duration::from_secs(60),
+            write_stall_timeout: Duration::from_secs(20),
+            keep_alive_idle: Duration::from_secs(75),
+            max_connections: 10_000,
+            max_concurrent_streams: 128,
+            queue_limit: 1024,
+            queue_wait: Duration::from_secs(10),
+            queue_wait_no_endpoints: Duration::from_secs(5),
+            sample_interval: Duration::from_secs(1),
+            drain: Duration::from_secs(4),
+        }
+    }
+}
+
+impl GatewayConfig {
+    /// How often a connection looks at its time limits: a quarter of the shortest, so that none is passed by much.
+    pub(crate) fn watch_interval(&self) -> Duration {
+        let shortest = self.header_read_timeout.min(self.write_stall_timeout).min(self.keep_alive_idle);
+        (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(5))
+    }
+}

@@ -1,0 +1,197 @@
+//! A request's way to a replica and its answer's way back: the same from a socket and from inside.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use api::{Body, ServeError};
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use tokio::time::{Sleep, sleep};
+
+use crate::{
+    balance::{AcquireError, Measured, Permit, Service, Tried},
+    body::{BodyLimits, BodyVerdict, BodyWatch, Tracked},
+    refusal::{Reason, Refusal},
+    rewrite::strip_response,
+    shared::Shared,
+};
+
+/// Replicas that are asked for one request, the first included.
+const MAX_TRIES: u32 = 5;
+
+/// The wait before a replica that refused is asked again because there is no other: this, times the tries so far.
+const REFUSED_BACKOFF: Duration = Duration::from_millis(20);
+
+/// The replica keeps the request deadline itself. If it fails to, the gateway answers so much later.
+const DEADLINE_GRACE: Duration = Duration::from_secs(1);
+
+/// Sends a request to a replica of `service`. Refusals are counted, and are answers too.
+pub(crate) async fn forward(
+    shared: &Shared,
+    service: Arc<Service>,
+    request: Request<Body>,
+    watch: Option<Arc<BodyWatch>>,
+) -> Response<Tracked> {
+    let mut measured = Measured::arrival(service);
+    match attempt(shared, measured.service(), request, watch).await {
+        Ok((response, permit)) => {
+            if response.status().is_server_error() {
+                measured.failed();
+            }
+            response.map(|body| Tracked::new(body, measured, Some(permit)))
+        }
+        Err(refusal) => {
+            shared.refusals.count(refusal.reason);
+            if refusal.reason.status().is_server_error() {
+                measured.failed();
+            }
+            refusal.answer().map(|body| body.measured(measured))
+        }
+    }
+}
+
+async fn attempt(
+    shared: &Shared,
+    service: &Arc<Service>,
+    mut request: Request<Body>,
+    watch: Option<Arc<BodyWatch>>,
+) -> Result<(Response<Body>, Permit), Refusal> {
+    let method = request.method().clone();
+    let mut permit = acquire(shared, service).await?;
+    let mut tried = Tried::new();
+    loop {
+        let replica = permit.replica();
+        let serving = Serving {
+            answer: replica.serve().serve(request),
+            watch: watch.clone(),
+            backstop: None,
+            deadline: replica.request_deadline(),
+        };
+        let why = match serving.await {
+            Outcome::Answered(Ok(mut response)) => {
+                finish(&mut response, &method);
+                return Ok((response, permit));
+            }
+            Outcome::Answered(Err(ServeError::Refused { request: back, why })) => {
+                request = *back;
+                why
+            }
+            Outcome::Answered(Err(error)) => return Err(refusal_of(error)),
+            Outcome::CutOff(verdict) => return Err(cut_off(verdict, &body_limits(shared))),
+            Outcome::TooLate(deadline) => return Err(refusal_of(ServeError::DeadlineExceeded { deadline })),
+        };
+        replica.rest();
+        tried.push(replica.clone());
+        drop(permit);
+        if tried.len() as u32 >= MAX_TRIES {
+            let message = format!("{MAX_TRIES} replicas of service {} refused; the last: {why}", service.key());
+            return Err(Refusal::new(Reason::ReplicasRefused, message));
+        }
+        permit = match service.acquire_other(&tried) {
+            Some(permit) => permit,
+            None => {
+                sleep(REFUSED_BACKOFF * tried.len() as u32).await;
+                acquire(shared, service).await?
+            }
+        };
+    }
+}
+
+fn finish(response: &mut Response<Body>, method: &http::Method) {
+    let mut headers = std::mem::take(response.headers_mut());
+    strip_response(&mut headers, method, response.body());
+    *response.headers_mut() = headers;
+}
+
+async fn acquire(shared: &Shared, service: &Arc<Service>) -> Result<Permit, Refusal> {
+    if let Some(permit) = service.try_acquire() {
+        return Ok(permit);
+    }
+    let key = service.key();
+    let acquired = service.acquire(shared.waits(), || shared.wake(key)).await;
+    acquired.map_err(|error| match error {
+        AcquireError::QueueFull => {
+            let limit = shared.config.queue_limit;
+            let message = format!("all replicas of service {key} are busy, and {limit} requests wait already");
+            Refusal::new(Reason::QueueFull, message)
+        }
+        AcquireError::AllBusy { waited } => {
+            let waited = waited.as_millis();
+            let message = format!("all replicas of service {key} were busy for {waited} ms");
+            Refusal::new(Reason::AllReplicasBusy, message)
+        }
+        AcquireError::NoEndpoints { waited, reason } => {
+            let why = reason.unwrap_or_else(|| format!("none started within {} ms", waited.as_millis()));
+            Refusal::new(Reason::NoReplica, format!("service {key} has no replica that is ready: {why}"))
+        }
+    })
+}
+
+pub(crate) fn body_limits(shared: &Shared) -> BodyLimits {
+    let config = &shared.config;
+    BodyLimits { bytes: config.max_body_bytes, idle: config.body_idle_timeout, total: config.request_body_timeout }
+}
+
+/// The answer to a request whose body passed a limit.
+pub(crate) fn cut_off(verdict: BodyVerdict, limits: &BodyLimits) -> Refusal {
+    match verdict {
+        BodyVerdict::TooLarge => {
+            let message = format!("the request's body is larger than the limit of {} bytes", limits.bytes);
+            Refusal::new(Reason::RequestBodyTooLarge, message)
+        }
+        BodyVerdict::Stalled => {
+            let (idle, total) = (limits.idle.as_millis(), limits.total.as_millis());
+            let message = format!("the request's body stalled for {idle} ms, or took longer than {total} ms");
+            Refusal::new(Reason::RequestBodyStalled, message)
+        }
+    }
+}
+
+fn refusal_of(error: ServeError) -> Refusal {
+    let reason = match &error {
+        ServeError::Refused { .. } => Reason::ReplicasRefused,
+        ServeError::Trapped { .. } => Reason::GuestTrapped,
+        ServeError::OutOfMemory { .. } => Reason::GuestOutOfMemory,
+        ServeError::DeadlineExceeded { .. } => Reason::DeadlineExceeded,
+        ServeError::BadRequest { .. } => Reason::BadRequest,
+        ServeError::Unreachable { .. } => Reason::ReplicaUnreachable,
+    };
+    Refusal::new(reason, error.to_string())
+}
+
+/// A replica at work on a request. Timers are set only if it does not answer at once.
+struct Serving {
+    answer: BoxFuture<'static, Result<Response<Body>, ServeError>>,
+    watch: Option<Arc<BodyWatch>>,
+    backstop: Option<Pin<Box<Sleep>>>,
+    deadline: Duration,
+}
+
+enum Outcome {
+    Answered(Result<Response<Body>, ServeError>),
+    CutOff(BodyVerdict),
+    TooLate(Duration),
+}
+
+impl Future for Serving {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let this = &mut *self;
+        let answer = this.answer.as_mut().poll(cx);
+        // Looked at second: what the guest makes of a body that was cut off is not the answer.
+        if let Some(Poll::Ready(verdict)) = this.watch.as_ref().map(|watch| watch.poll_verdict(cx)) {
+            return Poll::Ready(Outcome::CutOff(verdict));
+        }
+        if let Poll::Ready(answer) = answer {
+            return Poll::Ready(Outcome::Answered(answer));
+        }
+        let patience = this.deadline.saturating_add(DEADLINE_GRACE);
+        let backstop = this.backstop.get_or_insert_with(|| Box::pin(sleep(patience)));
+        backstop.as_mut().poll(cx).map(|()| Outcome::TooLate(this.deadline))
+    }
+}

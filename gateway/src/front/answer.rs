@@ -1,0 +1,149 @@
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use api::{Body, BodyError};
+use bytes::Bytes;
+use http::{Request, Response, header::CONTENT_LENGTH, uri::Authority};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::watch::{ConnectionWatch, InFlight, StreamWatch};
+use crate::{
+    balance::Service,
+    body::{BodyVerdict, BodyWatch, RequestBody, Tracked},
+    forward::{body_limits, cut_off, forward},
+    refusal::{Reason, Refusal},
+    rewrite::{authority, ensure_traceparent, for_guest, forwarded, strip_request, upgrades},
+    routes::Routed,
+    shared::{Shared, Target},
+};
+
+/// Where the requests of one listener go.
+#[derive(Clone)]
+pub(crate) enum Door {
+    /// Where their host and path say.
+    ByHost,
+    /// All to one Service, whatever the host: a port of a LoadBalancer Service.
+    Straight(Arc<Service>),
+}
+
+/// Answers one request of a connection.
+pub(super) async fn answer(
+    shared: Arc<Shared>,
+    door: Door,
+    watch: Rc<ConnectionWatch>,
+    request: Request<Incoming>,
+) -> Result<Response<Outgoing>, Infallible> {
+    let in_flight = watch.begin();
+    let response = match enter(&shared, &door, &watch, request) {
+        Ok((service, request, body_watch)) => forward(&shared, service, request, body_watch).await,
+        Err(refusal) => {
+            shared.refusals.count(refusal.reason);
+            refusal.answer()
+        }
+    };
+    Ok(response.map(|body| Outgoing::new(body, in_flight)))
+}
+
+type Entered = (Arc<Service>, Request<Body>, Option<Arc<BodyWatch>>);
+
+/// Finds the Service, and makes of the request what the guest may see.
+fn enter(shared: &Shared, door: &Door, watch: &ConnectionWatch, request: Request<Incoming>) -> Result<Entered, Refusal> {
+    let authority = authority(&request)?;
+    let (mut parts, body) = request.into_parts();
+    if upgrades(&parts) {
+        let message = "the gateway passes HTTP requests only: no CONNECT, no WebSocket, no other upgrade";
+        return Err(Refusal::new(Reason::UpgradeUnsupported, message));
+    }
+    let service = match door {
+        Door::ByHost => route(shared, &authority, parts.uri.path())?,
+        Door::Straight(service) => service.clone(),
+    };
+    let limits = body_limits(shared);
+    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > limits.bytes) {
+        return Err(cut_off(BodyVerdict::TooLarge, &limits));
+    }
+    strip_request(&mut parts.headers);
+    for_guest(&mut parts, authority);
+    forwarded(&mut parts.headers, watch.peer());
+    ensure_traceparent(&mut parts.headers);
+    let (body, body_watch) = if body.is_end_stream() {
+        (api::empty_body(), None)
+    } else {
+        let (body, body_watch) = RequestBody::new(body, limits);
+        (body.boxed_unsync(), Some(body_watch))
+    };
+    Ok((service, Request::from_parts(parts, body), body_watch))
+}
+
+fn route(shared: &Shared, authority: &Authority, path: &str) -> Result<Arc<Service>, Refusal> {
+    let host = authority.host().trim_end_matches('.');
+    let lower_case;
+    let host = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        lower_case = host.to_ascii_lowercase();
+        &lower_case
+    } else {
+        host
+    };
+    match shared.directory.load().hosts.route(host, path) {
+        Routed::To(Target::Service(service)) => Ok(service.clone()),
+        Routed::To(Target::Missing(key)) => {
+            Err(Refusal::new(Reason::NoSuchService, format!("the rule for `{host}` names service {key}: there is none")))
+        }
+        Routed::UnknownHost => {
+            Err(Refusal::new(Reason::UnknownHost, format!("no service and no rule is named by the host `{host}`")))
+        }
+        Routed::NoRuleForPath => {
+            Err(Refusal::new(Reason::NoRuleForPath, format!("no rule of the host `{host}` is for the path `{path}`")))
+        }
+    }
+}
+
+/// An answer's body on its way to the client, seen by the watch of its connection.
+pub(super) struct Outgoing {
+    inner: Tracked,
+    in_flight: InFlight,
+}
+
+impl Outgoing {
+    fn new(inner: Tracked, in_flight: InFlight) -> Self {
+        in_flight.stream().handed_over();
+        Self { inner, in_flight }
+    }
+
+    fn stream(&self) -> &StreamWatch {
+        self.in_flight.stream()
+    }
+}
+
+impl http_body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.stream().asked();
+        let frame = Pin::new(&mut self.inner).poll_frame(cx);
+        if frame.is_ready() {
+            self.stream().handed_over();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,154 @@
+use std::{
+    net::SocketAddr,
+    pin::pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use http::HeaderValue;
+use hyper::{
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::{rt::TokioTimer, server::graceful::GracefulConnection};
+use tokio::{
+    net::TcpStream,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    answer::{Door, answer},
+    executor::StreamExecutor,
+    io::WatchedIo,
+    protocol::{Protocol, spoken},
+    watch::{ConnectionWatch, Overdue},
+};
+use crate::shared::Shared;
+
+/// What the connections of one thread share.
+#[derive(Clone)]
+pub(crate) struct Hall {
+    pub(crate) shared: Arc<Shared>,
+    /// The tasks of connections and their streams.
+    pub(crate) tasks: TaskTracker,
+    /// Once cancelled, connections end with the requests that they have.
+    pub(crate) draining: CancellationToken,
+}
+
+/// Too many connections: said without reading what the client wants.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
+connection: close\r\ncontent-length: 106\r\n\r\n\
+{\"error\":{\"status\":503,\"reason\":\"TooManyConnections\",\"message\":\"the listener has all connections it may\"}}\n";
+
+/// Serves a new connection on this thread, or turns it away if `open` counts as many as there may be.
+pub(crate) fn admit(hall: &Hall, door: &Door, open: &Arc<AtomicUsize>, stream: TcpStream, peer: SocketAddr) {
+    let admitted = Admitted::count(open.clone(), hall.shared.clone());
+    if admitted.before >= hall.shared.config.max_connections {
+        // Best effort: a full socket buffer is not this client's.
+        let _ = stream.try_write(FULL);
+        return;
+    }
+    let (hall, door) = (hall.clone(), door.clone());
+    let tasks = hall.tasks.clone();
+    tasks.spawn_local(async move {
+        let _admitted = admitted;
+        // Answers are small and awaited: they must not wait for more to be sent along.
+        let _ = stream.set_nodelay(true);
+        serve(hall, door, stream, peer).await;
+    });
+}
+
+/// A connection, counted at its listener and in all.
+struct Admitted {
+    open: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+    before: usize,
+}
+
+impl Admitted {
+    fn count(open: Arc<AtomicUsize>, shared: Arc<Shared>) -> Self {
+        shared.connections.fetch_add(1, Relaxed);
+        Self { before: open.fetch_add(1, Relaxed), open, shared }
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Relaxed);
+        self.shared.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+async fn serve(hall: Hall, door: Door, stream: TcpStream, peer: SocketAddr) {
+    let config = &hall.shared.config;
+    let protocol = tokio::select! {
+        spoken = timeout(config.header_read_timeout, spoken(&stream)) => spoken,
+        () = hall.draining.cancelled() => return,
+    };
+    let Ok(Ok(protocol)) = protocol else { return };
+    let peer = HeaderValue::from_str(&peer.ip().to_canonical().to_string()).expect("an IP address is visible ASCII");
+    let watch = Rc::new(ConnectionWatch::new(peer));
+    let io = WatchedIo::new(stream, watch.clone());
+    let service = service_fn(|request| answer(hall.shared.clone(), door.clone(), watch.clone(), request));
+    match protocol {
+        Protocol::Http1 => {
+            let mut builder = http1::Builder::new();
+            // The watch keeps these times itself: hyper's would also close connections that merely idle.
+            builder.timer(TokioTimer::new()).header_read_timeout(None);
+            builder.max_header_size(config.max_header_bytes as usize);
+            drive(builder.serve_connection(io, service), &hall, &watch).await;
+        }
+        Protocol::Http2 => {
+            watch.no_head_awaited();
+            let mut builder = http2::Builder::new(StreamExecutor {
+                watch: watch.clone(),
+                tasks: hall.tasks.clone(),
+                write_stall_timeout: config.write_stall_timeout,
+            });
+            builder.timer(TokioTimer::new()).max_concurrent_streams(config.max_concurrent_streams);
+            builder.max_header_list_size(config.max_header_bytes);
+            drive(builder.serve_connection(io, service), &hall, &watch).await;
+        }
+    }
+}
+
+/// Runs a connection to its end, within its time limits.
+async fn drive<C>(connection: C, hall: &Hall, watch: &ConnectionWatch)
+where
+    C: GracefulConnection<Error = hyper::Error>,
+{
+    let config = &hall.shared.config;
+    let mut connection = pin!(connection);
+    let mut draining = pin!(hall.draining.cancelled());
+    let mut look = interval(config.watch_interval());
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ending = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                }
+                return;
+            }
+            () = draining.as_mut(), if !ending => {
+                connection.as_mut().graceful_shutdown();
+                ending = true;
+            }
+            _ = look.tick() => match watch.overdue(config) {
+                None => {}
+                Some(Overdue::Idle) if !ending => {
+                    connection.as_mut().graceful_shutdown();
+                    ending = true;
+                }
+                // Asked to end in order and still idle: the client does not answer.
+                Some(Overdue::Idle | Overdue::Slow) => return,
+            }
+        }
+    }
+}

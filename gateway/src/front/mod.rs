@@ -1,0 +1,11 @@
+//! From a socket to a routed request: connections, their time limits, and what is done to each request.
+
+mod answer;
+mod connection;
+mod executor;
+mod io;
+mod protocol;
+mod watch;
+
+pub(crate) use answer::Door;
+pub(crate) use connection::{Hall, admit};

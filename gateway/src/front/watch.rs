@@ -1,0 +1,152 @@
+//! What a connection and its streams are doing, as far as their time limits need to know. One thread's own.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use http::HeaderValue;
+
+use crate::GatewayConfig;
+
+/// One connection.
+pub(super) struct ConnectionWatch {
+    peer: HeaderValue,
+    requests: Cell<u32>,
+    idle_since: Cell<Instant>,
+    /// Since when the head of a request is awaited in full: the connection's start, or the head's first byte.
+    head_since: Cell<Option<Instant>>,
+    /// Since when the client takes no byte.
+    write_blocked_since: Cell<Option<Instant>>,
+    /// The stream whose task HTTP/2 is about to start.
+    newest: RefCell<Option<Rc<StreamWatch>>>,
+}
+
+/// A limit that a connection has passed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// Nothing was asked for so long: closed in order.
+    Idle,
+    /// The client is too slow with a head, or takes nothing: cut off.
+    Slow,
+}
+
+impl ConnectionWatch {
+    pub(super) fn new(peer: HeaderValue) -> Self {
+        let now = Instant::now();
+        Self {
+            peer,
+            requests: Cell::new(0),
+            idle_since: Cell::new(now),
+            head_since: Cell::new(Some(now)),
+            write_blocked_since: Cell::new(None),
+            newest: RefCell::new(None),
+        }
+    }
+
+    /// The client's address, as `X-Forwarded-For` names it.
+    pub(super) fn peer(&self) -> &HeaderValue {
+        &self.peer
+    }
+
+    /// A request's head was read. It is in flight until the returned value is dropped.
+    pub(super) fn begin(self: &Rc<Self>) -> InFlight {
+        self.head_since.set(None);
+        self.requests.set(self.requests.get() + 1);
+        let stream = Rc::<StreamWatch>::default();
+        self.newest.replace(Some(stream.clone()));
+        InFlight { connection: self.clone(), stream }
+    }
+
+    pub(super) fn take_newest(&self) -> Option<Rc<StreamWatch>> {
+        self.newest.take()
+    }
+
+    pub(super) fn bytes_read(&self) {
+        if self.requests.get() == 0 && self.head_since.get().is_none() {
+            self.head_since.set(Some(Instant::now()));
+        }
+    }
+
+    /// The protocol keeps the time of heads itself, or none needs to be kept.
+    pub(super) fn no_head_awaited(&self) {
+        self.head_since.set(None);
+    }
+
+    pub(super) fn write_blocked(&self) {
+        if self.write_blocked_since.get().is_none() {
+            self.write_blocked_since.set(Some(Instant::now()));
+        }
+    }
+
+    pub(super) fn written(&self) {
+        self.write_blocked_since.set(None);
+    }
+
+    pub(super) fn overdue(&self, config: &GatewayConfig) -> Option<Overdue> {
+        let longer = |since: Option<Instant>, limit: Duration| since.is_some_and(|since| since.elapsed() >= limit);
+        if longer(self.write_blocked_since.get(), config.write_stall_timeout) {
+            return Some(Overdue::Slow);
+        }
+        if self.requests.get() > 0 {
+            return None;
+        }
+        if longer(self.head_since.get(), config.header_read_timeout) {
+            return Some(Overdue::Slow);
+        }
+        longer(Some(self.idle_since.get()), config.keep_alive_idle).then_some(Overdue::Idle)
+    }
+}
+
+/// One request and its answer. With HTTP/2, one of several at the same time.
+#[derive(Default)]
+pub(super) struct StreamWatch {
+    /// Since when a piece of the answer waits for the client to take it.
+    handed_over_since: Cell<Option<Instant>>,
+}
+
+impl StreamWatch {
+    pub(super) fn handed_over(&self) {
+        self.handed_over_since.set(Some(Instant::now()));
+    }
+
+    /// The client took what was handed over, and the next piece is wanted.
+    pub(super) fn asked(&self) {
+        self.handed_over_since.set(None);
+    }
+
+    /// Ends when the client has taken nothing for `limit`.
+    pub(super) async fn stalled(&self, limit: Duration) {
+        loop {
+            let now = Instant::now();
+            let until = self.handed_over_since.get().unwrap_or(now) + limit;
+            if until <= now {
+                return;
+            }
+            tokio::time::sleep_until(until.into()).await;
+        }
+    }
+}
+
+/// A request in flight on a connection.
+pub(super) struct InFlight {
+    connection: Rc<ConnectionWatch>,
+    stream: Rc<StreamWatch>,
+}
+
+impl InFlight {
+    pub(super) fn stream(&self) -> &StreamWatch {
+        &self.stream
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let requests = &self.connection.requests;
+        requests.set(requests.get() - 1);
+        if requests.get() == 0 {
+            self.connection.idle_since.set(Instant::now());
+        }
+    }
+}

@@ -1,0 +1,150 @@
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use api::{
+    ClusterHttp, Dialer,
+    session::{GatewayDown, GatewaySide},
+};
+use parking_lot::Mutex;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    GatewayConfig, GatewayError, Measurements,
+    balancers::Balancers,
+    cluster_http::InnerCalls,
+    front::Door,
+    listen::{bind_all, why_not},
+    measurements::measure,
+    sampler::Sampler,
+    shared::Shared,
+    threads::{self, Opening, ServingThread},
+};
+
+/// The gateway role. Cloning gives another handle to the same gateway.
+#[derive(Clone)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    /// The main address' sockets, between `bind` and `run`.
+    bound: Arc<Mutex<Option<Bound>>>,
+}
+
+struct Bound {
+    addr: SocketAddr,
+    sockets: Vec<TcpListener>,
+}
+
+impl Gateway {
+    /// A gateway that reaches replicas through `dialer`. It listens nowhere yet.
+    pub fn new(config: GatewayConfig, dialer: Arc<dyn Dialer>) -> Self {
+        Self { shared: Arc::new(Shared::new(config, dialer)), bound: Arc::default() }
+    }
+
+    /// The way from guests to Services of the cluster. It works before `run`, and asks nobody but this gateway.
+    pub fn cluster_http(&self) -> Arc<dyn ClusterHttp> {
+        Arc::new(InnerCalls(self.shared.clone()))
+    }
+
+    /// Takes the main HTTP address, before anything is promised to anybody. Connections wait there until `run`.
+    pub fn bind(&self) -> Result<SocketAddr, GatewayError> {
+        let mut bound = self.bound.lock();
+        if let Some(bound) = &*bound {
+            return Ok(bound.addr);
+        }
+        let addr = self.shared.config.http;
+        let in_use = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
+        let failed = |error| match error {
+            error if in_use(&error) => GatewayError::AddressInUse { addr },
+            error => GatewayError::Bind { addr, why: why_not(addr, &error) },
+        };
+        let sockets = bind_all(addr, self.shared.config.threads).map_err(failed)?;
+        let addr = sockets[0].local_addr().map_err(failed)?;
+        *bound = Some(Bound { addr, sockets });
+        Ok(addr)
+    }
+
+    /// The main HTTP address: as bound, or as configured before that.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.bound.lock().as_ref().map_or(self.shared.config.http, |bound| bound.addr)
+    }
+
+    /// What was counted since the gateway was made.
+    pub fn measurements(&self) -> Measurements {
+        measure(&self.shared)
+    }
+
+    /// Serves until `shutdown`, then finishes what is in flight within the drain time. Binds first, if that was not
+    /// done. When the session ends it goes on with what it last knew.
+    pub async fn run(&self, session: GatewaySide, shutdown: CancellationToken) -> Result<(), GatewayError> {
+        let http = self.bind()?;
+        self.shared.connect_up(session.tx.clone());
+        // Also when this future is dropped, the threads end.
+        let stop = shutdown.child_token();
+        let _stop_threads = stop.clone().drop_guard();
+        let threads = self.start_threads(&stop)?;
+        self.follow(session, http, &threads, &shutdown).await;
+        for thread in threads {
+            // An error says that the thread ended too, by a panic.
+            let _ = thread.ended.await;
+        }
+        Ok(())
+    }
+
+    fn start_threads(&self, stop: &CancellationToken) -> Result<Vec<ServingThread>, GatewayError> {
+        let sockets = self.bound.lock().as_mut().map(|bound| std::mem::take(&mut bound.sockets)).unwrap_or_default();
+        let (open, closed) = (Arc::default(), stop.clone());
+        let mut threads = Vec::with_capacity(sockets.len());
+        for (number, socket) in sockets.into_iter().enumerate() {
+            let thread = threads::start(self.shared.clone(), number, stop.clone()).map_err(GatewayError::Thread)?;
+            let opening = Opening { socket, door: Door::ByHost, open: Arc::clone(&open), closed: closed.clone() };
+            thread.openings.try_send(opening).map_err(|error| {
+                let why = format!("it takes no listener: {error}");
+                GatewayError::Thread(std::io::Error::other(why))
+            })?;
+            threads.push(thread);
+        }
+        Ok(threads)
+    }
+
+    /// Does what the control plane says, and tells it what happens, until shutdown. It never waits for the session to
+    /// take a message: the control plane may itself be waiting for this gateway.
+    async fn follow(
+        &self,
+        session: GatewaySide,
+        http: SocketAddr,
+        threads: &[ServingThread],
+        shutdown: &CancellationToken,
+    ) {
+        let GatewaySide { tx: up, mut rx } = session;
+        let mut balancers = Balancers::new(self.shared.clone(), http);
+        let mut sampler = Sampler::new();
+        let mut tick = interval(self.shared.config.sample_interval);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                Some(message) = rx.recv() => self.apply(message, &mut balancers, threads).await,
+                _ = tick.tick() => {
+                    sampler.sample(&self.shared, &up);
+                    balancers.retry(threads).await;
+                }
+            }
+            balancers.tell(&up);
+        }
+    }
+
+    async fn apply(&self, message: GatewayDown, balancers: &mut Balancers, threads: &[ServingThread]) {
+        match message {
+            GatewayDown::Routes(routes) => {
+                self.shared.route(&routes);
+                balancers.replace(&routes, threads).await;
+            }
+            GatewayDown::Endpoints { service, endpoints, reason } => {
+                self.shared.replace(&service, &endpoints, reason);
+            }
+        }
+    }
+}

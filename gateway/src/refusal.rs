@@ -1,0 +1,109 @@
+//! The answers that the gateway gives itself: each a status, a reason for machines and a message for people.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+use crate::body::Tracked;
+
+/// What `Retry-After` says, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])* $name:ident => $status:ident,)*) => {
+        /// Why the gateway, not a guest, answered a request.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Reason { $($(#[doc = $doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The status that goes with it.
+            pub fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)* }
+            }
+
+            /// As it stands in the answer.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The request makes no sense: no host, or what the guest cannot be given.
+    BadRequest => BAD_REQUEST,
+    /// No Service and no rule names the host.
+    UnknownHost => NOT_FOUND,
+    /// The host has rules, none for the path.
+    NoRuleForPath => NOT_FOUND,
+    /// The client was silent, or too slow, while it sent the body.
+    RequestBodyStalled => REQUEST_TIMEOUT,
+    /// The body is larger than the limit.
+    RequestBodyTooLarge => PAYLOAD_TOO_LARGE,
+    /// A CONNECT, or an upgrade to another protocol.
+    UpgradeUnsupported => NOT_IMPLEMENTED,
+    /// The guest trapped, or ended without an answer.
+    GuestTrapped => BAD_GATEWAY,
+    /// The guest reached its memory limit.
+    GuestOutOfMemory => BAD_GATEWAY,
+    /// The replica could not be reached.
+    ReplicaUnreachable => BAD_GATEWAY,
+    /// The rule names a Service that does not exist.
+    NoSuchService => SERVICE_UNAVAILABLE,
+    /// No replica is ready, and none became so in time.
+    NoReplica => SERVICE_UNAVAILABLE,
+    /// All replicas were busy for the whole wait.
+    AllReplicasBusy => SERVICE_UNAVAILABLE,
+    /// All replicas are busy, and so many requests wait already that no more may.
+    QueueFull => SERVICE_UNAVAILABLE,
+    /// Each replica that was tried refused.
+    ReplicasRefused => SERVICE_UNAVAILABLE,
+    /// The guest did not answer in time.
+    DeadlineExceeded => GATEWAY_TIMEOUT,
+    /// Services call each other in a circle.
+    CallLoop => LOOP_DETECTED,
+}
+
+/// A request that the gateway answers itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) reason: Reason,
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+
+    pub(crate) fn answer(&self) -> Response<Tracked> {
+        let (status, reason) = (self.reason.status(), self.reason.as_str());
+        let text = json!({"error": {"status": status.as_u16(), "reason": reason, "message": self.message}}).to_string();
+        let mut response = Response::new(Tracked::untracked(api::full_body(text)));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response
+    }
+}
+
+/// How often each [`Reason`] was given.
+#[derive(Default)]
+pub(crate) struct RefusalCounts([AtomicU64; Reason::ALL.len()]);
+
+impl RefusalCounts {
+    pub(crate) fn count(&self, reason: Reason) {
+        self.0[reason as usize].fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<(Reason, u64)> {
+        Reason::ALL.iter().zip(&self.0).map(|(reason, count)| (*reason, count.load(Relaxed))).collect()
+    }
+}

@@ -1,0 +1,47 @@
+use http::{
+    HeaderValue, Request, Uri,
+    header::HOST,
+    request::Parts,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+
+use crate::refusal::{Reason, Refusal};
+
+/// The host, and port if there is one, that a request is for. An absolute URI or `:authority` comes before `Host`
+/// (RFC 9112, 3.2.2).
+pub(crate) fn authority<B>(request: &Request<B>) -> Result<Authority, Refusal> {
+    let bad = |why: &str| Refusal::new(Reason::BadRequest, why);
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    if second.is_some() {
+        return Err(bad("the request has more than one `Host` header"));
+    }
+    let authority = match (request.uri().authority(), first) {
+        (Some(authority), _) => authority.clone(),
+        (None, None) => return Err(bad("the request has no `Host` header: it tells which service is meant")),
+        (None, Some(host)) => {
+            Authority::try_from(host.as_bytes()).map_err(|_| bad("the request's `Host` header is not a host"))?
+        }
+    };
+    if authority.host().is_empty() || authority.as_str().contains('@') {
+        return Err(bad("the request's `Host` header is not a host"));
+    }
+    Ok(authority)
+}
+
+/// Gives the guest a whole URI, and a `Host` that agrees with it.
+pub(crate) fn for_guest(parts: &mut Parts, authority: Authority) {
+    if parts.uri.authority().is_some() || !parts.headers.contains_key(HOST) {
+        let host = HeaderValue::from_str(authority.as_str()).expect("an authority is visible ASCII");
+        parts.headers.insert(HOST, host);
+    }
+    let mut uri = std::mem::take(&mut parts.uri).into_parts();
+    uri.scheme = Some(Scheme::HTTP);
+    uri.authority = Some(authority);
+    uri.path_and_query = match uri.path_and_query {
+        // `OPTIONS *` has no path that an absolute URI could hold.
+        Some(path) if path.as_str() != "*" => Some(path),
+        _ => Some(PathAndQuery::from_static("/")),
+    };
+    parts.uri = Uri::from_parts(uri).expect("scheme, authority and path are all there");
+}

@@ -1,0 +1,112 @@
+use api::HOPS_HEADER;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method,
+    header::{self, Entry},
+    request::Parts,
+};
+use http_body::Body;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// Headers that only the inside may set begin so.
+const INSIDE: &str = "x-sampan-";
+
+/// Removes what is between the client and the gateway alone, and what only the inside may set.
+pub(crate) fn strip_request(headers: &mut HeaderMap) {
+    strip(headers, |name| is_hop_by_hop(name) || *name == header::EXPECT || name.as_str().starts_with(INSIDE));
+}
+
+/// Removes what is between replica and gateway alone, and a length that is not the body's.
+pub(crate) fn strip_response(headers: &mut HeaderMap, method: &Method, body: &impl Body) {
+    strip(headers, |name| is_hop_by_hop(name) || name.as_str().starts_with(INSIDE));
+    let Some(length) = headers.get(header::CONTENT_LENGTH) else { return };
+    let length = length.to_str().ok().and_then(|text| text.parse::<u64>().ok());
+    let differs = body.size_hint().exact().is_some_and(|exact| length != Some(exact));
+    if length.is_none() || (differs && *method != Method::HEAD) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+}
+
+fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    // Empty for most requests, and then it allocates nothing.
+    let mut names: Vec<HeaderName> = Vec::new();
+    for (name, value) in headers.iter() {
+        if *name == header::CONNECTION {
+            names.extend(listed(value));
+        }
+        if unwanted(name) {
+            names.push(name.clone());
+        }
+    }
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// The headers that `Connection` names as its own. `Host` is never one: without it a request is for nobody.
+fn listed(connection: &HeaderValue) -> impl Iterator<Item = HeaderName> {
+    let names = connection.to_str().unwrap_or("").split(',');
+    names.filter_map(|name| name.trim().parse().ok()).filter(|name| *name != header::HOST)
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    [
+        header::CONNECTION,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        HTTP2_SETTINGS,
+    ]
+    .contains(name)
+}
+
+/// Whether a request wants another protocol. `h2c` is no such wish: a server may ignore it, and clients do not mind.
+pub(crate) fn upgrades(parts: &Parts) -> bool {
+    let wanted = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"h2c");
+    parts.method == Method::CONNECT || parts.headers.get(header::UPGRADE).is_some_and(wanted)
+}
+
+/// Says for whom the gateway asks. Addresses from before are kept in front, host and scheme are as seen here.
+pub(crate) fn forwarded(headers: &mut HeaderMap, peer: &HeaderValue) {
+    match headers.entry(X_FORWARDED_FOR) {
+        Entry::Vacant(vacant) => {
+            vacant.insert(peer.clone());
+        }
+        Entry::Occupied(mut occupied) => {
+            let mut chain: Vec<u8> = occupied.iter().collect::<Vec<_>>().iter().map(|v| v.as_bytes()).collect::<Vec<_>>().join(&b", "[..]);
+            chain.extend_from_slice(b", ");
+            chain.extend_from_slice(peer.as_bytes());
+            occupied.insert(HeaderValue::from_bytes(&chain).expect("header values joined by `, ` are a header value"));
+        }
+    }
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    if let Some(host) = headers.get(header::HOST).cloned() {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+}
+
+/// How many Services a request went through on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hops(pub(crate) u32);
+
+impl Hops {
+    /// As the headers say: none, if they say nothing that is a number.
+    pub(crate) fn read(headers: &HeaderMap) -> Self {
+        let value = headers.get(HOPS_HEADER).and_then(|value| value.to_str().ok());
+        Self(value.and_then(|text| text.parse().ok()).unwrap_or(0))
+    }
+
+    pub(crate) fn write(self, headers: &mut HeaderMap) {
+        headers.insert(HOPS_HEADER, HeaderValue::from(self.0));
+    }
+}

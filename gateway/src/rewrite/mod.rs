@@ -1,0 +1,9 @@
+//! What changes in a request's and an answer's head on the way through.
+
+mod authority;
+mod headers;
+mod trace;
+
+pub(crate) use authority::{authority, for_guest};
+pub(crate) use headers::{Hops, forwarded, strip_request, strip_response, upgrades};
+pub(crate) use trace::ensure_traceparent;

@@ -1,0 +1,98 @@
+//! The serving threads: each a runtime, listeners and connections of its own.
+
+use std::{
+    io,
+    net::TcpListener,
+    sync::{Arc, atomic::AtomicUsize},
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::LocalSet,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    front::{Door, Hall, admit},
+    shared::Shared,
+};
+
+/// Listeners on their way to a thread.
+const OPENING: usize = 256;
+
+/// The pause after the system could not give a connection: mostly it has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener for one thread.
+pub(crate) struct Opening {
+    pub(crate) socket: TcpListener,
+    pub(crate) door: Door,
+    /// Connections of this listener on all threads.
+    pub(crate) open: Arc<AtomicUsize>,
+    /// Once cancelled it accepts no more.
+    pub(crate) closed: CancellationToken,
+}
+
+/// A running thread. It ends when its shutdown token is cancelled and its connections are drained.
+pub(crate) struct ServingThread {
+    pub(crate) openings: mpsc::Sender<Opening>,
+    pub(crate) ended: oneshot::Receiver<()>,
+}
+
+pub(crate) fn start(shared: Arc<Shared>, number: usize, shutdown: CancellationToken) -> io::Result<ServingThread> {
+    let (openings, receiver) = mpsc::channel(OPENING);
+    let (ends, ended) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name(format!("gateway-{number}")).spawn(move || {
+        let local = LocalSet::new();
+        local.block_on(&runtime, run(shared, receiver, shutdown));
+        // What did not end in time is cut off, and its permits freed, before the end is told.
+        drop(local);
+        let _ = ends.send(());
+    })?;
+    Ok(ServingThread { openings, ended })
+}
+
+async fn run(shared: Arc<Shared>, mut openings: mpsc::Receiver<Opening>, shutdown: CancellationToken) {
+    let drain = shared.config.drain;
+    let hall = Hall { shared, tasks: TaskTracker::new(), draining: shutdown.clone() };
+    let listeners = TaskTracker::new();
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            Some(opening) = openings.recv() => {
+                listeners.spawn_local(accept(hall.clone(), opening));
+            }
+        }
+    }
+    hall.tasks.close();
+    if timeout(drain, hall.tasks.wait()).await.is_err() {
+        tracing::warn!(connections = hall.tasks.len(), "requests did not end within {drain:?} and are cut off");
+    }
+}
+
+async fn accept(hall: Hall, opening: Opening) {
+    let Opening { socket, door, open, closed } = opening;
+    let listener = match tokio::net::TcpListener::from_std(socket) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "a listener cannot be watched"),
+    };
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = hall.draining.cancelled() => return,
+            () = closed.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => admit(&hall, &door, &open, stream, peer),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
