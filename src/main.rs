@@ -4,8 +4,15 @@
 mod build;
 mod cli;
 mod client;
+mod compose;
+mod config;
+mod dev;
+mod diagnostics;
 mod errors;
 mod paths;
+mod screen;
+mod serve;
+mod signals;
 mod size;
 
 use std::process::ExitCode;

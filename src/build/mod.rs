@@ -9,5 +9,5 @@ mod compile;
 mod project;
 mod toolchain;
 
-pub(crate) use compile::{Built, CompileError, Compiler, Messages};
+pub(crate) use compile::{CompileError, Compiler, Messages};
 pub(crate) use project::{Component, PROJECT_FILE, Project};

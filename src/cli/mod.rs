@@ -3,10 +3,12 @@
 mod apply;
 mod build;
 mod delete;
+mod dev;
 mod get;
 mod logs;
 mod rollout;
 mod scale;
+mod up;
 mod version;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +33,8 @@ EXAMPLES:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Dev(dev::Dev),
+    Up(up::Up),
     Build(build::Build),
     Apply(apply::Apply),
     Get(get::Get),
@@ -45,6 +49,8 @@ impl Cli {
     /// Carries the command out.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Dev(command) => command.run(),
+            Command::Up(command) => command.run(),
             Command::Build(command) => command.run(),
             Command::Apply(command) => client(command.run()),
             Command::Get(command) => client(command.run()),

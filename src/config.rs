@@ -1,0 +1,77 @@
+//! What `up` and `dev` can be told about the server that they run.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use crate::paths::DataDirArgs;
+
+/// Flags of a server.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct ServerArgs {
+    /// Where services answer: by host name, by Ingress rule
+    #[arg(long, env = "SAMPAN_HTTP", default_value = "127.0.0.1:8080", value_name = "IP:PORT", value_parser = address)]
+    pub(crate) http: SocketAddr,
+
+    /// Where the API answers, for kubectl and sampan
+    #[arg(long, env = "SAMPAN_API", default_value = "127.0.0.1:7443", value_name = "IP:PORT", value_parser = address)]
+    pub(crate) api: SocketAddr,
+
+    /// Where ports of LoadBalancer Services are bound
+    #[arg(long, env = "SAMPAN_LOAD_BALANCER_IP", default_value = "127.0.0.1", value_name = "IP")]
+    pub(crate) load_balancer_ip: IpAddr,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+
+    #[command(flatten)]
+    pub(crate) data: DataDirArgs,
+}
+
+/// What a server takes before it refuses. What is not set keeps the default of the part that it limits.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// Threads that serve requests [default: one for each core]
+    #[arg(long, env = "SAMPAN_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+
+    /// Largest head of a request, such as `32Ki`; beyond it is answered 431
+    #[arg(long, env = "SAMPAN_MAX_HEADER_BYTES", value_name = "QUANTITY", value_parser = header_bytes)]
+    pub(crate) max_header_bytes: Option<u32>,
+
+    /// Largest body of a request, such as `16Mi`; beyond it is answered 413
+    #[arg(long, env = "SAMPAN_MAX_BODY_BYTES", value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) max_body_bytes: Option<u64>,
+
+    /// Connections open at a time, for each listener
+    #[arg(long, env = "SAMPAN_MAX_CONNECTIONS", value_name = "N")]
+    pub(crate) max_connections: Option<usize>,
+
+    /// Requests of a service that wait while all its replicas are busy; beyond it is answered 503
+    #[arg(long, env = "SAMPAN_QUEUE_LIMIT", value_name = "N")]
+    pub(crate) queue_limit: Option<usize>,
+
+    /// How long such a request waits
+    #[arg(long, env = "SAMPAN_QUEUE_WAIT", value_name = "SPAN", value_parser = api::parse_span)]
+    pub(crate) queue_wait: Option<Duration>,
+
+    /// Memory for guests, such as `2Gi` [default: most of the machine's]
+    #[arg(long, env = "SAMPAN_GUEST_MEMORY", value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) guest_memory: Option<u64>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.replace("localhost:", "127.0.0.1:").parse().map_err(|_| "write IP:PORT, such as 127.0.0.1:8080".to_owned())
+}
+
+fn bytes(text: &str) -> Result<u64, api::InvalidQuantity> {
+    text.parse::<api::Quantity>().map(api::Quantity::as_units)
+}
+
+fn header_bytes(text: &str) -> Result<u32, String> {
+    let bytes = bytes(text).map_err(|error| error.to_string())?;
+    u32::try_from(bytes).map_err(|_| "a head of a request is at most 4Gi".to_owned())
+}

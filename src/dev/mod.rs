@@ -1,0 +1,15 @@
+//! `sampan dev`: a server, and beside it a client that builds, applies and watches one project.
+//!
+//! All that it does to the cluster goes through the API, as with any client; the server does not know of it.
+
+mod changes;
+mod deploy;
+mod follow;
+mod observe;
+mod pin;
+mod prune;
+mod rollouts;
+mod session;
+mod urls;
+
+pub(crate) use session::{DevConfig, run};

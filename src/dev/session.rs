@@ -1,0 +1,187 @@
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
+
+use api::ObjectKey;
+use registry_client::ImageStore;
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    changes::Watch,
+    deploy::Deployer,
+    follow::show_logs,
+    observe::Observer,
+    pin::Pins,
+    urls::{Place, places},
+};
+use crate::{
+    build::{CompileError, Compiler, Component, Messages, PROJECT_FILE, Project},
+    client::{apply::Planned, connection::Connection, kinds::Kinds},
+    errors::report,
+    screen::Screen,
+    size::human_bytes,
+};
+
+/// How long the start waits for replicas to be ready before it shows the URLs all the same.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a session is told.
+pub(crate) struct DevConfig {
+    pub(crate) project: Project,
+    pub(crate) connection: Connection,
+    pub(crate) images: ImageStore,
+    /// Where the gateway answers.
+    pub(crate) http: SocketAddr,
+    pub(crate) build_cache: Option<PathBuf>,
+}
+
+/// A project being worked on.
+struct Session {
+    project: Project,
+    compiler: Compiler,
+    images: ImageStore,
+    pins: Pins,
+    deployer: Deployer,
+    screen: Screen,
+    http: SocketAddr,
+}
+
+/// Builds, applies and watches a project until `shutdown`.
+pub(crate) async fn run(config: DevConfig, screen: Screen, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let kinds = Kinds::discover(&config.connection).await?;
+    let connection = config.connection.clone();
+    let (observer, settled) = Observer::new(connection.clone(), screen, config.project.name.clone());
+    // Dropped at the end, and the tasks with it.
+    let mut watchers = JoinSet::new();
+    watchers.spawn(observer.run());
+    watchers.spawn(show_logs(connection, screen));
+    let messages = Messages::Kept { coloured: screen.coloured() };
+    let mut session = Session {
+        compiler: Compiler::new(config.images.clone(), messages, config.build_cache.as_deref()),
+        project: config.project,
+        images: config.images,
+        pins: Pins::default(),
+        deployer: Deployer { connection: config.connection, kinds, screen },
+        screen,
+        http: config.http,
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        result = session.work(settled) => result,
+    }
+}
+
+impl Session {
+    async fn work(&mut self, settled: watch::Receiver<BTreeSet<ObjectKey>>) -> anyhow::Result<()> {
+        // Before the first build, so that no change is missed.
+        let mut watch = Watch::begin(&self.project)?;
+        self.build(|_| true).await;
+        self.start(settled).await?;
+        loop {
+            let changes = watch.next(&self.project).await;
+            if changes.project_file && self.reread() {
+                watch = Watch::begin(&self.project)?;
+                self.build(|_| true).await;
+                self.deploy().await;
+            } else {
+                let built = self.build(|component| changes.components.contains(&component.name)).await;
+                if built || changes.manifests {
+                    self.deploy().await;
+                }
+            }
+        }
+    }
+
+    /// The first deployment, and where it can be seen.
+    async fn start(&self, mut settled: watch::Receiver<BTreeSet<ObjectKey>>) -> anyhow::Result<()> {
+        if let Some(planned) = self.deploy().await {
+            let wanted = deployments(&planned);
+            let all_settled = settled.wait_for(|settled| wanted.is_subset(settled));
+            if !matches!(tokio::time::timeout(START_PATIENCE, all_settled).await, Ok(Ok(_))) {
+                self.screen.event(&self.project.name, "not all replicas are ready yet; going on");
+            }
+        }
+        let places = places(&self.deployer.connection, &self.project.name, self.http).await?;
+        self.screen.line("");
+        let width = places.iter().map(|place| place.at.len()).max().unwrap_or_default();
+        for Place { at, what } in &places {
+            self.screen.line(format_args!("  {at:width$}   {what}"));
+        }
+        self.screen.line(format_args!("\nWatching {}; Ctrl-C ends.\n", self.project.root.display()));
+        Ok(())
+    }
+
+    /// Builds the components that are chosen, one after the other. Answers whether any image is new.
+    async fn build(&mut self, chosen: impl Fn(&Component) -> bool) -> bool {
+        let mut any_new = false;
+        for component in self.project.components.iter().filter(|component| chosen(component)) {
+            self.screen.event(&component.name, "building");
+            match self.compiler.build(component).await {
+                Ok(built) => {
+                    let new = self.pins.set(&component.image, built.image.digest);
+                    any_new |= new;
+                    let (size, seconds) = (human_bytes(built.image.size_bytes), built.took.as_secs_f32());
+                    let what = if new { "built" } else { "is the same," };
+                    self.screen.event(&component.name, format_args!("{what} {size} in {seconds:.1} s"));
+                }
+                Err(error) => {
+                    self.show(component, error);
+                    // After a restart, what was built last is taken up again.
+                    if let Ok(digest) = self.images.resolve(&component.image) {
+                        self.pins.set(&component.image, digest);
+                    }
+                }
+            }
+        }
+        any_new
+    }
+
+    fn show(&self, component: &Component, error: CompileError) {
+        match error {
+            CompileError::Source { program, messages } => {
+                self.screen.failure(&component.name, format_args!("{program} failed; what runs goes on"));
+                self.screen.line(messages);
+            }
+            CompileError::Other(error) => self.screen.failure(&component.name, report(&error)),
+        }
+    }
+
+    /// Applies the manifests; a failure is shown and the session goes on.
+    async fn deploy(&self) -> Option<Vec<Planned>> {
+        match self.deployer.deploy(&self.project, &self.pins).await {
+            Ok(planned) => planned,
+            Err(error) => {
+                self.screen.failure("manifests", report(&error));
+                None
+            }
+        }
+    }
+
+    /// Reads the project file again. Answers whether it is another project now.
+    fn reread(&mut self) -> bool {
+        match Project::read(&self.project.root) {
+            Ok(project) if project.name != self.project.name => {
+                self.screen.failure(PROJECT_FILE, "app.name has changed: start `sampan dev` again for that");
+                false
+            }
+            Ok(project) => {
+                let changed = project != self.project;
+                self.project = project;
+                changed
+            }
+            Err(error) => {
+                self.screen.failure(PROJECT_FILE, report(&error));
+                false
+            }
+        }
+    }
+}
+
+fn deployments(planned: &[Planned]) -> BTreeSet<ObjectKey> {
+    let deployments = planned.iter().filter(|one| one.kind.kind == "Deployment");
+    deployments.map(|one| ObjectKey::new(one.namespace.as_deref().unwrap_or_default(), one.name.as_str())).collect()
+}

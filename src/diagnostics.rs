@@ -1,0 +1,20 @@
+//! Sampan's own diagnostics: standard error, filtered by `SAMPAN_LOG`.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+/// What is shown without `SAMPAN_LOG`.
+const DEFAULT: &str = "warn";
+
+/// Sets it up for the process. A filter that cannot be read is told and the default taken.
+pub(crate) fn init() {
+    let wanted = std::env::var("SAMPAN_LOG").unwrap_or_else(|_| DEFAULT.to_owned());
+    let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
+        eprintln!("warning: SAMPAN_LOG={wanted} cannot be read ({error}): taking `{DEFAULT}`");
+        EnvFilter::new(DEFAULT)
+    });
+    let coloured = std::io::stderr().is_terminal() && crate::screen::colour_is_welcome();
+    // A subscriber that is set already stays.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(coloured).try_init();
+}

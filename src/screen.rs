@@ -1,0 +1,94 @@
+//! Lines for people: in columns, coloured on a terminal, plain in a pipe.
+
+use std::{
+    fmt::Display,
+    io::{IsTerminal, Write},
+};
+
+use anstyle::{AnsiColor, Style};
+
+/// The column of names is at least this wide.
+const NAME_WIDTH: usize = 14;
+
+/// Colours that tell replicas apart.
+const REPLICA_COLOURS: [AnsiColor; 5] =
+    [AnsiColor::Cyan, AnsiColor::Magenta, AnsiColor::Blue, AnsiColor::Green, AnsiColor::Yellow];
+
+/// Whether colours are welcome where there is a terminal (<https://no-color.org>).
+pub(crate) fn colour_is_welcome() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Standard output, a line at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Screen {
+    coloured: bool,
+}
+
+impl Screen {
+    /// Colours if standard output is a terminal that welcomes them.
+    pub(crate) fn new() -> Self {
+        Self { coloured: std::io::stdout().is_terminal() && colour_is_welcome() }
+    }
+
+    /// Whether lines are coloured.
+    pub(crate) fn coloured(self) -> bool {
+        self.coloured
+    }
+
+    /// Something happened to `name`.
+    pub(crate) fn event(self, name: &str, what: impl Display) {
+        self.print(format_args!("{}  {what}", self.name(name, Style::new().bold())));
+    }
+
+    /// Something that was waited for is done.
+    pub(crate) fn success(self, name: &str, what: impl Display) {
+        let green = Style::new().fg_color(Some(AnsiColor::Green.into()));
+        self.print(format_args!("{}  {}", self.name(name, green.bold()), self.paint(green, what)));
+    }
+
+    /// Something went wrong with `name`. Further lines are indented.
+    pub(crate) fn failure(self, name: &str, what: impl Display) {
+        let red = Style::new().fg_color(Some(AnsiColor::Red.into()));
+        self.print(format_args!("{}  {}", self.name(name, red.bold()), self.paint(red, what)));
+    }
+
+    /// A line that a replica wrote.
+    pub(crate) fn log(self, replica: &str, text: &str) {
+        let colour = REPLICA_COLOURS[replica.bytes().map(usize::from).sum::<usize>() % REPLICA_COLOURS.len()];
+        self.print(format_args!("{} {text}", self.paint(Style::new().fg_color(Some(colour.into())), format_args!("[{replica}]"))));
+    }
+
+    /// A line as it is.
+    pub(crate) fn line(self, text: impl Display) {
+        self.print(format_args!("{text}"));
+    }
+
+    fn name(self, name: &str, style: Style) -> String {
+        let blanks = " ".repeat(NAME_WIDTH.saturating_sub(name.chars().count()));
+        format!("{}{blanks}", self.paint(style, name))
+    }
+
+    fn paint(self, style: Style, what: impl Display) -> String {
+        if self.coloured { format!("{style}{what}{style:#}") } else { what.to_string() }
+    }
+
+    fn print(self, line: std::fmt::Arguments<'_>) {
+        // Nobody reads any more: the server goes on all the same.
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_in_a_column_and_a_pipe_gets_no_colours() {
+        let plain = Screen { coloured: false };
+        assert_eq!(plain.name("products", Style::new().bold()), "products      ");
+        assert_eq!(plain.name("a-name-that-is-longer", Style::new().bold()), "a-name-that-is-longer");
+        let coloured = Screen { coloured: true };
+        assert!(coloured.name("products", Style::new().bold()).starts_with("\u{1b}[1mproducts"));
+    }
+}

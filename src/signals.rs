@@ -1,0 +1,33 @@
+//! Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends at once.
+
+use std::{process, time::Duration};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// An orderly end that takes longer is cut short.
+const END_AFTER: Duration = Duration::from_millis(4_800);
+/// The exit code of a program that was interrupted.
+const INTERRUPTED: i32 = 130;
+
+/// Cancels `shutdown` at the first signal. Must be called within a runtime, whose end ends it.
+pub(crate) fn watch(shutdown: CancellationToken) -> std::io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = shutdown.cancelled() => {}
+        }
+        shutdown.cancel();
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = tokio::time::sleep(END_AFTER) => {
+                eprintln!("error: not everything ended within {END_AFTER:?}; what was left is cut off");
+            }
+        }
+        process::exit(INTERRUPTED);
+    });
+    Ok(())
+}
