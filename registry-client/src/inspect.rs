@@ -206,10 +206,8 @@ fn names(exports: &[String]) -> String {
     match exports {
         [] => "nothing".to_owned(),
         few if few.len() <= MAX_NAMES_IN_MESSAGE => format!("`{}`", few.join("`, `")),
-        many => format!(
-            "`{}` and {} more",
-            many[..MAX_NAMES_IN_MESSAGE].join("`, `"),
-            many.len() - MAX_NAMES_IN_MESSAGE
-        ),
+        many => {
+            format!("`{}` and {} more", many[..MAX_NAMES_IN_MESSAGE].join("`, `"), many.len() - MAX_NAMES_IN_MESSAGE)
+        }
     }
 }

@@ -113,9 +113,8 @@ mod tests {
     }
 
     fn manifest(config: &str, layers: &[&str]) -> Vec<u8> {
-        let descriptor = |media_type: &str| {
-            serde_json::json!({ "mediaType": media_type, "digest": digest(1), "size": 7 })
-        };
+        let descriptor =
+            |media_type: &str| serde_json::json!({ "mediaType": media_type, "digest": digest(1), "size": 7 });
         let layers: Vec<_> = layers.iter().map(|media_type| descriptor(media_type)).collect();
         serde_json::json!({ "schemaVersion": 2, "config": descriptor(config), "layers": layers }).to_string().into()
     }
@@ -130,7 +129,10 @@ mod tests {
     #[test]
     fn the_layouts_of_other_producers_are_read() {
         for (config, layer) in [
-            ("application/vnd.oci.image.config.v1+json", "application/vnd.bytecodealliance.wasm.component.layer.v0+wasm"),
+            (
+                "application/vnd.oci.image.config.v1+json",
+                "application/vnd.bytecodealliance.wasm.component.layer.v0+wasm",
+            ),
             ("application/vnd.wasm.config.v1+json", "application/vnd.wasm.content.layer.v1+wasm"),
             (EMPTY_CONFIG, "application/octet-stream"),
         ] {

@@ -85,8 +85,8 @@ impl ImageStore {
             let limit_bytes = MAX_COMPONENT_BYTES;
             return Err(ImageError::TooLarge { what: "component", bytes: size_bytes, limit_bytes });
         }
-        let info = inspect(&bytes)
-            .map_err(|source| ImageError::NotAComponent { reference: reference.to_string(), source })?;
+        let info =
+            inspect(&bytes).map_err(|source| ImageError::NotAComponent { reference: reference.to_string(), source })?;
 
         // What points to something is written after it.
         let blobs = &self.layout.blobs;
