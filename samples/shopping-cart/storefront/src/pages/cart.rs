@@ -13,7 +13,7 @@ pub(crate) fn cart(shop: &Shop, cart: &CartView) -> String {
                 p.actions { a.button href="/" { "Look around" } }
             }
         } @else {
-            @if !cart.labels.is_empty() { (chips(cart)) }
+            @if !cart.labels.is_empty() || !cart.filter.is_empty() { (chips(cart)) }
             div.columns {
                 ul.items role="list" {
                     @for item in &cart.items { (row(item, cart)) }

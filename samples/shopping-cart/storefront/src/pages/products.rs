@@ -7,29 +7,22 @@ use super::layout::{Shop, page};
 
 /// All products, each with a form to add it. `added` is the one that just was.
 pub(crate) fn products(shop: &Shop, catalogue: &Catalogue, cart: Option<&CartView>, added: Option<&str>) -> String {
-    let added = catalogue.products.iter().find(|product| Some(product.id.as_str()) == added);
     let content = html! {
         section.hero {
             h1 { (shop.name) }
             p.lead { (shop.tagline) }
         }
-        @if let Some(product) = added {
-            p.notice role="status" {
-                span { strong { (product.name) } " is in your cart." }
-                a href="/cart" { "Go to the cart" }
-            }
-        }
         @if cart.is_none() {
             p.notice.warning role="status" { "Carts cannot be reached at the moment. Have a look around meanwhile." }
         }
         ul.grid role="list" {
-            @for product in &catalogue.products { (card(product, &catalogue.currency)) }
+            @for product in &catalogue.products { (card(product, &catalogue.currency, added == Some(product.id.as_str()))) }
         }
     };
     page(shop, "Products", cart, content)
 }
 
-fn card(product: &Product, currency: &str) -> Markup {
+fn card(product: &Product, currency: &str, added: bool) -> Markup {
     let field = |name: &str| format!("{name}-{}", product.id);
     html! {
         li.card #(product.id) {
@@ -50,6 +43,9 @@ fn card(product: &Product, currency: &str) -> Markup {
                     input id=(field("label")) type="text" name="label" placeholder="for=party" maxlength="127"
                         autocomplete="off" autocapitalize="none" spellcheck="false"
                         pattern=r"\s*[A-Za-z0-9][A-Za-z0-9_.\/\-]*=[A-Za-z0-9][A-Za-z0-9_.\-]*\s*" title="key=value, such as for=party";
+                }
+                @if added {
+                    p.notice role="status" { span { "It is in your cart." } a href="/cart" { "Go to the cart" } }
                 }
                 button type="submit" { "Add to cart" span.unseen { ": " (product.name) } }
             }
@@ -87,7 +83,7 @@ mod tests {
             price_cents: 1,
             picture: evil.to_owned(),
         };
-        let html = card(&product, evil).into_string();
+        let html = card(&product, evil, true).into_string();
         assert!(!html.contains("<script"), "{html}");
         assert!(html.contains("&lt;script&gt;alert('x')&lt;/script&gt;&quot;"), "{html}");
     }
