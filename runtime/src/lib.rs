@@ -1,1 +1,20 @@
 //! Runs replicas: the engine, the compile cache, capabilities, limits, and the worker role.
+//!
+//! A [`Worker`] follows its session: it fetches, compiles, links and probes what it is told to start,
+//! and drains what it is told to stop. The replicas that it runs answer requests through
+//! [`Replicas`], on the thread that asks. It decides nothing about where or how many replicas run,
+//! listens on no socket, routes no request, and keeps nothing but compiled components on disk.
+
+mod capabilities;
+mod compile;
+mod engine;
+mod error;
+mod log;
+mod priority;
+mod probes;
+mod replica;
+mod worker;
+
+pub use error::WorkerError;
+pub use replica::Replicas;
+pub use worker::{Handles, Worker, WorkerConfig};

@@ -1,0 +1,91 @@
+//! `wasi:keyvalue` over [`api::KeyValue`], in the draft with compare-and-swap and in the one before it.
+
+#![allow(unreachable_pub, reason = "generated bindings re-export these types, within this crate")]
+
+mod draft1;
+mod draft2;
+mod view;
+
+use std::sync::Arc;
+
+use api::{KeyValue, KeyValueError, replica::LogSource};
+use wasmtime::component::{Linker, ResourceTableError};
+
+use super::GuestState;
+use crate::log::ReplicaLog;
+
+/// Keys in one page of a listing.
+const LIST_PAGE: usize = 1000;
+/// Pages of one bucket that a guest of the first draft, whose cursor is a number, can go back to.
+const MAX_CURSORS: usize = 10_000;
+
+pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    draft1::link(linker)?;
+    draft2::link(linker)
+}
+
+/// The stores that the guests of one replica may open.
+pub(super) struct KeyValueAccess {
+    namespace: String,
+    granted: Vec<String>,
+    store: Arc<dyn KeyValue>,
+    log: Arc<ReplicaLog>,
+}
+
+impl KeyValueAccess {
+    pub(super) fn new(namespace: &str, granted: &[String], store: Arc<dyn KeyValue>, log: Arc<ReplicaLog>) -> Self {
+        Self { namespace: namespace.to_owned(), granted: granted.to_vec(), store, log }
+    }
+
+    fn open(&self, name: String) -> Result<api::Bucket, StoreError> {
+        if self.granted.contains(&name) {
+            return Ok(api::Bucket { namespace: self.namespace.clone(), name });
+        }
+        self.log.line(
+            LogSource::Sampan,
+            format!(
+                "denied: the key-value store `{name}` is not granted; the annotation `{}` grants {}",
+                api::annotations::KEY_VALUE,
+                if self.granted.is_empty() { "none".to_owned() } else { self.granted.join(", ") },
+            ),
+        );
+        Err(StoreError::AccessDenied)
+    }
+}
+
+/// A bucket that a guest has open.
+pub struct Bucket {
+    bucket: api::Bucket,
+    /// Where the pages that were listed end: a cursor of the first draft is one more than an index into it.
+    cursors: Vec<String>,
+}
+
+/// A compare-and-swap that a guest has begun: the value that it saw.
+pub struct Cas {
+    bucket: api::Bucket,
+    key: String,
+    seen: Option<bytes::Bytes>,
+}
+
+/// Why an operation failed, before it is put into either draft's words.
+#[derive(Debug)]
+pub enum StoreError {
+    /// The store is not granted.
+    AccessDenied,
+    /// The store says why.
+    Other(String),
+    /// The guest broke the rules of its own handles.
+    Trap(wasmtime::Error),
+}
+
+impl From<KeyValueError> for StoreError {
+    fn from(error: KeyValueError) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+impl From<ResourceTableError> for StoreError {
+    fn from(error: ResourceTableError) -> Self {
+        Self::Trap(error.into())
+    }
+}

@@ -1,0 +1,101 @@
+use std::{sync::Arc, time::Duration};
+
+use http::{Request, Response, Version};
+use http_body_util::BodyExt;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody};
+
+use super::{
+    connector::{ConnectError, Connector},
+    grants::Reach,
+};
+
+/// How long a connection may take to be made, unless the guest wants less.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the first byte of an answer may take, unless the guest wants less.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections to one host that are kept while idle.
+const IDLE_PER_HOST: usize = 16;
+/// How long they are kept.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a guest waits for an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timeouts {
+    pub(super) connect: Duration,
+    pub(super) first_byte: Duration,
+}
+
+impl From<Option<RequestOptions>> for Timeouts {
+    fn from(options: Option<RequestOptions>) -> Self {
+        let options = options.unwrap_or_default();
+        Self {
+            connect: options.connect_timeout.unwrap_or(CONNECT_TIMEOUT).min(CONNECT_TIMEOUT),
+            first_byte: options.first_byte_timeout.unwrap_or(FIRST_BYTE_TIMEOUT).min(FIRST_BYTE_TIMEOUT),
+        }
+    }
+}
+
+/// The connections of a worker's guests to the world. Two pools, because a connection to an address that only some
+/// grants reach must not serve the others.
+pub(crate) struct OutboundClient {
+    public: Client<Connector, WasiBody>,
+    any: Client<Connector, WasiBody>,
+}
+
+impl OutboundClient {
+    pub(crate) fn new() -> Self {
+        let tls = Arc::new(tls_config());
+        Self { public: pool(Connector::new(tls.clone(), Reach::Public)), any: pool(Connector::new(tls, Reach::Any)) }
+    }
+
+    pub(super) async fn send(
+        &self,
+        mut request: Request<WasiBody>,
+        reach: Reach,
+        timeouts: Timeouts,
+    ) -> Result<Response<WasiBody>, HttpError> {
+        *request.version_mut() = Version::HTTP_11;
+        let pool = match reach {
+            Reach::Public => &self.public,
+            Reach::Any => &self.any,
+        };
+        let answer = tokio::time::timeout(timeouts.connect + timeouts.first_byte, pool.request(request)).await;
+        let response = answer.map_err(|_| HttpError::HttpResponseTimeout)?.map_err(into_http_error)?;
+        Ok(response.map(|body| body.map_err(HttpError::from).boxed_unsync()))
+    }
+}
+
+fn pool(connector: Connector) -> Client<Connector, WasiBody> {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_PER_HOST)
+        .set_host(false)
+        .build(connector)
+}
+
+fn tls_config() -> rustls::ClientConfig {
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring supports the default protocol versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+fn into_http_error(error: hyper_util::client::legacy::Error) -> HttpError {
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        if let Some(error) = cause.downcast_ref::<ConnectError>() {
+            return error.to_http();
+        }
+        source = cause.source();
+    }
+    tracing::debug!(%error, "a guest's request failed");
+    if error.is_connect() { HttpError::ConnectionRefused } else { HttpError::HttpProtocolError }
+}

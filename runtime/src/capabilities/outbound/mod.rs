@@ -1,0 +1,118 @@
+//! `wasi:http/outgoing-handler`: requests of guests, to Services of the cluster and to granted hosts.
+
+mod address;
+mod client;
+mod connector;
+mod grants;
+mod hooks;
+
+use std::sync::Arc;
+
+use api::{BodyError, ClusterHttp, replica::LogSource};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use wasmtime_wasi_http::{Error as HttpError, WasiBody};
+
+use crate::log::ReplicaLog;
+
+pub(crate) use client::OutboundClient;
+pub(crate) use grants::InvalidGrant;
+pub(super) use hooks::OutboundHooks;
+
+use client::Timeouts;
+use grants::{OutboundGrants, Reach};
+
+/// Where the guests of one replica may send requests.
+pub(super) struct Outbound {
+    namespace: Arc<str>,
+    grants: OutboundGrants,
+    cluster: Arc<dyn ClusterHttp>,
+    client: Arc<OutboundClient>,
+    log: Arc<ReplicaLog>,
+}
+
+/// A request that is granted.
+enum Route {
+    Service(api::ObjectKey, Option<u16>),
+    Host(Reach),
+}
+
+impl Outbound {
+    pub(super) fn new(
+        namespace: Arc<str>,
+        grants: &[String],
+        cluster: Arc<dyn ClusterHttp>,
+        client: Arc<OutboundClient>,
+        log: Arc<ReplicaLog>,
+    ) -> Result<Self, InvalidGrant> {
+        Ok(Self { namespace, grants: OutboundGrants::parse(grants)?, cluster, client, log })
+    }
+
+    async fn send(&self, request: Request<WasiBody>, timeouts: Timeouts) -> Result<Response<WasiBody>, HttpError> {
+        match self.route(&request)? {
+            Route::Service(service, port) => self.call(service, port, request, timeouts).await,
+            Route::Host(reach) => self.client.send(request, reach, timeouts).await.inspect_err(|error| {
+                if matches!(error, HttpError::DestinationIpProhibited) {
+                    self.log.line(LogSource::Sampan, prohibited());
+                }
+            }),
+        }
+    }
+
+    fn route(&self, request: &Request<WasiBody>) -> Result<Route, HttpError> {
+        let uri = request.uri();
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or(HttpError::HttpRequestUriInvalid)?;
+        let default_port = if uri.scheme() == Some(&http::uri::Scheme::HTTP) { 80 } else { 443 };
+        let Some(reach) = self.grants.allow(host, uri.port_u16().unwrap_or(default_port)) else {
+            self.log.line(LogSource::Sampan, denied(host));
+            return Err(HttpError::HttpRequestDenied);
+        };
+        Ok(match self.cluster.resolve(&self.namespace, host) {
+            Some(service) => Route::Service(service, uri.port_u16()),
+            None => Route::Host(reach),
+        })
+    }
+
+    async fn call(
+        &self,
+        service: api::ObjectKey,
+        port: Option<u16>,
+        request: Request<WasiBody>,
+        timeouts: Timeouts,
+    ) -> Result<Response<WasiBody>, HttpError> {
+        let request = request.map(|body| body.map_err(|error| BodyError::Guest(error.to_string())).boxed_unsync());
+        let response = tokio::time::timeout(timeouts.first_byte, self.cluster.call(service, port, request))
+            .await
+            .map_err(|_| HttpError::HttpResponseTimeout)?
+            .map_err(|error| {
+                self.log.line(LogSource::Sampan, format!("call failed: {error}"));
+                HttpError::DestinationNotFound
+            })?;
+        Ok(response.map(|body| body.map_err(into_http_error).boxed_unsync()))
+    }
+}
+
+/// A body that ended early, in the words of `wasi:http`.
+pub(crate) fn into_http_error(error: BodyError) -> HttpError {
+    match error {
+        BodyError::TooLarge { limit_bytes } => HttpError::HttpRequestBodySize(Some(limit_bytes)),
+        BodyError::Stalled { .. } => HttpError::ConnectionReadTimeout,
+        BodyError::Closed(_) => HttpError::ConnectionTerminated,
+        BodyError::Guest(why) => HttpError::InternalError(Some(why)),
+    }
+}
+
+fn denied(host: &str) -> String {
+    format!(
+        "denied: a request to `{host}` is not granted; add `{host}` to the annotation `{}` of the pod template",
+        api::annotations::OUTBOUND
+    )
+}
+
+fn prohibited() -> String {
+    format!(
+        "denied: a granted host has no public address; an address of a private network must be named itself in the \
+         annotation `{}`",
+        api::annotations::OUTBOUND
+    )
+}

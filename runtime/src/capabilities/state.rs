@@ -1,0 +1,63 @@
+use std::sync::Arc;
+
+use api::replica::LogSource;
+use http::HeaderValue;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::{Capabilities, outbound::OutboundHooks, stdio::GuestOutput};
+use crate::replica::{MemoryAccount, Turn};
+
+/// Host objects (streams, bodies, buckets, …) that one instance may hold at a time.
+const MAX_RESOURCES: usize = 10_000;
+/// Bytes of the headers of one message.
+const MAX_HEADER_BYTES: usize = 128 << 10;
+
+/// The host's side of one instance.
+pub(crate) struct GuestState {
+    pub(super) capabilities: Arc<Capabilities>,
+    pub(super) table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outbound: OutboundHooks,
+    /// What its memories and tables take of the replica's limit.
+    pub(crate) memory: MemoryAccount,
+    /// The request that it works on.
+    pub(crate) turn: Arc<Turn>,
+}
+
+impl GuestState {
+    pub(crate) fn new(capabilities: Arc<Capabilities>, memory: MemoryAccount, turn: Arc<Turn>) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(MAX_HEADER_BYTES);
+        let wasi = WasiCtx::builder()
+            .stdout(GuestOutput::new(capabilities.log.clone(), LogSource::Stdout))
+            .stderr(GuestOutput::new(capabilities.log.clone(), LogSource::Stderr))
+            .allow_tcp(false)
+            .allow_udp(false)
+            .build();
+        let outbound = OutboundHooks::new(capabilities.outbound.clone());
+        Self { capabilities, table, wasi, http, outbound, memory, turn }
+    }
+
+    /// Makes the instance work on another request.
+    pub(crate) fn begin(&mut self, turn: Arc<Turn>, traceparent: Option<HeaderValue>) {
+        self.turn = turn;
+        self.outbound.traceparent = traceparent;
+    }
+}
+
+impl WasiView for GuestState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for GuestState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.outbound, table: &mut self.table, ctx: &mut self.http }
+    }
+}

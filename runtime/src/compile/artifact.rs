@@ -1,0 +1,190 @@
+use std::{
+    fs, hash,
+    hash::{Hash, Hasher},
+    io::{self, Write},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use api::Digest;
+use wasmtime::component::Component;
+
+use super::seal::Seal;
+use crate::WorkerError;
+
+/// What all compiled components may take on disk. Beyond it, those written longest ago are removed.
+const MAX_CACHE_BYTES: u64 = 4 << 30;
+
+const ARTIFACT: &str = "cwasm";
+const SEAL: &str = "seal";
+
+/// Compiled components on disk. Each is named by its component and by what compiled it, and sealed with a key of this
+/// installation: what does not bear the seal is not loaded but compiled anew.
+pub(super) struct ArtifactCache {
+    dir: PathBuf,
+    seal: Seal,
+    compiler: String,
+}
+
+impl ArtifactCache {
+    pub(super) fn open(dir: &Path, engine: &wasmtime::Engine) -> Result<Self, WorkerError> {
+        let failed = |action| move |source| WorkerError::Cache { action, path: dir.to_owned(), source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create"))?;
+        let seal = Seal::open(dir).map_err(failed("read or make the key in"))?;
+        let mut hasher = hash::DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        Ok(Self { dir: dir.to_owned(), seal, compiler: format!("{:016x}", hasher.finish()) })
+    }
+
+    pub(super) fn contains(&self, digest: &Digest) -> bool {
+        self.path(digest, ARTIFACT).exists()
+    }
+
+    /// The component, if it is here and sealed by this installation. Anything else is as good as nothing.
+    pub(super) fn load(&self, engine: &wasmtime::Engine, digest: &Digest) -> Option<Component> {
+        let path = self.path(digest, ARTIFACT);
+        let artifact = fs::read(&path).ok()?;
+        let seal = fs::read(self.path(digest, SEAL)).ok()?;
+        if !self.seal.fits(&self.name(digest), &artifact, &seal) {
+            tracing::warn!(path = %path.display(), "the compiled component does not bear our seal: compiling it again");
+            return None;
+        }
+        #[allow(unsafe_code, reason = "the one place where machine code is taken from disk")]
+        // SAFETY: the bytes were made by `precompile_component` with this key's owner's engine, as the seal shows. The
+        // file is only ever replaced by rename, in a directory that only this user can write, so its mapping stays.
+        let component = unsafe { Component::deserialize_file(engine, &path) };
+        component.inspect_err(|error| tracing::warn!(path = %path.display(), %error, "cannot load")).ok()
+    }
+
+    /// Keeps what was compiled. The seal goes first, so that an artifact is never seen without one.
+    pub(super) fn store(&self, digest: &Digest, artifact: &[u8]) -> io::Result<()> {
+        self.make_room(artifact.len() as u64)?;
+        self.write(&self.path(digest, SEAL), &self.seal.of(&self.name(digest), artifact))?;
+        self.write(&self.path(digest, ARTIFACT), artifact)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+        file.write_all(bytes)?;
+        file.persist(path)?;
+        Ok(())
+    }
+
+    fn name(&self, digest: &Digest) -> String {
+        format!("{}-{}", digest.hex(), self.compiler)
+    }
+
+    fn path(&self, digest: &Digest, extension: &str) -> PathBuf {
+        self.dir.join(format!("{}.{extension}", self.name(digest)))
+    }
+
+    fn make_room(&self, bytes: u64) -> io::Result<()> {
+        let mut artifacts: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(&self.dir)?
+            .filter_map(|entry| {
+                let (entry, path) = entry.ok().map(|entry| (entry.metadata(), entry.path()))?;
+                let metadata = entry.ok().filter(|_| path.extension().is_some_and(|kind| kind == ARTIFACT))?;
+                Some((metadata.modified().ok()?, metadata.len(), path))
+            })
+            .collect();
+        artifacts.sort();
+        let mut total: u64 = bytes + artifacts.iter().map(|(_, size, _)| size).sum::<u64>();
+        for (_, size, path) in artifacts {
+            if total <= MAX_CACHE_BYTES {
+                break;
+            }
+            // Replicas that run from it keep their mapping.
+            fs::remove_file(&path)?;
+            let _ = fs::remove_file(path.with_extension(SEAL));
+            total -= size;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    struct Fixture {
+        engine: wasmtime::Engine,
+        digest: Digest,
+        dir: tempfile::TempDir,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let digest = Digest::from_sha256([7; 32]);
+            Self { engine: wasmtime::Engine::default(), digest, dir: tempfile::tempdir().unwrap() }
+        }
+
+        fn cache(&self) -> ArtifactCache {
+            ArtifactCache::open(self.dir.path(), &self.engine).unwrap()
+        }
+
+        fn filled(&self) -> ArtifactCache {
+            let cache = self.cache();
+            cache.store(&self.digest, &self.engine.precompile_component(EMPTY).unwrap()).unwrap();
+            cache
+        }
+    }
+
+    #[test]
+    fn what_was_stored_is_loaded_by_the_next_process() {
+        let fixture = Fixture::new();
+        fixture.filled();
+        let next = fixture.cache();
+        assert!(next.contains(&fixture.digest));
+        assert!(next.load(&fixture.engine, &fixture.digest).is_some());
+    }
+
+    #[test]
+    fn an_artifact_that_was_changed_is_not_loaded() {
+        let fixture = Fixture::new();
+        let cache = fixture.filled();
+        let path = cache.path(&fixture.digest, ARTIFACT);
+        let mut bytes = fs::read(&path).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        assert!(cache.load(&fixture.engine, &fixture.digest).is_none());
+    }
+
+    #[test]
+    fn an_artifact_that_was_cut_off_or_has_no_seal_is_not_loaded() {
+        let fixture = Fixture::new();
+        let cache = fixture.filled();
+        let path = cache.path(&fixture.digest, ARTIFACT);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        assert!(cache.load(&fixture.engine, &fixture.digest).is_none());
+        fs::write(&path, bytes).unwrap();
+        assert!(cache.load(&fixture.engine, &fixture.digest).is_some());
+        fs::remove_file(cache.path(&fixture.digest, SEAL)).unwrap();
+        assert!(cache.load(&fixture.engine, &fixture.digest).is_none());
+    }
+
+    #[test]
+    fn an_artifact_under_the_name_of_another_component_is_not_loaded() {
+        let fixture = Fixture::new();
+        let cache = fixture.filled();
+        let other = Digest::from_sha256([8; 32]);
+        for extension in [ARTIFACT, SEAL] {
+            fs::copy(cache.path(&fixture.digest, extension), cache.path(&other, extension)).unwrap();
+        }
+        assert!(cache.load(&fixture.engine, &other).is_none());
+    }
+
+    #[test]
+    fn the_key_is_private_and_another_key_opens_nothing() {
+        use std::os::unix::fs::PermissionsExt;
+        let fixture = Fixture::new();
+        fixture.filled();
+        let key = fixture.dir.path().join("key");
+        assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::remove_file(key).unwrap();
+        assert!(fixture.cache().load(&fixture.engine, &fixture.digest).is_none());
+    }
+}

@@ -1,0 +1,123 @@
+//! From component bytes to something that can be instantiated: compiled once, kept on disk, shared in the process.
+
+mod artifact;
+mod compiler;
+mod seal;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
+
+use api::{Digest, replica::ReplicaSpec};
+use parking_lot::Mutex;
+use registry_client::ImageStore;
+use wasmtime::component::{Component, Linker};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+
+use crate::{
+    WorkerError,
+    capabilities::{self, Granted, GuestState, check_imports},
+    engine::GuestEngine,
+    error::StartError,
+    worker::WorkerConfig,
+};
+
+use artifact::ArtifactCache;
+use compiler::Compiler;
+
+/// A component, compiled, mapped and linked. All replicas of it in the process share it; it is unmapped with the last.
+pub(crate) struct LoadedComponent {
+    pub(crate) pre: ProxyPre<GuestState>,
+    pub(crate) imports: Vec<String>,
+}
+
+/// One image: whoever holds the lock loads it, and who comes after finds it loaded.
+type Place = Arc<tokio::sync::Mutex<Weak<LoadedComponent>>>;
+
+/// Every component of this process.
+pub(crate) struct Components {
+    engine: wasmtime::Engine,
+    linker: Linker<GuestState>,
+    images: ImageStore,
+    cache: Arc<ArtifactCache>,
+    compiler: Compiler,
+    places: Mutex<HashMap<Digest, Place>>,
+}
+
+impl Components {
+    pub(crate) fn new(config: &WorkerConfig, engine: &GuestEngine, images: ImageStore) -> Result<Self, WorkerError> {
+        Ok(Self {
+            linker: capabilities::linker(&engine.wasm).map_err(WorkerError::Engine)?,
+            cache: Arc::new(ArtifactCache::open(&config.cache_dir, &engine.wasm)?),
+            compiler: Compiler::new(engine.wasm.clone(), config)?,
+            engine: engine.wasm.clone(),
+            images,
+            places: Mutex::default(),
+        })
+    }
+
+    /// The component of a replica's image: from this process, else from the cache, else compiled.
+    pub(crate) async fn load(&self, spec: &ReplicaSpec) -> Result<Arc<LoadedComponent>, StartError> {
+        let place = self.place(&spec.digest);
+        let mut loaded = place.lock().await;
+        if let Some(component) = loaded.upgrade() {
+            return Ok(component);
+        }
+        let component = self.component(spec).await?;
+        let component = Arc::new(self.link(&spec.image, &component)?);
+        *loaded = Arc::downgrade(&component);
+        Ok(component)
+    }
+
+    /// The images whose component is compiled and on disk.
+    pub(crate) fn cached(&self) -> Vec<Digest> {
+        let images = self.images.list().unwrap_or_default();
+        images
+            .into_iter()
+            .filter(|image| self.cache.contains(&image.component_digest))
+            .map(|image| image.digest)
+            .collect()
+    }
+
+    fn place(&self, digest: &Digest) -> Place {
+        let mut places = self.places.lock();
+        // Places that nobody waits at and whose component is gone.
+        places.retain(|_, place| {
+            Arc::strong_count(place) > 1 || place.try_lock().is_ok_and(|loaded| loaded.strong_count() > 0)
+        });
+        places.entry(digest.clone()).or_default().clone()
+    }
+
+    async fn component(&self, spec: &ReplicaSpec) -> Result<Component, StartError> {
+        let (images, digest) = (self.images.clone(), spec.digest.clone());
+        let source = blocking(move || images.component(&digest)).await??;
+        let (cache, engine, digest) = (self.cache.clone(), self.engine.clone(), source.digest.clone());
+        if let Some(component) = blocking(move || cache.load(&engine, &digest)).await? {
+            return Ok(component);
+        }
+        let artifact = self.compiler.compile(&spec.image, source.bytes).await?;
+        let (cache, engine) = (self.cache.clone(), self.engine.clone());
+        blocking(move || {
+            cache.store(&source.digest, &artifact).map_err(|error| StartError::Cache(error.to_string()))?;
+            cache.load(&engine, &source.digest).ok_or_else(|| {
+                StartError::Cache("what was just written cannot be read back; is another process writing there?".into())
+            })
+        })
+        .await?
+    }
+
+    fn link(&self, image: &str, component: &Component) -> Result<LoadedComponent, StartError> {
+        let imports: Vec<_> =
+            component.component_type().imports(&self.engine).map(|(name, _)| name.to_owned()).collect();
+        // Which stores are granted differs between replicas, and is checked for each.
+        check_imports(image, &imports, Granted::Something)?;
+        let pre = self.linker.instantiate_pre(component).and_then(ProxyPre::new);
+        let pre = pre.map_err(|error| StartError::Link { image: image.to_owned(), why: format!("{error:#}") })?;
+        Ok(LoadedComponent { pre, imports })
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StartError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| StartError::Cache(error.to_string()))
+}

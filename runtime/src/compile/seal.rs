@@ -1,0 +1,72 @@
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use ring::{
+    hmac,
+    rand::{SecureRandom, SystemRandom},
+};
+
+const KEY_FILE: &str = "key";
+const KEY_BYTES: usize = 32;
+
+/// Tells what this installation compiled from what anybody else put there.
+pub(super) struct Seal(hmac::Key);
+
+impl Seal {
+    /// With the key in `dir`, which is made if there is none.
+    pub(super) fn open(dir: &Path) -> io::Result<Self> {
+        let path = dir.join(KEY_FILE);
+        let key = match read_key(&path) {
+            Ok(key) => key,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(dir, &path)?,
+            Err(error) => return Err(error),
+        };
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))
+    }
+
+    /// The seal of an artifact under the name that says what it is.
+    pub(super) fn of(&self, name: &str, artifact: &[u8]) -> Vec<u8> {
+        self.sealing(name, artifact).sign().as_ref().to_vec()
+    }
+
+    /// Whether the seal belongs to this artifact under this name.
+    pub(super) fn fits(&self, name: &str, artifact: &[u8], seal: &[u8]) -> bool {
+        let expected = self.of(name, artifact);
+        // ring compares in constant time.
+        #[allow(deprecated, reason = "the replacement is private to ring")]
+        ring::constant_time::verify_slices_are_equal(&expected, seal).is_ok()
+    }
+
+    fn sealing(&self, name: &str, artifact: &[u8]) -> hmac::Context {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(&(name.len() as u64).to_le_bytes());
+        context.update(name.as_bytes());
+        context.update(artifact);
+        context
+    }
+}
+
+fn read_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
+    let mut key = [0; KEY_BYTES];
+    fs::File::open(path)?.read_exact(&mut key)?;
+    Ok(key)
+}
+
+/// Makes a key. If another process was faster, its key holds.
+fn make_key(dir: &Path, path: &Path) -> io::Result<[u8; KEY_BYTES]> {
+    let mut key = [0; KEY_BYTES];
+    SystemRandom::new().fill(&mut key).map_err(|_| io::Error::other("the system gives no random numbers"))?;
+    let draft = tempfile::NamedTempFile::new_in(dir)?;
+    let mut file = OpenOptions::new().write(true).mode(0o600).open(draft.path())?;
+    file.write_all(&key)?;
+    file.sync_all()?;
+    match draft.persist_noclobber(path) {
+        Ok(_) => Ok(key),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => read_key(path),
+        Err(error) => Err(error.error),
+    }
+}

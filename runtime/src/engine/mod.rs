@@ -1,0 +1,86 @@
+//! The one wasmtime engine of a worker: how it compiles, what it pools, and its clock.
+
+mod slots;
+mod ticker;
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+use crate::{WorkerError, worker::WorkerConfig};
+
+pub(crate) use slots::{Slot, Slots};
+pub(crate) use ticker::{TICK, Ticker, Ticking};
+
+/// Frames of a trap's backtrace that reach the replica's log.
+const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(32).expect("not zero");
+/// Elements of a table: guests made from interpreted languages have tables with many thousands.
+const TABLE_ELEMENTS: usize = 100_000;
+/// Metadata of one core or component instance.
+const INSTANCE_METADATA_BYTES: usize = 10 << 20;
+/// Core instances of one component: interpreted languages are linked from dozens of modules.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 200;
+/// Memories and tables of one component.
+const MEMORIES_PER_COMPONENT: u32 = 32;
+/// The stack of one guest call.
+const STACK_BYTES: usize = 1 << 20;
+/// The part of it that the host's own functions may need.
+const HOST_STACK_BYTES: usize = 512 << 10;
+
+/// The engine with what is shared by all that runs on it.
+pub(crate) struct GuestEngine {
+    pub(crate) wasm: wasmtime::Engine,
+    pub(crate) ticker: Arc<Ticker>,
+    pub(crate) slots: Arc<Slots>,
+}
+
+impl GuestEngine {
+    pub(crate) fn new(config: &WorkerConfig) -> Result<Self, WorkerError> {
+        let wasm = wasmtime::Engine::new(&wasm_config(config)).map_err(WorkerError::Engine)?;
+        let slots = Slots::new(config.max_instances);
+        let ticker =
+            Ticker::start(wasm.clone()).map_err(|source| WorkerError::Threads { what: "the epoch thread", source })?;
+        Ok(Self { wasm, ticker, slots })
+    }
+}
+
+fn wasm_config(worker: &WorkerConfig) -> Config {
+    let mut config = Config::new();
+    config
+        .cranelift_opt_level(OptLevel::Speed)
+        .epoch_interruption(true)
+        // Only component-model async needs it, and it costs each store its set-up.
+        .concurrency_support(false)
+        .wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES))
+        .memory_init_cow(true)
+        .async_stack_size(STACK_BYTES + HOST_STACK_BYTES)
+        .max_wasm_stack(STACK_BYTES)
+        .shared_memory(false)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(worker)));
+    config
+}
+
+fn pool(worker: &WorkerConfig) -> PoolingAllocationConfig {
+    let instances = worker.max_instances;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(4))
+        .total_memories(instances)
+        .total_tables(instances.saturating_mul(2))
+        .total_stacks(instances)
+        .total_gc_heaps(instances)
+        .table_elements(TABLE_ELEMENTS)
+        .max_component_instance_size(INSTANCE_METADATA_BYTES)
+        .max_core_instance_size(INSTANCE_METADATA_BYTES)
+        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT)
+        .max_tables_per_component(MEMORIES_PER_COMPONENT)
+        .max_tables_per_module(2)
+        .max_memories_per_module(2)
+        .linear_memory_keep_resident(worker.memory_keep_resident_bytes)
+        .table_keep_resident(worker.table_keep_resident_bytes)
+        .async_stack_keep_resident(0)
+        // A page that was swapped out is not reset by it: the next instance, of another tenant, could read it.
+        .pagemap_scan(Enabled::No);
+    pool
+}

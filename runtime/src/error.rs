@@ -1,0 +1,86 @@
+use std::{io, path::PathBuf};
+
+use api::replica::{Failure, FailureReason};
+use registry_client::ImageError;
+
+/// Why a worker cannot work at all.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The directory of compiled components cannot be used.
+    #[error("cannot {action} {}: {source}; the directory must be writable and belong to this user", .path.display())]
+    Cache {
+        /// What was tried, a verb.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The engine cannot be made with these limits on this machine.
+    #[error("the WebAssembly engine cannot start: {0:#}; lower `max_instances` or free address space")]
+    Engine(wasmtime::Error),
+    /// A thread or a runtime cannot be started.
+    #[error("cannot start {what}: {source}")]
+    Threads {
+        /// Which threads.
+        what: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// Why one replica cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error("image `{image}`: {source}")]
+    NotAComponent { image: String, source: registry_client::NotAComponent },
+    #[error("image `{image}` cannot be compiled: {why}; build it again with a current toolchain")]
+    Compile { image: String, why: String },
+    #[error("image `{image}`: a component of {bytes} bytes is larger than the limit of {limit_bytes} bytes")]
+    TooLarge { image: String, bytes: u64, limit_bytes: u64 },
+    #[error(
+        "image `{image}` imports {}, which Sampan does not offer; the `wit` directory names what it offers",
+        quoted(.imports)
+    )]
+    UnknownImports { image: String, imports: Vec<String> },
+    #[error(
+        "image `{image}` imports {}, but no key-value store is granted: add the annotation `{}: NAME` to the pod template",
+        quoted(.imports), api::annotations::KEY_VALUE
+    )]
+    KeyValueNotGranted { image: String, imports: Vec<String> },
+    #[error("image `{image}` does not fit what Sampan offers: {why}")]
+    Link { image: String, why: String },
+    #[error(transparent)]
+    Grant(#[from] crate::capabilities::InvalidGrant),
+    #[error(
+        "image `{image}` does not fit into its memory limit of {limit_bytes} bytes: raise `resources.limits.memory`"
+    )]
+    OutOfMemory { image: String, limit_bytes: u64 },
+    #[error("image `{image}` fails as soon as it is instantiated: {why}")]
+    Instantiate { image: String, why: String },
+    #[error("the cache of compiled components failed: {0}")]
+    Cache(String),
+}
+
+impl StartError {
+    /// How the API shows it.
+    pub(crate) fn into_failure(self) -> Failure {
+        let reason = match &self {
+            Self::Image(ImageError::Unsupported { .. } | ImageError::NotAComponent { .. }) => {
+                FailureReason::InvalidImage
+            }
+            Self::Image(_) => FailureReason::ErrImagePull,
+            Self::KeyValueNotGranted { .. } | Self::Grant(_) => FailureReason::CreateContainerConfigError,
+            Self::OutOfMemory { .. } => FailureReason::OomKilled,
+            Self::Instantiate { .. } | Self::Cache(_) => FailureReason::Error,
+            _ => FailureReason::InvalidImage,
+        };
+        Failure { reason, message: self.to_string() }
+    }
+}
+
+fn quoted(names: &[String]) -> String {
+    format!("`{}`", names.join("`, `"))
+}

@@ -1,0 +1,56 @@
+//! Startup, readiness and liveness, found out as Kubernetes does: by `httpGet`, from inside.
+
+mod streak;
+
+use std::sync::Arc;
+
+use api::{Serve, ServeError, empty_body, replica::HttpProbe};
+use futures::{Stream, stream};
+use http::{HeaderName, HeaderValue, Request, header};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use streak::Streak;
+
+/// The host that a probe asks for, unless its headers name one.
+const PROBE_HOST: HeaderValue = HeaderValue::from_static("localhost");
+const USER_AGENT: HeaderValue = HeaderValue::from_static("sampan-probe");
+/// Kubernetes takes no shorter period either; zero would be a busy loop.
+const MIN_PERIOD: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// What is found out, each time that it changes. The first item comes with the first verdict.
+pub(crate) fn verdicts(probe: HttpProbe, target: Arc<dyn Serve>) -> impl Stream<Item = bool> + Send {
+    let mut ticks = interval_at(Instant::now() + probe.initial_delay, probe.period.max(MIN_PERIOD));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let streak = Streak::new(probe.success_threshold, probe.failure_threshold);
+    stream::unfold((ticks, streak, probe, target), |(mut ticks, mut streak, probe, target)| async {
+        loop {
+            ticks.tick().await;
+            let Some(success) = attempt(&probe, target.as_ref()).await else { continue };
+            if let Some(verdict) = streak.observe(success) {
+                return Some((verdict, (ticks, streak, probe, target)));
+            }
+        }
+    })
+}
+
+/// One try. `None` if the replica was too busy to be asked, which says nothing about its health.
+async fn attempt(probe: &HttpProbe, target: &dyn Serve) -> Option<bool> {
+    let Some(request) = request(probe) else { return Some(false) };
+    match timeout(probe.timeout, target.serve(request)).await {
+        Ok(Ok(response)) => Some((200..400).contains(&response.status().as_u16())),
+        Ok(Err(ServeError::Refused { .. })) => None,
+        Ok(Err(_)) | Err(_) => Some(false),
+    }
+}
+
+fn request(probe: &HttpProbe) -> Option<Request<api::Body>> {
+    let path = if probe.path.is_empty() { "/" } else { probe.path.as_str() };
+    let mut request = Request::get(path).body(empty_body()).ok()?;
+    let headers = request.headers_mut();
+    headers.insert(header::HOST, PROBE_HOST);
+    headers.insert(header::USER_AGENT, USER_AGENT);
+    for (name, value) in &probe.headers {
+        headers.insert(name.parse::<HeaderName>().ok()?, value.parse().ok()?);
+    }
+    Some(request)
+}

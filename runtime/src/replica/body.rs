@@ -1,0 +1,64 @@
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use api::BodyError;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+use super::{tail::Tail, turn::Turn};
+
+/// The body of an answer while the guest still writes it. Dropped early, it ends the guest.
+pub(super) struct GuestBody {
+    body: HyperOutgoingBody,
+    /// What is left of the announced length, if one was.
+    remaining: Option<u64>,
+    turn: Arc<Turn>,
+    tail: Tail,
+}
+
+impl GuestBody {
+    pub(super) fn new(body: HyperOutgoingBody, announced: Option<u64>, turn: Arc<Turn>, tail: Tail) -> Self {
+        Self { body, remaining: announced, turn, tail }
+    }
+
+    fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+        if let (Some(remaining), Some(data)) = (&mut self.remaining, frame.data_ref()) {
+            let left = remaining.checked_sub(data.len() as u64);
+            *remaining = left.ok_or_else(|| BodyError::Guest("it wrote more than it had announced".into()))?;
+        }
+        Ok(frame)
+    }
+
+    /// The guest closed its body: because it was done, or because it died.
+    fn end(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
+        if let Some(failure) = self.turn.failure() {
+            return Some(Err(BodyError::Guest(failure.to_owned())));
+        }
+        if let Some(missing) = self.remaining.filter(|&remaining| remaining > 0) {
+            return Some(Err(BodyError::Guest(format!("{missing} of the announced bytes are missing"))));
+        }
+        self.tail.release();
+        None
+    }
+}
+
+impl Body for GuestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => Some(self.count(frame)),
+            Some(Err(error)) => Some(Err(BodyError::Guest(error.to_string()))),
+            None => self.end(),
+        })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.remaining.map_or_else(SizeHint::new, SizeHint::with_exact)
+    }
+}

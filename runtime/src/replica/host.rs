@@ -1,0 +1,41 @@
+use std::sync::Arc;
+
+use tokio::runtime;
+
+use crate::{WorkerError, capabilities::OutboundClient, engine::GuestEngine, priority, worker::WorkerConfig};
+
+/// What all replicas of a worker share.
+pub(crate) struct Host {
+    pub(crate) engine: GuestEngine,
+    pub(crate) outbound: Arc<OutboundClient>,
+    background: Option<runtime::Runtime>,
+}
+
+impl Host {
+    pub(crate) fn new(config: &WorkerConfig) -> Result<Self, WorkerError> {
+        let background = runtime::Builder::new_multi_thread()
+            .worker_threads(config.background_threads.max(1))
+            .thread_name("sampan-guest")
+            .on_thread_start(priority::lower_this_thread)
+            .enable_all()
+            .build()
+            .map_err(|source| WorkerError::Threads { what: "the background threads", source })?;
+        let engine = GuestEngine::new(config)?;
+        Ok(Self { engine, outbound: Arc::new(OutboundClient::new()), background: Some(background) })
+    }
+
+    /// Where guests go that compute for long.
+    pub(super) fn background(&self) -> &runtime::Handle {
+        self.background.as_ref().expect("taken only when dropped").handle()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.engine.ticker.stop();
+        if let Some(background) = self.background.take() {
+            // Waiting for its threads would block, which the runtime that drops this may not.
+            background.shutdown_background();
+        }
+    }
+}

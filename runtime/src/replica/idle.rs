@@ -1,0 +1,87 @@
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+use super::instance::Instance;
+
+/// Idle instances of a replica beyond which no more are kept.
+const MAX_IDLE: usize = 64;
+/// How long an instance is kept idle.
+const KEEP: Duration = Duration::from_secs(10);
+
+/// Instances that wait for a request, with isolation `replica`. Each thread has a shelf of its own and takes what it
+/// put there last, so threads neither wait for each other nor cool each other's caches.
+pub(super) struct IdleInstances {
+    shelves: Box<[Mutex<Vec<Shelved>>]>,
+    per_shelf: usize,
+}
+
+struct Shelved {
+    since: Instant,
+    instance: Box<Instance>,
+}
+
+impl IdleInstances {
+    pub(super) fn new(concurrency: u32) -> Self {
+        let shelves = thread::available_parallelism().map_or(1, usize::from);
+        let most = (concurrency as usize).min(MAX_IDLE);
+        Self { shelves: (0..shelves).map(|_| Mutex::default()).collect(), per_shelf: most.div_ceil(shelves) }
+    }
+
+    pub(super) fn take(&self) -> Option<Box<Instance>> {
+        self.from_own().find_map(|shelf| shelf.try_lock()?.pop()).map(|shelved| shelved.instance)
+    }
+
+    pub(super) fn put(&self, instance: Box<Instance>) {
+        let mut shelved = Some(Shelved { since: Instant::now(), instance });
+        for shelf in self.from_own() {
+            if let Some(mut shelf) = shelf.try_lock()
+                && shelf.len() < self.per_shelf
+            {
+                shelf.extend(shelved.take());
+                return;
+            }
+        }
+    }
+
+    /// Drops those that have been idle for too long.
+    pub(super) fn trim(&self, now: Instant) {
+        for shelf in &self.shelves {
+            let idle = |shelved: &mut Shelved| now.saturating_duration_since(shelved.since) > KEEP;
+            // Dropping an instance takes a while: not under the lock.
+            let _trimmed: Vec<_> = shelf.lock().extract_if(.., idle).collect();
+        }
+    }
+
+    /// Drops all, as when a replica stops or the worker is out of room.
+    pub(super) fn clear(&self) {
+        for shelf in &self.shelves {
+            let _cleared = std::mem::take(&mut *shelf.lock());
+        }
+    }
+
+    /// The shelves, beginning with this thread's.
+    fn from_own(&self) -> impl Iterator<Item = &Mutex<Vec<Shelved>>> {
+        let own = thread_number() % self.shelves.len();
+        self.shelves[own..].iter().chain(&self.shelves[..own])
+    }
+}
+
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    NUMBER.with(|number| {
+        number.get().unwrap_or_else(|| {
+            let new = NEXT.fetch_add(1, Ordering::Relaxed);
+            number.set(Some(new));
+            new
+        })
+    })
+}

@@ -1,0 +1,89 @@
+use std::sync::Arc;
+
+use api::Body;
+use http::Request;
+use http_body_util::BodyExt;
+use tokio::sync::oneshot;
+use wasmtime::Store;
+use wasmtime_wasi_http::{
+    WasiHttpView,
+    p2::{
+        bindings::{
+            Proxy,
+            http::types::{ErrorCode, Scheme},
+        },
+        body::HyperOutgoingBody,
+    },
+};
+
+use super::{
+    MemoryAccount, Replica,
+    turn::{FIRST_TICKS, Turn},
+};
+use crate::{
+    capabilities::{GuestState, into_http_error},
+    engine::Slot,
+};
+
+/// Bytes that the host copies for a guest in one call.
+const HOSTCALL_FUEL: usize = 16 << 20;
+/// Handles that the components of an instance may hold.
+const MAX_HANDLES: usize = 10_000;
+
+/// The beginning of an answer, as the guest gives it.
+pub(super) type Head = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
+
+/// A component instance with its store.
+pub(super) struct Instance {
+    store: Store<GuestState>,
+    proxy: Proxy,
+    served: u32,
+    // After the store, so that the pool has the room before another may take it.
+    _slot: Slot,
+}
+
+impl Instance {
+    pub(super) async fn new(replica: &Replica, slot: Slot, turn: Arc<Turn>) -> wasmtime::Result<Box<Self>> {
+        let memory = MemoryAccount::new(replica.memory.clone());
+        let state = GuestState::new(replica.capabilities.clone(), memory, turn);
+        let mut store = Store::new(&replica.host.engine.wasm, state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(HOSTCALL_FUEL);
+        store.set_max_component_handles(MAX_HANDLES);
+        store.epoch_deadline_callback(|context| context.data().turn.interrupted());
+        store.set_epoch_deadline(FIRST_TICKS);
+        let proxy = replica.component.pre.instantiate_async(&mut store).await?;
+        Ok(Box::new(Self { store, proxy, served: 0, _slot: slot }))
+    }
+
+    /// How many requests it has worked on.
+    pub(super) fn served(&self) -> u32 {
+        self.served
+    }
+
+    /// Works on one request. The head is sent as soon as the guest gives it.
+    pub(super) async fn handle(
+        &mut self,
+        request: Request<Body>,
+        turn: Arc<Turn>,
+        head: oneshot::Sender<Head>,
+    ) -> wasmtime::Result<()> {
+        self.served += 1;
+        let traceparent = request.headers().get("traceparent").cloned();
+        let scheme = scheme_of(&request);
+        let request = request.map(|body| body.map_err(into_http_error));
+        self.store.data_mut().begin(turn, traceparent);
+        self.store.set_epoch_deadline(FIRST_TICKS);
+        let mut http = self.store.data_mut().http();
+        let request = http.new_incoming_request(scheme, request)?;
+        let out = http.new_response_outparam(head)?;
+        self.proxy.wasi_http_incoming_handler().call_handle(&mut self.store, request, out).await
+    }
+}
+
+fn scheme_of(request: &Request<Body>) -> Scheme {
+    match request.uri().scheme() {
+        Some(scheme) if *scheme == http::uri::Scheme::HTTPS => Scheme::Https,
+        _ => Scheme::Http,
+    }
+}

@@ -1,0 +1,212 @@
+use std::{sync::Arc, time::Instant};
+
+use api::{
+    Body, Serve, ServeError,
+    replica::{FailureReason, Isolation, LogSource, ReplicaSpec},
+};
+use futures::future::{BoxFuture, ready};
+use http::{Request, Response};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Host,
+    admission::Admission,
+    cpu::CpuMeter,
+    failure::{GuestFailure, backtrace, reason},
+    health::Health,
+    idle::IdleInstances,
+    instance::Instance,
+    memory::MemoryBudget,
+    serving::Serving,
+    turn::Turn,
+};
+use crate::{
+    capabilities::Capabilities, compile::LoadedComponent, engine::Ticking, error::StartError, log::ReplicaLog,
+};
+
+/// A replica that runs: a linked component, what it can reach, what it may use, and what it does at the moment.
+pub(crate) struct Replica {
+    pub(crate) spec: Arc<ReplicaSpec>,
+    pub(crate) health: Health,
+    pub(super) component: Arc<LoadedComponent>,
+    pub(super) capabilities: Arc<Capabilities>,
+    pub(super) host: Arc<Host>,
+    pub(super) memory: Arc<MemoryBudget>,
+    pub(super) idle: IdleInstances,
+    cpu: Option<Arc<CpuMeter>>,
+    admission: Admission,
+    killed: CancellationToken,
+    log: Arc<ReplicaLog>,
+}
+
+impl Replica {
+    pub(crate) fn new(
+        spec: Arc<ReplicaSpec>,
+        component: Arc<LoadedComponent>,
+        capabilities: Capabilities,
+        host: Arc<Host>,
+        log: Arc<ReplicaLog>,
+    ) -> Arc<Self> {
+        let limits = &spec.limits;
+        Arc::new(Self {
+            health: Health::default(),
+            component,
+            capabilities: Arc::new(capabilities),
+            host,
+            memory: MemoryBudget::new(limits.memory_bytes),
+            idle: IdleInstances::new(limits.concurrency),
+            cpu: limits.cpu_millis.map(|millis| Arc::new(CpuMeter::new(millis))),
+            admission: Admission::new(limits.concurrency),
+            killed: CancellationToken::new(),
+            log,
+            spec,
+        })
+    }
+
+    /// Makes an instance, to see that it can be made. With isolation `replica` the first request will have it.
+    pub(crate) async fn try_instantiate(&self) -> Result<(), StartError> {
+        let image = || self.spec.image.clone();
+        let Some(slot) = self.host.engine.slots.take() else { return Ok(()) };
+        let _ticking = self.host.engine.ticker.keep_ticking();
+        let turn = Arc::new(self.turn());
+        let made = tokio::time::timeout_at(turn.deadline.into(), Instance::new(self, slot, turn.clone())).await;
+        let failure = match made {
+            Ok(Ok(instance)) => {
+                self.keep(instance);
+                return Ok(());
+            }
+            Ok(Err(error)) => self.failed(&error, &turn),
+            Err(_) => GuestFailure::Deadline,
+        };
+        Err(match failure {
+            GuestFailure::OutOfMemory => {
+                StartError::OutOfMemory { image: image(), limit_bytes: self.memory.limit_bytes() }
+            }
+            failure => StartError::Instantiate { image: image(), why: failure.to_string() },
+        })
+    }
+
+    /// The way to it for the roles of this process.
+    pub(crate) fn serve_handle(self: &Arc<Self>) -> Arc<dyn Serve> {
+        Arc::new(LocalReplica(self.clone()))
+    }
+
+    /// Takes no more requests; those that are in go on.
+    pub(crate) fn close(&self) {
+        self.admission.close();
+    }
+
+    /// Resolves when nothing is in flight any more. Only after [`close`](Self::close).
+    pub(crate) async fn emptied(&self) {
+        self.admission.emptied().await;
+    }
+
+    /// Ends what is still in flight.
+    pub(crate) fn kill(&self) {
+        self.close();
+        self.killed.cancel();
+        self.idle.clear();
+    }
+
+    /// Requests that it works on.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.admission.in_flight()
+    }
+
+    /// Drops instances that nobody needed for a while.
+    pub(crate) fn trim(&self) {
+        self.idle.trim(Instant::now());
+    }
+
+    pub(super) fn killed(&self) -> &CancellationToken {
+        &self.killed
+    }
+
+    pub(super) fn turn(&self) -> Turn {
+        Turn::new(self.host.engine.ticker.clone(), self.cpu.clone(), self.spec.limits.request_deadline)
+    }
+
+    pub(super) fn succeeded(&self) {
+        self.health.succeeded();
+    }
+
+    /// Keeps an instance for another request, if it may have one.
+    pub(super) fn keep(&self, instance: Box<Instance>) {
+        if let Isolation::Replica { max_reuse } = self.spec.limits.isolation
+            && instance.served() < max_reuse
+            && !self.killed.is_cancelled()
+        {
+            self.idle.put(instance);
+        }
+    }
+
+    /// Takes note of an error out of the guest: in the log, in the counts, and for the body that is being sent.
+    pub(super) fn failed(&self, error: &wasmtime::Error, turn: &Turn) -> GuestFailure {
+        let failure = GuestFailure::of(error);
+        turn.fail(&failure);
+        let (kind, reason) = match &failure {
+            GuestFailure::Deadline => {
+                self.deadline_passed();
+                return failure;
+            }
+            GuestFailure::OutOfMemory => {
+                let limit = self.memory.limit_bytes();
+                (FailureReason::OomKilled, format!("out of memory: the limit of {limit} bytes was reached"))
+            }
+            _ => (FailureReason::Error, reason(error)),
+        };
+        self.log.line(LogSource::Sampan, reason.as_str());
+        if let Some(frames) = backtrace(error) {
+            self.log.lines(LogSource::Sampan, &frames);
+        }
+        self.health.trapped(Instant::now(), kind, reason);
+        failure
+    }
+
+    /// Takes note of an answer that cannot be used, or of none.
+    pub(super) fn misbehaved(&self, reason: String) -> GuestFailure {
+        self.log.line(LogSource::Sampan, reason.as_str());
+        self.health.trapped(Instant::now(), FailureReason::Error, reason.clone());
+        GuestFailure::Trapped { reason }
+    }
+
+    pub(super) fn deadline_passed(&self) {
+        let deadline = self.spec.limits.request_deadline;
+        self.log.line(LogSource::Sampan, format!("stopped: no answer within the request deadline of {deadline:?}"));
+    }
+}
+
+/// The way to a replica in this process.
+struct LocalReplica(Arc<Replica>);
+
+impl Serve for LocalReplica {
+    fn serve(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, ServeError>> {
+        match Permit::take(&self.0) {
+            Ok(permit) => Box::pin(Serving::new(permit, request)),
+            Err(why) => Box::pin(ready(Err(ServeError::Refused { request: Box::new(request), why: why.to_owned() }))),
+        }
+    }
+}
+
+/// A request that was taken in: it counts until this is dropped.
+pub(super) struct Permit {
+    replica: Arc<Replica>,
+    _ticking: Ticking,
+}
+
+impl Permit {
+    fn take(replica: &Arc<Replica>) -> Result<Self, &'static str> {
+        replica.admission.enter()?;
+        Ok(Self { _ticking: replica.host.engine.ticker.keep_ticking(), replica: replica.clone() })
+    }
+
+    pub(super) fn replica(&self) -> &Arc<Replica> {
+        &self.replica
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.replica.admission.leave();
+    }
+}

@@ -1,0 +1,134 @@
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use api::{Body, ServeError};
+use futures::{FutureExt, future::BoxFuture};
+use http::{Method, Request, Response};
+use tokio::{runtime::Handle, sync::oneshot};
+
+use super::{
+    Replica,
+    failure::GuestFailure,
+    instance::Head,
+    request::work,
+    response::{self, Answer},
+    running::Permit,
+    tail::{Tail, end_of},
+    task::GuestTask,
+    turn::Turn,
+};
+
+/// One request on its way to its response head.
+///
+/// The guest is driven in place, on the thread that polls this. It gets a task only if it goes on after its response
+/// head, and it is moved to the background if it computes for longer than the first ticks.
+pub(super) struct Serving {
+    stage: Stage,
+    head: oneshot::Receiver<Head>,
+    turn: Arc<Turn>,
+    replica: Arc<Replica>,
+    answers: Answer,
+}
+
+enum Stage {
+    Here {
+        guest: GuestTask,
+        /// Made only when the guest waits: most never do.
+        end: Option<BoxFuture<'static, GuestFailure>>,
+    },
+    Moved(Tail),
+    Over,
+}
+
+type Outcome = Result<Response<Body>, GuestFailure>;
+
+impl Serving {
+    pub(super) fn new(permit: Permit, request: Request<Body>) -> Self {
+        let replica = permit.replica().clone();
+        let turn = Arc::new(replica.turn());
+        let answers = if request.method() == Method::HEAD { Answer::HeadOnly } else { Answer::Whole };
+        let (head_out, head) = oneshot::channel();
+        let work = Box::pin(work(permit, turn.clone(), request, head_out));
+        let guest = GuestTask::new(work, turn.clone(), replica.clone());
+        Self { stage: Stage::Here { guest, end: None }, head, turn, replica, answers }
+    }
+
+    /// Drives the guest in place, and decides where it goes on if it is not done.
+    fn poll_here(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let Stage::Here { guest, end } = &mut self.stage else { return Poll::Pending };
+        if let Poll::Ready(outcome) = guest.poll_unpin(cx) {
+            self.stage = Stage::Over;
+            return Poll::Ready(self.finished(outcome));
+        }
+        if let Ok(head) = self.head.try_recv() {
+            let on = if self.turn.overran() { self.replica.host.background().clone() } else { Handle::current() };
+            return Poll::Ready(self.spawn_on(&on).and_then(|tail| self.streaming(head, tail)));
+        }
+        if self.turn.overran() {
+            self.turn.move_to_background();
+            let on = self.replica.host.background().clone();
+            if let Ok(tail) = self.spawn_on(&on) {
+                self.stage = Stage::Moved(tail);
+            }
+            return self.poll_moved(cx);
+        }
+        let end = end.get_or_insert_with(|| end_of(&self.turn, &self.replica));
+        end.poll_unpin(cx).map(Err)
+    }
+
+    /// Waits for the head from a guest that runs elsewhere.
+    fn poll_moved(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let head = ready!(self.head.poll_unpin(cx));
+        let Stage::Moved(mut tail) = std::mem::replace(&mut self.stage, Stage::Over) else { return Poll::Pending };
+        if let Ok(head) = head {
+            return Poll::Ready(self.streaming(head, tail));
+        }
+        match tail.task().poll_unpin(cx) {
+            Poll::Pending => {
+                self.stage = Stage::Moved(tail);
+                Poll::Pending
+            }
+            Poll::Ready(Ok(outcome)) => Poll::Ready(self.finished(outcome)),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(GuestFailure::Stopped)),
+        }
+    }
+
+    fn spawn_on(&mut self, on: &Handle) -> Result<Tail, GuestFailure> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Here { guest, .. } => Ok(Tail::spawn(on, guest, self.turn.clone(), &self.replica)),
+            _ => Err(GuestFailure::Stopped),
+        }
+    }
+
+    /// The guest is done. Its body, if it gave one, is all here.
+    fn finished(&mut self, outcome: Result<(), GuestFailure>) -> Outcome {
+        outcome?;
+        match self.head.try_recv() {
+            Ok(Ok(head)) => response::complete(head, self.answers).map_err(|why| self.replica.misbehaved(why)),
+            Ok(Err(code)) => Err(self.replica.misbehaved(format!("the guest answered with an error: {code}"))),
+            Err(_) => Err(self.replica.misbehaved("the guest ended without an answer".to_owned())),
+        }
+    }
+
+    /// The guest goes on: its body comes while it does.
+    fn streaming(&self, head: Head, tail: Tail) -> Outcome {
+        let head = head.map_err(|code| self.replica.misbehaved(format!("the guest answered with an error: {code}")))?;
+        response::streaming(head, self.answers, self.turn.clone(), tail).map_err(|why| self.replica.misbehaved(why))
+    }
+}
+
+impl Future for Serving {
+    type Output = Result<Response<Body>, ServeError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = match self.stage {
+            Stage::Here { .. } => self.poll_here(cx),
+            Stage::Moved(_) => self.poll_moved(cx),
+            Stage::Over => Poll::Ready(Err(GuestFailure::Stopped)),
+        };
+        polled.map_err(|failure| failure.into_serve_error(&self.replica.spec.limits))
+    }
+}

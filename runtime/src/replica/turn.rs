@@ -1,0 +1,99 @@
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use wasmtime::UpdateDeadline;
+
+use super::{cpu::CpuMeter, failure::Stop};
+use crate::engine::{TICK, Ticker};
+
+/// Ticks that a guest may compute on the thread that took the request. Two, as the first may be over at once.
+pub(crate) const FIRST_TICKS: u64 = 2;
+/// Ticks that a guest in the background computes until another may.
+const BACKGROUND_TICKS: u64 = 10;
+
+/// One request's time in a guest: what its driver and the engine's interrupts tell each other.
+pub(crate) struct Turn {
+    pub(crate) deadline: Instant,
+    ticker: Arc<Ticker>,
+    cpu: Option<Arc<CpuMeter>>,
+    /// The tick at which the guest was polled last.
+    polled_at: AtomicU64,
+    /// The guest computed through its first ticks.
+    overran: AtomicBool,
+    /// It was moved to the background.
+    background: AtomicBool,
+    failure: OnceLock<String>,
+}
+
+impl Turn {
+    pub(crate) fn new(ticker: Arc<Ticker>, cpu: Option<Arc<CpuMeter>>, limit: Duration) -> Self {
+        Self {
+            deadline: Instant::now() + limit,
+            polled_at: AtomicU64::new(ticker.now()),
+            ticker,
+            cpu,
+            overran: AtomicBool::new(false),
+            background: AtomicBool::new(false),
+            failure: OnceLock::new(),
+        }
+    }
+
+    /// The guest is about to be polled.
+    pub(super) fn polling(&self) {
+        self.polled_at.store(self.ticker.now(), Ordering::Relaxed);
+    }
+
+    /// Whether the guest computed for too long to stay on the thread that took the request.
+    pub(super) fn overran(&self) -> bool {
+        self.overran.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn move_to_background(&self) {
+        self.background.store(true, Ordering::Relaxed);
+    }
+
+    /// Why the guest ended, for a body that was being sent. Set before its instance is dropped.
+    pub(super) fn fail(&self, why: &dyn std::fmt::Display) {
+        let _ = self.failure.set(why.to_string());
+    }
+
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    pub(super) fn cpu(&self) -> Option<&Arc<CpuMeter>> {
+        self.cpu.as_ref()
+    }
+
+    /// What happens to the guest at the end of its ticks.
+    pub(super) fn interrupted(&self) -> wasmtime::Result<UpdateDeadline> {
+        let now = Instant::now();
+        if now >= self.deadline {
+            return Err(Stop::Deadline.into());
+        }
+        let computed = self.ticker.now().saturating_sub(self.polled_at.load(Ordering::Relaxed));
+        let in_background = self.background.load(Ordering::Relaxed);
+        if !in_background && computed < FIRST_TICKS {
+            // It waited for something, and has only just gone on.
+            return Ok(UpdateDeadline::Continue(FIRST_TICKS - computed));
+        }
+        self.overran.store(true, Ordering::Relaxed);
+        Ok(match self.throttled(now, computed) {
+            Some(until) => UpdateDeadline::YieldCustom(1, Box::pin(tokio::time::sleep_until(until.into()))),
+            None if self.cpu.is_some() => UpdateDeadline::Yield(1),
+            None => UpdateDeadline::Yield(BACKGROUND_TICKS),
+        })
+    }
+
+    /// Until when the guest must wait because its replica's CPU time is used up. What it computes now is charged when
+    /// the poll ends, which this yield does.
+    fn throttled(&self, now: Instant, computed: u64) -> Option<Instant> {
+        let cpu = self.cpu.as_ref()?;
+        cpu.exhausted_after(now, TICK * u32::try_from(computed).unwrap_or(u32::MAX))
+    }
+}

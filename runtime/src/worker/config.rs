@@ -1,0 +1,70 @@
+use std::{collections::BTreeMap, fs, path::PathBuf, thread};
+
+use api::{WorkerName, session::Capacity};
+
+/// How a worker is set up.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// Its name, and its Node's.
+    pub name: WorkerName,
+    /// Node labels.
+    pub labels: BTreeMap<String, String>,
+    /// What it says it can hold.
+    pub capacity: Capacity,
+    /// Where compiled components are kept, with the key that seals them. Only this user may write there.
+    pub cache_dir: PathBuf,
+    /// Instances at the same time, over all replicas. Each reserves 4 GiB of address space, not of memory.
+    pub max_instances: u32,
+    /// Bytes of each memory slot that stay resident between instances. More costs memory, less costs page faults.
+    pub memory_keep_resident_bytes: usize,
+    /// Bytes of each table slot that stay resident between instances.
+    pub table_keep_resident_bytes: usize,
+    /// Threads for guests that compute for long. They run at a lower priority.
+    pub background_threads: usize,
+    /// Components larger than this are not compiled. Compiling cannot be interrupted, so this bounds its time.
+    pub max_component_bytes: u64,
+}
+
+impl WorkerConfig {
+    /// Instances at the same time.
+    pub const DEFAULT_MAX_INSTANCES: u32 = 1000;
+    /// Covers what guests of the usual languages touch of their memory.
+    pub const DEFAULT_MEMORY_KEEP_RESIDENT_BYTES: usize = 2 << 20;
+    /// Covers the tables of guests of compiled languages.
+    pub const DEFAULT_TABLE_KEEP_RESIDENT_BYTES: usize = 512 << 10;
+    /// Interpreted languages bring their interpreter: 10 to 20 MB are usual.
+    pub const DEFAULT_MAX_COMPONENT_BYTES: u64 = 64 << 20;
+    /// Replicas that a worker takes. An idle one costs little, so it is far above the instances.
+    pub const DEFAULT_MAX_REPLICAS: u32 = 10_000;
+
+    /// The defaults for this machine.
+    pub fn new(name: WorkerName, cache_dir: impl Into<PathBuf>) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            name,
+            labels: BTreeMap::new(),
+            capacity: Capacity {
+                cpu_millis: cores as u64 * 1000,
+                memory_bytes: machine_memory_bytes(),
+                replicas: Self::DEFAULT_MAX_REPLICAS,
+            },
+            cache_dir: cache_dir.into(),
+            max_instances: Self::DEFAULT_MAX_INSTANCES,
+            memory_keep_resident_bytes: Self::DEFAULT_MEMORY_KEEP_RESIDENT_BYTES,
+            table_keep_resident_bytes: Self::DEFAULT_TABLE_KEEP_RESIDENT_BYTES,
+            background_threads: cores,
+            max_component_bytes: Self::DEFAULT_MAX_COMPONENT_BYTES,
+        }
+    }
+}
+
+/// The memory of the machine, as Linux tells it; where it does not, 4 GiB.
+fn machine_memory_bytes() -> u64 {
+    const UNKNOWN: u64 = 4 << 30;
+    let total = |text: String| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kibibytes << 10)
+    };
+    fs::read_to_string("/proc/meminfo").ok().and_then(total).unwrap_or(UNKNOWN)
+}

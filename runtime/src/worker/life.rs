@@ -1,0 +1,116 @@
+use std::{sync::Arc, time::Duration};
+
+use api::{
+    ReplicaId, Serve,
+    replica::{Failure, FailureReason, ReplicaPhase, ReplicaSpec},
+};
+use futures::{StreamExt, future::Either, stream};
+use tokio::{sync::oneshot, time::timeout};
+
+use super::{Ground, Report};
+use crate::{
+    capabilities::{Capabilities, Granted, check_imports},
+    error::StartError,
+    log::ReplicaLog,
+    probes::verdicts,
+    replica::Replica,
+};
+
+/// How long a replica that was told to stop still takes requests: those of gateways that do not know yet.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// A replica from its start to its end. It always ends with `Stopped` or `Failed`.
+pub(super) async fn live(ground: Arc<Ground>, spec: Arc<ReplicaSpec>, mut stop: oneshot::Receiver<Duration>) {
+    let id = spec.id.clone();
+    report(&ground, &id, ReplicaPhase::Starting).await;
+    let started = tokio::select! {
+        started = start(&ground, spec) => started,
+        _ = &mut stop => return report(&ground, &id, ReplicaPhase::Stopped).await,
+    };
+    let replica = match started {
+        Ok(replica) => replica,
+        Err(error) => return report(&ground, &id, ReplicaPhase::Failed(error.into_failure())).await,
+    };
+    ground.replicas.insert(replica.clone());
+    let end = tokio::select! {
+        failure = run(&ground, &replica) => ReplicaPhase::Failed(failure),
+        // Without a worker that could stop it in time, it stops at once.
+        grace = &mut stop => drain(&ground, &replica, grace.unwrap_or_default()).await,
+    };
+    replica.kill();
+    ground.replicas.remove(&id);
+    report(&ground, &id, end).await;
+}
+
+async fn report(ground: &Ground, id: &ReplicaId, phase: ReplicaPhase) {
+    // It fails only when the worker is gone, and then nobody wants to know.
+    let _ = ground.reports.send(Report::Phase(id.clone(), phase)).await;
+}
+
+async fn start(ground: &Ground, spec: Arc<ReplicaSpec>) -> Result<Arc<Replica>, StartError> {
+    let component = ground.components.load(&spec).await?;
+    let _ = ground.reports.send(Report::Cached(spec.digest.clone())).await;
+    check_imports(&spec.image, &component.imports, Granted::of(&spec.grants.key_value))?;
+    let log = Arc::new(ReplicaLog::new(spec.id.clone(), ground.log.clone()));
+    let capabilities = Capabilities::granted(&spec, &ground.handles, ground.host.outbound.clone(), log.clone())?;
+    let replica = Replica::new(spec, component, capabilities, ground.host.clone(), log);
+    replica.try_instantiate().await?;
+    Ok(replica)
+}
+
+/// Runs until the replica fails by itself.
+async fn run(ground: &Ground, replica: &Arc<Replica>) -> Failure {
+    tokio::select! {
+        failure = replica.health.broken() => failure,
+        failure = probe(ground, replica) => failure,
+    }
+}
+
+/// Says when it is ready, as its probes find out. Ends when it should be restarted.
+async fn probe(ground: &Ground, replica: &Arc<Replica>) -> Failure {
+    let probes = replica.spec.probes.clone();
+    let target = replica.serve_handle();
+    let id = &replica.spec.id;
+    if let Some(startup) = probes.startup {
+        report(ground, id, ReplicaPhase::NotReady).await;
+        if !verdict(startup, &target).await {
+            return probe_failure("startup");
+        }
+    }
+    let of = |probe: Option<_>| match probe {
+        Some(probe) => Either::Left(verdicts(probe, target.clone())),
+        None => Either::Right(stream::pending()),
+    };
+    let always_ready = probes.readiness.is_none();
+    report(ground, id, if always_ready { ReplicaPhase::Ready } else { ReplicaPhase::NotReady }).await;
+    let mut readiness = Box::pin(of(probes.readiness));
+    let mut liveness = Box::pin(of(probes.liveness));
+    loop {
+        tokio::select! {
+            Some(ready) = readiness.next() => {
+                report(ground, id, if ready { ReplicaPhase::Ready } else { ReplicaPhase::NotReady }).await;
+            }
+            Some(alive) = liveness.next() => if !alive {
+                return probe_failure("liveness");
+            },
+        }
+    }
+}
+
+async fn verdict(probe: api::replica::HttpProbe, target: &Arc<dyn Serve>) -> bool {
+    Box::pin(verdicts(probe, target.clone())).next().await.unwrap_or(false)
+}
+
+fn probe_failure(which: &str) -> Failure {
+    let message = format!("the {which} probe failed as often as its failureThreshold allows");
+    Failure { reason: FailureReason::Error, message }
+}
+
+async fn drain(ground: &Ground, replica: &Replica, grace: Duration) -> ReplicaPhase {
+    report(ground, &replica.spec.id, ReplicaPhase::Draining).await;
+    tokio::time::sleep(LINGER.min(grace)).await;
+    replica.close();
+    // What has not ended by then is ended.
+    let _ = timeout(grace, replica.emptied()).await;
+    ReplicaPhase::Stopped
+}

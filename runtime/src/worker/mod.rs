@@ -1,0 +1,83 @@
+//! The worker role: it follows a session, and each replica that it is told to run has a life of its own.
+
+mod config;
+mod life;
+mod log_batch;
+mod session;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use api::{
+    ClusterHttp, Digest, KeyValue, ReplicaId,
+    replica::{LogLine, ReplicaPhase, ReplicaSpec},
+};
+use registry_client::ImageStore;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use crate::{Replicas, WorkerError, compile::Components, log::LOG_QUEUE, replica::Host};
+
+pub use config::WorkerConfig;
+
+/// Reports of replicas that wait for the worker's loop. Beyond it, they wait.
+const REPORT_QUEUE: usize = 1024;
+
+/// What guests reach through other roles.
+#[derive(Clone)]
+pub struct Handles {
+    /// The store behind `wasi:keyvalue`.
+    pub key_value: Arc<dyn KeyValue>,
+    /// The way to Services of the cluster.
+    pub cluster_http: Arc<dyn ClusterHttp>,
+}
+
+/// The worker role.
+pub struct Worker {
+    config: WorkerConfig,
+    ground: Arc<Ground>,
+    running: HashMap<ReplicaId, Running>,
+    reports: mpsc::Receiver<Report>,
+    log: mpsc::Receiver<(ReplicaId, LogLine)>,
+    lives: TaskTracker,
+}
+
+/// What the lives of replicas stand on.
+struct Ground {
+    host: Arc<Host>,
+    components: Components,
+    handles: Handles,
+    replicas: Replicas,
+    reports: mpsc::Sender<Report>,
+    log: mpsc::Sender<(ReplicaId, LogLine)>,
+}
+
+/// A replica as the worker's loop knows it.
+struct Running {
+    spec: Arc<ReplicaSpec>,
+    phase: ReplicaPhase,
+    /// Taken when it was told to stop.
+    stop: Option<oneshot::Sender<Duration>>,
+}
+
+/// What a replica's life tells the loop.
+enum Report {
+    Phase(ReplicaId, ReplicaPhase),
+    Cached(Digest),
+}
+
+impl Worker {
+    /// A worker that runs nothing yet. Its threads start now; they end when it is dropped.
+    pub fn new(
+        config: WorkerConfig,
+        images: ImageStore,
+        replicas: Replicas,
+        handles: Handles,
+    ) -> Result<Self, WorkerError> {
+        let host = Arc::new(Host::new(&config)?);
+        let components = Components::new(&config, &host.engine, images)?;
+        let (reports_in, reports) = mpsc::channel(REPORT_QUEUE);
+        let (log_in, log) = mpsc::channel(LOG_QUEUE);
+        let ground = Arc::new(Ground { host, components, handles, replicas, reports: reports_in, log: log_in });
+        Ok(Self { config, ground, running: HashMap::new(), reports, log, lives: TaskTracker::new() })
+    }
+}

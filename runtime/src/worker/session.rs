@@ -1,0 +1,148 @@
+use std::{sync::Arc, time::Duration};
+
+use api::{
+    ReplicaId,
+    replica::{ReplicaPhase, ReplicaSpec},
+    session::{RunningReplica, WorkerDown, WorkerHello, WorkerSide, WorkerUp},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Report, Running, Worker,
+    life::live,
+    log_batch::{BATCH_LINES, LogBatches},
+};
+
+/// How often the worker says that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// What requests in flight have when the whole worker stops.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+
+type Up = mpsc::Sender<WorkerUp>;
+
+impl Worker {
+    /// Follows a session until it ends or `shutdown` is cancelled.
+    ///
+    /// When the session ends the replicas run on, and another session may be followed: it is told what runs.
+    /// When `shutdown` is cancelled all of them are drained first.
+    pub async fn run(&mut self, mut session: WorkerSide, shutdown: CancellationToken) {
+        let up = session.tx.clone();
+        if up.send(WorkerUp::Hello(self.hello())).await.is_err() {
+            return;
+        }
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut lines, mut batches) = (Vec::new(), LogBatches::default());
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                down = session.rx.recv() => match down {
+                    Some(down) => self.obey(down, &up).await,
+                    None => return,
+                },
+                Some(report) = self.reports.recv() => self.pass_on(report, &up).await,
+                _ = self.log.recv_many(&mut lines, BATCH_LINES) => batches.send(&mut lines, &up),
+                _ = heartbeat.tick() => self.beat(&up),
+            }
+        }
+        self.drain(&up).await;
+    }
+
+    fn hello(&self) -> WorkerHello {
+        let running =
+            |running: &Running| RunningReplica { spec: (*running.spec).clone(), phase: running.phase.clone() };
+        WorkerHello {
+            name: self.config.name.clone(),
+            capacity: self.config.capacity,
+            labels: self.config.labels.clone(),
+            running: self.running.values().map(running).collect(),
+            cached: self.ground.components.cached(),
+        }
+    }
+
+    async fn obey(&mut self, down: WorkerDown, up: &Up) {
+        match down {
+            WorkerDown::Start(spec) => match self.running.get(&spec.id) {
+                Some(running) => send(up, phase(spec.id.clone(), running.phase.clone())).await,
+                None => self.start(spec),
+            },
+            WorkerDown::Stop { id, grace } => match self.running.get_mut(&id) {
+                Some(running) => stop(running, grace),
+                None => send(up, phase(id, ReplicaPhase::Stopped)).await,
+            },
+        }
+    }
+
+    fn start(&mut self, spec: Arc<ReplicaSpec>) {
+        let (stop, stopped) = oneshot::channel();
+        self.lives.spawn(live(self.ground.clone(), spec.clone(), stopped));
+        self.running.insert(spec.id.clone(), Running { spec, phase: ReplicaPhase::Starting, stop: Some(stop) });
+    }
+
+    async fn pass_on(&mut self, report: Report, up: &Up) {
+        match report {
+            Report::Cached(digest) => send(up, WorkerUp::Cached { digest }).await,
+            Report::Phase(id, now) => {
+                if matches!(now, ReplicaPhase::Stopped | ReplicaPhase::Failed(_)) {
+                    self.running.remove(&id);
+                } else if let Some(running) = self.running.get_mut(&id) {
+                    running.phase = now.clone();
+                }
+                send(up, phase(id, now)).await;
+            }
+        }
+    }
+
+    /// Says that the worker is alive, and what can wait for a second.
+    fn beat(&self, up: &Up) {
+        let _ = up.try_send(WorkerUp::Heartbeat);
+        for replica in self.ground.replicas.all() {
+            replica.trim();
+            if let Some((count, last)) = replica.health.take_traps() {
+                let _ = up.try_send(WorkerUp::Traps { id: replica.spec.id.clone(), count, last });
+            }
+        }
+    }
+
+    /// Stops every replica, and passes on what they say until the last has ended.
+    async fn drain(&mut self, up: &Up) {
+        self.running.values_mut().for_each(|running| stop(running, SHUTDOWN_GRACE));
+        self.lives.close();
+        let lives = self.lives.clone();
+        let mut ended = std::pin::pin!(lives.wait());
+        loop {
+            tokio::select! {
+                Some(report) = self.reports.recv() => self.pass_on(report, up).await,
+                () = &mut ended => break,
+            }
+        }
+        while let Ok(report) = self.reports.try_recv() {
+            self.pass_on(report, up).await;
+        }
+        let (mut lines, mut batches) = (Vec::new(), LogBatches::default());
+        while let Ok(line) = self.log.try_recv() {
+            lines.push(line);
+        }
+        batches.send(&mut lines, up);
+    }
+}
+
+fn stop(running: &mut Running, grace: Duration) {
+    if let Some(stop) = running.stop.take() {
+        // Its life may have ended by itself, and will say so.
+        let _ = stop.send(grace);
+    }
+}
+
+fn phase(id: ReplicaId, phase: ReplicaPhase) -> WorkerUp {
+    WorkerUp::Phase { id, phase }
+}
+
+/// When nobody listens any more, the loop learns it from the other direction.
+async fn send(up: &Up, message: WorkerUp) {
+    let _ = up.send(message).await;
+}
