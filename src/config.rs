@@ -58,7 +58,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, env = "SAMPAN_QUEUE_WAIT", value_name = "SPAN", value_parser = api::parse_span)]
     pub(crate) queue_wait: Option<Duration>,
 
-    /// Memory for guests, such as `2Gi` [default: most of the machine's]
+    /// Memory for guests, such as `2Gi` [default: all of the machine's]
     #[arg(long, env = "SAMPAN_GUEST_MEMORY", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) guest_memory: Option<u64>,
 }

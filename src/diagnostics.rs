@@ -16,5 +16,6 @@ pub(crate) fn init() {
     });
     let coloured = std::io::stderr().is_terminal() && crate::screen::colour_is_welcome();
     // A subscriber that is set already stays.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(coloured).try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(coloured).try_init();
 }

@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn a_cause_that_is_quoted_already_is_not_repeated() {
-        let error: anyhow::Error = Err::<(), _>(anyhow!("no such file")).context("cannot read: no such file").unwrap_err();
+        let error: anyhow::Error =
+            Err::<(), _>(anyhow!("no such file")).context("cannot read: no such file").unwrap_err();
         assert_eq!(report(&error), "error: cannot read: no such file");
     }
 }

@@ -30,7 +30,9 @@ impl DataDirArgs {
 fn default_root(var: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     // The XDG specification asks that relative paths be ignored.
     let absolute = |name| var(name).filter(|path| path.is_absolute());
-    absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share"))).map(|d| d.join("sampan"))
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map(|d| d.join("sampan"))
 }
 
 /// A data directory. Nothing is created by naming it.

@@ -56,7 +56,10 @@ impl Screen {
     /// A line that a replica wrote.
     pub(crate) fn log(self, replica: &str, text: &str) {
         let colour = REPLICA_COLOURS[replica.bytes().map(usize::from).sum::<usize>() % REPLICA_COLOURS.len()];
-        self.print(format_args!("{} {text}", self.paint(Style::new().fg_color(Some(colour.into())), format_args!("[{replica}]"))));
+        self.print(format_args!(
+            "{} {text}",
+            self.paint(Style::new().fg_color(Some(colour.into())), format_args!("[{replica}]"))
+        ));
     }
 
     /// A line as it is.

@@ -26,17 +26,15 @@ impl Addresses {
     /// Tells a person.
     pub(crate) fn show(&self, screen: Screen) {
         let port = self.http.port();
-        screen.line(format_args!("  services   http://{}, each at http://SERVICE.NAMESPACE.localhost:{port}", self.http));
+        screen
+            .line(format_args!("  services   http://{}, each at http://SERVICE.NAMESPACE.localhost:{port}", self.http));
         screen.line(format_args!("  API        https://{}", self.api));
         screen.line(format_args!("  kubectl    export KUBECONFIG={}", self.kubeconfig.display()));
     }
 }
 
 /// Runs a server, and `work` beside it, until a signal comes or either fails.
-pub(crate) fn serve<W>(
-    args: &ServerArgs,
-    work: impl FnOnce(Addresses, CancellationToken) -> W,
-) -> anyhow::Result<()>
+pub(crate) fn serve<W>(args: &ServerArgs, work: impl FnOnce(Addresses, CancellationToken) -> W) -> anyhow::Result<()>
 where
     W: Future<Output = anyhow::Result<()>>,
 {

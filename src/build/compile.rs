@@ -79,7 +79,7 @@ impl Compiler {
     pub(crate) async fn store(&self, file: &Path, reference: &str) -> anyhow::Result<Image> {
         let (images, file, reference) = (self.images.clone(), file.to_owned(), reference.to_owned());
         let write = tokio::task::spawn_blocking(move || {
-            let limit_bytes = registry_client::MAX_COMPONENT_BYTES as u64;
+            let limit_bytes = registry_client::MAX_COMPONENT_BYTES;
             let size_bytes = fs::metadata(&file).with_context(|| format!("there is no {}", file.display()))?.len();
             if size_bytes > limit_bytes {
                 return Err(anyhow!("{} has {size_bytes} bytes, and the limit is {limit_bytes}", file.display()));
@@ -111,7 +111,12 @@ impl Compiler {
                 folder.display()
             )
             .into()),
-            several => Err(anyhow!("the package in {} makes {} components, and an image holds one", folder.display(), several.len()).into()),
+            several => Err(anyhow!(
+                "the package in {} makes {} components, and an image holds one",
+                folder.display(),
+                several.len()
+            )
+            .into()),
         }
     }
 

@@ -116,7 +116,8 @@ impl Project {
         }
         let text = fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
         let cargo: toml::Table = toml::from_str(&text).with_context(|| format!("{} cannot be read", file.display()))?;
-        let Some(name) = cargo.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str) else {
+        let Some(name) = cargo.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str)
+        else {
             bail!("{} is a workspace, not a package: name the package's folder", file.display());
         };
         let entry = Entry {
@@ -142,7 +143,10 @@ impl Component {
         let recipe = match (entry.command, entry.artifact) {
             (None, None) if dir.join("Cargo.toml").is_file() => Recipe::Cargo,
             (None, None) => {
-                return Err(format!(".path: {} has no Cargo.toml: give `command` and `artifact` for anything else", dir.display()));
+                return Err(format!(
+                    ".path: {} has no Cargo.toml: give `command` and `artifact` for anything else",
+                    dir.display()
+                ));
             }
             (Some(line), Some(artifact)) => Recipe::Command { line, artifact: dir.join(artifact) },
             (Some(_), None) => return Err(": `command` also needs `artifact`, the file that it makes".to_owned()),

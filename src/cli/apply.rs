@@ -39,7 +39,10 @@ impl Apply {
         let manifests = Manifests::read(&self.filename);
         refuse(manifests.problems)?;
         if manifests.documents.is_empty() {
-            bail!("no objects in {}", self.filename.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", "));
+            bail!(
+                "no objects in {}",
+                self.filename.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ")
+            );
         }
         let connection = self.client.connect().await?;
         let kinds = Kinds::discover(&connection).await?;

@@ -5,7 +5,7 @@ use registry_client::{Image, ImageStore};
 
 use super::{client, print_line};
 use crate::{
-    build::{Compiler, CompileError, Messages, PROJECT_FILE, Project},
+    build::{CompileError, Compiler, Messages, PROJECT_FILE, Project},
     errors::HintExt,
     paths::DataDirArgs,
     size::human_bytes,
@@ -55,8 +55,12 @@ impl Build {
         for component in &project.components {
             match compiler.build(component).await {
                 Ok(built) => print_image(&built.image),
-                Err(CompileError::Source { program, .. }) => bail!("{}: {program} failed, as said above", component.name),
-                Err(CompileError::Other(error)) => return Err(error.context(format!("{} was not built", component.name))),
+                Err(CompileError::Source { program, .. }) => {
+                    bail!("{}: {program} failed, as said above", component.name)
+                }
+                Err(CompileError::Other(error)) => {
+                    return Err(error.context(format!("{} was not built", component.name)));
+                }
             }
         }
         Ok(())

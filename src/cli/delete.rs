@@ -108,7 +108,8 @@ impl Delete {
         if let Some(problem) = manifests.problems.into_iter().next() {
             return Err(problem.into());
         }
-        let planned = plan(manifests.documents, kinds, &connection.namespace).map_err(|problems| anyhow!("{}", problems[0]))?;
+        let planned =
+            plan(manifests.documents, kinds, &connection.namespace).map_err(|problems| anyhow!("{}", problems[0]))?;
         // What was made first goes last: a namespace takes all in it along.
         let targets = planned.iter().rev().map(|one| Target { path: one.path(), label: one.kind.label(&one.name) });
         Ok(targets.collect())

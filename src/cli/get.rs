@@ -92,7 +92,11 @@ impl Get {
         for word in words.split(',') {
             let kind = kinds.named(word)?;
             let path = kind.path((!self.all_namespaces).then_some(&*connection.namespace));
-            queries.extend(names.iter().map(|name| Query { kind, path: format!("{path}/{name}"), selectors: Vec::new() }));
+            queries.extend(names.iter().map(|name| Query {
+                kind,
+                path: format!("{path}/{name}"),
+                selectors: Vec::new(),
+            }));
             if names.is_empty() {
                 queries.push(Query { kind, path, selectors: self.selectors() });
             }
@@ -127,7 +131,8 @@ impl Get {
                 printed = true;
             }
             if self.watch {
-                let printer = printer.take().map_or_else(|| self.printer(query.kind, columns, false), |(_, printer)| printer);
+                let printer =
+                    printer.take().map_or_else(|| self.printer(query.kind, columns, false), |(_, printer)| printer);
                 return query.watch(connection, &table.metadata.resource_version, printer, print_line).await;
             }
         }

@@ -1,6 +1,9 @@
 use anyhow::{Context, bail};
 use k8s_openapi::{
-    api::{apps::v1::{Deployment, ReplicaSet}, core::v1::Pod},
+    api::{
+        apps::v1::{Deployment, ReplicaSet},
+        core::v1::Pod,
+    },
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use kube::{

@@ -15,8 +15,8 @@ use super::print_line;
 use crate::client::{
     apply::{FIELD_MANAGER, request},
     connection::{ClientArgs, Connection, split_target},
-    rollout::{Progress, progress},
     revisions::{self, Revision},
+    rollout::{Progress, progress},
 };
 
 /// Look at, undo and repeat rollouts of Deployments
@@ -109,7 +109,9 @@ impl Target {
     async fn resolve(&self) -> anyhow::Result<Subject> {
         let (kind, name) = split_target(&self.target)?;
         let name = name.with_context(|| format!("say which: {kind}/NAME"))?;
-        if !["deployment", "deployments", "deploy", "deployment.apps", "deployments.apps"].contains(&&*kind.to_lowercase()) {
+        if !["deployment", "deployments", "deploy", "deployment.apps", "deployments.apps"]
+            .contains(&&*kind.to_lowercase())
+        {
             bail!("rollouts are of Deployments, not of `{kind}`");
         }
         Ok(Subject { connection: self.client.connect().await?, name })
@@ -165,7 +167,10 @@ impl Subject {
             bail!("no such revision of {}: there is {}", self.name, known.join(", "));
         };
         if revisions.last().map(|current| current.number) == Some(revision.number) {
-            print_line(format_args!("deployment.apps/{} skipped rollback (revision {} is the current one)", self.name, revision.number));
+            print_line(format_args!(
+                "deployment.apps/{} skipped rollback (revision {} is the current one)",
+                self.name, revision.number
+            ));
             return Ok(());
         }
         let patch = json!([{"op": "replace", "path": "/spec/template", "value": revision.template}]);
@@ -179,7 +184,10 @@ impl Subject {
         print_line(format_args!("deployment.apps/{}", self.name));
         print_line(format_args!("{:<11}{:<10}{:<20}IMAGE", "REVISION", "REPLICAS", "CHANGE-CAUSE"));
         for Revision { number, replicas, change_cause, image, .. } in revisions {
-            print_line(format_args!("{number:<11}{replicas:<10}{:<20}{image}", change_cause.as_deref().unwrap_or("<none>")));
+            print_line(format_args!(
+                "{number:<11}{replicas:<10}{:<20}{image}",
+                change_cause.as_deref().unwrap_or("<none>")
+            ));
         }
         Ok(())
     }
@@ -195,7 +203,8 @@ impl Subject {
 
     async fn patch(&self, kind: &str, patch: &Value) -> anyhow::Result<()> {
         let Connection { namespace, .. } = &self.connection;
-        let uri = format!("/apis/apps/v1/namespaces/{namespace}/deployments/{}?fieldManager={FIELD_MANAGER}", self.name);
+        let uri =
+            format!("/apis/apps/v1/namespaces/{namespace}/deployments/{}?fieldManager={FIELD_MANAGER}", self.name);
         let _: Value = self.connection.send(request(Method::PATCH, uri, kind, patch)?).await?;
         Ok(())
     }

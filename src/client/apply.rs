@@ -70,10 +70,10 @@ pub(crate) fn plan(documents: Vec<Document>, kinds: &Kinds, namespace: &str) -> 
     for document in documents {
         match plan_one(document, kinds, namespace) {
             Ok(one) if seen.insert(one.path()) => planned.push(one),
-            Ok(one) => problems.push(one.origin.problem(
-                Some("metadata.name"),
-                format!("{} is in the manifests twice", one.kind.label(&one.name)),
-            )),
+            Ok(one) => problems.push(
+                one.origin
+                    .problem(Some("metadata.name"), format!("{} is in the manifests twice", one.kind.label(&one.name))),
+            ),
             Err(problem) => problems.push(problem),
         }
     }

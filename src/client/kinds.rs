@@ -98,7 +98,10 @@ impl Kinds {
         }
         let same_kind: Vec<String> = self.0.iter().filter(|k| k.kind == kind).map(Kind::api_version).collect();
         if !same_kind.is_empty() {
-            return Err(format!("kind {kind} is not in apiVersion `{api_version}`: write `{}`", same_kind.join("` or `")));
+            return Err(format!(
+                "kind {kind} is not in apiVersion `{api_version}`: write `{}`",
+                same_kind.join("` or `")
+            ));
         }
         Err(match closest(kind, self.0.iter().map(|k| k.kind.as_str())) {
             Some(name) => format!("unknown kind `{kind}`: did you mean `{name}`?"),

@@ -53,14 +53,16 @@ fn steps(path: &str) -> Vec<Step<'_>> {
 /// The line that a step leads to, and the lines below it.
 fn descend<'a>(block: &[Line<'a>], step: &Step<'_>) -> Option<(usize, Vec<Line<'a>>)> {
     let indent = block.first()?.indent;
-    let mut matching = block.iter().enumerate().filter(|(_, line)| line.indent == indent && step.matches_line(line.text));
+    let mut matching =
+        block.iter().enumerate().filter(|(_, line)| line.indent == indent && step.matches_line(line.text));
     let (at, line) = match step {
         Step::Key(_) => matching.next()?,
         Step::Index(wanted) => matching.nth(*wanted)?,
     };
     let below = block[at + 1..].iter();
     // A list may stand at the indentation of its key.
-    let inner = |next: &&Line<'_>| next.indent > indent || matches!(step, Step::Key(_)) && is_item(next) && !is_item(line);
+    let inner =
+        |next: &&Line<'_>| next.indent > indent || matches!(step, Step::Key(_)) && is_item(next) && !is_item(line);
     let mut lines: Vec<_> = below.take_while(|next| next.indent >= indent && inner(next)).copied().collect();
     if let Step::Index(_) = step {
         let content = line.text.trim_start_matches('-').trim_start();

@@ -39,12 +39,7 @@ pub(crate) struct LogOptions {
 
 impl From<&LogOptions> for LogParams {
     fn from(options: &LogOptions) -> Self {
-        Self {
-            follow: options.follow,
-            tail_lines: options.tail,
-            timestamps: options.timestamps,
-            ..Self::default()
-        }
+        Self { follow: options.follow, tail_lines: options.tail, timestamps: options.timestamps, ..Self::default() }
     }
 }
 

@@ -59,9 +59,11 @@ fn same(original: Option<&Value>, wanted: &Value, live: &Value) -> bool {
         (Value::Array(wanted), Value::Array(live)) => {
             let original = original.and_then(Value::as_array);
             wanted.len() == live.len()
-                && wanted.iter().zip(live).enumerate().all(|(index, (wanted, live))| {
-                    same(original.and_then(|list| list.get(index)), wanted, live)
-                })
+                && wanted
+                    .iter()
+                    .zip(live)
+                    .enumerate()
+                    .all(|(index, (wanted, live))| same(original.and_then(|list| list.get(index)), wanted, live))
         }
         (wanted, live) => wanted == live,
     }

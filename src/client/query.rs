@@ -90,10 +90,13 @@ impl Query<'_> {
         let request = collection.request(ACCEPT_TABLE, &[("watch", "true"), ("resourceVersion", from)])?;
         let mut lines = connection.stream(request).await?.lines();
         while let Some(line) = lines.try_next().await.context("the watch broke off")? {
-            let mut event: Value = serde_json::from_str(&line).context("the server sent something else than an event")?;
+            let mut event: Value =
+                serde_json::from_str(&line).context("the server sent something else than an event")?;
             match event["type"].as_str() {
                 Some("BOOKMARK") => {}
-                Some("ERROR") => bail!("the watch ended: {}", event["object"]["message"].as_str().unwrap_or("no reason given")),
+                Some("ERROR") => {
+                    bail!("the watch ended: {}", event["object"]["message"].as_str().unwrap_or("no reason given"))
+                }
                 _ => {
                     let table: Table = serde_json::from_value(event["object"].take())?;
                     printer.lines(&table).into_iter().for_each(&print);

@@ -64,7 +64,13 @@ mod tests {
         let mut object = deployment("shop/products:dev");
         pins.pin(&mut object);
         assert_eq!(object, deployment(&format!("shop/products:dev@{digest}")));
-        assert!(object["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap().parse::<ImageReference>().is_ok());
+        assert!(
+            object["spec"]["template"]["spec"]["containers"][0]["image"]
+                .as_str()
+                .unwrap()
+                .parse::<ImageReference>()
+                .is_ok()
+        );
     }
 
     #[test]

@@ -36,7 +36,9 @@ pub(super) async fn prune(
         let selectors = vec![("labelSelector", format!("{PROJECT_LABEL}={project}"))];
         let query = Query { kind, path: kind.path(None), selectors };
         for object in query.objects(connection).await? {
-            let (Some(name), namespace) = (object["metadata"]["name"].as_str(), object["metadata"]["namespace"].as_str()) else {
+            let (Some(name), namespace) =
+                (object["metadata"]["name"].as_str(), object["metadata"]["namespace"].as_str())
+            else {
                 continue;
             };
             let path = format!("{}/{name}", kind.path(namespace));

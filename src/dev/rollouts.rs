@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use api::ObjectKey;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
-use kube::{ResourceExt, core::{Selector, SelectorExt}};
+use kube::{
+    ResourceExt,
+    core::{Selector, SelectorExt},
+};
 
 use crate::client::rollout::{Progress, progress};
 
