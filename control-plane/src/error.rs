@@ -51,4 +51,29 @@ pub enum OpenError {
         /// What the system said.
         why: String,
     },
+    /// The API's address cannot be taken.
+    #[error("the API cannot listen at {address} ({why}): free it, or choose another with --api")]
+    Address {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        why: String,
+    },
+    /// The API has no certificate.
+    #[error(transparent)]
+    Certificates(#[from] crate::api_server::CertificateError),
+}
+
+/// Why the control plane ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The store could not be read or written at the start.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// The system has no randomness.
+    #[error("the system gives no random numbers: {0}")]
+    Random(String),
+    /// It ran already.
+    #[error("the control plane was run twice: open it again to run it again")]
+    RunTwice,
 }

@@ -3,9 +3,25 @@
 //!
 //! It takes no decision on placement or rollout (the `scheduler` does), runs no guest and serves no user traffic.
 
+pub mod api_server;
+pub mod key_value;
 pub mod logs;
+pub mod resources;
 pub mod store;
+pub mod template;
 
+mod bootstrap;
+mod control_plane;
+mod disk;
+mod error;
+mod identity;
+mod kind;
+mod projection;
+mod routing;
 mod shell;
+#[cfg(test)]
+mod testing;
 
-pub use shell::{CommandError, Commands};
+pub use control_plane::{ControlPlane, ControlPlaneConfig, Persistence};
+pub use error::{OpenError, RunError};
+pub use shell::{CommandError, Commands, Measured, Measurements};

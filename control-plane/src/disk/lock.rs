@@ -1,6 +1,7 @@
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -19,7 +20,9 @@ impl DataDirLock {
     /// Makes the directory if it is missing, and takes it.
     pub(crate) fn acquire(dir: &Path) -> Result<Self, OpenError> {
         let unusable = |path: PathBuf| move |why: std::io::Error| OpenError::Unusable { path, why: why.to_string() };
-        std::fs::create_dir_all(dir).map_err(unusable(dir.to_owned()))?;
+        // There are keys and users' data in it: it is for this user alone.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(unusable(dir.to_owned()))?;
         let path = dir.join(LOCK_FILE);
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open.map_err(unusable(path.clone()))?;

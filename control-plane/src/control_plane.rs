@@ -1,0 +1,240 @@
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use api::{
+    KeyValue,
+    session::{ForGateway, ForWorker},
+};
+use parking_lot::Mutex;
+use registry_client::ImageStore;
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Commands, Measurements, OpenError, RunError,
+    api_server::{ApiState, Certificates, Token, serve, write_kubeconfig},
+    bootstrap::ensure_namespaces,
+    disk::DataDirLock,
+    identity::now,
+    key_value::{MemoryKeyValue, RedbKeyValue},
+    logs::Logs,
+    projection::Projection,
+    shell::{self, Handles, Input, ResolveImage, Shell},
+    store::{MemoryStore, RedbStore, Store},
+};
+
+/// The objects that users want, in the data directory.
+const STORE_FILE: &str = "store.redb";
+/// What guests keep, in the data directory.
+const KEY_VALUE_FILE: &str = "keyvalue.redb";
+/// The API's authority and token, in the data directory.
+const API_DIR: &str = "api";
+/// What clients need to reach the API, in the data directory.
+const KUBECONFIG_FILE: &str = "kubeconfig";
+
+/// How a control plane is set up.
+#[derive(Debug, Clone)]
+pub struct ControlPlaneConfig {
+    /// Where everything durable is kept. One process at a time uses it.
+    pub data_dir: PathBuf,
+    /// Where the Kubernetes API listens; port 0 takes a free one.
+    pub api_addr: SocketAddr,
+    /// Whether objects and guests' entries outlive the process.
+    pub persistence: Persistence,
+}
+
+/// Whether what is stored outlives the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Persistence {
+    /// It is on disk before it is answered.
+    #[default]
+    Durable,
+    /// It is gone with the process: for tests and demonstrations.
+    Ephemeral,
+}
+
+/// The control plane of one installation: opened, then joined by workers and gateways, then run.
+pub struct ControlPlane {
+    config: ControlPlaneConfig,
+    store: Arc<dyn Store>,
+    live: MemoryStore,
+    key_value: Arc<dyn KeyValue>,
+    logs: Logs,
+    measurements: Measurements,
+    images: Arc<dyn ResolveImage>,
+    inputs: mpsc::Sender<Input>,
+    inbox: Mutex<Option<mpsc::Receiver<Input>>>,
+    bound: Mutex<Option<Bound>>,
+    _lock: DataDirLock,
+}
+
+/// The API, ready to take requests.
+struct Bound {
+    listener: TcpListener,
+    certificates: Certificates,
+    token: Token,
+}
+
+impl ControlPlane {
+    /// Takes the data directory and opens what is in it. It blocks on the disk.
+    pub fn open(config: ControlPlaneConfig, images: ImageStore) -> Result<Self, OpenError> {
+        Self::with_images(config, Arc::new(images))
+    }
+
+    pub(crate) fn with_images(config: ControlPlaneConfig, images: Arc<dyn ResolveImage>) -> Result<Self, OpenError> {
+        let lock = DataDirLock::acquire(&config.data_dir)?;
+        let (store, key_value): (Arc<dyn Store>, Arc<dyn KeyValue>) = match config.persistence {
+            Persistence::Durable => (
+                Arc::new(RedbStore::open(&config.data_dir.join(STORE_FILE))?),
+                Arc::new(RedbKeyValue::open(&config.data_dir.join(KEY_VALUE_FILE))?),
+            ),
+            Persistence::Ephemeral => (Arc::new(MemoryStore::new(now())), Arc::new(MemoryKeyValue::default())),
+        };
+        let (inputs, inbox) = shell::queue();
+        Ok(Self {
+            config,
+            store,
+            live: MemoryStore::new(now()),
+            key_value,
+            logs: Logs::default(),
+            measurements: Measurements::default(),
+            images,
+            inputs,
+            inbox: Mutex::new(Some(inbox)),
+            bound: Mutex::new(None),
+            _lock: lock,
+        })
+    }
+
+    /// Lets a worker join, before or while the control plane runs.
+    pub fn attach_worker(&self, session: ForWorker) {
+        self.attach(Input::AttachWorker(session));
+    }
+
+    /// Lets a gateway join, before or while the control plane runs.
+    pub fn attach_gateway(&self, session: ForGateway) {
+        self.attach(Input::AttachGateway(session));
+    }
+
+    /// A session that finds no room in the queue is dropped: its other side sees the end, and comes again.
+    fn attach(&self, session: Input) {
+        if self.inputs.try_send(session).is_err() {
+            tracing::warn!("a session was turned away: too much waits for the control plane, or it has ended");
+        }
+    }
+
+    /// The durable store behind `wasi:keyvalue`.
+    pub fn key_value(&self) -> Arc<dyn KeyValue> {
+        self.key_value.clone()
+    }
+
+    /// What gateways measured last at each Service.
+    pub fn measurements(&self) -> Measurements {
+        self.measurements.clone()
+    }
+
+    /// What users may ask of the live state.
+    pub fn commands(&self) -> Commands {
+        Commands::new(self.inputs.clone())
+    }
+
+    /// The logs of all replicas.
+    pub fn logs(&self) -> Logs {
+        self.logs.clone()
+    }
+
+    /// The file that clients find the API with; [`ControlPlane::bind`] writes it.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.config.data_dir.join(KUBECONFIG_FILE)
+    }
+
+    /// Takes the API's address, and writes the kubeconfig for it. Requests wait until [`ControlPlane::run`].
+    pub async fn bind(&self) -> Result<SocketAddr, OpenError> {
+        let wanted = self.config.api_addr;
+        let unbound = |why: std::io::Error| OpenError::Address { address: wanted, why: why.to_string() };
+        let listener = TcpListener::bind(wanted).await.map_err(unbound)?;
+        let address = listener.local_addr().map_err(unbound)?;
+        let (certificates, token) = self.identity(address)?;
+        *self.bound.lock() = Some(Bound { listener, certificates, token });
+        Ok(address)
+    }
+
+    fn identity(&self, address: SocketAddr) -> Result<(Certificates, Token), OpenError> {
+        let unusable = |path: &Path, why: String| OpenError::Unusable { path: path.to_owned(), why };
+        let dir = self.config.data_dir.join(API_DIR);
+        std::fs::create_dir_all(&dir).map_err(|why| unusable(&dir, why.to_string()))?;
+        let certificates = Certificates::open(&dir, &[address.ip().to_string()])?;
+        let token_file = dir.join("token");
+        let token = Token::load_or_create(&token_file).map_err(|why| unusable(&token_file, why.to_string()))?;
+        let kubeconfig = self.kubeconfig();
+        write_kubeconfig(&kubeconfig, &dialled(address).to_string(), &certificates.authority_pem, &token)
+            .map_err(|why| unusable(&kubeconfig, why.to_string()))?;
+        Ok((certificates, token))
+    }
+
+    /// Runs until `shutdown`, then writes what is left. Call it once; without [`ControlPlane::bind`] there is no API.
+    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), RunError> {
+        let inbox = self.inbox.lock().take().ok_or(RunError::RunTwice)?;
+        ensure_namespaces(&*self.store, now()).await?;
+        // Either may end by failing; the other then ends too.
+        let stop = shutdown.child_token();
+        let shell = async {
+            let _ended = stop.clone().drop_guard();
+            let shell = Shell::new(self.handles()?, (self.inputs.clone(), inbox), stop.clone());
+            shell.run(|| tracing::debug!("the store has been read")).await.map_err(RunError::from)
+        };
+        let api = async {
+            let _ended = stop.clone().drop_guard();
+            self.serve_api(stop.clone()).await
+        };
+        let (shell, api) = tokio::join!(shell, api);
+        shell.and(api)
+    }
+
+    fn handles(&self) -> Result<Handles, RunError> {
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(|error| RunError::Random(error.to_string()))?;
+        Ok(Handles {
+            store: self.store.clone(),
+            projection: Projection::new(self.live.clone()),
+            logs: self.logs.clone(),
+            measurements: self.measurements.clone(),
+            images: self.images.clone(),
+            seed: u64::from_le_bytes(seed),
+        })
+    }
+
+    async fn serve_api(&self, stop: CancellationToken) -> Result<(), RunError> {
+        let bound = self.bound.lock().take();
+        let Some(Bound { listener, certificates, token }) = bound else {
+            stop.cancelled().await;
+            return Ok(());
+        };
+        let state = ApiState {
+            durable: self.store.clone(),
+            live: Arc::new(self.live.clone()),
+            logs: self.logs.clone(),
+            commands: Arc::new(self.commands()),
+        };
+        Ok(serve(listener, certificates.server, state, token, stop).await?)
+    }
+}
+
+/// Where a client on this machine reaches a listener: one that takes every address has none that can be dialled.
+fn dialled(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        std::net::IpAddr::V4(ip) if ip.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
+        std::net::IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+impl std::fmt::Debug for ControlPlane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ControlPlane").field("config", &self.config).finish_non_exhaustive()
+    }
+}
