@@ -34,6 +34,7 @@ pub(crate) struct Balancers {
     shared: Arc<Shared>,
     /// The main address, whose port is taken.
     http: SocketAddr,
+    stop: CancellationToken,
     ports: BTreeMap<Wanted, Port>,
     retry_at: Instant,
 }
@@ -54,8 +55,9 @@ impl Drop for Port {
 }
 
 impl Balancers {
-    pub(crate) fn new(shared: Arc<Shared>, http: SocketAddr) -> Self {
-        Self { shared, http, ports: BTreeMap::new(), retry_at: Instant::now() + RETRY }
+    /// No listener outlives `stop`.
+    pub(crate) fn new(shared: Arc<Shared>, http: SocketAddr, stop: CancellationToken) -> Self {
+        Self { shared, http, stop, ports: BTreeMap::new(), retry_at: Instant::now() + RETRY }
     }
 
     /// Opens and closes listeners, so that those of `routes` are there.
@@ -112,7 +114,7 @@ impl Balancers {
         let listed = self.shared.directory.load().services.get(service).map(|listed| listed.service.clone());
         let service = listed.ok_or_else(|| format!("service {service} is gone"))?;
         let sockets = bind_all(addr, threads.len()).map_err(|error| why_not(addr, &error))?;
-        let (open, closed) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
+        let (open, closed) = (Arc::<AtomicUsize>::default(), self.stop.child_token());
         for (socket, thread) in sockets.into_iter().zip(threads) {
             let door = Door::Straight(service.clone());
             let opening = Opening { socket, door, open: open.clone(), closed: closed.clone() };

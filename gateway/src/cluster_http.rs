@@ -51,9 +51,9 @@ fn service_named(namespace: &str, host: &str) -> Option<ObjectKey> {
     let labels: Vec<&str> = host.split('.').collect();
     match labels[..] {
         [name] => Some(ObjectKey::new(namespace, name)),
-        [name, namespace]
-        | [name, namespace, "svc" | "localhost"]
-        | [name, namespace, "svc", "cluster", "local"] => Some(ObjectKey::new(namespace, name)),
+        [name, namespace] | [name, namespace, "svc" | "localhost"] | [name, namespace, "svc", "cluster", "local"] => {
+            Some(ObjectKey::new(namespace, name))
+        }
         _ => None,
     }
 }

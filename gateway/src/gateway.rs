@@ -79,16 +79,17 @@ impl Gateway {
     /// done. When the session ends it goes on with what it last knew.
     pub async fn run(&self, session: GatewaySide, shutdown: CancellationToken) -> Result<(), GatewayError> {
         let http = self.bind()?;
-        self.shared.connect_up(session.tx.clone());
+        self.shared.connect_up(Some(session.tx.clone()));
         // Also when this future is dropped, the threads end.
         let stop = shutdown.child_token();
         let _stop_threads = stop.clone().drop_guard();
         let threads = self.start_threads(&stop)?;
-        self.follow(session, http, &threads, &shutdown).await;
+        self.follow(session, http, &threads, &stop).await;
         for thread in threads {
             // An error says that the thread ended too, by a panic.
             let _ = thread.ended.await;
         }
+        self.shared.connect_up(None);
         Ok(())
     }
 
@@ -115,17 +116,17 @@ impl Gateway {
         session: GatewaySide,
         http: SocketAddr,
         threads: &[ServingThread],
-        shutdown: &CancellationToken,
+        stop: &CancellationToken,
     ) {
         let GatewaySide { tx: up, mut rx } = session;
-        let mut balancers = Balancers::new(self.shared.clone(), http);
+        let mut balancers = Balancers::new(self.shared.clone(), http, stop.clone());
         let mut sampler = Sampler::new();
         let mut tick = interval(self.shared.config.sample_interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return,
+                () = stop.cancelled() => return,
                 Some(message) = rx.recv() => self.apply(message, &mut balancers, threads).await,
                 _ = tick.tick() => {
                     sampler.sample(&self.shared, &up);

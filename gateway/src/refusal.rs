@@ -60,6 +60,8 @@ reasons! {
     AllReplicasBusy => SERVICE_UNAVAILABLE,
     /// All replicas are busy, and so many requests wait already that no more may.
     QueueFull => SERVICE_UNAVAILABLE,
+    /// The listener has as many connections as it may.
+    TooManyConnections => SERVICE_UNAVAILABLE,
     /// Each replica that was tried refused.
     ReplicasRefused => SERVICE_UNAVAILABLE,
     /// The guest did not answer in time.
@@ -80,10 +82,15 @@ impl Refusal {
         Self { reason, message: message.into() }
     }
 
+    /// The body of the answer.
+    pub(crate) fn text(&self) -> String {
+        let (status, reason) = (self.reason.status().as_u16(), self.reason.as_str());
+        json!({"error": {"status": status, "reason": reason, "message": self.message}}).to_string()
+    }
+
     pub(crate) fn answer(&self) -> Response<Tracked> {
-        let (status, reason) = (self.reason.status(), self.reason.as_str());
-        let text = json!({"error": {"status": status.as_u16(), "reason": reason, "message": self.message}}).to_string();
-        let mut response = Response::new(Tracked::untracked(api::full_body(text)));
+        let status = self.reason.status();
+        let mut response = Response::new(Tracked::untracked(api::full_body(self.text())));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

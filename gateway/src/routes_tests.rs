@@ -71,9 +71,8 @@ fn by_hand(rules: &[Rule<usize>], host: &str, path: &str) -> Option<usize> {
     let elements = |path: &str| path.split('/').filter(|e| !e.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     let host_rank = |rule: &Rule<usize>| match rule.host.as_deref() {
         Some(name) if name == host => Some(2),
-        Some(name) => (host.split_once('.').map(|(_, rest)| rest) == name.strip_prefix("*.")
-            && name.starts_with("*."))
-        .then_some(1),
+        Some(name) => (host.split_once('.').map(|(_, rest)| rest) == name.strip_prefix("*.") && name.starts_with("*."))
+            .then_some(1),
         None => Some(0),
     };
     let best_host = rules.iter().filter_map(host_rank).max()?;

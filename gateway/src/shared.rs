@@ -1,13 +1,13 @@
 use std::{
     collections::HashMap,
-    sync::{Arc, OnceLock, atomic::AtomicUsize},
+    sync::{Arc, atomic::AtomicUsize},
 };
 
 use api::{
     Dialer, ObjectKey,
     session::{Endpoint, GatewayUp, IngressRule, PathMatch, Routes, ServiceRoute},
 };
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -27,7 +27,8 @@ pub(crate) struct Shared {
     dialer: Arc<dyn Dialer>,
     /// Every Service that routes or endpoints were told of. Off the request's way, which reads `directory`.
     services: Mutex<HashMap<ObjectKey, Arc<Service>>>,
-    up: OnceLock<mpsc::Sender<GatewayUp>>,
+    /// While the gateway runs.
+    up: ArcSwapOption<mpsc::Sender<GatewayUp>>,
 }
 
 /// Where requests go, by host and path and by the Service's name.
@@ -59,19 +60,19 @@ impl Shared {
             connections: AtomicUsize::new(0),
             dialer,
             services: Mutex::default(),
-            up: OnceLock::new(),
+            up: ArcSwapOption::empty(),
         }
     }
 
-    pub(crate) fn connect_up(&self, up: mpsc::Sender<GatewayUp>) {
-        // A second run of the same gateway has no listeners to serve, so the first session stays.
-        let _ = self.up.set(up);
+    /// Sets the session that wakes go to; `None` lets go of it, so that the control plane sees its end.
+    pub(crate) fn connect_up(&self, up: Option<mpsc::Sender<GatewayUp>>) {
+        self.up.store(up.map(Arc::new));
     }
 
     /// Asks for a replica to be started. Whether the message went out.
     pub(crate) fn wake(&self, service: &ObjectKey) -> bool {
         let wake = GatewayUp::Wake { service: service.clone() };
-        self.up.get().is_some_and(|up| up.try_send(wake).is_ok())
+        self.up.load().as_ref().is_some_and(|up| up.try_send(wake).is_ok())
     }
 
     pub(crate) fn waits(&self) -> Waits {

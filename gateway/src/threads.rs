@@ -32,7 +32,8 @@ pub(crate) struct Opening {
     pub(crate) door: Door,
     /// Connections of this listener on all threads.
     pub(crate) open: Arc<AtomicUsize>,
-    /// Once cancelled it accepts no more.
+    /// Once cancelled it accepts no more, and its connections end with the requests that they have. A child of the
+    /// shutdown token.
     pub(crate) closed: CancellationToken,
 }
 
@@ -58,24 +59,25 @@ pub(crate) fn start(shared: Arc<Shared>, number: usize, shutdown: CancellationTo
 
 async fn run(shared: Arc<Shared>, mut openings: mpsc::Receiver<Opening>, shutdown: CancellationToken) {
     let drain = shared.config.drain;
-    let hall = Hall { shared, tasks: TaskTracker::new(), draining: shutdown.clone() };
+    let tasks = TaskTracker::new();
     let listeners = TaskTracker::new();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
             Some(opening) = openings.recv() => {
-                listeners.spawn_local(accept(hall.clone(), opening));
+                let Opening { socket, door, open, closed } = opening;
+                let hall = Hall { shared: shared.clone(), tasks: tasks.clone(), draining: closed };
+                listeners.spawn_local(accept(hall, socket, door, open));
             }
         }
     }
-    hall.tasks.close();
-    if timeout(drain, hall.tasks.wait()).await.is_err() {
-        tracing::warn!(connections = hall.tasks.len(), "requests did not end within {drain:?} and are cut off");
+    tasks.close();
+    if timeout(drain, tasks.wait()).await.is_err() {
+        tracing::warn!(connections = tasks.len(), "requests did not end within {drain:?} and are cut off");
     }
 }
 
-async fn accept(hall: Hall, opening: Opening) {
-    let Opening { socket, door, open, closed } = opening;
+async fn accept(hall: Hall, socket: TcpListener, door: Door, open: Arc<AtomicUsize>) {
     let listener = match tokio::net::TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener cannot be watched"),
@@ -84,7 +86,6 @@ async fn accept(hall: Hall, opening: Opening) {
         let accepted = tokio::select! {
             biased;
             () = hall.draining.cancelled() => return,
-            () = closed.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {

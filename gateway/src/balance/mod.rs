@@ -9,5 +9,4 @@ mod service;
 
 pub(crate) use meter::{Measured, Totals};
 pub(crate) use permit::Permit;
-pub(crate) use replica::Replica;
 pub(crate) use service::{AcquireError, Service, Tried, Waits};

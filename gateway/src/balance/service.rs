@@ -124,7 +124,11 @@ impl Service {
 
     /// Waits in line for a permit. `wake` is called if there is no replica at all and nobody was told yet; it says
     /// whether the message went out.
-    pub(crate) async fn acquire(self: &Arc<Self>, waits: Waits, wake: impl Fn() -> bool) -> Result<Permit, AcquireError> {
+    pub(crate) async fn acquire(
+        self: &Arc<Self>,
+        waits: Waits,
+        wake: impl Fn() -> bool,
+    ) -> Result<Permit, AcquireError> {
         let arrived = Instant::now();
         let mut place = self.join(waits.limit)?;
         self.queue.serve(|| self.take());

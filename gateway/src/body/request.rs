@@ -73,8 +73,16 @@ impl<B> RequestBody<B> {
         let watch = Arc::<BodyWatch>::default();
         let ends_by = Instant::now() + limits.total;
         let timer = Box::pin(sleep_until(ends_by));
-        let body =
-            Self { inner, limits, received_bytes: 0, ends_by, timer, waits: false, failed: false, watch: watch.clone() };
+        let body = Self {
+            inner,
+            limits,
+            received_bytes: 0,
+            ends_by,
+            timer,
+            waits: false,
+            failed: false,
+            watch: watch.clone(),
+        };
         (body, watch)
     }
 
@@ -105,10 +113,7 @@ where
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         if this.failed {
             return Poll::Ready(None);

@@ -5,7 +5,7 @@ use std::{
 
 use api::{Body, BodyError};
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 
 use crate::balance::{Measured, Permit};
 
@@ -42,10 +42,7 @@ impl http_body::Body for Tracked {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         if let (Some(Err(_)), Some(held)) = (&frame, &mut self.held) {
             held.measured.failed();

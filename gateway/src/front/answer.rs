@@ -54,7 +54,12 @@ pub(super) async fn answer(
 type Entered = (Arc<Service>, Request<Body>, Option<Arc<BodyWatch>>);
 
 /// Finds the Service, and makes of the request what the guest may see.
-fn enter(shared: &Shared, door: &Door, watch: &ConnectionWatch, request: Request<Incoming>) -> Result<Entered, Refusal> {
+fn enter(
+    shared: &Shared,
+    door: &Door,
+    watch: &ConnectionWatch,
+    request: Request<Incoming>,
+) -> Result<Entered, Refusal> {
     let authority = authority(&request)?;
     let (mut parts, body) = request.into_parts();
     if upgrades(&parts) {
@@ -94,9 +99,10 @@ fn route(shared: &Shared, authority: &Authority, path: &str) -> Result<Arc<Servi
     };
     match shared.directory.load().hosts.route(host, path) {
         Routed::To(Target::Service(service)) => Ok(service.clone()),
-        Routed::To(Target::Missing(key)) => {
-            Err(Refusal::new(Reason::NoSuchService, format!("the rule for `{host}` names service {key}: there is none")))
-        }
+        Routed::To(Target::Missing(key)) => Err(Refusal::new(
+            Reason::NoSuchService,
+            format!("the rule for `{host}` names service {key}: there is none"),
+        )),
         Routed::UnknownHost => {
             Err(Refusal::new(Reason::UnknownHost, format!("no service and no rule is named by the host `{host}`")))
         }
@@ -127,10 +133,7 @@ impl http_body::Body for Outgoing {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.stream().asked();
         let frame = Pin::new(&mut self.inner).poll_frame(cx);
         if frame.is_ready() {

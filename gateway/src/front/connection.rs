@@ -27,9 +27,12 @@ use super::{
     protocol::{Protocol, spoken},
     watch::{ConnectionWatch, Overdue},
 };
-use crate::shared::Shared;
+use crate::{
+    refusal::{Reason, Refusal},
+    shared::Shared,
+};
 
-/// What the connections of one thread share.
+/// What the connections of one listener on one thread share.
 #[derive(Clone)]
 pub(crate) struct Hall {
     pub(crate) shared: Arc<Shared>,
@@ -39,18 +42,11 @@ pub(crate) struct Hall {
     pub(crate) draining: CancellationToken,
 }
 
-/// Too many connections: said without reading what the client wants.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
-connection: close\r\ncontent-length: 106\r\n\r\n\
-{\"error\":{\"status\":503,\"reason\":\"TooManyConnections\",\"message\":\"the listener has all connections it may\"}}\n";
-
 /// Serves a new connection on this thread, or turns it away if `open` counts as many as there may be.
 pub(crate) fn admit(hall: &Hall, door: &Door, open: &Arc<AtomicUsize>, stream: TcpStream, peer: SocketAddr) {
     let admitted = Admitted::count(open.clone(), hall.shared.clone());
     if admitted.before >= hall.shared.config.max_connections {
-        // Best effort: a full socket buffer is not this client's.
-        let _ = stream.try_write(FULL);
-        return;
+        return turn_away(&hall.shared, &stream);
     }
     let (hall, door) = (hall.clone(), door.clone());
     let tasks = hall.tasks.clone();
@@ -60,6 +56,22 @@ pub(crate) fn admit(hall: &Hall, door: &Door, open: &Arc<AtomicUsize>, stream: T
         let _ = stream.set_nodelay(true);
         serve(hall, door, stream, peer).await;
     });
+}
+
+/// Answers without reading what the client wants.
+fn turn_away(shared: &Shared, stream: &TcpStream) {
+    let limit = shared.config.max_connections;
+    let message = format!("the listener has {limit} connections, as many as it may");
+    let refusal = Refusal::new(Reason::TooManyConnections, message);
+    shared.refusals.count(refusal.reason);
+    let (status, body) = (refusal.reason.status(), refusal.text());
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    // Best effort: it fits into the buffer of a new socket, or the client has left.
+    let _ = stream.try_write(format!("{head}{body}").as_bytes());
 }
 
 /// A connection, counted at its listener and in all.

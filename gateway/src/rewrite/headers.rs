@@ -83,9 +83,8 @@ pub(crate) fn forwarded(headers: &mut HeaderMap, peer: &HeaderValue) {
             vacant.insert(peer.clone());
         }
         Entry::Occupied(mut occupied) => {
-            let mut chain: Vec<u8> = occupied.iter().collect::<Vec<_>>().iter().map(|v| v.as_bytes()).collect::<Vec<_>>().join(&b", "[..]);
-            chain.extend_from_slice(b", ");
-            chain.extend_from_slice(peer.as_bytes());
+            let chain: Vec<&[u8]> = occupied.iter().chain([peer]).map(HeaderValue::as_bytes).collect();
+            let chain = chain.join(&b", "[..]);
             occupied.insert(HeaderValue::from_bytes(&chain).expect("header values joined by `, ` are a header value"));
         }
     }

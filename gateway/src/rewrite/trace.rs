@@ -1,9 +1,6 @@
 use std::{cell::RefCell, io::Write};
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::Entry,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, header::Entry};
 use rand::{Rng, rngs::SmallRng};
 
 use crate::random::thread_rng;
@@ -21,7 +18,8 @@ thread_local! {
 pub(crate) fn ensure_traceparent(headers: &mut HeaderMap) {
     if let Entry::Vacant(vacant) = headers.entry(TRACEPARENT) {
         // Neither id may be zero.
-        let (trace, span) = RNG.with_borrow_mut(|rng| (rng.random_range(1..=u128::MAX), rng.random_range(1..=u64::MAX)));
+        let (trace, span) =
+            RNG.with_borrow_mut(|rng| (rng.random_range(1..=u128::MAX), rng.random_range(1..=u64::MAX)));
         let mut text = [0; TRACEPARENT_BYTES];
         write!(&mut text[..], "00-{trace:032x}-{span:016x}-00").expect("a traceparent has 55 bytes");
         vacant.insert(HeaderValue::from_bytes(&text).expect("hexadecimal digits and dashes are a header value"));

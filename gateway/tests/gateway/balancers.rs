@@ -1,0 +1,74 @@
+use std::net::SocketAddr;
+
+use api::session::{GatewayUp, Routes, ServiceRoute};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::{
+    clients::{connect, get, to_end},
+    fakes::{Running, config, service, start, text, until},
+};
+
+/// A port that nobody has at this moment.
+async fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
+fn balanced(name: &str, port: u16) -> Routes {
+    Routes { services: vec![ServiceRoute { load_balancer: true, ..service(name, &[port]) }], ingress: vec![] }
+}
+
+async fn outcome(running: &mut Running, wanted: u16) -> Result<String, String> {
+    running
+        .message(|up| match up {
+            GatewayUp::Listener { port, outcome, .. } if port == wanted => Some(outcome),
+            _ => None,
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_load_balancers_port_opens_and_closes_with_its_service() {
+    let mut running = start(config(), |name, _| async { text(name) });
+    let port = free_port().await;
+    running.route(balanced("cart", port)).await;
+    running.endpoints("cart", &[("c".into(), 1)]).await;
+    assert_eq!(outcome(&mut running, port).await, Ok(format!("127.0.0.1:{port}")));
+    let addr: SocketAddr = ([127, 0, 0, 1], port).into();
+    for _ in 0..8 {
+        assert_eq!(get(addr, "any.host.at.all", "/").await.body, "c");
+    }
+    let mut open = connect(addr).await;
+    running.route(Routes::default()).await;
+    to_end(&mut open).await;
+    while TcpStream::connect(addr).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_cannot_be_bound_says_why() {
+    let mut running = start(config(), |name, _| async { text(name) });
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    running.route(balanced("cart", port)).await;
+    let why = outcome(&mut running, port).await.unwrap_err();
+    assert!(why.contains("in use by another process"), "{why}");
+
+    let own = running.addr.port();
+    running.route(balanced("cart", own)).await;
+    let why = outcome(&mut running, own).await.unwrap_err();
+    assert!(why.contains("the gateway's own HTTP port"), "{why}");
+}
+
+#[tokio::test]
+async fn of_two_services_that_want_one_port_the_first_has_it() {
+    let mut running = start(config(), |name, _| async { text(name) });
+    let port = free_port().await;
+    let mut routes = balanced("a", port);
+    routes.services.extend(balanced("b", port).services);
+    running.route(routes).await;
+    assert!(outcome(&mut running, port).await.is_ok());
+    let why = outcome(&mut running, port).await.unwrap_err();
+    assert!(why.contains("taken by service shop/a"), "{why}");
+    until("both are known", || running.gateway.measurements().services.len() == 2).await;
+}

@@ -1,0 +1,155 @@
+use std::time::Duration;
+
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::{
+    clients::{collect, connect, expect, http2, raw, to_end},
+    fakes::{Answer, CART, PATIENCE, cart, config, text, until},
+};
+
+async fn reads_it(request: Request<api::Body>) -> Answer {
+    match request.into_body().collect().await {
+        Ok(body) => text(body.to_bytes().len().to_string()),
+        Err(error) => text(error.to_string()),
+    }
+}
+
+#[tokio::test]
+async fn a_head_over_the_limit_is_answered_with_431() {
+    let mut config = config();
+    config.max_header_bytes = 8 << 10;
+    let running = cart(config, &[1], |name, _| async { text(name) }).await;
+    let long = "x".repeat(9 << 10);
+    let seen = raw(running.addr, format!("GET / HTTP/1.1\r\nhost: {CART}\r\nx-long: {long}\r\n\r\n")).await;
+    assert_eq!(seen.status, 431);
+    let request = Request::get(format!("http://{CART}/")).header("x-long", &long).body(api::empty_body()).unwrap();
+    let response = http2(running.addr).await.send_request(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_body_that_announces_too_much_is_answered_with_413_before_it_is_sent() {
+    let mut config = config();
+    config.max_body_bytes = 10;
+    let running = cart(config, &[1], |_, request| reads_it(request)).await;
+    let head = |n| format!("POST / HTTP/1.1\r\nhost: {CART}\r\nconnection: close\r\ncontent-length: {n}\r\n\r\n");
+    let seen = raw(running.addr, head(11)).await;
+    assert_eq!((seen.status, seen.reason()), (413, "RequestBodyTooLarge"));
+    assert_eq!(raw(running.addr, head(10) + "0123456789").await.body, "10");
+}
+
+#[tokio::test]
+async fn a_body_that_turns_out_too_large_is_answered_with_413() {
+    let mut config = config();
+    config.max_body_bytes = 10;
+    let running = cart(config, &[1], |_, request| reads_it(request)).await;
+    let head = format!("POST / HTTP/1.1\r\nhost: {CART}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n");
+    let seen = raw(running.addr, format!("{head}6\r\n012345\r\n5\r\n67890\r\n0\r\n\r\n")).await;
+    assert_eq!((seen.status, seen.reason()), (413, "RequestBodyTooLarge"));
+    assert_eq!(raw(running.addr, format!("{head}5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n")).await.body, "10");
+    until("the replica is free", || running.measured("cart").in_flight == 0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_its_head_byte_by_byte_is_disconnected() {
+    let mut config = config();
+    config.header_read_timeout = Duration::from_millis(100);
+    let running = cart(config, &[1], |name, _| async { text(name) }).await;
+    let (mut reads, mut writes) = connect(running.addr).await.into_split();
+    let drip = tokio::spawn(async move {
+        for byte in format!("GET / HTTP/1.1\r\nhost: {CART}\r\nx-long: {}", "x".repeat(10_000)).bytes() {
+            if writes.write_all(&[byte]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let mut nothing = Vec::new();
+    let _ = tokio::time::timeout(PATIENCE, reads.read_to_end(&mut nothing)).await.expect("it is disconnected");
+    assert!(nothing.is_empty());
+    drip.abort();
+    until("the connection is gone", || running.gateway.measurements().connections == 0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_is_disconnected() {
+    let mut config = config();
+    config.header_read_timeout = Duration::from_millis(50);
+    let running = cart(config, &[1], |name, _| async { text(name) }).await;
+    assert_eq!(to_end(&mut connect(running.addr).await).await.head, "");
+}
+
+#[tokio::test]
+async fn a_connection_that_idles_longer_than_a_head_may_take_is_kept_until_its_own_limit() {
+    let mut config = config();
+    config.header_read_timeout = Duration::from_millis(40);
+    config.keep_alive_idle = Duration::from_millis(400);
+    let running = cart(config, &[1], |name, _| async { text(name) }).await;
+    let mut stream = connect(running.addr).await;
+    let request = format!("GET / HTTP/1.1\r\nhost: {CART}\r\n\r\n");
+    for _ in 0..2 {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        expect(&mut stream, "r0").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(to_end(&mut stream).await.head, "");
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_or_trickles_is_answered_with_408() {
+    let mut config = config();
+    config.body_idle_timeout = Duration::from_millis(100);
+    config.request_body_timeout = Duration::from_millis(300);
+    let running = cart(config, &[1], |_, request| reads_it(request)).await;
+    let head = format!("POST / HTTP/1.1\r\nhost: {CART}\r\ncontent-length: 10000\r\n\r\n");
+    let seen = raw(running.addr, format!("{head}some")).await;
+    assert_eq!((seen.status, seen.reason()), (408, "RequestBodyStalled"));
+
+    let (reads, mut writes) = connect(running.addr).await.into_split();
+    writes.write_all(head.as_bytes()).await.unwrap();
+    let drip = tokio::spawn(async move {
+        while writes.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        writes
+    });
+    let mut reads = reads;
+    let mut answer = [0; 12];
+    tokio::time::timeout(PATIENCE, reads.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+    drip.abort();
+    until("the replica is free", || running.measured("cart").in_flight == 0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_its_replica_no_longer_than_the_limit() {
+    let mut config = config();
+    config.write_stall_timeout = Duration::from_millis(100);
+    let running = cart(config, &[2], |_, _| async { text("x".repeat(64 << 20)) }).await;
+    let mut lazy = connect(running.addr).await;
+    lazy.write_all(format!("GET / HTTP/1.1\r\nhost: {CART}\r\n\r\n").as_bytes()).await.unwrap();
+    let request = Request::get(format!("http://{CART}/")).body(api::empty_body()).unwrap();
+    let _lazy_too = http2(running.addr).await.send_request(request).await.unwrap();
+    until("both are cut off", || {
+        let now = running.measured("cart");
+        (now.arrivals, now.in_flight) == (2, 0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_turned_away_with_503() {
+    let mut config = config();
+    config.max_connections = 2;
+    let running = cart(config, &[1], |name, _| async { text(name) }).await;
+    let kept = [connect(running.addr).await, connect(running.addr).await];
+    until("both are open", || running.gateway.measurements().connections == 2).await;
+    let seen = to_end(&mut connect(running.addr).await).await;
+    assert_eq!((seen.status, seen.reason()), (503, "TooManyConnections"));
+    drop(kept);
+    until("both are gone", || running.gateway.measurements().connections == 0).await;
+    let request = format!("GET / HTTP/1.1\r\nhost: {CART}\r\nconnection: close\r\n\r\n");
+    assert_eq!(collect(http_body_util::Full::new(raw(running.addr, request).await.body.into())).await, "r0");
+}

@@ -1,0 +1,111 @@
+use api::session::Routes;
+use http::{Request, header::HOST};
+
+use crate::{
+    clients::{collect, get, http2, raw},
+    fakes::{CART, cart, config, rule, service, start, text},
+};
+
+#[tokio::test]
+async fn every_service_answers_at_its_own_host_whatever_its_case_or_port() {
+    let running = cart(config(), &[1], |name, _| async { text(name) }).await;
+    for host in [CART, "CART.shop.LOCALHOST:8080", "cart.shop.localhost."] {
+        let seen = get(running.addr, host, "/").await;
+        assert_eq!((seen.status, seen.body.as_str()), (200, "r0"), "{host}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_host_is_answered_with_404_that_names_it() {
+    let running = cart(config(), &[1], |name, _| async { text(name) }).await;
+    let seen = get(running.addr, "nobody.example.com", "/").await;
+    assert_eq!((seen.status, seen.reason()), (404, "UnknownHost"));
+    assert!(seen.body.contains("nobody.example.com"), "{}", seen.body);
+    assert!(seen.head.contains("content-type: application/json"));
+}
+
+#[tokio::test]
+async fn a_request_without_a_host_or_with_two_is_answered_with_400() {
+    let running = cart(config(), &[1], |name, _| async { text(name) }).await;
+    for request in [
+        "GET / HTTP/1.0\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nconnection: close\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nhost:\r\nconnection: close\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n".to_owned(),
+        format!("GET / HTTP/1.1\r\nhost: {CART}\r\nhost: {CART}\r\nconnection: close\r\n\r\n"),
+    ] {
+        assert_eq!(raw(running.addr, &request).await.status, 400, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_rule_without_a_host_catches_hosts_that_nobody_names() {
+    let running = start(config(), |name, _| async { text(name) });
+    let services = vec![service("cart", &[80]), service("front", &[80])];
+    let ingress = vec![rule(None, "/", "front"), rule(None, "/gone", "gone")];
+    running.route(Routes { services, ingress }).await;
+    running.endpoints("cart", &[("c".into(), 1)]).await;
+    running.endpoints("front", &[("f".into(), 1)]).await;
+    assert_eq!(get(running.addr, "localhost:8080", "/any").await.body, "f");
+    assert_eq!(get(running.addr, CART, "/any").await.body, "c");
+    assert_eq!(get(running.addr, "localhost", "/gone").await.reason(), "NoSuchService");
+}
+
+#[tokio::test]
+async fn the_guest_sees_a_whole_request_and_nothing_that_was_for_the_gateway() {
+    let running = cart(config(), &[1], |_, request| async move {
+        let headers = request.headers().iter().map(|(name, value)| format!("{name}={}\n", value.to_str().unwrap()));
+        text(format!("{}\n{}", request.uri(), headers.collect::<String>()))
+    })
+    .await;
+    let request = format!(
+        "GET /a?b=c HTTP/1.1\r\nhost: {CART}\r\nconnection: close, x-mine\r\nx-mine: 1\r\nte: trailers\r\n\
+         x-sampan-hops: 3\r\nx-forwarded-for: 192.0.2.1\r\nx-forwarded-for: 192.0.2.2\r\nx-forwarded-proto: https\r\n\
+         upgrade: h2c\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n"
+    );
+    let seen = raw(running.addr, request).await;
+    let mut lines: Vec<_> = seen.body.lines().collect();
+    lines[1..].sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "http://cart.shop.localhost/a?b=c",
+            "host=cart.shop.localhost",
+            "traceparent=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "x-forwarded-for=192.0.2.1, 192.0.2.2, 127.0.0.1",
+            "x-forwarded-host=cart.shop.localhost",
+            "x-forwarded-proto=http",
+        ]
+    );
+    let seen = get(running.addr, CART, "/").await;
+    let made = seen.body.lines().find_map(|line| line.strip_prefix("traceparent=")).unwrap();
+    assert_eq!((made.len(), &made[..3]), (55, "00-"), "{made}");
+}
+
+#[tokio::test]
+async fn http2_without_tls_is_served_many_requests_on_one_connection() {
+    let running = cart(config(), &[100], |_, request| async move {
+        let host = request.headers()[HOST].to_str().unwrap().to_owned();
+        text(format!("{} {host}", request.uri()))
+    })
+    .await;
+    let sender = http2(running.addr).await;
+    let requests = (0..50).map(|n| {
+        let mut sender = sender.clone();
+        async move {
+            let uri = format!("http://{CART}/{n}");
+            let request = Request::get(&uri).body(api::empty_body()).unwrap();
+            let response = sender.send_request(request).await.unwrap();
+            assert_eq!(collect(response.into_body()).await, format!("{uri} {CART}"));
+        }
+    });
+    futures::future::join_all(requests).await;
+}
+
+#[tokio::test]
+async fn an_upgrade_is_answered_with_501() {
+    let running = cart(config(), &[1], |name, _| async { text(name) }).await;
+    let request = format!("GET / HTTP/1.1\r\nhost: {CART}\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\r\n");
+    let seen = raw(running.addr, request).await;
+    assert_eq!((seen.status, seen.reason()), (501, "UpgradeUnsupported"));
+}
