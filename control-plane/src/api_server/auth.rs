@@ -1,0 +1,68 @@
+use std::{io, path::Path};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::header;
+use sha2::{Digest, Sha256};
+
+use super::{error::ApiError, private_file};
+
+/// Random bytes of a token.
+const TOKEN_BYTES: usize = 32;
+
+/// The bearer token that every client shows. Whoever has it may do everything.
+#[derive(Clone)]
+pub struct Token {
+    text: String,
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+impl Token {
+    /// Reads the token kept in a file (mode 0600), or makes one and keeps it there.
+    pub fn load_or_create(path: &Path) -> io::Result<Self> {
+        match std::fs::read_to_string(path) {
+            Ok(text) if text.trim().len() == TOKEN_BYTES * 2 => Ok(Self { text: text.trim().to_owned() }),
+            Ok(_) => Self::create(path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(path),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn create(path: &Path) -> io::Result<Self> {
+        let mut bytes = [0; TOKEN_BYTES];
+        getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+        let token = Self { text: hex::encode(bytes) };
+        private_file::write(path, token.text.as_bytes())?;
+        Ok(token)
+    }
+
+    /// As clients send it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Compares digests, so that the time it takes tells nothing of the token.
+    fn is(&self, shown: &str) -> bool {
+        let (right, shown) = (Sha256::digest(&self.text), Sha256::digest(shown));
+        right.iter().zip(shown).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+    }
+}
+
+/// Lets requests through that show the token.
+pub(super) async fn require_token(State(token): State<Token>, request: Request, next: Next) -> Response {
+    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let shown =
+        header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    match shown {
+        Some((_, shown)) if token.is(shown.trim()) => next.run(request).await,
+        _ => ApiError::Unauthorized.into_response(),
+    }
+}

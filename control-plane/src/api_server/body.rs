@@ -1,0 +1,77 @@
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use serde_json::Value;
+
+use super::error::ApiError;
+
+/// Largest body of a request: twice the largest stored object, as patches may name each field twice.
+pub(super) const MAX_BODY_BYTES: usize = 2 << 20;
+/// Objects nested more deeply are refused, in JSON by serde_json itself.
+const YAML: [&str; 3] = ["application/yaml", "application/apply-patch+yaml", "text/yaml"];
+
+/// Reads a request's body to its end.
+pub(super) async fn read(body: Body) -> Result<Bytes, ApiError> {
+    use http_body_util::{BodyExt, LengthLimitError, Limited};
+    match Limited::new(body, MAX_BODY_BYTES).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge { limit_bytes: MAX_BODY_BYTES }),
+        Err(error) => Err(ApiError::BadRequest(format!("the body could not be read: {error}"))),
+    }
+}
+
+/// The media type of a body without parameters; some clients send JSON without saying so.
+pub(super) fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match value.split(';').next().unwrap_or_default().trim() {
+        "" => "application/json",
+        named => named,
+    }
+}
+
+/// Reads an object written in JSON or YAML.
+pub(super) fn parse_object(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, ApiError> {
+    let value = match media_type(headers) {
+        yaml if YAML.contains(&yaml) => parse_yaml(bytes)?,
+        json if json == "application/json" || json == "*/*" || json.ends_with("+json") => parse_json(bytes)?,
+        "application/vnd.kubernetes.protobuf" => {
+            let why = "bodies in protobuf are not read: write a manifest and use `kubectl apply -f`, \
+                       or add `--dry-run=client -o yaml | kubectl apply -f -` to the command";
+            return Err(ApiError::UnsupportedMediaType { why: why.to_owned() });
+        }
+        other => {
+            let why = format!("bodies of type {other} are not read: send application/json or application/yaml");
+            return Err(ApiError::UnsupportedMediaType { why });
+        }
+    };
+    if !value.is_object() {
+        return Err(ApiError::BadRequest("the body is not an object".to_owned()));
+    }
+    Ok(value)
+}
+
+/// Reads JSON, and drops what Go writes of times that are not set.
+pub(super) fn parse_json(bytes: &[u8]) -> Result<Value, ApiError> {
+    let value = serde_json::from_slice(bytes);
+    value.map_err(|error| ApiError::BadRequest(format!("the body is not JSON: {error}")))
+}
+
+/// Reads one YAML document.
+pub(super) fn parse_yaml(bytes: &[u8]) -> Result<Value, ApiError> {
+    let value = serde_norway::from_slice(bytes);
+    value.map_err(|error| ApiError::BadRequest(format!("the body is not YAML: {error}")))
+}
+
+/// Removes every `creationTimestamp: null` that Go writes into templates and metadata.
+pub(super) fn strip_unset_times(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            if fields.get("creationTimestamp").is_some_and(Value::is_null) {
+                fields.remove("creationTimestamp");
+            }
+            fields.values_mut().for_each(strip_unset_times);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(strip_unset_times),
+        _ => {}
+    }
+}

@@ -1,0 +1,157 @@
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::{
+    resources::{FieldError, Resource},
+    shell::CommandError,
+    store::StoreError,
+};
+
+/// Why a request was not carried out. Answered as a `Status` object.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApiError {
+    #[error("{} \"{name}\" not found", resource.qualified())]
+    NotFound { resource: &'static Resource, name: String },
+    #[error("the server has nothing at {path}: `kubectl api-resources` lists what it has")]
+    NoSuchPath { path: String },
+    #[error("{} \"{name}\" already exists", resource.qualified())]
+    AlreadyExists { resource: &'static Resource, name: String },
+    #[error("operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified())]
+    Conflict { resource: &'static Resource, name: String, why: String },
+    #[error("{} \"{name}\" is invalid: {}", qualified_kind(resource), summary(errors))]
+    Invalid { resource: &'static Resource, name: String, errors: Vec<FieldError> },
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("the bearer token is missing or wrong: use the kubeconfig that sampan wrote into its data directory")]
+    Unauthorized,
+    #[error("{} \"{name}\" is forbidden: {why}", resource.qualified())]
+    Forbidden { resource: &'static Resource, name: String, why: String },
+    #[error("{why}")]
+    MethodNotAllowed { why: String },
+    #[error("none of the accepted media types can be given ({accept}): application/json can")]
+    NotAcceptable { accept: String },
+    #[error("{why}")]
+    UnsupportedMediaType { why: String },
+    #[error("the request's body is larger than the limit of {limit_bytes} bytes")]
+    BodyTooLarge { limit_bytes: usize },
+    #[error("too old resource version: {version}: list again and watch from there")]
+    Expired { version: String },
+    #[error("{why}")]
+    TooManyRequests { why: String },
+    #[error("{why}")]
+    Unavailable { why: String },
+    #[error("{why}")]
+    Internal { why: String },
+}
+
+/// Seconds after which a client that was told to wait may try again.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+fn qualified_kind(resource: &Resource) -> String {
+    match resource.group {
+        "" => resource.kind.to_owned(),
+        group => format!("{}.{group}", resource.kind),
+    }
+}
+
+fn summary(errors: &[FieldError]) -> String {
+    let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    match texts.as_slice() {
+        [one] => one.clone(),
+        all => format!("[{}]", all.join(", ")),
+    }
+}
+
+impl ApiError {
+    fn code_and_reason(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NotFound { .. } | Self::NoSuchPath { .. } => (StatusCode::NOT_FOUND, "NotFound"),
+            Self::AlreadyExists { .. } => (StatusCode::CONFLICT, "AlreadyExists"),
+            Self::Conflict { .. } => (StatusCode::CONFLICT, "Conflict"),
+            Self::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
+            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "Forbidden"),
+            Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+            Self::NotAcceptable { .. } => (StatusCode::NOT_ACCEPTABLE, "NotAcceptable"),
+            Self::UnsupportedMediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
+            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
+            Self::Expired { .. } => (StatusCode::GONE, "Expired"),
+            Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
+            Self::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+            Self::Internal { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+        }
+    }
+
+    /// As a `Status` object.
+    pub(super) fn to_status(&self) -> Value {
+        let (code, reason) = self.code_and_reason();
+        json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.to_string(), "reason": reason, "details": self.details(), "code": code.as_u16(),
+        })
+    }
+
+    fn details(&self) -> Value {
+        let about = |resource: &Resource, name: &str, kind: &str| json!({ "name": name, "group": resource.group, "kind": kind });
+        match self {
+            Self::NotFound { resource, name }
+            | Self::AlreadyExists { resource, name }
+            | Self::Conflict { resource, name, .. }
+            | Self::Forbidden { resource, name, .. } => about(resource, name, resource.plural),
+            Self::Invalid { resource, name, errors } => {
+                let mut details = about(resource, name, resource.kind);
+                let cause = |error: &FieldError| json!({ "reason": error.cause.reason(), "message": error.message, "field": error.path });
+                details["causes"] = errors.iter().map(cause).collect();
+                details
+            }
+            Self::TooManyRequests { .. } | Self::Unavailable { .. } => {
+                json!({ "retryAfterSeconds": RETRY_AFTER_SECONDS })
+            }
+            _ => json!({}),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (code, _) = self.code_and_reason();
+        let mut response = Response::new(Body::from(self.to_status().to_string()));
+        *response.status_mut() = code;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if matches!(self, Self::TooManyRequests { .. } | Self::Unavailable { .. }) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        }
+        if matches!(self, Self::Unauthorized) {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let why = error.to_string();
+        match error {
+            StoreError::Busy => Self::TooManyRequests { why },
+            StoreError::TooLarge { limit, .. } => Self::BodyTooLarge { limit_bytes: limit },
+            StoreError::DiskFull { .. } | StoreError::Closed => Self::Unavailable { why },
+            StoreError::Conflict { .. } | StoreError::Failed { .. } => Self::Internal { why },
+        }
+    }
+}
+
+impl From<CommandError> for ApiError {
+    fn from(error: CommandError) -> Self {
+        let why = error.to_string();
+        match error {
+            CommandError::Busy => Self::TooManyRequests { why },
+            CommandError::Closed => Self::Unavailable { why },
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Commands to the live state, which users give by deleting Pods and patching Nodes.
+
+use std::sync::Arc;
+
+use api::{ReplicaId, WorkerName};
+use serde_json::{Value, json};
+
+use crate::{CommandError, Commands, resources::Durability};
+
+use super::{delete::DeleteOptions, error::ApiError, objects::Objects, params::DryRun, patch::Patch, path::Target};
+
+/// What users may ask of the live state. The shell carries it out.
+pub trait LiveCommands: Send + Sync + 'static {
+    /// Drains and stops a replica; another takes its place if it is wanted.
+    fn delete_replica(&self, id: ReplicaId) -> Result<(), CommandError>;
+    /// Takes a worker out of placement (`true`), or puts it back.
+    fn cordon(&self, worker: WorkerName, cordoned: bool) -> Result<(), CommandError>;
+}
+
+impl LiveCommands for Commands {
+    fn delete_replica(&self, id: ReplicaId) -> Result<(), CommandError> {
+        Self::delete_replica(self, id)
+    }
+
+    fn cordon(&self, worker: WorkerName, cordoned: bool) -> Result<(), CommandError> {
+        Self::cordon(self, worker, cordoned)
+    }
+}
+
+/// Refuses to write what is a projection of the live state.
+pub(super) fn refuse_writes(target: &Target) -> Result<(), ApiError> {
+    let instead = match (target.resource.durability, target.resource.plural) {
+        (Durability::Durable, _) => return Ok(()),
+        (_, "pods") => "create a Deployment, and sampan makes its Pods",
+        (_, "nodes") => "a worker makes its Node; only `spec.unschedulable` can be set (`kubectl cordon`)",
+        (_, "endpointslices") => "create a Service, and sampan makes its EndpointSlices",
+        _ => "sampan makes them",
+    };
+    let why = format!("{} cannot be written: {instead}", target.resource.plural);
+    Err(ApiError::MethodNotAllowed { why })
+}
+
+impl Objects {
+    /// Asks for the end of a Pod; answers the Pod as it stands.
+    pub(super) async fn delete_pod(
+        &self,
+        target: &Target,
+        options: &DeleteOptions,
+        dry_run: DryRun,
+        commands: &Arc<dyn LiveCommands>,
+    ) -> Result<Value, ApiError> {
+        let stored = self.get(target).await?;
+        options.check(target, &stored)?;
+        if dry_run == DryRun::No {
+            let namespace = target.namespace.as_deref().unwrap_or_default();
+            commands.delete_replica(ReplicaId(api::ObjectKey::new(namespace, target.name())))?;
+        }
+        Ok(stored.object)
+    }
+
+    /// Cordons a Node or puts it back: the only change that a Node takes.
+    pub(super) async fn patch_node(
+        &self,
+        target: &Target,
+        patch: &Patch,
+        dry_run: DryRun,
+        commands: &Arc<dyn LiveCommands>,
+    ) -> Result<Value, ApiError> {
+        let node = self.get(target).await?.object;
+        let patched = patch.apply(target.resource, target.name(), &node)?;
+        self.write_node(target, &node, patched, dry_run, commands)
+    }
+
+    /// As [`Self::patch_node`], with the whole Node.
+    pub(super) async fn update_node(
+        &self,
+        target: &Target,
+        new: Value,
+        dry_run: DryRun,
+        commands: &Arc<dyn LiveCommands>,
+    ) -> Result<Value, ApiError> {
+        let node = self.get(target).await?.object;
+        self.write_node(target, &node, new, dry_run, commands)
+    }
+
+    fn write_node(
+        &self,
+        target: &Target,
+        old: &Value,
+        mut new: Value,
+        dry_run: DryRun,
+        commands: &Arc<dyn LiveCommands>,
+    ) -> Result<Value, ApiError> {
+        let cordoned = |node: &Value| node["spec"]["unschedulable"] == true;
+        let mut expected = old.clone();
+        for node in [&mut expected, &mut new] {
+            node["metadata"]["resourceVersion"] = Value::Null;
+        }
+        let wanted = cordoned(&new);
+        for node in [&mut expected, &mut new] {
+            node["spec"]["unschedulable"] = json!(wanted);
+        }
+        if expected != new {
+            refuse_writes(target)?;
+        }
+        if dry_run == DryRun::No && wanted != cordoned(old) {
+            commands.cordon(WorkerName(target.name().into()), wanted)?;
+        }
+        new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
+        Ok(new)
+    }
+}

@@ -1,0 +1,109 @@
+//! The Kubernetes API: one generic handler over the table of kinds, served over TLS to whoever has the token.
+//!
+//! It reads and writes the stores, and follows logs. It decides nothing of placement or rollout, and does not carry out
+//! what objects ask for: the shell watches the same stores.
+
+mod accept;
+mod auth;
+mod body;
+mod certificates;
+mod delete;
+mod discovery;
+mod error;
+mod kubeconfig;
+mod live;
+mod objects;
+mod openapi;
+mod params;
+mod patch;
+mod path;
+mod pod_log;
+mod private_file;
+mod read;
+mod router;
+mod scale;
+mod selector;
+mod server;
+mod strategic_merge;
+mod table;
+mod watch;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use api::Timestamp;
+use serde_json::json;
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    logs::Logs,
+    store::{Store, StoreError},
+};
+
+pub use auth::Token;
+pub use certificates::{CertificateError, Certificates};
+pub use kubeconfig::write_kubeconfig;
+pub use live::LiveCommands;
+
+/// Watches and followed logs at the same time.
+pub const MAX_STREAMS: usize = 2048;
+/// The namespace that is always there.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// What the API works on.
+pub struct ApiState {
+    /// Users' intent.
+    pub durable: Arc<dyn Store>,
+    /// Projections of the live state: Pods, Nodes, Events, EndpointSlices.
+    pub live: Arc<dyn Store>,
+    /// What replicas wrote.
+    pub logs: Logs,
+    /// What users ask of the live state.
+    pub commands: Arc<dyn LiveCommands>,
+}
+
+/// What every request is given.
+#[derive(Clone)]
+struct Api {
+    objects: objects::Objects,
+    logs: Logs,
+    commands: Arc<dyn LiveCommands>,
+    streams: Arc<Semaphore>,
+    shutdown: CancellationToken,
+}
+
+/// Serves the API until the token is cancelled, then drains. Makes the default namespace if it is not there.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    state: ApiState,
+    token: Token,
+    shutdown: CancellationToken,
+) -> Result<(), StoreError> {
+    let ApiState { durable, live, logs, commands } = state;
+    let objects = objects::Objects { durable, live };
+    ensure_default_namespace(&objects).await?;
+    let streams = Arc::new(Semaphore::new(MAX_STREAMS));
+    let api = Api { objects, logs, commands, streams, shutdown: shutdown.clone() };
+    server::serve(listener, tls, router::router(api, token), shutdown).await;
+    Ok(())
+}
+
+async fn ensure_default_namespace(objects: &objects::Objects) -> Result<(), StoreError> {
+    let target = path::Target::parse("/api/v1/namespaces").expect("namespaces are served");
+    let namespace = json!({ "metadata": { "name": DEFAULT_NAMESPACE } });
+    match objects.create(&target, namespace, params::DryRun::No).await {
+        Ok(_) | Err(error::ApiError::AlreadyExists { .. }) => Ok(()),
+        Err(error) => Err(StoreError::Failed { path: "the default namespace".to_owned(), why: error.to_string() }),
+    }
+}
+
+/// The clock, read where a request comes in.
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp { micros: u64::try_from(since.as_micros()).unwrap_or(u64::MAX) }
+}

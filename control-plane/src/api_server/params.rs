@@ -1,0 +1,105 @@
+use axum::extract::Query;
+use http::Uri;
+use serde::Deserialize;
+
+use super::error::ApiError;
+
+/// The query parameters that are honoured. Others, such as `pretty`, change nothing that matters.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Params {
+    label_selector: String,
+    field_selector: String,
+    limit: String,
+    r#continue: String,
+    watch: String,
+    resource_version: String,
+    allow_watch_bookmarks: String,
+    send_initial_events: String,
+    timeout_seconds: String,
+    include_object: String,
+    dry_run: String,
+    field_manager: String,
+    propagation_policy: String,
+    container: String,
+    follow: String,
+    previous: String,
+    tail_lines: String,
+    since_seconds: String,
+    since_time: String,
+    timestamps: String,
+    limit_bytes: String,
+}
+
+macro_rules! texts {
+    ($($name:ident),* $(,)?) => { $(pub(super) fn $name(&self) -> &str { &self.$name })* };
+}
+
+macro_rules! flags {
+    ($($name:ident),* $(,)?) => { $(pub(super) fn $name(&self) -> bool { is_true(&self.$name) })* };
+}
+
+macro_rules! numbers {
+    ($($name:ident = $key:literal),* $(,)?) => {
+        $(pub(super) fn $name(&self) -> Result<Option<u64>, ApiError> { number($key, &self.$name) })*
+    };
+}
+
+impl Params {
+    pub(super) fn of(uri: &Uri) -> Result<Self, ApiError> {
+        match Query::try_from_uri(uri) {
+            Ok(Query(params)) => Ok(params),
+            Err(error) => Err(ApiError::BadRequest(format!("the query cannot be read: {error}"))),
+        }
+    }
+
+    texts!(label_selector, field_selector, r#continue, resource_version, include_object, field_manager);
+    texts!(propagation_policy, container, since_time);
+    flags!(watch, allow_watch_bookmarks, follow, previous, timestamps);
+    numbers!(limit = "limit", timeout_seconds = "timeoutSeconds", tail_lines = "tailLines");
+    numbers!(since_seconds = "sinceSeconds", limit_bytes = "limitBytes");
+
+    /// `None`: not asked for either way.
+    pub(super) fn send_initial_events(&self) -> Option<bool> {
+        (!self.send_initial_events.is_empty()).then(|| is_true(&self.send_initial_events))
+    }
+
+    /// Whether nothing is to be written.
+    pub(super) fn dry_run(&self) -> Result<DryRun, ApiError> {
+        DryRun::parse(&self.dry_run)
+    }
+}
+
+/// Whether a write is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DryRun {
+    /// Only checked and answered.
+    All,
+    /// Carried out.
+    No,
+}
+
+impl DryRun {
+    pub(super) fn parse(text: &str) -> Result<Self, ApiError> {
+        match text {
+            "" => Ok(Self::No),
+            "All" => Ok(Self::All),
+            other => Err(ApiError::BadRequest(format!("dryRun `{other}` is not known: write `All`"))),
+        }
+    }
+}
+
+/// Clients write truth in their languages' ways.
+fn is_true(text: &str) -> bool {
+    text == "1" || text.eq_ignore_ascii_case("true")
+}
+
+fn number(key: &str, text: &str) -> Result<Option<u64>, ApiError> {
+    match text {
+        "" => Ok(None),
+        text => match text.parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(ApiError::BadRequest(format!("{key} `{text}` is not a number"))),
+        },
+    }
+}

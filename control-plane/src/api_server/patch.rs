@@ -1,0 +1,113 @@
+//! The four ways to patch an object.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::Value;
+
+use crate::resources::{FieldError, Resource};
+
+use super::{
+    body::{media_type, parse_json, parse_yaml, strip_unset_times},
+    error::ApiError,
+    objects::Objects,
+    params::DryRun,
+    path::Target,
+    strategic_merge,
+};
+
+/// Operations of one JSON patch.
+const MAX_OPERATIONS: usize = 10_000;
+
+/// How an object is to be changed.
+#[derive(Debug)]
+pub(super) enum Patch {
+    /// RFC 6902.
+    Json(json_patch::Patch),
+    /// RFC 7396.
+    Merge(Value),
+    /// Kubernetes' own: lists are merged by keys.
+    Strategic(Value),
+    /// Server-side apply: as a strategic merge, and the object is created if it does not exist.
+    Apply(Value),
+}
+
+impl Patch {
+    pub(super) fn parse(headers: &HeaderMap, bytes: &Bytes) -> Result<Self, ApiError> {
+        let object = |value: Value| match value {
+            Value::Object(_) => Ok(value),
+            _ => Err(ApiError::BadRequest("the patch is not an object".to_owned())),
+        };
+        match media_type(headers) {
+            "application/json-patch+json" => {
+                let patch: json_patch::Patch = serde_json::from_slice(bytes)
+                    .map_err(|error| ApiError::BadRequest(format!("the body is not a JSON patch: {error}")))?;
+                if patch.0.len() > MAX_OPERATIONS {
+                    return Err(ApiError::BadRequest(format!("a JSON patch has at most {MAX_OPERATIONS} operations")));
+                }
+                Ok(Self::Json(patch))
+            }
+            "application/merge-patch+json" => Ok(Self::Merge(object(parse_json(bytes)?)?)),
+            "application/strategic-merge-patch+json" => Ok(Self::Strategic(object(parse_json(bytes)?)?)),
+            "application/apply-patch+yaml" => Ok(Self::Apply(object(parse_yaml(bytes)?)?)),
+            other => Err(ApiError::UnsupportedMediaType {
+                why: format!(
+                    "patches of type {other} are not known: use a JSON, merge, strategic-merge or apply patch"
+                ),
+            }),
+        }
+    }
+
+    /// The object as it is after the patch. The paths of what is wrong are those of the patch.
+    pub(super) fn apply(&self, resource: &'static Resource, name: &str, current: &Value) -> Result<Value, ApiError> {
+        let mut changed = current.clone();
+        // The version that was read binds nobody; one that the patch itself names does.
+        if let Some(metadata) = changed["metadata"].as_object_mut()
+            && !matches!(self, Self::Json(_))
+        {
+            metadata.remove("resourceVersion");
+        }
+        match self {
+            Self::Json(patch) => {
+                json_patch::patch(&mut changed, patch)
+                    .map_err(|error| invalid_patch(resource, name, error.to_string()))?;
+                if changed["metadata"]["resourceVersion"] == current["metadata"]["resourceVersion"]
+                    && let Some(metadata) = changed["metadata"].as_object_mut()
+                {
+                    metadata.remove("resourceVersion");
+                }
+            }
+            Self::Merge(patch) => json_patch::merge(&mut changed, patch),
+            Self::Strategic(patch) | Self::Apply(patch) => {
+                strategic_merge::apply(resource.kind, &mut changed, patch)
+                    .map_err(|error| invalid_patch(resource, name, error.to_string()))?;
+            }
+        }
+        strip_unset_times(&mut changed);
+        Ok(changed)
+    }
+}
+
+/// What came of a patch.
+pub(super) enum Patched {
+    Changed(Value),
+    Created(Value),
+}
+
+impl Objects {
+    pub(super) async fn patch(&self, target: &Target, patch: &Patch, dry_run: DryRun) -> Result<Patched, ApiError> {
+        let changed =
+            self.modify(target, dry_run, |current| patch.apply(target.resource, target.name(), current)).await;
+        match (changed, patch) {
+            (Err(ApiError::NotFound { .. }), Patch::Apply(object)) if target.subresource.is_none() => {
+                let mut object = object.clone();
+                strip_unset_times(&mut object);
+                Ok(Patched::Created(self.create(target, object, dry_run).await?))
+            }
+            (changed, _) => Ok(Patched::Changed(changed?)),
+        }
+    }
+}
+
+fn invalid_patch(resource: &'static Resource, name: &str, why: String) -> ApiError {
+    ApiError::Invalid { resource, name: name.to_owned(), errors: vec![FieldError::invalid("patch", why)] }
+}

@@ -1,0 +1,93 @@
+//! What a replica wrote, as `kubectl logs` reads it.
+
+use std::convert::Infallible;
+
+use api::{ObjectKey, ReplicaId, Timestamp, replica::LogLine};
+use axum::body::Body;
+use bytes::Bytes;
+use futures::{StreamExt, future, stream};
+use http::{HeaderValue, Response, header};
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use crate::logs::{Follow, LogItem, LogQuery, Logs};
+
+use super::{error::ApiError, objects::Objects, params::Params, path::Target};
+
+impl Objects {
+    /// Streams the log of a Pod. The permit is held as long as it lasts.
+    pub(super) async fn pod_log(
+        &self,
+        target: &Target,
+        params: &Params,
+        logs: &Logs,
+        permit: OwnedSemaphorePermit,
+        shutdown: CancellationToken,
+    ) -> Result<Response<Body>, ApiError> {
+        check_container(&self.get(target).await?.object, params)?;
+        let query = query_of(params)?;
+        let namespace = target.namespace.as_deref().unwrap_or_default();
+        let id = ReplicaId(ObjectKey::new(namespace, target.name()));
+        let lines = logs.open(&id, query).map_or_else(|| stream::empty().boxed(), StreamExt::boxed);
+        let timestamps = params.timestamps();
+        let mut left = params.limit_bytes()?.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let texts = lines.take_until(shutdown.cancelled_owned()).map(move |item| format_item(&item, timestamps));
+        let texts = texts.scan(permit, move |_permit, mut text| {
+            text.truncate(left);
+            left -= text.len();
+            future::ready((!text.is_empty()).then_some(Ok::<_, Infallible>(text)))
+        });
+        let mut response = Response::new(Body::from_stream(texts));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        Ok(response)
+    }
+}
+
+fn check_container(pod: &Value, params: &Params) -> Result<(), ApiError> {
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    if params.previous() {
+        let message =
+            format!("the log of pod {name} goes on when its container is started again: leave `--previous` away");
+        return Err(ApiError::BadRequest(message));
+    }
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let names: Vec<_> = containers.filter_map(|container| container["name"].as_str()).collect();
+    match params.container() {
+        "" => Ok(()),
+        container if names.contains(&container) => Ok(()),
+        container => {
+            let message = format!("container {container} is not valid for pod {name}: it has {}", names.join(", "));
+            Err(ApiError::BadRequest(message))
+        }
+    }
+}
+
+fn query_of(params: &Params) -> Result<LogQuery, ApiError> {
+    let since = match (params.since_seconds()?, params.since_time()) {
+        (Some(seconds), _) => Some(super::now() - std::time::Duration::from_secs(seconds)),
+        (None, "") => None,
+        (None, text) => {
+            let time: jiff::Timestamp = text.parse().map_err(|_| {
+                ApiError::BadRequest(format!("sinceTime `{text}` is not a time: write it as 2026-01-31T12:00:00Z"))
+            })?;
+            Some(Timestamp { micros: u64::try_from(time.as_microsecond()).unwrap_or(0) })
+        }
+    };
+    let tail = params.tail_lines()?.map(|lines| usize::try_from(lines).unwrap_or(usize::MAX));
+    let follow = if params.follow() { Follow::Yes } else { Follow::No };
+    Ok(LogQuery { tail, since, follow })
+}
+
+fn format_item(item: &LogItem, timestamps: bool) -> Bytes {
+    let text = match item {
+        LogItem::Line(LogLine { at, text, .. }) if timestamps => {
+            let time =
+                jiff::Timestamp::from_microsecond(i64::try_from(at.micros).unwrap_or(i64::MAX)).unwrap_or_default();
+            format!("{} {text}\n", time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ"))
+        }
+        LogItem::Line(LogLine { text, .. }) => format!("{text}\n"),
+        LogItem::Skipped(count) => format!("[{count} lines were lost: they came faster than they were read]\n"),
+    };
+    text.into()
+}

@@ -1,0 +1,106 @@
+//! Getting and listing.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use crate::store::Revision;
+
+use super::{
+    error::ApiError,
+    objects::{Objects, decode, prefix},
+    params::Params,
+    path::Target,
+    selector::Selector,
+};
+
+/// Objects read from the store at a time.
+const CHUNK: usize = 500;
+
+/// Part of a collection.
+pub(super) struct Listed {
+    pub(super) objects: Vec<Value>,
+    /// Watching from here misses nothing.
+    pub(super) revision: Revision,
+    /// Where the next part starts; `None`: there is none.
+    next: Option<String>,
+    /// Objects after this part, if that is known.
+    remaining: Option<usize>,
+}
+
+impl Listed {
+    /// The `metadata` of a list.
+    pub(super) fn metadata(&self) -> Value {
+        let mut metadata = json!({ "resourceVersion": self.revision.to_string() });
+        if let Some(next) = &self.next {
+            metadata["continue"] = json!(next);
+            metadata["remainingItemCount"] = self.remaining.map_or(Value::Null, |remaining| json!(remaining));
+        }
+        metadata
+    }
+}
+
+impl Objects {
+    /// At most `limit` objects of a collection that the selector matches.
+    pub(super) async fn list(&self, target: &Target, selector: &Selector, params: &Params) -> Result<Listed, ApiError> {
+        let limit = match params.limit()? {
+            None | Some(0) => usize::MAX,
+            Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
+        };
+        let start = match params.r#continue() {
+            "" => None,
+            token => Some(parse_token(token)?),
+        };
+        self.list_from(target, selector, limit, start).await
+    }
+
+    /// Every object of a collection that the selector matches.
+    pub(super) async fn list_all(&self, target: &Target, selector: &Selector) -> Result<Listed, ApiError> {
+        self.list_from(target, selector, usize::MAX, None).await
+    }
+
+    async fn list_from(
+        &self,
+        target: &Target,
+        selector: &Selector,
+        limit: usize,
+        start: Option<(Revision, String)>,
+    ) -> Result<Listed, ApiError> {
+        let store = self.store(target.resource);
+        let prefix = prefix(target);
+        let (mut revision, mut after) = match start {
+            Some((revision, after)) => (Some(revision), Some(after)),
+            None => (None, None),
+        };
+        let mut objects = Vec::new();
+        loop {
+            let page = store.list(&prefix, CHUNK.min(limit - objects.len()), after.as_deref()).await?;
+            let revision = *revision.get_or_insert(page.revision);
+            after = page.items.last().map(|item| item.key.to_string());
+            for item in &page.items {
+                let object = decode(target.resource, &item.value, item.revision)?;
+                if selector.matches(&object) {
+                    objects.push(object);
+                }
+            }
+            let full = objects.len() >= limit;
+            if full || page.remaining == 0 {
+                let next = after.filter(|_| page.remaining > 0).map(|after| token(revision, &after));
+                let remaining = selector.is_empty().then_some(page.remaining);
+                return Ok(Listed { objects, revision, next, remaining });
+            }
+        }
+    }
+}
+
+fn token(revision: Revision, after: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{revision}:{after}"))
+}
+
+fn parse_token(token: &str) -> Result<(Revision, String), ApiError> {
+    let parse = || {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+        let (revision, after) = text.split_once(':')?;
+        Some((Revision(revision.parse().ok()?), after.to_owned()))
+    };
+    parse().ok_or_else(|| ApiError::BadRequest("the continue token is not one of this server: list again".to_owned()))
+}

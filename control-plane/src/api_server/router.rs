@@ -1,0 +1,250 @@
+//! From a request to the part that answers it.
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, Request, State},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::resources::{Durability, Subresource};
+
+use super::{
+    Api, Token,
+    accept::Form,
+    auth, body,
+    delete::DeleteOptions,
+    discovery,
+    error::ApiError,
+    live::refuse_writes,
+    openapi,
+    params::Params,
+    patch::{Patch, Patched},
+    path::Target,
+    scale::ScaleChange,
+    selector::Selector,
+    table::{IncludeObject, Presentation},
+};
+
+pub(super) fn router(api: Api, token: Token) -> Router {
+    let guarded = Router::new()
+        .route("/version", get(|| async { json(StatusCode::OK, &discovery::version()) }))
+        .route("/api", get(|| async { json(StatusCode::OK, &discovery::core_versions()) }))
+        .route("/apis", get(|| async { json(StatusCode::OK, &discovery::group_list()) }))
+        .route(
+            "/api/{version}",
+            get(|Path(version): Path<String>| async move { found(discovery::resource_list("", &version)) }),
+        )
+        .route("/apis/{group}", get(|Path(group): Path<String>| async move { found(discovery::group(&group)) }))
+        .route(
+            "/apis/{group}/{version}",
+            get(|Path((group, version)): Path<(String, String)>| async move {
+                found(discovery::resource_list(&group, &version))
+            }),
+        )
+        .route("/openapi/v2", get(|| async { ([(header::CONTENT_TYPE, openapi::V2_MEDIA_TYPE)], "") }))
+        .route("/openapi/v3", get(|| async { json(StatusCode::OK, &openapi::index()) }))
+        .route("/openapi/v3/{*root}", get(|Path(root): Path<String>| async move { found(openapi::document(&root)) }))
+        .fallback(objects)
+        .with_state(api)
+        .layer(middleware::from_fn_with_state(token, auth::require_token));
+    let health = || get(|| async { "ok" });
+    Router::new()
+        .route("/healthz", health())
+        .route("/livez", health())
+        .route("/readyz", health())
+        .fallback_service(guarded)
+}
+
+fn json(code: StatusCode, value: &Value) -> Response {
+    let mut response = Response::new(Body::from(value.to_string()));
+    *response.status_mut() = code;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn found(value: Option<Value>) -> Response {
+    match value {
+        Some(value) => json(StatusCode::OK, &value),
+        None => ApiError::NoSuchPath { path: "this path".to_owned() }.into_response(),
+    }
+}
+
+/// Everything that is about objects.
+async fn objects(State(api): State<Api>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let answer = async {
+        let call = Call {
+            target: Target::parse(parts.uri.path())?,
+            params: Params::of(&parts.uri)?,
+            form: Form::of(&parts.headers)?,
+            headers: parts.headers,
+            api,
+        };
+        call.dispatch(&parts.method, body).await
+    };
+    answer.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// One request about objects.
+struct Call {
+    api: Api,
+    target: Target,
+    params: Params,
+    form: Form,
+    headers: HeaderMap,
+}
+
+impl Call {
+    async fn dispatch(self, method: &Method, body: Body) -> Result<Response, ApiError> {
+        let one = self.target.name.is_some();
+        match (method, self.target.subresource, one) {
+            (&Method::GET, Some(Subresource::Log), _) => self.log().await,
+            (&Method::GET, Some(Subresource::Scale), _) => {
+                Ok(json(StatusCode::OK, &self.api.objects.get_scale(&self.target).await?))
+            }
+            (&Method::GET, _, _) if self.params.watch() => self.watch().await,
+            (&Method::GET, _, true) => self.get().await,
+            (&Method::GET, _, false) => self.list().await,
+            (&Method::POST, None, false) => self.create(body::read(body).await?.as_ref()).await,
+            (&Method::PUT, Some(Subresource::Scale), true) => {
+                let scale = body::parse_object(&self.headers, &body::read(body).await?)?;
+                self.scale(ScaleChange::Put(scale)).await
+            }
+            (&Method::PATCH, Some(Subresource::Scale), true) => {
+                let patch = Patch::parse(&self.headers, &body::read(body).await?)?;
+                self.scale(ScaleChange::Patch(patch)).await
+            }
+            (&Method::PUT, None | Some(Subresource::Status), true) => {
+                self.update(body::read(body).await?.as_ref()).await
+            }
+            (&Method::PATCH, None | Some(Subresource::Status), true) => {
+                let patch = Patch::parse(&self.headers, &body::read(body).await?)?;
+                self.patch(patch).await
+            }
+            (&Method::DELETE, None, _) => self.delete(body::read(body).await?.as_ref()).await,
+            (method, _, _) => {
+                let why = format!(
+                    "{method} cannot be done here: {} know {}",
+                    self.target.resource.plural,
+                    self.target.resource.verbs().join(", ")
+                );
+                Err(ApiError::MethodNotAllowed { why })
+            }
+        }
+    }
+
+    fn presentation(&self) -> Result<Presentation, ApiError> {
+        let include = IncludeObject::of(&self.params)?;
+        Ok(Presentation { resource: self.target.resource, form: self.form, include, now: super::now() })
+    }
+
+    /// An object, with what its writer should know.
+    fn object(&self, code: StatusCode, object: Value) -> Result<Response, ApiError> {
+        let warnings = (self.target.resource.warnings)(&object);
+        let mut response = json(code, &self.presentation()?.object(object));
+        for warning in warnings {
+            if let Ok(value) = HeaderValue::try_from(format!("299 - \"{}\"", warning.replace('"', "'"))) {
+                response.headers_mut().append(header::WARNING, value);
+            }
+        }
+        Ok(response)
+    }
+
+    async fn get(&self) -> Result<Response, ApiError> {
+        let object = self.api.objects.get(&self.target).await?.object;
+        Ok(json(StatusCode::OK, &self.presentation()?.object(object)))
+    }
+
+    async fn list(&self) -> Result<Response, ApiError> {
+        let selector = Selector::of(&self.params)?;
+        let listed = self.api.objects.list(&self.target, &selector, &self.params).await?;
+        let metadata = listed.metadata();
+        Ok(json(StatusCode::OK, &self.presentation()?.list(listed.objects, metadata)))
+    }
+
+    fn stream_permit(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        self.api.streams.clone().try_acquire_owned().map_err(|_| ApiError::TooManyRequests {
+            why: format!(
+                "{} watches and logs are followed at the same time, and no more are allowed",
+                super::MAX_STREAMS
+            ),
+        })
+    }
+
+    async fn watch(&self) -> Result<Response, ApiError> {
+        let (permit, shutdown) = (self.stream_permit()?, self.api.shutdown.clone());
+        self.api.objects.watch(&self.target, &self.params, self.presentation()?, permit, shutdown).await
+    }
+
+    async fn log(&self) -> Result<Response, ApiError> {
+        let (permit, shutdown) = (self.stream_permit()?, self.api.shutdown.clone());
+        self.api.objects.pod_log(&self.target, &self.params, &self.api.logs, permit, shutdown).await
+    }
+
+    async fn create(&self, body: &[u8]) -> Result<Response, ApiError> {
+        refuse_writes(&self.target)?;
+        let object = body::parse_object(&self.headers, body)?;
+        let created = self.api.objects.create(&self.target, object, self.params.dry_run()?).await?;
+        self.object(StatusCode::CREATED, created)
+    }
+
+    async fn update(&self, body: &[u8]) -> Result<Response, ApiError> {
+        let (objects, dry_run) = (&self.api.objects, self.params.dry_run()?);
+        let object = body::parse_object(&self.headers, body)?;
+        let updated = match self.target.resource.plural {
+            "nodes" => objects.update_node(&self.target, object, dry_run, &self.api.commands).await?,
+            _ => {
+                refuse_writes(&self.target)?;
+                objects.modify(&self.target, dry_run, |_| Ok(object.clone())).await?
+            }
+        };
+        self.object(StatusCode::OK, updated)
+    }
+
+    async fn patch(&self, patch: Patch) -> Result<Response, ApiError> {
+        let (objects, dry_run) = (&self.api.objects, self.params.dry_run()?);
+        if self.target.resource.plural == "nodes" {
+            let node = objects.patch_node(&self.target, &patch, dry_run, &self.api.commands).await?;
+            return self.object(StatusCode::OK, node);
+        }
+        refuse_writes(&self.target)?;
+        if matches!(patch, Patch::Apply(_)) && self.params.field_manager().is_empty() {
+            return Err(ApiError::BadRequest("an apply patch needs the parameter `fieldManager`".to_owned()));
+        }
+        match objects.patch(&self.target, &patch, dry_run).await? {
+            Patched::Changed(object) => self.object(StatusCode::OK, object),
+            Patched::Created(object) => self.object(StatusCode::CREATED, object),
+        }
+    }
+
+    async fn scale(&self, change: ScaleChange) -> Result<Response, ApiError> {
+        let scale = self.api.objects.change_scale(&self.target, &change, self.params.dry_run()?).await?;
+        Ok(json(StatusCode::OK, &scale))
+    }
+
+    async fn delete(&self, body: &[u8]) -> Result<Response, ApiError> {
+        let body = if body.is_empty() { None } else { Some(body::parse_object(&self.headers, body)?) };
+        let (options, dry_run) = DeleteOptions::of(body, &self.params)?;
+        let (objects, target) = (&self.api.objects, &self.target);
+        let answer = match (target.resource.durability, target.resource.plural, &target.name) {
+            (Durability::Live, "pods", Some(_)) => {
+                objects.delete_pod(target, &options, dry_run, &self.api.commands).await?
+            }
+            (Durability::Live, ..) => {
+                refuse_writes(target)?;
+                return Err(target.not_found());
+            }
+            (Durability::Durable, _, Some(_)) => objects.delete(target, &options, dry_run).await?,
+            (Durability::Durable, _, None) => {
+                objects.delete_collection(target, &Selector::of(&self.params)?, dry_run).await?
+            }
+        };
+        Ok(json(StatusCode::OK, &answer))
+    }
+}

@@ -1,0 +1,101 @@
+//! Objects as rows of a `Table`, which is what `kubectl get` prints.
+
+use api::Timestamp;
+use serde_json::{Value, json};
+
+use crate::resources::{Column, Resource};
+
+use super::{accept::Form, error::ApiError, params::Params};
+
+/// What of each object stands in its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IncludeObject {
+    None,
+    Metadata,
+    Object,
+}
+
+/// How objects are answered to one request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Presentation {
+    pub(super) resource: &'static Resource,
+    pub(super) form: Form,
+    pub(super) include: IncludeObject,
+    pub(super) now: Timestamp,
+}
+
+impl IncludeObject {
+    pub(super) fn of(params: &Params) -> Result<Self, ApiError> {
+        match params.include_object() {
+            "" | "Metadata" => Ok(Self::Metadata),
+            "None" => Ok(Self::None),
+            "Object" => Ok(Self::Object),
+            other => Err(ApiError::BadRequest(format!(
+                "includeObject `{other}` is not known: write `None`, `Metadata` or `Object`"
+            ))),
+        }
+    }
+}
+
+impl Presentation {
+    /// One object.
+    pub(super) fn object(&self, object: Value) -> Value {
+        match self.form {
+            Form::Object => object,
+            Form::Metadata => metadata_of(&object),
+            Form::Table => {
+                let list_metadata = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
+                self.table(vec![object], list_metadata, self.column_definitions())
+            }
+        }
+    }
+
+    /// One object of a watch. Only the first table of a watch defines the columns.
+    pub(super) fn event_object(&self, object: Value, first: bool) -> Value {
+        if self.form != Form::Table || first {
+            return self.object(object);
+        }
+        let list_metadata = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
+        self.table(vec![object], list_metadata, Value::Null)
+    }
+
+    /// A collection.
+    pub(super) fn list(&self, objects: Vec<Value>, list_metadata: Value) -> Value {
+        let kind = |kind: String, api_version: String, items: Vec<Value>| json!({ "kind": kind, "apiVersion": api_version, "metadata": list_metadata, "items": items });
+        match self.form {
+            Form::Object => kind(format!("{}List", self.resource.kind), self.resource.api_version(), objects),
+            Form::Metadata => {
+                let items = objects.iter().map(metadata_of).collect();
+                kind("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned(), items)
+            }
+            Form::Table => self.table(objects, list_metadata.clone(), self.column_definitions()),
+        }
+    }
+
+    fn table(&self, objects: Vec<Value>, list_metadata: Value, columns: Value) -> Value {
+        let rows: Vec<_> = objects.into_iter().map(|object| self.row(object)).collect();
+        json!({ "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": list_metadata,
+            "columnDefinitions": columns, "rows": rows })
+    }
+
+    fn row(&self, object: Value) -> Value {
+        let cells: Vec<_> = self.resource.columns.iter().map(|column| (column.cell)(&object, self.now)).collect();
+        match self.include {
+            IncludeObject::None => json!({ "cells": cells }),
+            IncludeObject::Metadata => json!({ "cells": cells, "object": metadata_of(&object) }),
+            IncludeObject::Object => json!({ "cells": cells, "object": object }),
+        }
+    }
+
+    fn column_definitions(&self) -> Value {
+        let define = |column: &Column| {
+            json!({ "name": column.name, "type": column.kind, "format": column.format,
+                "description": "", "priority": column.priority })
+        };
+        self.resource.columns.iter().map(define).collect()
+    }
+}
+
+fn metadata_of(object: &Value) -> Value {
+    json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"] })
+}

@@ -1,0 +1,38 @@
+use super::*;
+
+#[tokio::test]
+async fn every_kind_is_discovered_with_its_verbs_and_short_names() {
+    let fixture = Fixture::new().await;
+    let (_, groups) = fixture.get("/apis").await;
+    let names: Vec<_> =
+        groups["groups"].as_array().unwrap().iter().map(|group| group["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["apps", "autoscaling", "discovery.k8s.io", "networking.k8s.io"]);
+    let (_, apps) = fixture.get("/apis/apps/v1").await;
+    let resources = apps["resources"].as_array().unwrap();
+    let deployments = resources.iter().find(|resource| resource["name"] == "deployments").unwrap();
+    assert_eq!(deployments["shortNames"], json!(["deploy"]));
+    assert!(resources.iter().any(|resource| resource["name"] == "deployments/scale" && resource["kind"] == "Scale"));
+    assert_eq!(fixture.get("/apis/apps").await.1["preferredVersion"]["groupVersion"], "apps/v1");
+    assert_eq!(fixture.get("/apis/apps/v2").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(fixture.get("/api").await.1["versions"], json!(["v1"]));
+}
+
+#[tokio::test]
+async fn the_version_is_one_that_clients_understand() {
+    let fixture = Fixture::new().await;
+    let (_, version) = fixture.get("/version").await;
+    assert!(version["gitVersion"].as_str().unwrap().starts_with("v1.35.0+sampan-"), "{version}");
+}
+
+#[tokio::test]
+async fn openapi_says_that_dry_runs_are_known() {
+    let fixture = Fixture::new().await;
+    let (code, empty) = fixture.get("/openapi/v2").await;
+    assert_eq!((code, empty), (StatusCode::OK, json!("")));
+    let (_, index) = fixture.get("/openapi/v3").await;
+    let url = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap();
+    let (_, document) = fixture.get(url).await;
+    let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
+    assert_eq!(patch["x-kubernetes-group-version-kind"]["kind"], "Deployment");
+    assert_eq!(patch["parameters"][0]["name"], "dryRun");
+}

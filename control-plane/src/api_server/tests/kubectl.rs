@@ -1,0 +1,160 @@
+//! The real kubectl.
+
+use std::{path::Path, process::Stdio};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+use super::*;
+
+/// Where kubectl may be, if `SAMPAN_KUBECTL` does not say.
+const NAMES: [&str; 2] = ["kubectl.1.33", "kubectl"];
+
+fn program() -> PathBuf {
+    if let Some(named) = std::env::var_os("SAMPAN_KUBECTL") {
+        return named.into();
+    }
+    let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/kubectl");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = NAMES.iter().flat_map(|name| std::env::split_paths(&path).map(move |folder| folder.join(name)));
+    let found = std::iter::once(fetched).chain(on_path).find(|file| file.is_file());
+    found.expect("kubectl is needed: run `scripts/setup test`, or set SAMPAN_KUBECTL to one of version 1.27 or later")
+}
+
+impl Server {
+    fn kubectl(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.arg("--kubeconfig").arg(self.kubeconfig()).arg("--cache-dir").arg(self.folder.path().join("cache"));
+        command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    async fn run(&self, args: &[&str]) -> (bool, String) {
+        let output = tokio::time::timeout(PATIENCE, self.kubectl(args).output()).await.expect("kubectl ends").unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), text)
+    }
+
+    async fn ok(&self, args: &[&str]) -> String {
+        let (succeeded, text) = self.run(args).await;
+        assert!(succeeded, "kubectl {}: {text}", args.join(" "));
+        text
+    }
+
+    async fn fails(&self, args: &[&str]) -> String {
+        let (succeeded, text) = self.run(args).await;
+        assert!(!succeeded, "kubectl {}: {text}", args.join(" "));
+        text
+    }
+
+    fn manifest(&self, object: &Value) -> String {
+        let file = self.folder.path().join("manifest.yaml");
+        std::fs::write(&file, serde_norway::to_string(object).unwrap()).unwrap();
+        file.to_str().unwrap().to_owned()
+    }
+
+    fn follow(&self, args: &[&str]) -> Following {
+        let mut child = self.kubectl(args).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Following { _child: child, lines }
+    }
+}
+
+/// A kubectl that goes on printing.
+struct Following {
+    _child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Following {
+    async fn until(&mut self, text: &str) -> String {
+        loop {
+            let line = tokio::time::timeout(PATIENCE, self.lines.next_line())
+                .await
+                .unwrap_or_else(|_| panic!("`{text}` comes"));
+            let line = line.unwrap().unwrap_or_else(|| panic!("it ended without `{text}`"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_applies_gets_scales_and_deletes() {
+    let server = Server::start().await;
+    let manifest = server.manifest(&deployment("cart"));
+    assert!(server.ok(&["apply", "-f", &manifest]).await.contains("deployment.apps/cart created"));
+    assert!(server.ok(&["apply", "-f", &manifest]).await.contains("deployment.apps/cart unchanged"));
+    let table = server.ok(&["get", "deployments"]).await;
+    let heading: Vec<_> = table.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(heading, ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"]);
+    assert!(table.contains("0/1"), "{table}");
+    assert!(server.ok(&["get", "all", "-A"]).await.contains("deployment.apps/cart"));
+    assert!(server.ok(&["get", "deploy", "cart", "-o", "yaml"]).await.contains("image: hello:v1"));
+    assert!(server.ok(&["scale", "deployment/cart", "--replicas=3"]).await.contains("scaled"));
+    assert!(server.ok(&["scale", "deployment/cart", "--current-replicas=3", "--replicas=2"]).await.contains("scaled"));
+    assert_eq!(server.ok(&["get", "deploy/cart", "-o", "jsonpath={.spec.replicas}"]).await, "2");
+    assert!(server.ok(&["set", "image", "deployment/cart", "c=hello:v2"]).await.contains("image updated"));
+    assert!(server.ok(&["label", "deployment/cart", "x=y"]).await.contains("labeled"));
+    assert!(server.ok(&["rollout", "restart", "deployment/cart"]).await.contains("restarted"));
+    assert!(server.ok(&["describe", "deployment", "cart"]).await.contains("hello:v2"));
+    assert!(server.ok(&["delete", "deployment", "cart"]).await.contains("deleted"));
+    assert!(server.fails(&["get", "deployment", "cart"]).await.contains("NotFound"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_watches_and_follows_logs() {
+    let server = Server::start().await;
+    let pod = |phase: &str| {
+        json!({ "metadata": { "name": "p", "namespace": "default", "creationTimestamp": "2024-01-01T00:00:00Z" },
+            "spec": { "containers": [ { "name": "c", "image": "hello:v1" } ] },
+            "status": { "phase": phase, "containerStatuses": [ { "name": "c", "ready": phase == "Running", "restartCount": 0 } ] } })
+    };
+    let put = |phase: &str| server.live.put("core/pods/default/p".to_owned(), pod(phase).to_string().into());
+    put("Pending");
+    let mut watch = server.follow(&["get", "pods", "-w"]);
+    watch.until("Pending").await;
+    put("Running");
+    assert!(watch.until("Running").await.contains("1/1"));
+    let line = |text: &str| api::replica::LogLine {
+        at: Timestamp::from_secs(1),
+        source: api::replica::LogSource::Stdout,
+        text: text.to_owned(),
+    };
+    server.logs.append(&pod_key("p"), vec![line("first")], now());
+    let mut logs = server.follow(&["logs", "-f", "p"]);
+    logs.until("first").await;
+    server.logs.append(&pod_key("p"), vec![line("second")], now());
+    logs.until("second").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_is_told_what_is_wrong_and_what_conflicts() {
+    let server = Server::start().await;
+    let mut wrong = deployment("cart");
+    wrong["spec"]["replica"] = json!(3);
+    let said = server.fails(&["apply", "-f", &server.manifest(&wrong)]).await;
+    assert!(said.contains("spec.replica") && said.contains("did you mean `replicas`?"), "{said}");
+    server.ok(&["apply", "-f", &server.manifest(&deployment("cart"))]).await;
+    let old = server.ok(&["get", "deployment", "cart", "-o", "json"]).await;
+    server.ok(&["scale", "deployment/cart", "--replicas=3"]).await;
+    let said = server.fails(&["replace", "-f", &server.manifest(&serde_json::from_str(&old).unwrap())]).await;
+    assert!(said.contains("Conflict") && said.contains("modified"), "{said}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_dry_runs_on_the_server_and_applies_there() {
+    let server = Server::start().await;
+    let manifest = server.manifest(&deployment("cart"));
+    assert!(server.ok(&["apply", "-f", &manifest, "--dry-run=server"]).await.contains("server dry run"));
+    server.fails(&["get", "deployment", "cart"]).await;
+    assert!(server.ok(&["apply", "--server-side", "-f", &manifest]).await.contains("serverside-applied"));
+    assert!(server.ok(&["apply", "--server-side", "-f", &manifest]).await.contains("serverside-applied"));
+    server.stop().await;
+}

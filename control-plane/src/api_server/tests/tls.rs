@@ -1,0 +1,81 @@
+use std::os::unix::fs::PermissionsExt;
+
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::*;
+
+async fn connect(
+    server: &Server,
+    authority_pem: &str,
+    name: &'static str,
+) -> std::io::Result<TlsStream<tokio::net::TcpStream>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority_pem.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = builder.with_root_certificates(roots).with_no_client_auth();
+    let stream = tokio::net::TcpStream::connect(&server.address).await?;
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name).unwrap(), stream).await
+}
+
+async fn get(server: &Server, name: &'static str, token: &str) -> String {
+    let mut stream = connect(server, &server.authority_pem, name).await.unwrap();
+    let request =
+        format!("GET /version HTTP/1.1\r\nHost: {name}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn the_certificate_is_good_for_local_names_and_the_token_opens() {
+    let server = Server::start().await;
+    for name in ["localhost", "127.0.0.1", "::1"] {
+        assert!(get(&server, name, server.token.as_str()).await.starts_with("HTTP/1.1 200"), "{name}");
+    }
+    assert!(get(&server, "localhost", "wrong").await.starts_with("HTTP/1.1 401"));
+    let other = Server::start().await;
+    assert!(connect(&server, &other.authority_pem, "localhost").await.is_err());
+    other.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn keys_and_kubeconfig_are_private_and_survive_a_restart() {
+    let server = Server::start().await;
+    let folder = server.folder.path();
+    for file in ["ca.key", "token", "kubeconfig"] {
+        let mode = std::fs::metadata(folder.join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let again = Certificates::open(folder, &["api.example.com".to_owned(), "0.0.0.0".to_owned()]).unwrap();
+    assert_eq!(again.authority_pem, server.authority_pem);
+    let token = Token::load_or_create(&folder.join("token")).unwrap();
+    assert_eq!(token.as_str(), server.token.as_str());
+    std::fs::write(folder.join("ca.key"), "nothing").unwrap();
+    let damaged = Certificates::open(folder, &[]).unwrap_err().to_string();
+    assert!(damaged.contains("ca.key") && damaged.contains("remove it"), "{damaged}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_stopped_ends_its_watches() {
+    let server = Server::start().await;
+    let mut stream = connect(&server, &server.authority_pem, "localhost").await.unwrap();
+    let token = server.token.as_str().to_owned();
+    let request = format!(
+        "GET /api/v1/namespaces?watch=true HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut buffer = vec![0; 64 << 10];
+    let mut seen = String::new();
+    while !seen.contains("ADDED") {
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut buffer)).await.unwrap().unwrap();
+        assert!(read > 0, "{seen}");
+        seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
+    }
+    server.stop().await;
+}

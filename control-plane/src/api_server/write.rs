@@ -1,0 +1,277 @@
+//! Creating and changing: the one way into the store.
+
+use serde_json::{Value, json};
+
+use crate::{
+    resources::{Resource, Scope, Subresource},
+    store::{Compare, Op, Revision, StoreError},
+};
+
+use super::{
+    error::ApiError,
+    objects::{Objects, Stored, encode, key},
+    params::DryRun,
+    path::Target,
+};
+
+/// How often a change is tried again that others were faster than, unless it names the version that it is for.
+const MAX_ATTEMPTS: usize = 16;
+/// As Kubernetes: characters put behind a `generateName`.
+const GENERATED: usize = 5;
+const GENERATED_ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+
+impl Objects {
+    /// Creates an object in the collection that the path names; answers it as it is stored.
+    pub(super) async fn create(&self, target: &Target, mut object: Value, dry_run: DryRun) -> Result<Value, ApiError> {
+        check_kind(target.resource, &mut object)?;
+        let metadata = metadata_of(&mut object, target)?;
+        if metadata.get("resourceVersion").and_then(Value::as_str).is_some_and(|version| !version.is_empty()) {
+            return Err(ApiError::BadRequest("metadata.resourceVersion must not be set on what is created".to_owned()));
+        }
+        let name = name_for(target, metadata)?;
+        let target = target.named(&name);
+        metadata.insert("name".to_owned(), json!(name));
+        metadata.insert("uid".to_owned(), json!(new_uid()));
+        metadata.insert("creationTimestamp".to_owned(), json!(rfc3339_now()));
+        if object["spec"].is_object() {
+            object["metadata"]["generation"] = json!(1);
+        }
+        drop_status(target.resource, &mut object);
+        finish(&target, &mut object, None)?;
+        let mut compare = vec![Compare::Absent(key(&target))];
+        compare.extend(self.namespace_stands(&target).await?);
+        if dry_run == DryRun::All {
+            return match self.get(&target).await {
+                Ok(_) => Err(ApiError::AlreadyExists { resource: target.resource, name }),
+                Err(ApiError::NotFound { .. }) => Ok(object),
+                Err(error) => Err(error),
+            };
+        }
+        let written = self.store(target.resource).txn(compare, vec![Op::Put(key(&target), encode(&object))]).await;
+        match written {
+            Ok(revision) => Ok(with_version(object, revision)),
+            Err(StoreError::Conflict { key: changed, .. }) if changed == key(&target) => {
+                Err(ApiError::AlreadyExists { resource: target.resource, name })
+            }
+            Err(StoreError::Conflict { .. }) => Err(target.conflict("its namespace is changing: try again")),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What must hold so that nothing is created in a namespace that is not there, or is being deleted.
+    async fn namespace_stands(&self, target: &Target) -> Result<Option<Compare>, ApiError> {
+        let Some(namespace) = &target.namespace else { return Ok(None) };
+        let holder = Target::parse(&format!("/api/v1/namespaces/{namespace}"))?;
+        let stored = self.get(&holder).await?;
+        if stored.object["metadata"]["deletionTimestamp"].is_string() {
+            let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+            return Err(ApiError::Forbidden { resource: target.resource, name: target.name().to_owned(), why });
+        }
+        Ok(Some(Compare::At(key(&holder), stored.revision)))
+    }
+
+    /// Changes an object, again and again if others are faster, unless the changed one names the version that it is for.
+    ///
+    /// `change` is given the object as it stands, with its version; what it answers is checked and completed here.
+    pub(super) async fn modify(
+        &self,
+        target: &Target,
+        dry_run: DryRun,
+        change: impl Fn(&Value) -> Result<Value, ApiError>,
+    ) -> Result<Value, ApiError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let old = self.get(target).await?;
+            let mut new = change(&old.object)?;
+            let bound = check_version(target, &old, &new)?;
+            complete(target, &old.object, &mut new)?;
+            if new == old.object || dry_run == DryRun::All {
+                return Ok(new);
+            }
+            let compare = vec![Compare::At(key(target), old.revision)];
+            let written = self.store(target.resource).txn(compare, vec![Op::Put(key(target), encode(&new))]).await;
+            match written {
+                Ok(revision) => return Ok(with_version(new, revision)),
+                Err(StoreError::Conflict { .. }) if !bound => {}
+                Err(StoreError::Conflict { .. }) => return Err(changed_meanwhile(target)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(changed_meanwhile(target))
+    }
+}
+
+fn changed_meanwhile(target: &Target) -> ApiError {
+    target.conflict("the object has been modified; please apply your changes to the latest version and try again")
+}
+
+/// Whether the changed object names a version; it must be the stored one.
+fn check_version(target: &Target, old: &Stored, new: &Value) -> Result<bool, ApiError> {
+    let metadata = &new["metadata"];
+    if let Some(uid) = metadata["uid"].as_str()
+        && !uid.is_empty()
+        && old.object["metadata"]["uid"] != uid
+    {
+        return Err(target.conflict(format!("the uid {uid} is of another object of this name")));
+    }
+    match metadata["resourceVersion"].as_str() {
+        None | Some("") => Ok(false),
+        // What a patch leaves alone is the version that was read, which binds nobody.
+        Some(version) if version == old.revision.to_string() => Ok(true),
+        Some(_) => Err(changed_meanwhile(target)),
+    }
+}
+
+/// Puts back what users cannot change, fills in defaults, counts the generation, and checks.
+fn complete(target: &Target, old: &Value, new: &mut Value) -> Result<(), ApiError> {
+    check_kind(target.resource, new)?;
+    if target.subresource == Some(Subresource::Status) {
+        let status = new["status"].take();
+        *new = old.clone();
+        new["status"] = status;
+        return Ok(());
+    }
+    let metadata = metadata_of(new, target)?;
+    for kept in ["uid", "creationTimestamp", "generation", "resourceVersion", "deletionTimestamp"] {
+        match &old["metadata"][kept] {
+            Value::Null => metadata.remove(kept),
+            value => metadata.insert(kept.to_owned(), value.clone()),
+        };
+    }
+    match metadata.get("name").and_then(Value::as_str) {
+        Some(name) if name != target.name() => {
+            let why = format!("the name of the object ({name}) does not match the one in the path ({})", target.name());
+            return Err(ApiError::BadRequest(why));
+        }
+        _ => metadata.insert("name".to_owned(), json!(target.name())),
+    };
+    drop_status(target.resource, new);
+    if let (Some(status), Some(fields)) = (old.get("status"), new.as_object_mut()) {
+        fields.insert("status".to_owned(), status.clone());
+    }
+    finish(target, new, Some(old))?;
+    if new["spec"] != old["spec"] {
+        let generation = old["metadata"]["generation"].as_u64().unwrap_or(0);
+        new["metadata"]["generation"] = json!(generation + 1);
+    }
+    Ok(())
+}
+
+/// Fills in defaults and checks.
+fn finish(target: &Target, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
+    super::body::strip_unset_times(object);
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        // Field ownership is not kept, so it is not shown either.
+        metadata.remove("managedFields");
+        metadata.remove("selfLink");
+    }
+    (target.resource.default)(object);
+    let errors = target.resource.check(object, old);
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::Invalid { resource: target.resource, name: target.name().to_owned(), errors })
+}
+
+/// Refuses an object of another kind than the path is for, and fills in what it leaves out.
+pub(super) fn check_kind(resource: &Resource, object: &mut Value) -> Result<(), ApiError> {
+    for (field, right) in [("apiVersion", resource.api_version()), ("kind", resource.kind.to_owned())] {
+        match &object[field] {
+            Value::Null => object[field] = json!(right),
+            value if *value == right => {}
+            value => {
+                let message = format!(
+                    "{field} {value} does not fit this path: {} have apiVersion `{}` and kind `{}`",
+                    resource.plural,
+                    resource.api_version(),
+                    resource.kind
+                );
+                return Err(ApiError::BadRequest(message));
+            }
+        }
+    }
+    Ok(())
+}
+
+type Fields = serde_json::Map<String, Value>;
+
+/// The metadata, with the namespace of the path.
+fn metadata_of<'a>(object: &'a mut Value, target: &Target) -> Result<&'a mut Fields, ApiError> {
+    if object["metadata"].is_null() {
+        object["metadata"] = json!({});
+    }
+    let Some(metadata) = object["metadata"].as_object_mut() else {
+        return Err(ApiError::BadRequest("metadata is not an object".to_owned()));
+    };
+    match (&target.namespace, metadata.get("namespace").and_then(Value::as_str)) {
+        (Some(here), Some(there)) if !there.is_empty() && here != there => Err(ApiError::BadRequest(format!(
+            "the namespace of the object ({there}) does not match the one in the path ({here})"
+        ))),
+        (Some(here), _) => {
+            metadata.insert("namespace".to_owned(), json!(here));
+            Ok(metadata)
+        }
+        (None, _) if target.resource.scope == Scope::Namespaced => {
+            Err(ApiError::BadRequest("name the namespace in the path".to_owned()))
+        }
+        (None, _) => {
+            metadata.remove("namespace");
+            Ok(metadata)
+        }
+    }
+}
+
+fn name_for(target: &Target, metadata: &Fields) -> Result<String, ApiError> {
+    let text = |field: &str| metadata.get(field).and_then(Value::as_str).unwrap_or_default();
+    match (text("name"), text("generateName"), target.name.as_deref()) {
+        (name, _, Some(wanted)) if !name.is_empty() && name != wanted => Err(ApiError::BadRequest(format!(
+            "the name of the object ({name}) does not match the one in the path ({wanted})"
+        ))),
+        (_, _, Some(wanted)) => Ok(wanted.to_owned()),
+        ("", "", None) => {
+            let error =
+                crate::resources::FieldError::required("metadata.name", "is missing: name it, or use `generateName`");
+            Err(ApiError::Invalid { resource: target.resource, name: String::new(), errors: vec![error] })
+        }
+        ("", prefix, None) => Ok(format!("{prefix}{}", random_suffix())),
+        (name, _, None) => Ok(name.to_owned()),
+    }
+}
+
+/// Where status has a path of its own, it is not written through the object's.
+fn drop_status(resource: &Resource, object: &mut Value) {
+    if let Some(fields) = object.as_object_mut()
+        && resource.subresources.contains(&Subresource::Status)
+    {
+        fields.remove("status");
+    }
+}
+
+fn with_version(mut object: Value, revision: Revision) -> Value {
+    object["metadata"]["resourceVersion"] = json!(revision.to_string());
+    object
+}
+
+fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes once it has started");
+    bytes
+}
+
+/// A version 4 UUID.
+fn new_uid() -> String {
+    let mut bytes = random_bytes::<16>();
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let hex = hex::encode(bytes);
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+fn random_suffix() -> String {
+    let bytes = random_bytes::<GENERATED>();
+    bytes.iter().map(|byte| char::from(GENERATED_ALPHABET[usize::from(*byte) % GENERATED_ALPHABET.len()])).collect()
+}
+
+/// The time as Kubernetes writes it, in whole seconds.
+pub(super) fn rfc3339_now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

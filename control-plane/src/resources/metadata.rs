@@ -1,0 +1,119 @@
+//! What all objects have in common: names, labels, annotations.
+
+use std::collections::BTreeMap;
+
+use api::annotations;
+use serde_json::Value;
+
+use super::{
+    Resource,
+    field::{Cause, FieldError, nearest},
+    honoured::{self, Rule::*, Rules},
+    resource::NameRule,
+};
+
+/// As Kubernetes: keys and values of one object's annotations together.
+const MAX_ANNOTATIONS_BYTES: usize = 256 << 10;
+const PREFIX: &str = "sampan.dev/";
+
+const METADATA: Rules = &[
+    ("name", Honoured),
+    ("generateName", Honoured),
+    ("namespace", Honoured),
+    ("labels", Honoured),
+    ("annotations", Honoured),
+    ("uid", Honoured),
+    ("resourceVersion", Honoured),
+    ("generation", Honoured),
+    ("creationTimestamp", Honoured),
+    ("deletionTimestamp", Honoured),
+    ("ownerReferences", Honoured),
+    ("managedFields", Honoured),
+    ("selfLink", Honoured),
+    ("finalizers", Refused("nothing would ever remove them: delete the object when its user is done")),
+];
+
+pub(super) fn validate(resource: &Resource, object: &Value) -> Vec<FieldError> {
+    let metadata = &object["metadata"];
+    let mut errors: Vec<_> =
+        honoured::check(metadata, METADATA).into_iter().map(|error| error.under("metadata")).collect();
+    errors.extend(check_name(resource.names, metadata["name"].as_str().unwrap_or_default()));
+    errors.extend(check_labels("metadata.labels", &texts(&metadata["labels"])));
+    let annotations = texts(&metadata["annotations"]);
+    errors.extend(check_own_annotations("metadata.annotations", &annotations, resource.kind));
+    let bytes: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if bytes > MAX_ANNOTATIONS_BYTES {
+        let message = format!("has {bytes} bytes: at most {MAX_ANNOTATIONS_BYTES} are allowed");
+        errors.push(FieldError::invalid("metadata.annotations", message));
+    }
+    errors
+}
+
+fn check_name(rule: NameRule, name: &str) -> Option<FieldError> {
+    if name.is_empty() {
+        return Some(FieldError::required("metadata.name", "is missing: an object needs a name"));
+    }
+    let checked = match rule {
+        NameRule::Label => api::check_dns_label(name),
+        NameRule::Subdomain => api::check_dns_subdomain(name),
+    };
+    checked.err().map(|error| FieldError::invalid("metadata.name", error.to_string()))
+}
+
+fn texts(map: &Value) -> BTreeMap<String, String> {
+    let entries = map.as_object().into_iter().flatten();
+    entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// Checks keys and values of labels, or of a selector.
+pub(crate) fn check_labels(path: &str, labels: &BTreeMap<String, String>) -> Vec<FieldError> {
+    let wrong = |(key, value): (&String, &String)| {
+        if !is_qualified_name(key) {
+            let message = format!(
+                "`{key}` is not a label's name: use up to 63 letters, digits, `-`, `_` and `.`, after an optional DNS name and `/`"
+            );
+            return Some(FieldError::invalid(path, message));
+        }
+        (!value.is_empty() && !is_name_part(value)).then(|| {
+            let message = format!("`{value}` is not a label's value: use up to 63 letters, digits, `-`, `_` and `.`");
+            FieldError::invalid(format!("{path}[{key}]"), message)
+        })
+    };
+    labels.iter().filter_map(wrong).collect()
+}
+
+fn is_qualified_name(key: &str) -> bool {
+    match key.split_once('/') {
+        Some((prefix, name)) => api::check_dns_subdomain(prefix).is_ok() && is_name_part(name),
+        None => is_name_part(key),
+    }
+}
+
+fn is_name_part(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let ends = |c: char| c.is_ascii_alphanumeric();
+    (1..=63).contains(&text.len()) && text.bytes().all(inner) && text.starts_with(ends) && text.ends_with(ends)
+}
+
+/// Refuses `sampan.dev/` annotations that do not exist, or that mean nothing where they stand.
+pub(crate) fn check_own_annotations(
+    path: &str,
+    annotations: &BTreeMap<String, String>,
+    stands_on: &str,
+) -> Vec<FieldError> {
+    let own = annotations.keys().filter(|key| key.starts_with(PREFIX));
+    let wrong = own.filter_map(|key| {
+        let path = format!("{path}[{key}]");
+        let Some(known) = annotations::ALL.iter().find(|known| known.key == key) else {
+            let known = nearest(key, annotations::ALL.iter().map(|known| known.key));
+            let message = match known {
+                Some(known) => format!("there is no such annotation: did you mean `{known}`?"),
+                None => "there is no such annotation: remove it".to_owned(),
+            };
+            return Some(FieldError::new(Cause::Unknown, path, message));
+        };
+        let here = known.on.starts_with(stands_on);
+        (!here).then(|| FieldError::invalid(path, format!("means nothing here: it belongs on the {}", known.on)))
+    });
+    wrong.collect()
+}

@@ -1,0 +1,59 @@
+//! The one table of kinds that the API serves. A new kind is a new file and a line in [`ALL`].
+//!
+//! It knows what each kind is called, how it is printed, what of it Sampan honours and what is wrong with it. It stores
+//! nothing and answers no request.
+
+mod column;
+mod config;
+mod deployment;
+mod endpoint_slice;
+mod event;
+mod field;
+mod horizontal_pod_autoscaler;
+mod ingress;
+mod metadata;
+mod namespace;
+mod node;
+mod pod;
+mod replica_set;
+mod resource;
+mod schema;
+mod service;
+mod workload;
+
+pub mod honoured;
+
+#[cfg(test)]
+mod tests;
+
+pub use column::Column;
+pub use field::{Cause, FieldError, nearest};
+pub(crate) use metadata::{check_labels, check_own_annotations};
+pub use resource::{Durability, NameRule, Resource, Scope, Subresource};
+pub(crate) use schema::decode;
+
+/// Every kind, in the order of discovery. Where a kind has several versions, the first is preferred.
+pub static ALL: &[&Resource] = &[
+    &namespace::NAMESPACE,
+    &config::CONFIG_MAP,
+    &config::SECRET,
+    &service::SERVICE,
+    &pod::POD,
+    &node::NODE,
+    &event::EVENT,
+    &deployment::DEPLOYMENT,
+    &replica_set::REPLICA_SET,
+    &horizontal_pod_autoscaler::HORIZONTAL_POD_AUTOSCALER,
+    &ingress::INGRESS,
+    &endpoint_slice::ENDPOINT_SLICE,
+];
+
+/// The kind that is served under this group, version and plural.
+pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Resource> {
+    ALL.iter().copied().find(|r| r.group == group && r.version == version && r.plural == plural)
+}
+
+/// The kind of this name, in any group and version.
+pub fn find_kind(kind: &str) -> Option<&'static Resource> {
+    ALL.iter().copied().find(|resource| resource.kind == kind)
+}

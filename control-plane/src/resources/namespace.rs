@@ -1,0 +1,43 @@
+use k8s_openapi::api::core::v1::Namespace;
+use serde_json::{Value, json};
+
+use super::{
+    Durability, NameRule, Resource, Scope, Subresource,
+    column::{AGE, Column, NAME},
+    honoured::Rule::*,
+    resource::{no_checks, no_warnings, schema_of},
+};
+
+pub(super) static NAMESPACE: Resource = Resource {
+    group: "",
+    version: "v1",
+    kind: "Namespace",
+    plural: "namespaces",
+    singular: "namespace",
+    short_names: &["ns"],
+    categories: &[],
+    scope: Scope::Cluster,
+    durability: Durability::Durable,
+    names: NameRule::Label,
+    subresources: &[Subresource::Status],
+    columns: &[NAME, Column::text("Status", |object, _| object["status"]["phase"].clone()), AGE],
+    schema: schema_of::<Namespace>,
+    honoured: &[("spec.finalizers[]", Only(&["kubernetes"], "namespaces are emptied when they are deleted"))],
+    default: set_defaults,
+    validate: no_checks,
+    warnings: no_warnings,
+};
+
+fn set_defaults(object: &mut Value) {
+    let Some(fields) = object.as_object_mut() else { return };
+    let status = fields.entry("status").or_insert_with(|| json!({}));
+    if let Some(status) = status.as_object_mut() {
+        status.entry("phase").or_insert_with(|| json!("Active"));
+    }
+    let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    let name = metadata.get("name").cloned().unwrap_or_default();
+    let labels = metadata.entry("labels").or_insert_with(|| json!({}));
+    if let Some(labels) = labels.as_object_mut() {
+        labels.entry("kubernetes.io/metadata.name").or_insert(name);
+    }
+}

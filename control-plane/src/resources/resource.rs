@@ -1,0 +1,156 @@
+use serde_json::Value;
+
+use super::{
+    column::Column,
+    field::FieldError,
+    honoured::{self, Rules},
+    metadata,
+};
+
+/// One kind of object in one version.
+#[derive(Debug)]
+pub struct Resource {
+    /// The API group; empty for the core.
+    pub group: &'static str,
+    /// For example `v1`.
+    pub version: &'static str,
+    /// For example `ReplicaSet`.
+    pub kind: &'static str,
+    /// For example `replicasets`: it stands in paths and keys.
+    pub plural: &'static str,
+    /// For example `replicaset`.
+    pub singular: &'static str,
+    /// For example `rs`.
+    pub short_names: &'static [&'static str],
+    /// For example `all`.
+    pub categories: &'static [&'static str],
+    /// Whether its objects live in namespaces.
+    pub scope: Scope,
+    /// Where its objects are kept.
+    pub durability: Durability,
+    /// What its objects may be called.
+    pub names: NameRule,
+    /// What stands below an object.
+    pub subresources: &'static [Subresource],
+    /// The columns of its table.
+    pub columns: &'static [Column],
+    /// Refuses unknown fields and wrong types.
+    pub schema: fn(&Value) -> Vec<FieldError>,
+    /// What of it is honoured, without `metadata` and `status`.
+    pub honoured: Rules,
+    /// Fills in what Kubernetes fills in.
+    pub default: fn(&mut Value),
+    /// Checks what types cannot say, against what is stored if it is there.
+    pub validate: fn(new: &Value, old: Option<&Value>) -> Vec<FieldError>,
+    /// What a user should know though the object is right.
+    pub warnings: fn(&Value) -> Vec<String>,
+}
+
+/// Whether objects live in namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Each in one.
+    Namespaced,
+    /// Above them.
+    Cluster,
+}
+
+/// Where objects are kept, and who writes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Users' intent, in the durable store.
+    Durable,
+    /// A projection of the live state: users read it and command it, but do not write it.
+    Live,
+}
+
+/// What objects may be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameRule {
+    /// An RFC 1123 label.
+    Label,
+    /// An RFC 1123 subdomain.
+    Subdomain,
+}
+
+/// What stands below an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subresource {
+    /// The observed side, written apart from the rest.
+    Status,
+    /// The number of replicas, as autoscaling/v1 Scale.
+    Scale,
+    /// What a replica wrote.
+    Log,
+}
+
+impl Subresource {
+    /// As it stands in a path.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Scale => "scale",
+            Self::Log => "log",
+        }
+    }
+}
+
+impl Resource {
+    /// `apps/v1`, or `v1` in the core group.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// `deployments.apps`, or `pods` in the core group: as messages call it.
+    pub fn qualified(&self) -> String {
+        if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    /// What may be done with its objects.
+    pub fn verbs(&self) -> &'static [&'static str] {
+        match (self.durability, self.plural) {
+            (Durability::Durable, _) => {
+                &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+            }
+            (Durability::Live, "pods") => &["delete", "get", "list", "watch"],
+            (Durability::Live, "nodes") => &["get", "list", "patch", "update", "watch"],
+            (Durability::Live, _) => &["get", "list", "watch"],
+        }
+    }
+
+    /// Everything that is wrong with an object, given what is stored. Defaults have been filled in.
+    pub fn check(&self, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+        let errors = (self.schema)(new);
+        if !errors.is_empty() {
+            return errors;
+        }
+        let mut errors = metadata::validate(self, new);
+        let mut rest = new.clone();
+        if let Some(fields) = rest.as_object_mut() {
+            for apart in ["apiVersion", "kind", "metadata", "status"] {
+                fields.remove(apart);
+            }
+        }
+        errors.extend(honoured::check(&rest, self.honoured));
+        errors.extend((self.validate)(new, old));
+        errors
+    }
+}
+
+/// For kinds that need no defaults.
+pub(super) fn no_defaults(_: &mut Value) {}
+
+/// For kinds that are right when their types are.
+pub(super) fn no_checks(_: &Value, _: Option<&Value>) -> Vec<FieldError> {
+    Vec::new()
+}
+
+/// For kinds that do all that they promise.
+pub(super) fn no_warnings(_: &Value) -> Vec<String> {
+    Vec::new()
+}
+
+/// The schema of a kind that k8s-openapi has a type for.
+pub(super) fn schema_of<T: serde::de::DeserializeOwned>(value: &Value) -> Vec<FieldError> {
+    super::schema::decode::<T>(value).err().unwrap_or_default()
+}

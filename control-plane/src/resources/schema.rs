@@ -1,0 +1,238 @@
+//! Reads JSON into Kubernetes' types and says of everything that does not fit where it stands.
+
+use std::{cell::RefCell, fmt};
+
+use serde::{
+    Deserialize,
+    de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+use super::field::{Cause, FieldError, nearest};
+
+/// Reads a value. Refuses fields that the type does not have, and values of other types, by their paths.
+pub fn decode<'de, T: Deserialize<'de>>(value: &Value) -> Result<T, Vec<FieldError>> {
+    let unknown = RefCell::new(Vec::new());
+    let decoded = T::deserialize(Node { value, path: &Path::Root, unknown: &unknown });
+    let mut errors = unknown.into_inner();
+    match decoded {
+        Ok(decoded) if errors.is_empty() => Ok(decoded),
+        Ok(_) => Err(errors),
+        Err(Mismatch(error)) => {
+            errors.push(error);
+            Err(errors)
+        }
+    }
+}
+
+/// Where a value stands, as a list on the stack.
+enum Path<'p> {
+    Root,
+    Key(&'p Path<'p>, &'p str),
+    Index(&'p Path<'p>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Key(Self::Root, key) => f.write_str(key),
+            Self::Key(parent, key) => write!(f, "{parent}.{key}"),
+            Self::Index(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+/// A value that is not of the type that its field has.
+#[derive(Debug)]
+struct Mismatch(FieldError);
+
+impl Mismatch {
+    /// Visitors know no paths: the innermost node that sees the error adds it.
+    fn at(mut self, path: &Path<'_>) -> Self {
+        if self.0.path.is_empty() {
+            self.0.path = path.to_string();
+        }
+        self
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+impl de::Error for Mismatch {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self(FieldError::invalid("", message.to_string()))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Node<'v, 'p> {
+    value: &'v Value,
+    path: &'p Path<'p>,
+    unknown: &'p RefCell<Vec<FieldError>>,
+}
+
+impl Node<'_, '_> {
+    fn report_unknown(&self, object: &Map<String, Value>, fields: &'static [&'static str]) {
+        for key in object.keys().filter(|key| !fields.contains(&key.as_str())) {
+            let message = match nearest(key, fields.iter().copied()) {
+                Some(field) => format!("unknown field: did you mean `{field}`?"),
+                None => "unknown field: remove it".to_owned(),
+            };
+            let path = Path::Key(self.path, key).to_string();
+            self.unknown.borrow_mut().push(FieldError::new(Cause::Unknown, path, message));
+        }
+    }
+}
+
+impl<'de> de::Deserializer<'de> for Node<'_, '_> {
+    type Error = Mismatch;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        let Node { value, path, unknown } = self;
+        let result = match value {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(*value),
+            Value::String(value) => visitor.visit_str(value),
+            Value::Array(values) => visitor.visit_seq(Elements { values, next: 0, path, unknown }),
+            Value::Object(object) => {
+                visitor.visit_map(Entries { entries: object.iter(), current: None, path, unknown })
+            }
+            Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+                (Some(value), _, _) => visitor.visit_i64(value),
+                (_, Some(value), _) => visitor.visit_u64(value),
+                (_, _, value) => visitor.visit_f64(value.unwrap_or(f64::NAN)),
+            },
+        };
+        result.map_err(|error: Mismatch| error.at(path))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        let path = self.path;
+        match self.value {
+            Value::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self).map_err(|error: Mismatch| error.at(path)),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        let path = self.path;
+        visitor.visit_newtype_struct(self).map_err(|error: Mismatch| error.at(path))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        if let Value::Object(object) = self.value {
+            self.report_unknown(object, fields);
+        }
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_unit()
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        seq tuple tuple_struct map enum identifier
+    }
+}
+
+struct Elements<'v, 'p> {
+    values: &'v [Value],
+    next: usize,
+    path: &'p Path<'p>,
+    unknown: &'p RefCell<Vec<FieldError>>,
+}
+
+impl<'de> SeqAccess<'de> for Elements<'_, '_> {
+    type Error = Mismatch;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Mismatch> {
+        let Some(value) = self.values.get(self.next) else { return Ok(None) };
+        let path = Path::Index(self.path, self.next);
+        self.next += 1;
+        seed.deserialize(Node { value, path: &path, unknown: self.unknown }).map(Some)
+    }
+}
+
+struct Entries<'v, 'p> {
+    entries: serde_json::map::Iter<'v>,
+    current: Option<(&'v str, &'v Value)>,
+    path: &'p Path<'p>,
+    unknown: &'p RefCell<Vec<FieldError>>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'_, '_> {
+    type Error = Mismatch;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Mismatch> {
+        let Some((key, value)) = self.entries.next() else { return Ok(None) };
+        self.current = Some((key, value));
+        seed.deserialize(key.as_str().into_deserializer()).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Mismatch> {
+        let (key, value) = self.current.take().ok_or_else(|| de::Error::custom("a value without a key"))?;
+        let path = Path::Key(self.path, key);
+        seed.deserialize(Node { value, path: &path, unknown: self.unknown })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::apps::v1::Deployment;
+    use serde_json::json;
+
+    use super::*;
+
+    fn errors(value: Value) -> Vec<String> {
+        decode::<Deployment>(&value).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn unknown_fields_are_named_with_their_path_and_the_nearest_known_one() {
+        let said = errors(json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "spec": { "replcas": 1, "template": { "spec": { "containers": [ { "imagee": "a" }, { "zzz": 1 } ] } } },
+        }));
+        assert_eq!(said.len(), 3);
+        assert!(said.contains(&"spec.replcas: unknown field: did you mean `replicas`?".to_owned()), "{said:?}");
+        assert!(
+            said.contains(&"spec.template.spec.containers[0].imagee: unknown field: did you mean `image`?".to_owned())
+        );
+        assert!(said.contains(&"spec.template.spec.containers[1].zzz: unknown field: remove it".to_owned()));
+    }
+
+    #[test]
+    fn values_of_the_wrong_type_are_named_with_their_path() {
+        assert_eq!(
+            errors(json!({ "apiVersion": "apps/v1", "kind": "Deployment", "spec": { "replicas": "3" } })),
+            ["spec.replicas: invalid type: string \"3\", expected i32"]
+        );
+        assert_eq!(errors(json!({ "spec": { "template": { "spec": { "containers": { "name": "a" } } } } })).len(), 1);
+    }
+
+    #[test]
+    fn what_fits_is_read() {
+        let value = json!({ "metadata": { "name": "a", "creationTimestamp": "2024-01-01T00:00:00Z" },
+            "spec": { "replicas": 2, "strategy": { "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": 1 } },
+            "selector": {}, "template": { "spec": { "containers": [
+                { "name": "c", "resources": { "limits": { "memory": "1Mi", "cpu": 1 } } } ] } } } });
+        assert_eq!(errors(value), Vec::<String>::new());
+    }
+}

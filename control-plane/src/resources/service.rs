@@ -1,0 +1,128 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::Service;
+use serde_json::{Value, json};
+
+use super::{
+    Durability, NameRule, Resource, Scope, Subresource, check_labels,
+    column::{AGE, Column, NAME, joined, list_at, selector, text_at},
+    field::{Cause, FieldError},
+    honoured::{Rule::*, Rules},
+    resource::{no_warnings, schema_of},
+    schema::decode,
+};
+
+pub(super) static SERVICE: Resource = Resource {
+    group: "",
+    version: "v1",
+    kind: "Service",
+    plural: "services",
+    singular: "service",
+    short_names: &["svc"],
+    categories: &["all"],
+    scope: Scope::Namespaced,
+    durability: Durability::Durable,
+    names: NameRule::Label,
+    subresources: &[Subresource::Status],
+    columns: &[
+        NAME,
+        Column::text("Type", |object, _| object["spec"]["type"].clone()),
+        Column::text("Cluster-IP", |object, _| text_at(object, "/spec/clusterIP")),
+        Column::text("External-IP", |object, _| external_address(object)),
+        Column::text("Port(s)", |object, _| ports(object)),
+        AGE,
+        Column::wide("Selector", |object, _| selector(&object["spec"]["selector"])),
+    ],
+    schema: schema_of::<Service>,
+    honoured: RULES,
+    default: set_defaults,
+    validate,
+    warnings: no_warnings,
+};
+
+const BY_NAME: &str = "a Service is reached by its name, and has no address within the cluster";
+const NO_NODE_PORT: &str = "use the type LoadBalancer: it opens the port on the host";
+
+const RULES: Rules = &[
+    ("spec.type", Only(&["ClusterIP", "LoadBalancer"], NO_NODE_PORT)),
+    ("spec.selector", Honoured),
+    ("spec.ports[].name", Honoured),
+    ("spec.ports[].port", Honoured),
+    ("spec.ports[].targetPort", Honoured),
+    ("spec.ports[].protocol", Only(&["TCP"], "requests come as HTTP over TCP")),
+    ("spec.ports[].appProtocol", Only(&["http", "kubernetes.io/h2c"], "requests are HTTP")),
+    ("spec.ports[].nodePort", Refused(NO_NODE_PORT)),
+    ("spec.clusterIP", Only(&["None"], BY_NAME)),
+    ("spec.clusterIPs[]", Only(&["None"], BY_NAME)),
+    ("spec.sessionAffinity", Only(&["None"], "any replica may get any request: keep state in `wasi:keyvalue`")),
+    ("spec.internalTrafficPolicy", Only(&["Cluster"], "requests go to the replica that is most free")),
+    ("spec.externalTrafficPolicy", Only(&["Cluster"], "requests go to the replica that is most free")),
+    ("spec.allocateLoadBalancerNodePorts", Only(&["false"], NO_NODE_PORT)),
+    ("spec.externalName", Refused("guests reach other hosts by the annotation `sampan.dev/outbound`")),
+    ("spec.externalIPs", Refused(NO_NODE_PORT)),
+    ("spec.loadBalancerIP", Refused("start sampan with `--load-balancer-ip`")),
+    ("spec.loadBalancerSourceRanges", Refused("put a firewall before the port")),
+    ("spec.ipFamilies", Refused(BY_NAME)),
+    ("spec.ipFamilyPolicy", Refused(BY_NAME)),
+    ("spec.publishNotReadyAddresses", Only(&["false"], "only ready replicas get requests")),
+];
+
+fn external_address(object: &Value) -> Value {
+    let addresses = list_at(object, "/status/loadBalancer/ingress").iter();
+    let mut addresses = addresses.filter_map(|one| Some(one["ip"].as_str().or(one["hostname"].as_str())?.to_owned()));
+    match (addresses.next(), object["spec"]["type"].as_str()) {
+        (Some(first), _) => joined(std::iter::once(first).chain(addresses)),
+        (None, Some("LoadBalancer")) => json!("<pending>"),
+        (None, _) => json!("<none>"),
+    }
+}
+
+fn ports(object: &Value) -> Value {
+    let ports = list_at(object, "/spec/ports").iter();
+    joined(ports.map(|port| format!("{}/{}", port["port"], port["protocol"].as_str().unwrap_or("TCP"))))
+}
+
+fn set_defaults(object: &mut Value) {
+    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    spec.entry("type").or_insert_with(|| json!("ClusterIP"));
+    spec.entry("sessionAffinity").or_insert_with(|| json!("None"));
+    let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
+    for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
+        port.entry("protocol").or_insert_with(|| json!("TCP"));
+        if let Some(number) = port.get("port").cloned() {
+            port.entry("targetPort").or_insert(number);
+        }
+    }
+}
+
+fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let selector: BTreeMap<String, String> = decode(&new["spec"]["selector"]).unwrap_or_default();
+    if selector.is_empty() {
+        let message = "is missing: name the labels of the replicas that are to answer";
+        errors.push(FieldError::required("spec.selector", message));
+    }
+    errors.extend(check_labels("spec.selector", &selector));
+    let ports = list_at(new, "/spec/ports");
+    if ports.is_empty() {
+        errors.push(FieldError::required("spec.ports", "is missing: name at least one port"));
+    }
+    let (mut numbers, mut names) = (BTreeSet::new(), BTreeSet::new());
+    for (index, port) in ports.iter().enumerate() {
+        let path = format!("spec.ports[{index}]");
+        let number = port["port"].as_i64().unwrap_or_default();
+        if !(1..=65535).contains(&number) {
+            errors.push(FieldError::invalid(format!("{path}.port"), format!("{number} is not a port: use 1 to 65535")));
+        }
+        if !numbers.insert(number) {
+            errors.push(FieldError::new(Cause::Duplicate, format!("{path}.port"), format!("{number} stands twice")));
+        }
+        let name = port["name"].as_str().unwrap_or_default();
+        if name.is_empty() && ports.len() > 1 {
+            errors.push(FieldError::required(format!("{path}.name"), "is missing: with several ports each has a name"));
+        } else if !names.insert(name) {
+            errors.push(FieldError::new(Cause::Duplicate, format!("{path}.name"), format!("`{name}` stands twice")));
+        }
+    }
+    errors
+}
