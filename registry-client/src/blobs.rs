@@ -2,6 +2,7 @@ use std::{
     fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use api::Digest;
@@ -14,6 +15,12 @@ pub const MAX_COMPONENT_BYTES: u64 = 128 << 20;
 
 /// The largest manifest, as registries limit it.
 pub(crate) const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+
+/// How files are named while they are written.
+const INCOMING: &str = ".incoming-";
+
+/// A file that is still incoming after this long was left behind by a process that died.
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// The digest of these bytes.
 pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
@@ -30,6 +37,7 @@ impl Blobs {
     pub(crate) fn open(layout: &Path) -> Result<Self, ImageError> {
         let dir = layout.join("blobs").join("sha256");
         fs::create_dir_all(&dir).map_err(io_error("create", &dir))?;
+        remove_abandoned(&dir).map_err(io_error("clean up", &dir))?;
         Ok(Self { dir })
     }
 
@@ -94,7 +102,7 @@ pub(crate) fn read_bounded(
 pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let write = || -> io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".incoming-").tempfile_in(dir)?;
+        let mut file = tempfile::Builder::new().prefix(INCOMING).tempfile_in(dir)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
@@ -102,6 +110,21 @@ pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), ImageError>
         File::open(dir)?.sync_all()
     };
     write().map_err(io_error("write", path))
+}
+
+fn remove_abandoned(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with(INCOMING) {
+            continue;
+        }
+        // Another process may be removing the same file, or may just have finished it.
+        let age = entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());
+        if age.is_some_and(|age| age > ABANDONED_AFTER) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ImageError {

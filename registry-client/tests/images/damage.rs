@@ -1,4 +1,8 @@
-use std::{fs, path::PathBuf};
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use api::Digest;
 use registry_client::{ImageError, ImageStore};
@@ -75,6 +79,20 @@ fn a_layout_of_an_unknown_version_is_refused() {
         let message = ImageStore::open(dir.path()).unwrap_err().to_string();
         assert!(message.contains(says), "{message}");
     }
+}
+
+#[test]
+fn what_a_dead_writer_left_behind_is_removed_and_what_a_live_one_writes_is_not() {
+    let (dir, _store) = store();
+    let incoming = |name: &str, age: Duration| {
+        let path = dir.path().join("blobs/sha256").join(name);
+        File::create(&path).unwrap().set_modified(SystemTime::now() - age).unwrap();
+        path
+    };
+    let dead = incoming(".incoming-dead", Duration::from_secs(25 * 3600));
+    let live = incoming(".incoming-live", Duration::from_secs(60));
+    ImageStore::open(dir.path()).unwrap();
+    assert_eq!((dead.exists(), live.exists()), (false, true));
 }
 
 #[test]
