@@ -5,11 +5,26 @@
 //! so the same events give the same actions. The control plane is its shell.
 
 mod action;
+mod changes;
 mod event;
+mod intake;
 mod model;
+mod names;
+mod placement;
+mod plan;
+mod recovery;
+mod rollout;
+mod scheduler;
+mod settings;
+mod state;
+mod status;
+mod timers;
+mod views;
 
 pub use action::{
     Action, Condition, DeploymentStatus, EventKind, ReplicaState, ReplicaView, RevisionStatus, Subject, WorkerView,
 };
 pub use event::Event;
 pub use model::{Deployment, EnvSource, Resources, Revision, Share, SpreadConstraint, Strategy, Template};
+pub use scheduler::Scheduler;
+pub use settings::Settings;

@@ -1,0 +1,95 @@
+//! The only ways in which replicas change: what is counted and indexed follows here.
+
+use api::{ObjectKey, ReplicaId, WorkerName};
+
+use crate::{Scheduler, state::Replica};
+
+impl Scheduler {
+    pub(crate) fn add_replica(&mut self, replica: Replica) {
+        let id = replica.id.clone();
+        if let Some(worker) = replica.worker.as_ref().and_then(|name| self.workers.get_mut(name)) {
+            worker.bind(id.clone(), &replica.group, replica.template.requests);
+            self.dirty_workers.insert(worker.name.clone());
+        }
+        self.count(&replica);
+        self.replicas.insert(id.clone(), replica);
+        self.dirty_replicas.insert(id);
+    }
+
+    /// Changes a replica. Nothing happens if there is none.
+    pub(crate) fn change(&mut self, id: &ReplicaId, change: impl FnOnce(&mut Replica)) {
+        let Some(mut replica) = self.replicas.remove(id) else { return };
+        if let Some(revision) = self.revisions.get_mut(&replica.revision) {
+            revision.discount(&replica);
+        }
+        let had_worker = replica.worker.is_some();
+        change(&mut replica);
+        // Only what is ready can be available.
+        replica.available &= replica.is_ready();
+        if let Some(worker) =
+            replica.worker.as_ref().filter(|_| !had_worker).and_then(|name| self.workers.get_mut(name))
+        {
+            worker.bind(id.clone(), &replica.group, replica.template.requests);
+            self.dirty_workers.insert(worker.name.clone());
+        }
+        self.count(&replica);
+        self.replicas.insert(id.clone(), replica);
+        self.dirty_replicas.insert(id.clone());
+    }
+
+    /// A replica has ended: its name is gone, and what it held is free.
+    pub(crate) fn remove_replica(&mut self, id: &ReplicaId) {
+        let Some(replica) = self.replicas.remove(id) else { return };
+        if let Some(worker) = replica.worker.as_ref().and_then(|name| self.workers.get_mut(name)) {
+            worker.unbind(id, &replica.group, replica.template.requests);
+            self.dirty_workers.insert(worker.name.clone());
+            self.room.freed.insert(worker.name.clone());
+        }
+        if let Some(revision) = self.revisions.get_mut(&replica.revision) {
+            revision.discount(&replica);
+            if revision.unplaced.is_empty() {
+                self.waiting.remove(&replica.revision);
+            }
+        }
+        self.touch_revision(&replica.revision);
+        self.dirty_replicas.insert(id.clone());
+    }
+
+    fn count(&mut self, replica: &Replica) {
+        let key = &replica.revision;
+        let Some(revision) = self.revisions.get_mut(key) else { return };
+        revision.count(replica);
+        if revision.unplaced.is_empty() {
+            self.waiting.remove(key);
+        } else if self.waiting.insert(key.clone()) || replica.worker.is_none() {
+            self.room.untried.insert(key.clone());
+        }
+        self.touch_revision(&replica.revision);
+    }
+
+    /// Something about a revision or its replicas has changed.
+    pub(crate) fn touch_revision(&mut self, key: &ObjectKey) {
+        let Some(revision) = self.revisions.get(key) else { return };
+        self.restated.insert(key.clone());
+        match &revision.spec.deployment {
+            Some(owner) if self.deployments.contains_key(owner) => {
+                self.dirty_deployments.insert(owner.clone());
+            }
+            // A Deployment that has not been told yet will look at its revisions.
+            Some(_) => {}
+            None => {
+                self.dirty_revisions.insert(key.clone());
+            }
+        }
+    }
+
+    pub(crate) fn touch_deployment(&mut self, key: &ObjectKey) {
+        if self.deployments.contains_key(key) {
+            self.dirty_deployments.insert(key.clone());
+        }
+    }
+
+    pub(crate) fn touch_worker(&mut self, name: &WorkerName) {
+        self.dirty_workers.insert(name.clone());
+    }
+}

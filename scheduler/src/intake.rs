@@ -1,0 +1,148 @@
+use api::{ObjectKey, Timestamp, WorkerName, session::WorkerUp};
+
+use crate::{
+    Deployment, Event, ReplicaState, Revision, Scheduler, Subject,
+    state::{DeploymentState, RevisionState},
+    timers::Timer,
+};
+
+impl Scheduler {
+    pub(crate) fn take(&mut self, event: Event, now: Timestamp) {
+        match event {
+            Event::Worker { .. } | Event::WorkerDisconnected(_) if !self.loaded => self.early.push(event),
+            Event::Deployment(deployment) => self.deployment(deployment, now),
+            Event::DeploymentDeleted(key) => self.deployment_deleted(&key, now),
+            Event::Revision(revision) => self.revision(revision),
+            Event::RevisionDeleted(key) => self.revision_deleted(&key, now),
+            Event::Loaded => self.loaded(now),
+            Event::ImageResolved { revision, result } => self.image_resolved(&revision, result, now),
+            Event::Worker { worker, message } => self.worker(&worker, message, now),
+            Event::WorkerDisconnected(worker) => self.disconnected(&worker, now),
+            Event::Cordon { worker, cordoned } => self.cordon(worker, cordoned),
+            Event::StartFailed { id, failure } => {
+                // Whatever else it is by now, that start is over.
+                if self.replicas.get(&id).is_some_and(|replica| replica.state == ReplicaState::Starting) {
+                    self.failed(&id, failure, now);
+                }
+            }
+            Event::DeleteReplica(id) => self.stop_replica(&id, now),
+            Event::Tick => self.timers.woken(),
+        }
+    }
+
+    fn deployment(&mut self, spec: Deployment, now: Timestamp) {
+        let key = spec.key.clone();
+        match self.deployments.get_mut(&key) {
+            Some(deployment) => {
+                // What was paused, or is wanted anew, has its whole time again.
+                deployment.progressed = now;
+                deployment.spec = spec;
+            }
+            None => {
+                let mut deployment = DeploymentState::new(spec, now);
+                let owned = self.revisions.values().filter(|revision| revision.spec.deployment.as_ref() == Some(&key));
+                deployment.revisions = owned.map(|revision| revision.spec.key.clone()).collect();
+                self.deployments.insert(key.clone(), deployment);
+            }
+        }
+        self.touch_deployment(&key);
+    }
+
+    fn deployment_deleted(&mut self, key: &ObjectKey, now: Timestamp) {
+        let Some(deployment) = self.deployments.remove(key) else { return };
+        for revision in deployment.revisions {
+            self.remove_revision(&revision, now);
+            self.plan.delete_revision(revision);
+        }
+        self.dirty_deployments.remove(key);
+        self.restated_deployments.remove(key);
+    }
+
+    fn revision(&mut self, spec: Revision) {
+        let key = spec.key.clone();
+        match self.revisions.get_mut(&key) {
+            // After the start, a Deployment's revisions are decided here; what is stored follows.
+            Some(known) if known.spec.deployment.is_some() && self.loaded => return,
+            Some(known) => {
+                let digest = known.spec.digest.clone().filter(|_| known.spec.template.image == spec.template.image);
+                known.spec = Revision { digest: spec.digest.clone().or(digest), ..spec };
+            }
+            None => {
+                self.revisions.insert(key.clone(), RevisionState::new(spec));
+            }
+        }
+        let owner = self.revisions[&key].spec.deployment.clone();
+        if let Some(owner) = owner.and_then(|owner| self.deployments.get_mut(&owner)) {
+            owner.revisions.insert(key.clone());
+        }
+        self.restated.insert(key.clone());
+        self.touch_revision(&key);
+    }
+
+    fn revision_deleted(&mut self, key: &ObjectKey, now: Timestamp) {
+        let owner = self.revisions.get(key).and_then(|revision| revision.spec.deployment.clone());
+        self.remove_revision(key, now);
+        if let Some(owner) = owner {
+            self.touch_deployment(&owner);
+        }
+    }
+
+    fn loaded(&mut self, now: Timestamp) {
+        self.loaded = true;
+        let orphans: Vec<ObjectKey> = self
+            .revisions
+            .values()
+            .filter(|revision| {
+                revision.spec.deployment.as_ref().is_some_and(|owner| !self.deployments.contains_key(owner))
+            })
+            .map(|revision| revision.spec.key.clone())
+            .collect();
+        for orphan in orphans {
+            self.remove_revision(&orphan, now);
+            self.plan.delete_revision(orphan);
+        }
+        // A Deployment whose first revision was not written in time may have replicas as well.
+        let may_run =
+            !self.deployments.is_empty() || self.revisions.values().any(|revision| revision.spec.replicas > 0);
+        let settled_at = if may_run { now + self.settings.settle } else { now };
+        self.timers.set(settled_at, Timer::Settled);
+        for key in self.deployments.keys().cloned().collect::<Vec<_>>() {
+            // Before workers are listened to, so that what they run finds its revision.
+            self.ensure_current_revision(&key, now);
+            self.touch_deployment(&key);
+        }
+        for event in std::mem::take(&mut self.early) {
+            self.take(event, now);
+        }
+    }
+
+    fn worker(&mut self, name: &WorkerName, message: WorkerUp, now: Timestamp) {
+        if let WorkerUp::Hello(hello) = message {
+            return self.hello(hello, now);
+        }
+        self.heard(name, now);
+        match message {
+            WorkerUp::Phase { id, phase } => self.phase(name, &id, phase, now),
+            WorkerUp::Traps { id, count, last } => {
+                if self.replicas.contains_key(&id) {
+                    let message = format!("{count} requests trapped: {last}");
+                    self.plan.warning(Subject::Replica(id), "Trapped", message);
+                }
+            }
+            WorkerUp::Cached { digest } => {
+                if let Some(worker) = self.workers.get_mut(name) {
+                    worker.cached.insert(digest);
+                }
+            }
+            WorkerUp::Hello(_) | WorkerUp::Log { .. } | WorkerUp::Heartbeat => {}
+        }
+    }
+
+    fn cordon(&mut self, name: WorkerName, cordoned: bool) {
+        let changed = if cordoned { self.cordoned.insert(name.clone()) } else { self.cordoned.remove(&name) };
+        let Some(worker) = self.workers.get_mut(&name).filter(|_| changed) else { return };
+        worker.cordoned = cordoned;
+        self.room.everywhere = true;
+        self.touch_worker(&name);
+    }
+}

@@ -1,0 +1,108 @@
+use std::collections::BTreeSet;
+
+use api::{ObjectKey, ReplicaId, Timestamp, WorkerName};
+use rand::Rng;
+
+use super::{Class, Domains, View, place};
+use crate::{Action, ReplicaState, Scheduler, Subject, timers::Timer};
+
+/// Why what could not be placed may fit now.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    /// Workers came, or changed in what they admit: everything is tried everywhere.
+    pub(crate) everywhere: bool,
+    /// Something ended on these.
+    pub(crate) freed: BTreeSet<WorkerName>,
+    /// Revisions with replicas that have not been tried yet.
+    pub(crate) untried: BTreeSet<ObjectKey>,
+}
+
+impl Scheduler {
+    /// Places what waits, as far as something has changed since it was last tried.
+    pub(crate) fn place_waiting(&mut self, now: Timestamp) {
+        let room = std::mem::take(&mut self.room);
+        if !room.everywhere && room.freed.is_empty() {
+            for revision in room.untried {
+                self.place_revision(&revision, None, now);
+            }
+            return;
+        }
+        let freed: Vec<WorkerName> = room.freed.into_iter().collect();
+        for revision in self.waiting.clone() {
+            let only = (!room.everywhere && !room.untried.contains(&revision)).then_some(freed.as_slice());
+            self.place_revision(&revision, only, now);
+        }
+    }
+
+    /// Places the waiting replicas of one revision until one does not fit: then none of the others does.
+    fn place_revision(&mut self, key: &ObjectKey, only: Option<&[WorkerName]>, now: Timestamp) {
+        let Some(revision) = self.revisions.get(key) else { return };
+        let Some(digest) = revision.spec.digest.clone() else { return };
+        let (template, group) = (revision.spec.template.clone(), revision.group().clone());
+        let desired =
+            self.deployments.get(&group).map_or(revision.spec.replicas, |deployment| deployment.spec.replicas);
+        let mut domains = Domains::count(&template, &group, &self.workers);
+        let waiting: Vec<ReplicaId> = revision.unplaced.iter().cloned().collect();
+        for (index, id) in waiting.iter().enumerate() {
+            let order = only.unwrap_or(&self.order);
+            let first = if order.is_empty() { 0 } else { self.rng.random_range(0..order.len()) };
+            let class = Class { template: &template, digest: &digest, group: &group, desired };
+            let view = View { workers: &self.workers, order, first };
+            match place(&class, view, &domains, &self.settings) {
+                Ok(worker) => {
+                    domains.add(&template, &self.workers[&worker]);
+                    self.bind(id, &worker, now);
+                }
+                Err(why) if only.is_none() => return self.say_unplaceable(&waiting[index..], &why),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn bind(&mut self, id: &ReplicaId, worker: &WorkerName, now: Timestamp) {
+        let digest =
+            self.replicas.get(id).and_then(|replica| self.revisions.get(&replica.revision)?.spec.digest.clone());
+        self.change(id, |replica| {
+            replica.worker = Some(worker.clone());
+            replica.digest = digest;
+            replica.last_failure = None;
+        });
+        let message = format!("Successfully assigned {id} to {worker}");
+        self.plan.normal(Subject::Replica(id.clone()), "Scheduled", message);
+        self.start(id, now);
+    }
+
+    /// Tells the worker to start a replica that is bound to it.
+    pub(crate) fn start(&mut self, id: &ReplicaId, now: Timestamp) {
+        self.change(id, |replica| {
+            replica.state = ReplicaState::Starting;
+            replica.answered = false;
+            replica.ready_since = None;
+        });
+        self.send_start(id, now);
+    }
+
+    pub(crate) fn send_start(&mut self, id: &ReplicaId, now: Timestamp) {
+        let Some(replica) = self.replicas.get(id) else { return };
+        let (Some(worker), Some(digest)) = (replica.worker.clone(), replica.digest.clone()) else { return };
+        self.plan.command(Action::Start {
+            worker,
+            id: id.clone(),
+            revision: replica.revision.clone(),
+            template: replica.template.clone(),
+            digest,
+            created: replica.created,
+        });
+        self.timers.set(now + self.settings.start_answer_within, Timer::StartUnanswered(id.clone()));
+    }
+
+    fn say_unplaceable(&mut self, waiting: &[ReplicaId], why: &str) {
+        for id in waiting {
+            let said = ReplicaState::Unplaced(why.to_owned());
+            if self.replicas.get(id).is_some_and(|replica| replica.state != said) {
+                self.change(id, |replica| replica.state = said);
+                self.plan.warning(Subject::Replica(id.clone()), "FailedScheduling", why.to_owned());
+            }
+        }
+    }
+}

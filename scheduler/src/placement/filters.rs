@@ -1,0 +1,57 @@
+use super::{Class, Domains};
+use crate::state::Worker;
+
+/// Whether a worker may hold a replica of this class, and what is said of those that may not.
+struct Filter {
+    admits: fn(&Class<'_>, &Worker, &Domains) -> bool,
+    otherwise: &'static str,
+}
+
+/// All filters. The first that refuses a worker gives the reason.
+const FILTERS: [Filter; 7] = [
+    Filter { admits: is_ready, otherwise: "node(s) were not ready" },
+    Filter { admits: is_schedulable, otherwise: "node(s) were unschedulable" },
+    Filter { admits: has_labels, otherwise: "node(s) didn't match Pod's node affinity/selector" },
+    Filter { admits: keeps_spread, otherwise: "node(s) didn't match pod topology spread constraints" },
+    Filter { admits: has_memory, otherwise: "Insufficient memory" },
+    Filter { admits: has_cpu, otherwise: "Insufficient cpu" },
+    Filter { admits: has_a_place, otherwise: "Too many pods" },
+];
+
+/// Why this worker is refused, or `None` if it may hold the replica.
+pub(super) fn refusal(class: &Class<'_>, worker: &Worker, domains: &Domains) -> Option<&'static str> {
+    FILTERS.iter().find(|filter| !(filter.admits)(class, worker, domains)).map(|filter| filter.otherwise)
+}
+
+fn is_ready(_: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
+    worker.ready
+}
+
+fn is_schedulable(_: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
+    !worker.cordoned
+}
+
+fn has_labels(class: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
+    class.template.node_selector.iter().all(|(key, value)| worker.labels.get(key) == Some(value))
+}
+
+fn keeps_spread(class: &Class<'_>, worker: &Worker, domains: &Domains) -> bool {
+    let mut required = class.template.spread.iter().enumerate().filter(|(_, constraint)| constraint.required);
+    required.all(|(index, constraint)| {
+        domains.skew_with(index, constraint, worker).is_some_and(|skew| skew <= constraint.max_skew)
+    })
+}
+
+fn has_memory(class: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
+    let asked = class.template.requests.memory_bytes;
+    asked == 0 || worker.reserved.memory_bytes.saturating_add(asked) <= worker.capacity.memory_bytes
+}
+
+fn has_cpu(class: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
+    let asked = class.template.requests.cpu_millis;
+    asked == 0 || worker.reserved.cpu_millis.saturating_add(asked) <= worker.capacity.cpu_millis
+}
+
+fn has_a_place(_: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
+    worker.occupied() < worker.capacity.replicas
+}

@@ -1,0 +1,78 @@
+//! Placement: first filters say where a replica may run, then scores say where it is best. Each is a plain function of
+//! the replica's class and a worker, listed once.
+
+mod apply;
+mod domains;
+mod filters;
+mod sampling;
+mod scores;
+
+use std::collections::BTreeMap;
+
+use api::{Digest, ObjectKey, WorkerName};
+
+use crate::{Settings, Template, state::Worker};
+
+pub(crate) use apply::Room;
+pub(crate) use domains::Domains;
+
+/// What placement asks of a replica. Replicas of one revision are one class: what holds for one holds for all.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Class<'a> {
+    pub(crate) template: &'a Template,
+    pub(crate) digest: &'a Digest,
+    /// What it is spread together with.
+    pub(crate) group: &'a ObjectKey,
+    /// How many replicas the group wants.
+    pub(crate) desired: u32,
+}
+
+/// Where a replica may be placed: workers by name, and the names in an order to sample from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) workers: &'a BTreeMap<WorkerName, Worker>,
+    /// The names to look at, beginning at `first` and going round.
+    pub(crate) order: &'a [WorkerName],
+    pub(crate) first: usize,
+}
+
+/// The best worker for a replica of this class, or why there is none.
+pub(crate) fn place(
+    class: &Class<'_>,
+    view: View<'_>,
+    domains: &Domains,
+    settings: &Settings,
+) -> Result<WorkerName, String> {
+    let wanted = sampling::candidates(view.order.len(), settings);
+    let mut refusals: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut best: Option<(f64, &WorkerName)> = None;
+    let mut found = 0;
+    let (after, before) = view.order.split_at(view.first.min(view.order.len()));
+    for worker in before.iter().chain(after).filter_map(|name| view.workers.get(name)) {
+        match filters::refusal(class, worker, domains) {
+            Some(reason) => *refusals.entry(reason).or_default() += 1,
+            None => {
+                let score = scores::score(class, worker, domains, settings);
+                if best.is_none_or(|(highest, _)| score > highest) {
+                    best = Some((score, &worker.name));
+                }
+                found += 1;
+                if found == wanted {
+                    break;
+                }
+            }
+        }
+    }
+    best.map(|(_, name)| name.clone()).ok_or_else(|| unplaceable(view.order.len(), &refusals))
+}
+
+/// As Kubernetes says it, the most frequent reason first.
+fn unplaceable(workers: usize, refusals: &BTreeMap<&'static str, usize>) -> String {
+    if workers == 0 {
+        return "no nodes available to schedule pods".to_owned();
+    }
+    let mut reasons: Vec<_> = refusals.iter().map(|(reason, count)| (*count, *reason)).collect();
+    reasons.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
+    let reasons: Vec<_> = reasons.iter().map(|(count, reason)| format!("{count} {reason}")).collect();
+    format!("0/{workers} nodes are available: {}.", reasons.join(", "))
+}

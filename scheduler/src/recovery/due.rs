@@ -1,0 +1,90 @@
+use api::{ObjectKey, ReplicaId, Timestamp, WorkerName};
+
+use crate::{ReplicaState, Scheduler, timers::Timer};
+
+/// A restart whose worker is away is looked at again after this time; the worker's return or loss decides it earlier.
+const AWAY_RECHECK: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl Scheduler {
+    pub(crate) fn fire_due_timers(&mut self, now: Timestamp) {
+        while let Some(timer) = self.timers.next_due(now) {
+            match timer {
+                Timer::Settled => self.settle(),
+                Timer::Worker(name) => self.check_worker(&name, now),
+                Timer::Restart(id) => self.restart(&id, now),
+                Timer::StartUnanswered(id) => self.repeat_start(&id, now),
+                Timer::StopUnanswered(worker, id) => self.repeat_stop(&worker, &id, now),
+                Timer::Available(id) => self.check_available(&id, now),
+                Timer::Image(key) => self.touch_revision(&key),
+                Timer::Progress(key) => self.touch_deployment(&key),
+            }
+        }
+    }
+
+    fn restart(&mut self, id: &ReplicaId, now: Timestamp) {
+        let Some(replica) = self.replicas.get(id) else { return };
+        let ReplicaState::BackOff { until } = replica.state else { return };
+        if now < until {
+            return;
+        }
+        if !self.settled || !self.is_reachable(replica.worker.as_ref()) {
+            self.timers.set(now + AWAY_RECHECK, Timer::Restart(id.clone()));
+            return;
+        }
+        self.change(id, |replica| replica.restarts += 1);
+        self.start(id, now);
+    }
+
+    fn repeat_start(&mut self, id: &ReplicaId, now: Timestamp) {
+        let Some(replica) = self.replicas.get(id) else { return };
+        if replica.state != ReplicaState::Starting || replica.answered {
+            return;
+        }
+        if self.settled && self.is_reachable(replica.worker.as_ref()) {
+            self.send_start(id, now);
+        } else {
+            self.timers.set(now + AWAY_RECHECK, Timer::StartUnanswered(id.clone()));
+        }
+    }
+
+    pub(crate) fn repeat_stop(&mut self, worker: &WorkerName, id: &ReplicaId, now: Timestamp) {
+        let stopping =
+            self.replicas.get(id).is_some_and(|replica| !replica.is_live() && replica.worker.as_ref() == Some(worker));
+        let leftover = self.workers.get(worker).is_some_and(|worker| worker.leftovers.contains_key(id));
+        // A worker that comes back says what it runs, and is told then.
+        if !(stopping || leftover) || !self.is_reachable(Some(worker)) {
+            return;
+        }
+        if self.settled {
+            self.send_stop(worker, id, now);
+        } else {
+            self.timers.set(now + AWAY_RECHECK, Timer::StopUnanswered(worker.clone(), id.clone()));
+        }
+    }
+
+    fn is_reachable(&self, worker: Option<&WorkerName>) -> bool {
+        worker.and_then(|name| self.workers.get(name)).is_some_and(|worker| worker.connected)
+    }
+
+    /// Workers have reported, or had their time: from now on replicas are started and stopped.
+    pub(crate) fn settle(&mut self) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        // What was decided last may not have been written: what runs counts too, so that none of it is stopped for that.
+        for (key, revision) in &mut self.revisions {
+            if revision.spec.deployment.is_some() && revision.live_count() > revision.spec.replicas {
+                revision.spec.replicas = revision.live_count();
+                self.unsaved.insert(key.clone());
+            }
+        }
+        let all: Vec<ObjectKey> = self.revisions.keys().cloned().collect();
+        for key in all {
+            self.touch_revision(&key);
+            self.room.untried.insert(key);
+        }
+        for key in self.deployments.keys().cloned().collect::<Vec<_>>() {
+            self.touch_deployment(&key);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+use api::{
+    ReplicaId, Timestamp, WorkerName,
+    replica::{Failure, ReplicaPhase},
+};
+
+use super::backoff;
+use crate::{ReplicaState, Scheduler, Subject, timers::Timer};
+
+impl Scheduler {
+    /// A worker says where a replica is.
+    pub(crate) fn phase(&mut self, worker: &WorkerName, id: &ReplicaId, phase: ReplicaPhase, now: Timestamp) {
+        let owned = self.replicas.get(id).is_some_and(|replica| replica.worker.as_ref() == Some(worker));
+        if owned {
+            self.owned_phase(id, phase, now);
+        } else if matches!(phase, ReplicaPhase::Stopped | ReplicaPhase::Failed(_)) {
+            self.leftover_ended(worker, id);
+        }
+    }
+
+    pub(crate) fn owned_phase(&mut self, id: &ReplicaId, phase: ReplicaPhase, now: Timestamp) {
+        let stopping = !self.replicas[id].is_live();
+        match phase {
+            ReplicaPhase::Stopped => self.remove_replica(id),
+            ReplicaPhase::Failed(_) if stopping => self.remove_replica(id),
+            // It was told to stop: what it says until then is late.
+            _ if stopping => {}
+            ReplicaPhase::Failed(failure) => self.failed(id, failure, now),
+            // Its worker stops it by itself: it is replaced.
+            ReplicaPhase::Draining => self.stop_replica(id, now),
+            ReplicaPhase::Starting => self.change(id, |replica| {
+                replica.state = ReplicaState::Starting;
+                replica.answered = true;
+                replica.ready_since = None;
+            }),
+            ReplicaPhase::NotReady => {
+                self.runs(id, now);
+                self.change(id, |replica| {
+                    replica.state = ReplicaState::NotReady;
+                    replica.ready_since = None;
+                });
+            }
+            ReplicaPhase::Ready => {
+                self.runs(id, now);
+                self.change(id, |replica| {
+                    replica.state = ReplicaState::Ready;
+                    replica.ready_since.get_or_insert(now);
+                });
+                self.check_available(id, now);
+            }
+        }
+    }
+
+    /// The guest has been started, if it was not before.
+    fn runs(&mut self, id: &ReplicaId, now: Timestamp) {
+        let ran = matches!(self.replicas[id].state, ReplicaState::NotReady | ReplicaState::Ready);
+        if ran {
+            return;
+        }
+        self.change(id, |replica| {
+            replica.answered = true;
+            replica.started = Some(now);
+        });
+        let source = &self.replicas[id].template.source;
+        let name = source["spec"]["containers"][0]["name"].as_str().unwrap_or("main");
+        let message = format!("Started container {name}");
+        self.plan.normal(Subject::Replica(id.clone()), "Started", message);
+    }
+
+    /// A replica that has been ready for long enough is available.
+    pub(crate) fn check_available(&mut self, id: &ReplicaId, now: Timestamp) {
+        let Some(replica) = self.replicas.get(id).filter(|replica| replica.is_ready() && !replica.available) else {
+            return;
+        };
+        let (Some(since), Some(revision)) = (replica.ready_since, self.revisions.get(&replica.revision)) else {
+            return;
+        };
+        let at = since + revision.spec.min_ready;
+        if at <= now {
+            self.change(id, |replica| replica.available = true);
+        } else {
+            self.timers.set(at, Timer::Available(id.clone()));
+        }
+    }
+
+    /// A replica ended by itself or could not start: it is started again in its place, after a pause.
+    pub(crate) fn failed(&mut self, id: &ReplicaId, failure: Failure, now: Timestamp) {
+        let reset_after = self.settings.backoff_reset_after;
+        let Some(replica) = self.replicas.get(id) else { return };
+        // A report of the failure that is being waited for already.
+        if matches!(replica.state, ReplicaState::BackOff { .. }) {
+            return;
+        }
+        let ran = matches!(replica.state, ReplicaState::NotReady | ReplicaState::Ready);
+        let ran_long = ran && replica.started.is_some_and(|started| now.since(started) >= reset_after);
+        let failures = if ran_long { 1 } else { replica.failures + 1 };
+        let until = now + backoff::restart_pause(failures, failure.reason, &self.settings);
+        self.plan.warning(Subject::Replica(id.clone()), "Failed", format!("Error: {}", failure.message));
+        if failures > 1 {
+            let message = format!("Back-off restarting failed container in pod {}", id.0.name);
+            self.plan.warning(Subject::Replica(id.clone()), "BackOff", message);
+        }
+        self.change(id, |replica| {
+            replica.state = ReplicaState::BackOff { until };
+            replica.failures = failures;
+            replica.answered = true;
+            replica.ready_since = None;
+            replica.last_failure = Some((failure, now));
+        });
+        self.timers.set(until, Timer::Restart(id.clone()));
+    }
+
+    fn leftover_ended(&mut self, worker: &WorkerName, id: &ReplicaId) {
+        let Some(holder) = self.workers.get_mut(worker) else { return };
+        if holder.clear_leftover(id) {
+            self.touch_worker(worker);
+            self.room.freed.insert(worker.clone());
+        }
+    }
+}

@@ -1,0 +1,133 @@
+use api::{ReplicaId, Timestamp, WorkerName};
+
+use crate::{Action, ReplicaState, Scheduler, Subject, timers::Timer};
+
+impl Scheduler {
+    /// A worker said something. If it was silent, it goes on where it was.
+    pub(crate) fn heard(&mut self, name: &WorkerName, now: Timestamp) {
+        let Some(worker) = self.workers.get_mut(name) else { return };
+        worker.last_heard = now;
+        if worker.ready || !worker.connected {
+            return;
+        }
+        worker.ready = true;
+        worker.lost = false;
+        let leftovers: Vec<ReplicaId> = worker.leftovers.keys().cloned().collect();
+        let known: Vec<ReplicaId> = worker.replicas.iter().cloned().collect();
+        self.timers.set(now + self.settings.not_ready_after, Timer::Worker(name.clone()));
+        self.room.everywhere = true;
+        self.touch_worker(name);
+        self.plan.normal(Subject::Worker(name.clone()), "NodeReady", format!("Node {name} status is now: NodeReady"));
+        for id in known {
+            self.known_again(&id, now);
+        }
+        for id in leftovers {
+            self.repeat_stop(name, &id, now);
+        }
+    }
+
+    fn known_again(&mut self, id: &ReplicaId, now: Timestamp) {
+        let Some(before) = self.replicas.get(id).and_then(|replica| replica.before_unknown.clone()) else { return };
+        self.change(id, |replica| {
+            replica.before_unknown = None;
+            // Whether it was ready all the time is not known.
+            replica.ready_since = (before == ReplicaState::Ready).then_some(now);
+            replica.state = before;
+        });
+        self.check_available(id, now);
+        if self.replicas[id].state == ReplicaState::Starting {
+            let answer_by = now + self.settings.start_answer_within;
+            self.timers.set(answer_by, Timer::StartUnanswered(id.clone()));
+        }
+    }
+
+    pub(crate) fn disconnected(&mut self, name: &WorkerName, now: Timestamp) {
+        let Some(worker) = self.workers.get_mut(name) else { return };
+        worker.connected = false;
+        self.silent(name);
+        self.timers.set(now, Timer::Worker(name.clone()));
+    }
+
+    /// A worker's time may have come: to be not ready, lost or forgotten.
+    pub(crate) fn check_worker(&mut self, name: &WorkerName, now: Timestamp) {
+        let Some(worker) = self.workers.get(name) else { return };
+        let silence = now.since(worker.last_heard);
+        let settings = &self.settings;
+        let (not_ready, lost, forgotten) = (settings.not_ready_after, settings.lost_after, settings.forgotten_after);
+        let next = if worker.ready && silence < not_ready {
+            not_ready
+        } else if silence < lost {
+            self.silent(name);
+            lost
+        } else if silence < forgotten || self.workers[name].connected {
+            self.silent(name);
+            self.lose(name);
+            forgotten
+        } else {
+            self.silent(name);
+            self.lose(name);
+            return self.forget_worker(name);
+        };
+        let last_heard = self.workers[name].last_heard;
+        // A connected worker that stays silent is not forgotten: it is looked at again now and then.
+        let at = if last_heard + next > now { last_heard + next } else { now + not_ready };
+        self.timers.set(at, Timer::Worker(name.clone()));
+    }
+
+    fn silent(&mut self, name: &WorkerName) {
+        let Some(worker) = self.workers.get_mut(name) else { return };
+        if !worker.ready {
+            return;
+        }
+        worker.ready = false;
+        let held: Vec<ReplicaId> = worker.replicas.iter().cloned().collect();
+        self.touch_worker(name);
+        self.plan.warning(
+            Subject::Worker(name.clone()),
+            "NodeNotReady",
+            format!("Node {name} status is now: NodeNotReady"),
+        );
+        for id in held {
+            self.unknown(&id);
+        }
+    }
+
+    fn unknown(&mut self, id: &ReplicaId) {
+        let runs = |state: &ReplicaState| {
+            matches!(state, ReplicaState::Starting | ReplicaState::NotReady | ReplicaState::Ready)
+        };
+        if self.replicas.get(id).is_some_and(|replica| runs(&replica.state)) {
+            self.change(id, |replica| {
+                replica.before_unknown = Some(std::mem::replace(&mut replica.state, ReplicaState::Unknown));
+                replica.ready_since = None;
+            });
+        }
+    }
+
+    /// A worker is lost: its replicas are replaced elsewhere. They may still run there, so they keep what they hold.
+    fn lose(&mut self, name: &WorkerName) {
+        let Some(worker) = self.workers.get_mut(name) else { return };
+        if std::mem::replace(&mut worker.lost, true) {
+            return;
+        }
+        let held: Vec<ReplicaId> = worker.replicas.iter().cloned().collect();
+        for id in held {
+            let message = format!("Node {name} has not been heard of: the pod is replaced");
+            self.plan.warning(Subject::Replica(id.clone()), "NodeLost", message);
+            let Some(requests) = self.replicas.get(&id).map(|replica| replica.template.requests) else { continue };
+            self.remove_replica(&id);
+            if let Some(worker) = self.workers.get_mut(name) {
+                worker.leave_over(id, requests);
+            }
+        }
+        self.room.everywhere = true;
+    }
+
+    fn forget_worker(&mut self, name: &WorkerName) {
+        self.workers.remove(name);
+        self.order.retain(|other| other != name);
+        self.dirty_workers.remove(name);
+        self.room.everywhere = true;
+        self.plan.report(Action::RemoveWorker(name.clone()));
+    }
+}

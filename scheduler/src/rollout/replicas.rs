@@ -1,0 +1,77 @@
+use api::{ObjectKey, ReplicaId, Timestamp};
+
+use super::{bounds, victims};
+use crate::{Action, ReplicaState, Scheduler, Subject, state::Replica, timers::Timer};
+
+impl Scheduler {
+    /// Brings a revision to its wanted number of replicas.
+    pub(crate) fn reconcile_replicas(&mut self, key: &ObjectKey, now: Timestamp) {
+        if !self.settled {
+            return;
+        }
+        self.request_image(key, now);
+        let Some(revision) = self.revisions.get(key) else { return };
+        let (live, wanted) = (revision.live_count(), revision.spec.replicas);
+        for _ in live..wanted {
+            self.create_replica(key, now);
+        }
+        if live > wanted {
+            let revision = &self.revisions[key];
+            let members = revision.live.iter().filter_map(|id| self.replicas.get(id));
+            for id in victims::choose(members, live - wanted, self.spare_available(key)) {
+                self.plan.normal(
+                    Subject::Revision(key.clone()),
+                    "SuccessfulDelete",
+                    format!("Deleted pod: {}", id.0.name),
+                );
+                self.stop_replica(&id, now);
+            }
+        }
+    }
+
+    /// How many available replicas may be stopped without going below what must stay.
+    fn spare_available(&self, key: &ObjectKey) -> u32 {
+        let revision = &self.revisions[key];
+        let Some(owner) = revision.spec.deployment.as_ref().and_then(|owner| self.deployments.get(owner)) else {
+            return revision.available.saturating_sub(revision.spec.replicas);
+        };
+        let available: u32 = owner.revisions.iter().map(|key| self.revisions[key].available).sum();
+        available.saturating_sub(bounds(owner.spec.strategy, owner.spec.replicas).min_available)
+    }
+
+    fn create_replica(&mut self, key: &ObjectKey, now: Timestamp) {
+        let id = self.names.replica(key, &self.replicas);
+        let Some(revision) = self.revisions.get(key) else { return };
+        let mut replica = Replica::new(id.clone(), revision, now);
+        if revision.spec.digest.is_none() {
+            let failure = revision.image.failure.clone();
+            let why = failure.as_ref().map_or("waiting for its image", |(failure, _)| &failure.message);
+            replica.state = ReplicaState::Unplaced(why.to_owned());
+            replica.last_failure = failure;
+        }
+        self.plan.normal(Subject::Revision(key.clone()), "SuccessfulCreate", format!("Created pod: {}", id.0.name));
+        self.add_replica(replica);
+    }
+
+    /// Stops a replica: it is no endpoint from now on, and its place may be taken. One that never had a worker just goes.
+    pub(crate) fn stop_replica(&mut self, id: &ReplicaId, now: Timestamp) {
+        let Some(replica) = self.replicas.get(id).filter(|replica| replica.is_live()) else { return };
+        let Some(worker) = replica.worker.clone() else { return self.remove_replica(id) };
+        self.change(id, |replica| {
+            replica.state = ReplicaState::Stopping;
+            replica.ready_since = None;
+        });
+        self.send_stop(&worker, id, now);
+    }
+
+    /// Tells a worker to stop a replica, and again if it does not answer.
+    pub(crate) fn send_stop(&mut self, worker: &api::WorkerName, id: &ReplicaId, now: Timestamp) {
+        let grace = self.replicas.get(id).map_or(LEFTOVER_GRACE, |replica| replica.template.grace);
+        self.plan.command(Action::Stop { worker: worker.clone(), id: id.clone(), grace });
+        let again = now + grace + self.settings.stop_answer_within;
+        self.timers.set(again, Timer::StopUnanswered(worker.clone(), id.clone()));
+    }
+}
+
+/// For the requests of a replica that is nobody's any more, and whose own grace is not known. As Kubernetes' default.
+const LEFTOVER_GRACE: std::time::Duration = std::time::Duration::from_secs(30);

@@ -1,0 +1,25 @@
+use std::collections::BTreeSet;
+
+use api::{ObjectKey, Timestamp};
+
+use crate::{Deployment, DeploymentStatus};
+
+/// A Deployment and what is known of its rollout.
+#[derive(Debug)]
+pub(crate) struct DeploymentState {
+    pub(crate) spec: Deployment,
+    pub(crate) revisions: BTreeSet<ObjectKey>,
+    /// The revision of the template as it is now; known once the store has been read.
+    pub(crate) current: Option<ObjectKey>,
+    /// The wanted number that revisions were last scaled for.
+    pub(crate) scaled_for: Option<u32>,
+    /// When the rollout last came further.
+    pub(crate) progressed: Timestamp,
+    pub(crate) told: Option<DeploymentStatus>,
+}
+
+impl DeploymentState {
+    pub(crate) fn new(spec: Deployment, now: Timestamp) -> Self {
+        Self { spec, revisions: BTreeSet::new(), current: None, scaled_for: None, progressed: now, told: None }
+    }
+}

@@ -1,0 +1,12 @@
+//! What the scheduler knows, indexed so that an event touches only what it concerns.
+
+mod deployment;
+mod replica;
+mod revision;
+mod tally;
+mod worker;
+
+pub(crate) use deployment::DeploymentState;
+pub(crate) use replica::Replica;
+pub(crate) use revision::RevisionState;
+pub(crate) use worker::Worker;

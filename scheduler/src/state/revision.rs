@@ -1,0 +1,63 @@
+use std::collections::BTreeSet;
+
+use api::{ObjectKey, ReplicaId, Timestamp, replica::Failure};
+
+use crate::{Revision, RevisionStatus};
+
+/// A revision and its replicas, counted.
+#[derive(Debug)]
+pub(crate) struct RevisionState {
+    pub(crate) spec: Revision,
+    /// Replicas that are not being stopped.
+    pub(crate) live: BTreeSet<ReplicaId>,
+    /// Replicas that are being stopped.
+    pub(crate) stopping: BTreeSet<ReplicaId>,
+    /// Live ones without a worker.
+    pub(crate) unplaced: BTreeSet<ReplicaId>,
+    /// Live ones that wait for a worker or a restart.
+    pub(crate) troubled: BTreeSet<ReplicaId>,
+    pub(crate) ready: u32,
+    pub(crate) available: u32,
+    pub(crate) image: ImageState,
+    pub(crate) told: Option<RevisionStatus>,
+}
+
+/// How far a revision's image is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ImageState {
+    /// When the shell was asked.
+    pub(crate) asked: Option<Timestamp>,
+    pub(crate) failures: u32,
+    pub(crate) failure: Option<(Failure, Timestamp)>,
+    /// Not before this time.
+    pub(crate) retry_at: Option<Timestamp>,
+}
+
+impl RevisionState {
+    pub(crate) fn new(spec: Revision) -> Self {
+        Self {
+            spec,
+            live: BTreeSet::new(),
+            stopping: BTreeSet::new(),
+            unplaced: BTreeSet::new(),
+            troubled: BTreeSet::new(),
+            ready: 0,
+            available: 0,
+            image: ImageState::default(),
+            told: None,
+        }
+    }
+
+    /// What its replicas are spread together with: all of the Deployment's.
+    pub(crate) fn group(&self) -> &ObjectKey {
+        self.spec.deployment.as_ref().unwrap_or(&self.spec.key)
+    }
+
+    pub(crate) fn live_count(&self) -> u32 {
+        self.live.len() as u32
+    }
+
+    pub(crate) fn status(&self) -> RevisionStatus {
+        RevisionStatus { replicas: self.live_count(), ready: self.ready, available: self.available }
+    }
+}

@@ -1,0 +1,115 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::{Digest, ObjectKey, ReplicaId, Timestamp, WorkerName, session::Capacity};
+
+use crate::{Resources, WorkerView};
+
+/// A worker, and what is reserved on it.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) name: WorkerName,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) capacity: Capacity,
+    pub(crate) reserved: Resources,
+    /// Owned replicas that are bound to it.
+    pub(crate) replicas: BTreeSet<ReplicaId>,
+    /// Replicas that are nobody's any more but may run here, with what they hold. They are told to stop.
+    pub(crate) leftovers: BTreeMap<ReplicaId, Resources>,
+    /// How many owned replicas there are of each Deployment, or revision without one.
+    pub(crate) groups: BTreeMap<ObjectKey, u32>,
+    pub(crate) cached: BTreeSet<Digest>,
+    pub(crate) connected: bool,
+    /// Connected, and heard of lately.
+    pub(crate) ready: bool,
+    /// Silent for so long that its replicas were replaced.
+    pub(crate) lost: bool,
+    pub(crate) cordoned: bool,
+    pub(crate) last_heard: Timestamp,
+    pub(crate) since: Timestamp,
+}
+
+impl Worker {
+    pub(crate) fn new(name: WorkerName, capacity: Capacity, now: Timestamp) -> Self {
+        Self {
+            name,
+            labels: BTreeMap::new(),
+            capacity,
+            reserved: Resources::default(),
+            replicas: BTreeSet::new(),
+            leftovers: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            cached: BTreeSet::new(),
+            connected: false,
+            ready: false,
+            lost: false,
+            cordoned: false,
+            last_heard: now,
+            since: now,
+        }
+    }
+
+    /// Places that are taken, leftovers included.
+    pub(crate) fn occupied(&self) -> u32 {
+        (self.replicas.len() + self.leftovers.len()) as u32
+    }
+
+    pub(crate) fn of_group(&self, group: &ObjectKey) -> u32 {
+        self.groups.get(group).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn bind(&mut self, id: ReplicaId, group: &ObjectKey, requests: Resources) {
+        if self.replicas.insert(id) {
+            *self.groups.entry(group.clone()).or_default() += 1;
+            self.reserve(requests);
+        }
+    }
+
+    pub(crate) fn unbind(&mut self, id: &ReplicaId, group: &ObjectKey, requests: Resources) {
+        if !self.replicas.remove(id) {
+            return;
+        }
+        if let Some(count) = self.groups.get_mut(group) {
+            *count -= 1;
+            if *count == 0 {
+                self.groups.remove(group);
+            }
+        }
+        self.release(requests);
+    }
+
+    pub(crate) fn leave_over(&mut self, id: ReplicaId, held: Resources) {
+        if self.leftovers.insert(id, held).is_none() {
+            self.reserve(held);
+        }
+    }
+
+    /// A leftover has ended. Answers whether there was one.
+    pub(crate) fn clear_leftover(&mut self, id: &ReplicaId) -> bool {
+        let Some(held) = self.leftovers.remove(id) else { return false };
+        self.release(held);
+        true
+    }
+
+    pub(crate) fn view(&self) -> WorkerView {
+        WorkerView {
+            name: self.name.clone(),
+            labels: self.labels.clone(),
+            capacity: self.capacity,
+            reserved: self.reserved,
+            replicas: self.replicas.len() as u32,
+            ready: self.ready,
+            cordoned: self.cordoned,
+            since: self.since,
+        }
+    }
+
+    fn reserve(&mut self, held: Resources) {
+        self.reserved.cpu_millis += held.cpu_millis;
+        self.reserved.memory_bytes += held.memory_bytes;
+    }
+
+    fn release(&mut self, held: Resources) {
+        self.reserved.cpu_millis -= held.cpu_millis;
+        self.reserved.memory_bytes -= held.memory_bytes;
+    }
+}
