@@ -1,5 +1,5 @@
 //! The gateway as its clients, its replicas and its control plane see it: real sockets, fake replicas.
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "tests: no other crate sees them")]
 
 mod balancers;
 mod balancing;
