@@ -1,0 +1,108 @@
+//! The other roles, as small as they can be.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use api::{
+    Body, Bucket, ClusterHttp, ClusterHttpError, KeyValue, KeyValueError, Listing, ObjectKey, full_body,
+};
+use bytes::Bytes;
+use futures::future::{BoxFuture, ready};
+use http::{Request, Response};
+
+/// A key-value store in memory.
+#[derive(Default)]
+pub struct MemoryStore(Mutex<BTreeMap<(String, String, String), Bytes>>);
+
+fn at(bucket: &Bucket, key: &str) -> (String, String, String) {
+    (bucket.namespace.clone(), bucket.name.clone(), key.to_owned())
+}
+
+fn done<T: Send + 'static>(value: T) -> BoxFuture<'static, Result<T, KeyValueError>> {
+    Box::pin(ready(Ok(value)))
+}
+
+impl KeyValue for MemoryStore {
+    fn get(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
+        let map = self.0.lock().unwrap();
+        done(keys.iter().map(|key| map.get(&at(bucket, key)).cloned()).collect())
+    }
+
+    fn set(&self, bucket: &Bucket, entries: Vec<(String, Bytes)>) -> BoxFuture<'static, Result<(), KeyValueError>> {
+        self.0.lock().unwrap().extend(entries.into_iter().map(|(key, value)| (at(bucket, &key), value)));
+        done(())
+    }
+
+    fn delete(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<(), KeyValueError>> {
+        let mut map = self.0.lock().unwrap();
+        keys.iter().for_each(|key| drop(map.remove(&at(bucket, key))));
+        done(())
+    }
+
+    fn list(
+        &self,
+        bucket: &Bucket,
+        cursor: Option<String>,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Listing, KeyValueError>> {
+        let map = self.0.lock().unwrap();
+        let of_bucket = map.keys().filter(|(namespace, name, _)| *namespace == bucket.namespace && *name == bucket.name);
+        let after = cursor.unwrap_or_default();
+        let mut keys: Vec<String> = of_bucket.map(|(_, _, key)| key.clone()).filter(|key| *key > after).collect();
+        let more = keys.len() > limit;
+        keys.truncate(limit);
+        let cursor = more.then(|| keys.last().cloned()).flatten();
+        done(Listing { keys, cursor })
+    }
+
+    fn increment(&self, bucket: &Bucket, key: String, delta: i64) -> BoxFuture<'static, Result<i64, KeyValueError>> {
+        let mut map = self.0.lock().unwrap();
+        let value = map.entry(at(bucket, &key)).or_insert_with(|| Bytes::from_static(b"0"));
+        let number = std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok());
+        let Some(number) = number else { return Box::pin(ready(Err(KeyValueError::NotANumber { key }))) };
+        *value = (number + delta).to_string().into();
+        done(number + delta)
+    }
+
+    fn swap(
+        &self,
+        bucket: &Bucket,
+        key: String,
+        expected: Option<Bytes>,
+        value: Bytes,
+    ) -> BoxFuture<'static, Result<Option<Option<Bytes>>, KeyValueError>> {
+        let mut map = self.0.lock().unwrap();
+        let current = map.get(&at(bucket, &key)).cloned();
+        if current != expected {
+            return done(Some(current));
+        }
+        map.insert(at(bucket, &key), value);
+        done(None)
+    }
+}
+
+/// A cluster with the one Service `products`, which says what it was asked.
+pub struct OneService;
+
+impl ClusterHttp for OneService {
+    fn resolve(&self, namespace: &str, host: &str) -> Option<ObjectKey> {
+        (host == "products").then(|| ObjectKey::new(namespace, host))
+    }
+
+    fn call(
+        &self,
+        service: ObjectKey,
+        _port: Option<u16>,
+        request: Request<Body>,
+    ) -> BoxFuture<'static, Result<Response<Body>, ClusterHttpError>> {
+        let trace = request.headers().get("traceparent").map_or("no trace", |trace| trace.to_str().unwrap());
+        let text = format!("{service} {} {trace}", request.uri().path());
+        Box::pin(ready(Ok(Response::new(full_body(text)))))
+    }
+}
+
+pub fn handles() -> runtime::Handles {
+    runtime::Handles { key_value: Arc::new(MemoryStore::default()), cluster_http: Arc::new(OneService) }
+}

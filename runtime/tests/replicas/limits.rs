@@ -1,0 +1,153 @@
+use std::{sync::Arc, time::Duration};
+
+use api::{BodyError, Serve, ServeError, replica::Isolation};
+use futures::future::join_all;
+use http_body_util::BodyExt;
+
+use crate::fleet::{Fleet, answer, ask, ask_patiently, get};
+
+const SHORT: Duration = Duration::from_millis(500);
+
+#[tokio::test]
+async fn a_guest_that_computes_for_ever_is_stopped_and_its_neighbours_answer_meanwhile() {
+    let mut fleet = Fleet::new().await;
+    let looping = fleet.probe(|spec| spec.limits.request_deadline = SHORT).await;
+    let spec = fleet.spec("hello-1", "hello");
+    let neighbour = fleet.ready(spec).await;
+    // All on the one thread of this test: the guest in the loop must give it back.
+    let mut stopped = Box::pin(ask(&looping, get("/loop")));
+    let mut answered = 0;
+    let error = loop {
+        tokio::select! {
+            biased;
+            outcome = &mut stopped => break outcome.unwrap_err(),
+            answer = ask(&neighbour, get("/")) => {
+                assert_eq!(answer.unwrap().0, 200);
+                answered += 1;
+            }
+        }
+    };
+    assert!(matches!(error, ServeError::DeadlineExceeded { deadline } if deadline == SHORT), "{error:?}");
+    assert!(answered > 10, "{answered}");
+    fleet.wait_for_line("deadline").await;
+}
+
+#[tokio::test]
+async fn a_guest_that_waits_for_too_long_is_stopped_at_its_deadline() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.limits.request_deadline = SHORT).await;
+    let outcome = ask(&probe, get("/sleep?ms=60000")).await;
+    assert!(matches!(outcome, Err(ServeError::DeadlineExceeded { .. })), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_goes_on_beyond_the_deadline_ends_in_an_error() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.limits.request_deadline = SHORT).await;
+    let response = answer(&probe, get("/stream?chunks=100000&ms=20")).await.unwrap();
+    match response.into_body().collect().await {
+        Err(BodyError::Guest(why)) => assert!(why.contains("deadline"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_computes_for_a_while_answers_from_the_background() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|_| {}).await;
+    let answers = join_all((0..4).map(|_| ask(&probe, get("/spin?ms=50")))).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|(status, _)| *status == 200)), "{answers:?}");
+}
+
+#[tokio::test]
+async fn memory_is_limited_over_all_instances_together() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.limits.memory_bytes = 64 << 20).await;
+    assert_eq!(ask(&probe, get("/alloc?mb=16")).await.unwrap().0, 200);
+    match ask(&probe, get("/alloc?mb=100")).await {
+        Err(ServeError::OutOfMemory { limit_bytes }) => assert_eq!(limit_bytes, 64 << 20),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(ask(&probe, get("/alloc?mb=16")).await.unwrap().0, 200);
+    fleet.wait_for_line("out of memory").await;
+}
+
+#[tokio::test]
+async fn beyond_its_concurrency_a_replica_refuses_and_hands_the_request_back() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.limits.concurrency = 1).await;
+    let mut first = Box::pin(ask(&probe, get("/sleep?ms=50")));
+    assert!(futures::poll!(&mut first).is_pending());
+    match ask(&probe, get("/counter")).await {
+        Err(ServeError::Refused { request, .. }) => assert_eq!(request.uri().path(), "/counter"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(first.await.unwrap().0, 200);
+    assert_eq!(ask(&probe, get("/counter")).await.unwrap().0, 200);
+}
+
+#[tokio::test]
+async fn a_full_pool_refuses_and_hands_the_request_back() {
+    let mut fleet = Fleet::with(|config| config.max_instances = 1).await;
+    let probe = fleet.probe(|_| {}).await;
+    let mut first = Box::pin(ask(&probe, get("/sleep?ms=50")));
+    assert!(futures::poll!(&mut first).is_pending());
+    match ask(&probe, get("/counter")).await {
+        Err(ServeError::Refused { request, why }) => {
+            assert_eq!(request.uri().path(), "/counter");
+            assert!(why.contains("pool"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(first.await.unwrap().0, 200);
+}
+
+#[tokio::test]
+async fn a_guest_ends_when_its_client_goes() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.limits.concurrency = 1).await;
+    for path in ["/sleep?ms=19000", "/loop"] {
+        let mut waiting = Box::pin(ask(&probe, get(path)));
+        // Twice, so that the one that computes has been moved to the background.
+        for _ in 0..2 {
+            assert!(futures::poll!(&mut waiting).is_pending());
+        }
+        drop(waiting);
+        assert_eq!(ask_patiently(&probe, "/counter").await.0, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_guest_ends_when_its_client_leaves_in_the_middle_of_the_body() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.limits.concurrency = 1).await;
+    let mut response = answer(&probe, get("/stream?chunks=1000000&ms=10")).await.unwrap();
+    response.body_mut().frame().await.unwrap().unwrap();
+    drop(response);
+    assert_eq!(ask_patiently(&probe, "/counter").await.0, 200);
+}
+
+async fn count(probe: &Arc<dyn Serve>) -> u32 {
+    ask(probe, get("/counter")).await.unwrap().1.trim().parse().unwrap()
+}
+
+#[tokio::test]
+async fn reused_instances_are_replaced_after_their_number_of_requests_and_after_a_trap() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.limits.isolation = Isolation::Replica { max_reuse: 3 }).await;
+    let mut counts = Vec::new();
+    for _ in 0..5 {
+        counts.push(count(&probe).await);
+    }
+    assert_eq!(counts, [1, 2, 3, 1, 2]);
+    assert!(ask(&probe, get("/trap")).await.is_err());
+    assert_eq!(count(&probe).await, 1);
+}
+
+#[tokio::test]
+async fn a_limited_share_of_cpu_time_still_answers() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.limits.cpu_millis = Some(200)).await;
+    let answers = join_all((0..3).map(|_| ask(&probe, get("/spin?ms=30")))).await;
+    assert!(answers.iter().all(|answer| answer.is_ok()), "{answers:?}");
+}

@@ -1,0 +1,63 @@
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use crate::fleet::{Fleet, ask, get};
+
+#[tokio::test]
+async fn a_host_that_is_not_granted_is_denied_and_the_log_says_which_annotation_grants_it() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|_| {}).await;
+    for host in ["example.com", "products", "127.0.0.1"] {
+        let (status, why) = ask(&probe, get(&format!("/fetch?url=http://{host}/"))).await.unwrap();
+        assert_eq!(status, 502, "{host}");
+        assert!(why.contains("Denied"), "{why}");
+        let line = fleet.wait_for_line(&format!("`{host}`")).await;
+        assert!(line.text.contains("sampan.dev/outbound"), "{}", line.text);
+    }
+}
+
+#[tokio::test]
+async fn a_granted_service_is_called_inside_and_the_trace_goes_on() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.grants.outbound = vec!["products".into()]).await;
+    let mut asked = get("/fetch?url=http://products/list");
+    asked.headers_mut().insert("traceparent", "00-1-2-01".parse().unwrap());
+    assert_eq!(ask(&probe, asked).await.unwrap(), (200, "shop/products /list 00-1-2-01".into()));
+}
+
+#[tokio::test]
+async fn an_address_is_reached_only_if_it_is_granted_itself() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 4096];
+        let length = stream.read(&mut request).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\noutside").await.unwrap();
+        String::from_utf8_lossy(&request[..length]).into_owned()
+    });
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.grants.outbound = vec![format!("127.0.0.1:{port}")]).await;
+    let path = format!("/fetch?url=http://127.0.0.1:{port}/x");
+    assert_eq!(ask(&probe, get(&path)).await.unwrap(), (200, "outside".into()));
+    let request = served.await.unwrap().to_lowercase();
+    assert!(request.starts_with("get /x http/1.1") && request.contains(&format!("host: 127.0.0.1:{port}")), "{request}");
+}
+
+#[tokio::test]
+async fn a_granted_name_that_leads_to_this_machine_is_prohibited() {
+    let Ok(name) = std::fs::read_to_string("/proc/sys/kernel/hostname") else { return };
+    let name = name.trim().to_owned();
+    let resolved = tokio::net::lookup_host((name.as_str(), 80)).await.map(|addresses| addresses.collect::<Vec<_>>());
+    // Where the machine's own name leads nowhere, there is nothing to see.
+    let Ok([first, ..]) = resolved.as_deref() else { return };
+    assert!(!first.ip().is_unspecified());
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.grants.outbound = vec![name.clone()]).await;
+    let (status, why) = ask(&probe, get(&format!("/fetch?url=http://{name}/"))).await.unwrap();
+    assert_eq!(status, 502);
+    assert!(why.contains("Prohibited"), "{why}");
+    fleet.wait_for_line("no public address").await;
+}
