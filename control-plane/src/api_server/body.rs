@@ -7,7 +7,7 @@ use super::error::ApiError;
 
 /// Largest body of a request: twice the largest stored object, as patches may name each field twice.
 pub(super) const MAX_BODY_BYTES: usize = 2 << 20;
-/// Objects nested more deeply are refused, in JSON by serde_json itself.
+/// Media types of YAML. Its parser bounds depth and repetition, as the one of JSON bounds depth.
 const YAML: [&str; 3] = ["application/yaml", "application/apply-patch+yaml", "text/yaml"];
 
 /// Reads a request's body to its end.
@@ -50,7 +50,7 @@ pub(super) fn parse_object(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, A
     Ok(value)
 }
 
-/// Reads JSON, and drops what Go writes of times that are not set.
+/// Reads JSON.
 pub(super) fn parse_json(bytes: &[u8]) -> Result<Value, ApiError> {
     let value = serde_json::from_slice(bytes);
     value.map_err(|error| ApiError::BadRequest(format!("the body is not JSON: {error}")))

@@ -10,11 +10,11 @@ use crate::{
 
 use super::{
     error::ApiError,
+    metadata::rfc3339_now,
     objects::{Objects, Stored, encode, key},
     params::{DryRun, Params},
     path::Target,
     selector::Selector,
-    write::rfc3339_now,
 };
 
 /// How often a deletion is tried again that others were faster than.

@@ -12,6 +12,7 @@ mod discovery;
 mod error;
 mod kubeconfig;
 mod live;
+mod metadata;
 mod objects;
 mod openapi;
 mod params;
@@ -41,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     logs::Logs,
-    store::{Store, StoreError},
+    store::{Compare, Op, Store, StoreError},
 };
 
 pub use auth::Token;
@@ -94,11 +95,16 @@ pub async fn serve(
 }
 
 async fn ensure_default_namespace(objects: &objects::Objects) -> Result<(), StoreError> {
-    let target = path::Target::parse("/api/v1/namespaces").expect("namespaces are served");
-    let namespace = json!({ "metadata": { "name": DEFAULT_NAMESPACE } });
-    match objects.create(&target, namespace, params::DryRun::No).await {
-        Ok(_) | Err(error::ApiError::AlreadyExists { .. }) => Ok(()),
-        Err(error) => Err(StoreError::Failed { path: "the default namespace".to_owned(), why: error.to_string() }),
+    let path = format!("/api/v1/namespaces/{DEFAULT_NAMESPACE}");
+    let target = path::Target::parse(&path).expect("namespaces are served");
+    let mut namespace = json!({ "metadata": {
+        "name": DEFAULT_NAMESPACE, "uid": metadata::new_uid(), "creationTimestamp": metadata::rfc3339_now() } });
+    (target.resource.default)(&mut namespace);
+    let key = objects::key(&target);
+    let put = vec![Op::Put(key.clone(), objects::encode(&namespace))];
+    match objects.durable.txn(vec![Compare::Absent(key)], put).await {
+        Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

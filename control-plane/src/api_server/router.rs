@@ -3,12 +3,12 @@
 use axum::{
     Router,
     body::Body,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -32,24 +32,17 @@ use super::{
 };
 
 pub(super) fn router(api: Api, token: Token) -> Router {
+    let described = || get(describe);
     let guarded = Router::new()
-        .route("/version", get(|| async { json(StatusCode::OK, &discovery::version()) }))
-        .route("/api", get(|| async { json(StatusCode::OK, &discovery::core_versions()) }))
-        .route("/apis", get(|| async { json(StatusCode::OK, &discovery::group_list()) }))
-        .route(
-            "/api/{version}",
-            get(|Path(version): Path<String>| async move { found(discovery::resource_list("", &version)) }),
-        )
-        .route("/apis/{group}", get(|Path(group): Path<String>| async move { found(discovery::group(&group)) }))
-        .route(
-            "/apis/{group}/{version}",
-            get(|Path((group, version)): Path<(String, String)>| async move {
-                found(discovery::resource_list(&group, &version))
-            }),
-        )
+        .route("/version", described())
+        .route("/api", described())
+        .route("/api/{version}", described())
+        .route("/apis", described())
+        .route("/apis/{group}", described())
+        .route("/apis/{group}/{version}", described())
         .route("/openapi/v2", get(|| async { ([(header::CONTENT_TYPE, openapi::V2_MEDIA_TYPE)], "") }))
-        .route("/openapi/v3", get(|| async { json(StatusCode::OK, &openapi::index()) }))
-        .route("/openapi/v3/{*root}", get(|Path(root): Path<String>| async move { found(openapi::document(&root)) }))
+        .route("/openapi/v3", described())
+        .route("/openapi/v3/{*root}", described())
         .fallback(objects)
         .with_state(api)
         .layer(middleware::from_fn_with_state(token, auth::require_token));
@@ -68,10 +61,23 @@ fn json(code: StatusCode, value: &Value) -> Response {
     response
 }
 
-fn found(value: Option<Value>) -> Response {
-    match value {
+/// What the server says of itself.
+async fn describe(uri: Uri) -> Response {
+    let path = uri.path().trim_matches('/');
+    let described = match path.split('/').collect::<Vec<_>>().as_slice() {
+        ["version"] => Some(discovery::version()),
+        ["api"] => Some(discovery::core_versions()),
+        ["api", version] => discovery::resource_list("", version),
+        ["apis"] => Some(discovery::group_list()),
+        ["apis", group] => discovery::group(group),
+        ["apis", group, version] => discovery::resource_list(group, version),
+        ["openapi", "v3"] => Some(openapi::index()),
+        ["openapi", "v3", root @ ..] => openapi::document(&root.join("/")),
+        _ => None,
+    };
+    match described {
         Some(value) => json(StatusCode::OK, &value),
-        None => ApiError::NoSuchPath { path: "this path".to_owned() }.into_response(),
+        None => ApiError::NoSuchPath { path: uri.path().to_owned() }.into_response(),
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) static EVENT: Resource = Resource {
     names: NameRule::Subdomain,
     subresources: &[],
     columns: &[
-        Column::text("Last Seen", |object, now| last_seen(object, now)),
+        Column::text("Last Seen", last_seen),
         Column::text("Type", |object, _| object["type"].clone()),
         Column::text("Reason", |object, _| object["reason"].clone()),
         Column::text("Object", |object, _| {

@@ -27,7 +27,7 @@ pub(super) static POD: Resource = Resource {
             json!(format!("{ready}/{}", list_at(object, "/spec/containers").len()))
         }),
         Column::text("Status", |object, _| json!(status(object))),
-        Column::text("Restarts", |object, now| restarts(object, now)),
+        Column::text("Restarts", restarts),
         AGE,
         Column::wide("IP", |object, _| text_at(object, "/status/podIP")),
         Column::wide("Node", |object, _| text_at(object, "/spec/nodeName")),

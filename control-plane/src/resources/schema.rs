@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::field::{Cause, FieldError, nearest};
 
 /// Reads a value. Refuses fields that the type does not have, and values of other types, by their paths.
-pub fn decode<'de, T: Deserialize<'de>>(value: &Value) -> Result<T, Vec<FieldError>> {
+pub(crate) fn decode<'de, T: Deserialize<'de>>(value: &Value) -> Result<T, Vec<FieldError>> {
     let unknown = RefCell::new(Vec::new());
     let decoded = T::deserialize(Node { value, path: &Path::Root, unknown: &unknown });
     let mut errors = unknown.into_inner();
