@@ -238,3 +238,7 @@ impl std::fmt::Debug for ControlPlane {
         f.debug_struct("ControlPlane").field("config", &self.config).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "control_plane_tests.rs"]
+mod tests;

@@ -27,6 +27,7 @@ kinds! {
     SECRET = "", "secrets", "Secret", "v1";
     POD = "", "pods", "Pod", "v1";
     NODE = "", "nodes", "Node", "v1";
+    ENDPOINT_SLICE = "discovery.k8s.io", "endpointslices", "EndpointSlice", "discovery.k8s.io/v1";
     EVENT = "", "events", "Event", "v1";
 }
 

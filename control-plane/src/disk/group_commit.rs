@@ -70,3 +70,44 @@ impl<Job> Drop for Queue<Job> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc as std_mpsc};
+
+    use super::*;
+
+    /// Writes what it is told to, once it is let.
+    struct Gated {
+        gate: std_mpsc::Receiver<()>,
+        written: Arc<Mutex<Vec<usize>>>,
+        batches: Arc<Mutex<usize>>,
+    }
+
+    impl Commit<usize> for Gated {
+        fn commit(&mut self, batch: Vec<usize>) {
+            // A gate whose holder is gone is open.
+            let _ = self.gate.recv();
+            self.written.lock().extend(batch);
+            *self.batches.lock() += 1;
+        }
+    }
+
+    #[test]
+    fn what_waits_is_bounded_written_together_and_in_order_and_closing_writes_the_rest() {
+        let (open, gate) = std_mpsc::channel();
+        let (written, batches) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
+        let queue = Queue::start("test", Gated { gate, written: written.clone(), batches: batches.clone() }).unwrap();
+        let mut taken = 0;
+        while queue.push(taken).is_ok() {
+            taken += 1;
+            assert!(taken <= QUEUE + MAX_BATCH, "the queue is bounded");
+        }
+        assert_eq!(queue.push(0), Err(QueueError::Busy));
+        drop(open);
+        queue.close();
+        assert_eq!(queue.push(0), Err(QueueError::Closed));
+        assert_eq!(*written.lock(), (0..taken).collect::<Vec<_>>());
+        assert!(*batches.lock() <= 2 + taken / MAX_BATCH, "{} batches", batches.lock());
+    }
+}

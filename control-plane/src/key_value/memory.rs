@@ -1,8 +1,4 @@
-use std::{
-    collections::BTreeMap,
-    ops::Bound,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use api::{Bucket, KeyValue, KeyValueError, Listing};
 use bytes::Bytes;

@@ -6,6 +6,7 @@
 mod limits;
 mod memory;
 mod redb;
+mod writer;
 
 #[cfg(test)]
 mod conformance;

@@ -3,21 +3,24 @@ use std::{path::Path, sync::Arc};
 use api::{Bucket, KeyValue, KeyValueError, Listing};
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, ready};
-use redb::{ReadableTable, Table, TableDefinition};
+use redb::TableDefinition;
 use tokio::sync::oneshot;
 
-use super::limits::{MAX_PAGE, check_entries, check_keys, check_value, incremented};
+use super::{
+    limits::{MAX_PAGE, check_entries, check_keys, check_value},
+    writer::{Change, Done, Job, Writer},
+};
 use crate::{
     OpenError,
-    disk::{Commit, DiskError, File, Queue, QueueError},
+    disk::{DiskError, File, Queue, QueueError},
 };
 
 /// What redb holds in memory of the file.
 const CACHE_BYTES: usize = 64 << 20;
 
-type Key = (&'static str, &'static str, &'static str);
+pub(super) type Key = (&'static str, &'static str, &'static str);
 /// Namespace, bucket and key, to value.
-const ENTRIES: TableDefinition<Key, &[u8]> = TableDefinition::new("entries");
+pub(super) const ENTRIES: TableDefinition<Key, &[u8]> = TableDefinition::new("entries");
 
 /// What guests keep, in a redb file of its own. A write that was answered survives a crash.
 ///
@@ -78,98 +81,6 @@ impl RedbKeyValue {
 
 fn closed() -> KeyValueError {
     KeyValueError::Store("it is being closed".to_owned())
-}
-
-#[derive(Debug)]
-struct Job {
-    bucket: Bucket,
-    change: Change,
-    answer: oneshot::Sender<Result<Done, KeyValueError>>,
-}
-
-#[derive(Debug)]
-enum Change {
-    Set(Vec<(String, Bytes)>),
-    Delete(Vec<String>),
-    Increment(String, i64),
-    Swap(String, Option<Bytes>, Bytes),
-}
-
-#[derive(Debug)]
-enum Done {
-    Written,
-    Sum(i64),
-    /// A swap was refused: this is what the key holds.
-    Current(Option<Bytes>),
-}
-
-struct Writer {
-    file: Arc<File>,
-}
-
-impl Commit<Job> for Writer {
-    fn commit(&mut self, batch: Vec<Job>) {
-        let written = self.file.write(|transaction| {
-            let mut table = transaction.open_table(ENTRIES)?;
-            batch.iter().map(|job| apply(&mut table, &job.bucket, &job.change)).collect::<Result<Vec<_>, _>>()
-        });
-        // Whoever asked may have gone away; what was written stays written.
-        match written {
-            Ok(results) => {
-                batch.into_iter().zip(results).for_each(|(job, result)| drop(job.answer.send(result)));
-            }
-            Err(error) => {
-                tracing::error!(%error, "key-value entries could not be written");
-                batch.into_iter().for_each(|job| drop(job.answer.send(Err(store_error(&error)))));
-            }
-        }
-    }
-}
-
-/// One write, which sees those before it. The outer error is the disk's, the inner one the caller's.
-fn apply(
-    table: &mut Table<'_, Key, &'static [u8]>,
-    bucket: &Bucket,
-    change: &Change,
-) -> Result<Result<Done, KeyValueError>, redb::Error> {
-    let at = |key: &'_ str| -> (String, String, String) {
-        (bucket.namespace.clone(), bucket.name.clone(), key.to_owned())
-    };
-    let get = |table: &Table<'_, Key, &'static [u8]>, key: &str| -> Result<Option<Bytes>, redb::Error> {
-        let (namespace, name, key) = at(key);
-        let held = table.get((namespace.as_str(), name.as_str(), key.as_str()))?;
-        Ok(held.map(|held| Bytes::copy_from_slice(held.value())))
-    };
-    let (namespace, name) = (bucket.namespace.as_str(), bucket.name.as_str());
-    match change {
-        Change::Set(entries) => {
-            for (key, value) in entries {
-                table.insert((namespace, name, key.as_str()), &value[..])?;
-            }
-        }
-        Change::Delete(keys) => {
-            for key in keys {
-                table.remove((namespace, name, key.as_str()))?;
-            }
-        }
-        Change::Increment(key, delta) => {
-            let stored = get(table, key)?;
-            let sum = match incremented(key, stored.as_deref(), *delta) {
-                Ok(sum) => sum,
-                Err(error) => return Ok(Err(error)),
-            };
-            table.insert((namespace, name, key.as_str()), sum.to_string().as_bytes())?;
-            return Ok(Ok(Done::Sum(sum)));
-        }
-        Change::Swap(key, expected, value) => {
-            let current = get(table, key)?;
-            if current != *expected {
-                return Ok(Ok(Done::Current(current)));
-            }
-            table.insert((namespace, name, key.as_str()), &value[..])?;
-        }
-    }
-    Ok(Ok(Done::Written))
 }
 
 fn store_error(error: &DiskError) -> KeyValueError {

@@ -16,11 +16,8 @@ fn replica(name: &str) -> ReplicaId {
 }
 
 fn lines(range: std::ops::Range<usize>) -> Vec<LogLine> {
-    let line = |n: usize| LogLine {
-        at: Timestamp::from_secs(n as u64),
-        source: LogSource::Stdout,
-        text: format!("line {n}"),
-    };
+    let line =
+        |n: usize| LogLine { at: Timestamp::from_secs(n as u64), source: LogSource::Stdout, text: format!("line {n}") };
     range.map(line).collect()
 }
 

@@ -1,7 +1,8 @@
-//! What is live, as Kubernetes objects: Pods, Nodes and Events. They are written to a store that lives as long as the
+//! What is live, as Kubernetes objects: Pods, Nodes, EndpointSlices and Events. They are written to a store that lives as long as the
 //! process, and are made again from what workers say after a restart.
 
 mod container;
+mod endpoint_slice;
 mod events;
 mod node;
 mod pod;
@@ -9,13 +10,14 @@ mod pod;
 #[cfg(test)]
 mod tests;
 
-use api::{ObjectKey, ReplicaId, Timestamp, WorkerName};
+use api::{ObjectKey, ReplicaId, Timestamp, WorkerName, session::Endpoint};
 use bytes::Bytes;
 use scheduler::{ReplicaView, WorkerView};
 use serde_json::Value;
 
 use crate::{
-    kind::{Kind, NODE, POD},
+    kind::{ENDPOINT_SLICE, Kind, NODE, POD},
+    routing::Service,
     store::MemoryStore,
 };
 
@@ -71,6 +73,19 @@ impl Projection {
     /// A worker is gone for good.
     pub(crate) fn remove_worker(&self, name: &WorkerName) {
         self.store.delete(NODE.cluster_key(&name.0));
+    }
+
+    /// The endpoints of a Service are new or have changed.
+    pub(crate) fn publish_endpoints(&self, key: &ObjectKey, service: &Service, endpoints: &[Endpoint], now: Timestamp) {
+        let at = ENDPOINT_SLICE.key(key);
+        let before = self.read(&at);
+        let slice = endpoint_slice::endpoint_slice(key, service, endpoints, before.as_ref(), now);
+        self.write(at, &before, slice);
+    }
+
+    /// A Service is gone.
+    pub(crate) fn remove_endpoints(&self, key: &ObjectKey) {
+        self.store.delete(ENDPOINT_SLICE.key(key));
     }
 
     fn read(&self, key: &str) -> Option<Value> {

@@ -41,8 +41,7 @@ fn metadata(view: &ReplicaView, owner: &Owner<'_>, before: Option<&Value>, now: 
     if view.state == ReplicaState::Stopping {
         let since = before.map(|pod| &pod["metadata"]["deletionTimestamp"]).filter(|since| since.is_string());
         // Kubernetes writes the time at which the grace ends.
-        metadata["deletionTimestamp"] =
-            since.cloned().unwrap_or_else(|| rfc3339(now + view.template.grace).into());
+        metadata["deletionTimestamp"] = since.cloned().unwrap_or_else(|| rfc3339(now + view.template.grace).into());
         metadata["deletionGracePeriodSeconds"] = view.template.grace.as_secs().into();
     }
     metadata

@@ -108,15 +108,11 @@ fn a_guest_that_fails_again_and_again_is_in_a_crash_loop_with_its_last_end() {
 
 #[test]
 fn a_guest_that_never_ran_says_why_it_waits() {
-    for reason in
-        [FailureReason::ErrImagePull, FailureReason::InvalidImage, FailureReason::CreateContainerConfigError]
+    for reason in [FailureReason::ErrImagePull, FailureReason::InvalidImage, FailureReason::CreateContainerConfigError]
     {
         let pod = pod_of(&failed(reason, 0));
         let container = &pod["status"]["containerStatuses"][0];
-        assert_eq!(
-            container["state"],
-            json!({ "waiting": { "reason": reason.as_str(), "message": "what happened" } })
-        );
+        assert_eq!(container["state"], json!({ "waiting": { "reason": reason.as_str(), "message": "what happened" } }));
         assert_eq!((&container["lastState"], &pod["status"]["phase"]), (&json!({}), &json!("Pending")));
     }
 }

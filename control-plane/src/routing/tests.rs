@@ -76,7 +76,8 @@ fn only_replicas_that_are_ready_are_endpoints() {
 #[test]
 fn a_selector_must_match_as_a_whole_and_an_empty_one_matches_nothing() {
     let template = view(ReplicaState::Ready).template;
-    let selects = |selector: serde_json::Value| Service::read(&json!({ "spec": { "selector": selector } })).selects(&template);
+    let selects =
+        |selector: serde_json::Value| Service::read(&json!({ "spec": { "selector": selector } })).selects(&template);
     assert!(selects(json!({ "app": "hello" })));
     assert!(selects(json!({ "app": "hello", "pod-template-hash": template.hash })));
     assert!(!selects(json!({ "app": "hello", "tier": "web" })));

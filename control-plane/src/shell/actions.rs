@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{
-    ObjectKey, Timestamp,
-    replica::ReplicaSpec,
-    session::WorkerDown,
-};
+use api::{ObjectKey, Timestamp, replica::ReplicaSpec, session::WorkerDown};
 use scheduler::{Action, DeploymentStatus, Event, EventKind, ReplicaView, Revision, Subject};
 
 use super::{Shell, environment, replica_set::revision_uid};
@@ -71,7 +67,8 @@ impl Shell {
     }
 
     fn put_revision(&mut self, revision: Revision) {
-        let owner_uid = revision.deployment.as_ref().map_or("", |deployment| self.deployment_uid(deployment)).to_owned();
+        let owner_uid =
+            revision.deployment.as_ref().map_or("", |deployment| self.deployment_uid(deployment)).to_owned();
         self.revisions.decided(&revision, &owner_uid, || revision_uid(&revision, &owner_uid));
         self.writer.put_revision(REPLICA_SET.key(&revision.key), revision);
     }
@@ -93,14 +90,10 @@ impl Shell {
 
     fn emit(&mut self, about: Subject, kind: EventKind, reason: &str, message: &str, now: Timestamp) {
         let about = match about {
-            Subject::Deployment(key) => {
-                About { kind: DEPLOYMENT, uid: self.deployment_uid(&key).to_owned(), key }
-            }
+            Subject::Deployment(key) => About { kind: DEPLOYMENT, uid: self.deployment_uid(&key).to_owned(), key },
             Subject::Revision(key) => About { kind: REPLICA_SET, uid: self.revision_uid(&key), key },
             Subject::Replica(id) => About { kind: POD, uid: pod_uid(&id), key: id.0 },
-            Subject::Worker(name) => {
-                About { kind: NODE, uid: node_uid(&name), key: ObjectKey::new("", name.0) }
-            }
+            Subject::Worker(name) => About { kind: NODE, uid: node_uid(&name), key: ObjectKey::new("", name.0) },
         };
         self.projection.events.report(&Report { about: &about, kind, reason, message }, now);
     }

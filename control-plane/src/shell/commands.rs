@@ -22,7 +22,7 @@ pub enum CommandError {
 }
 
 impl Commands {
-    pub(super) fn new(events: mpsc::Sender<Input>) -> Self {
+    pub(crate) fn new(events: mpsc::Sender<Input>) -> Self {
         Self { events }
     }
 

@@ -119,9 +119,8 @@ fn config_entries(object: &Value) -> Entries {
 fn secret_entries(object: &Value) -> Entries {
     let data = object["data"].as_object().into_iter().flatten();
     let decode = |value: &Value| BASE64_STANDARD.decode(value.as_str()?).ok();
-    let decoded = data.filter_map(|(key, value)| {
-        Some((key.clone(), String::from_utf8_lossy(&decode(value)?).into_owned()))
-    });
+    let decoded =
+        data.filter_map(|(key, value)| Some((key.clone(), String::from_utf8_lossy(&decode(value)?).into_owned())));
     let plain = object["stringData"].as_object().into_iter().flatten();
     decoded.chain(plain.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))).collect()
 }

@@ -4,7 +4,7 @@ use api::{Digest, ObjectKey};
 use registry_client::ImageStore;
 use scheduler::Event;
 use tokio::sync::{Semaphore, mpsc};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::Input;
 
@@ -29,21 +29,27 @@ pub(super) struct Images {
     at_once: Arc<Semaphore>,
     answers: mpsc::Sender<Input>,
     tasks: TaskTracker,
+    shutdown: CancellationToken,
 }
 
 impl Images {
-    pub(super) fn new(resolver: Arc<dyn ResolveImage>, answers: mpsc::Sender<Input>, tasks: TaskTracker) -> Self {
-        Self { resolver, at_once: Arc::new(Semaphore::new(MAX_AT_ONCE)), answers, tasks }
+    pub(super) fn new(
+        resolver: Arc<dyn ResolveImage>,
+        answers: mpsc::Sender<Input>,
+        (tasks, shutdown): (TaskTracker, CancellationToken),
+    ) -> Self {
+        Self { resolver, at_once: Arc::new(Semaphore::new(MAX_AT_ONCE)), answers, tasks, shutdown }
     }
 
     pub(super) fn resolve(&self, revision: ObjectKey, reference: String) {
         let (resolver, at_once, answers) = (self.resolver.clone(), self.at_once.clone(), self.answers.clone());
-        self.tasks.spawn(async move {
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(shutdown.run_until_cancelled_owned(async move {
             // Neither is closed while the shell runs; when it has ended, nobody waits for the answer.
             let Ok(_permit) = at_once.acquire_owned().await else { return };
             let resolved = tokio::task::spawn_blocking(move || resolver.resolve(&reference)).await;
             let result = resolved.unwrap_or_else(|error| Err(format!("the image could not be looked up: {error}")));
             let _ = answers.send(Input::Event(Event::ImageResolved { revision, result })).await;
-        });
+        }));
     }
 }

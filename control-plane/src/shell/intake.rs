@@ -14,28 +14,20 @@ use super::{
 };
 use crate::{
     identity::now,
-    kind::{DEPLOYMENT, INGRESS, NAMESPACE, REPLICA_SET, SERVICE},
+    kind::{DEPLOYMENT, INGRESS, REPLICA_SET, SERVICE},
     projection::{About, Report},
     routing::{Service, ingress_rules},
-    store::StoreError,
 };
 
 impl Shell {
-    pub(super) async fn observe(&mut self, key: Arc<str>, value: Option<Bytes>) -> Result<(), StoreError> {
-        match self.objects.observe(key, value) {
-            Some(change) => self.changed(change).await,
-            None => Ok(()),
+    pub(super) fn observe(&mut self, key: Arc<str>, value: Option<Bytes>) {
+        if let Some(change) = self.objects.observe(key, value) {
+            self.changed(change);
         }
     }
 
-    pub(super) async fn changed(&mut self, change: Observed) -> Result<(), StoreError> {
-        if change.kind == NAMESPACE {
-            return match change.now {
-                Some(_) => Ok(()),
-                None => self.namespace_deleted(change.key.rsplit('/').next().unwrap_or_default()).await,
-            };
-        }
-        let Some(key) = change.object() else { return Ok(()) };
+    pub(super) fn changed(&mut self, change: Observed) {
+        let Some(key) = change.object() else { return };
         let object = change.now.as_ref().map(|bytes| serde_json::from_slice::<Value>(bytes).unwrap_or_default());
         match (change.kind, object) {
             (DEPLOYMENT, Some(object)) => self.deployment_stored(key, &object),
@@ -46,6 +38,7 @@ impl Shell {
             (SERVICE, None) => {
                 self.listeners.remove(&key);
                 self.measurements.forget(&key);
+                self.projection.remove_endpoints(&key);
                 self.network.set_service(key, None);
             }
             (INGRESS, object) => {
@@ -55,7 +48,6 @@ impl Shell {
             // ConfigMaps and Secrets are read when a replica starts; as in Kubernetes, a change restarts nothing.
             _ => {}
         }
-        Ok(())
     }
 
     fn deployment_stored(&mut self, key: ObjectKey, object: &Value) {
@@ -138,7 +130,12 @@ impl Shell {
             .iter()
             .filter(|change| change.kind == DEPLOYMENT)
             .filter_map(|change| Some(identity(&parse(change)?).0))
-            .chain(self.told.iter().filter(|((plural, _), _)| *plural == DEPLOYMENT.plural).map(|(_, told)| told.0.clone()))
+            .chain(
+                self.told
+                    .iter()
+                    .filter(|((plural, _), _)| *plural == DEPLOYMENT.plural)
+                    .map(|(_, told)| told.0.clone()),
+            )
             .collect();
         changes.retain(|change| {
             let object = if change.kind == REPLICA_SET { parse(change) } else { None };
@@ -149,18 +146,6 @@ impl Shell {
             }
             !orphan
         });
-    }
-
-    /// What was in a namespace goes with it.
-    async fn namespace_deleted(&mut self, namespace: &str) -> Result<(), StoreError> {
-        let page = self.store.list("", usize::MAX, None).await?;
-        for item in page.items {
-            let mut parts = item.key.split('/').skip(2);
-            if parts.next() == Some(namespace) && parts.next().is_some() {
-                self.writer.delete(item.key.to_string());
-            }
-        }
-        Ok(())
     }
 
     fn unreadable(&mut self, kind: crate::kind::Kind, key: ObjectKey, object: &Value, why: &str) {

@@ -1,13 +1,161 @@
 //! The shell around the scheduler: it feeds events to the state machine and carries out its actions.
+//!
+//! One task owns the state machine and everything that is live; it never waits for the disk, an image, or a session.
+//! Around it are tasks of their own: a reader for each session, image look-ups, and the writer to the durable store.
 
+mod actions;
 mod commands;
+mod deployment;
+mod environment;
+mod gateways;
+mod images;
+mod intake;
+mod measurements;
+mod network;
+mod objects;
+mod replica_set;
+mod revisions;
+mod run;
+mod service_status;
+mod sessions;
+mod workers;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use api::{
+    ObjectKey, ReplicaId, Timestamp,
+    session::{ForGateway, ForWorker, GatewayUp, WorkerUp},
+};
+use scheduler::{Event, Scheduler, Settings};
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{logs::Logs, projection::Projection, store::Store};
 
 pub use commands::{CommandError, Commands};
-use scheduler::Event;
+pub(crate) use images::ResolveImage;
+pub use measurements::{Measured, Measurements};
+
+use gateways::Gateways;
+use images::Images;
+use network::Network;
+use objects::Objects;
+use revisions::Revisions;
+use service_status::ServiceStatus;
+use workers::Workers;
+use writer::Writer;
+
+/// Events that wait for the shell at most. Sessions then wait; commands are told that the scheduler is busy.
+pub(crate) const QUEUE: usize = 8192;
+
+/// Tells sessions apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SessionId(u64);
 
 /// What comes into the shell's queue.
 #[derive(Debug)]
 pub(crate) enum Input {
     /// For the scheduler.
     Event(Event),
+    /// A worker session begins.
+    AttachWorker(ForWorker),
+    /// A worker says something.
+    FromWorker(SessionId, WorkerUp),
+    /// A worker session ended.
+    WorkerGone(SessionId),
+    /// A gateway session begins.
+    AttachGateway(ForGateway),
+    /// A gateway says something.
+    FromGateway(GatewayUp),
+    /// A gateway session ended.
+    GatewayGone(SessionId),
+}
+
+/// What the shell works with.
+pub(crate) struct Handles {
+    /// Where intent is kept.
+    pub(crate) store: Arc<dyn Store>,
+    /// Where what is live is shown.
+    pub(crate) projection: Projection,
+    pub(crate) logs: Logs,
+    pub(crate) measurements: Measurements,
+    pub(crate) images: Arc<dyn ResolveImage>,
+    /// Makes decisions that are left to chance the same in each run with the same seed.
+    pub(crate) seed: u64,
+}
+
+/// The task that owns everything live.
+pub(crate) struct Shell {
+    scheduler: Scheduler,
+    store: Arc<dyn Store>,
+    projection: Projection,
+    logs: Logs,
+    measurements: Measurements,
+    images: Images,
+    inbox: mpsc::Receiver<Input>,
+    /// For the tasks that report to the shell.
+    inputs: mpsc::Sender<Input>,
+    objects: Objects,
+    /// uid and generation that the scheduler has been told, so that a status written is no news.
+    told: BTreeMap<(&'static str, ObjectKey), (String, u64)>,
+    revisions: Revisions,
+    /// The revision of each replica that is published.
+    replicas: BTreeMap<ReplicaId, ObjectKey>,
+    network: Network,
+    workers: Workers,
+    gateways: Gateways,
+    listeners: BTreeMap<ObjectKey, ServiceStatus>,
+    writer: Writer,
+    /// Events that came of carrying out actions.
+    follow_ups: VecDeque<Event>,
+    wake_at: Option<Timestamp>,
+    next_session: u64,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+/// The way into a shell: its queue, before it runs.
+pub(crate) fn queue() -> (mpsc::Sender<Input>, mpsc::Receiver<Input>) {
+    mpsc::channel(QUEUE)
+}
+
+impl Shell {
+    pub(crate) fn new(
+        handles: Handles,
+        (inputs, inbox): (mpsc::Sender<Input>, mpsc::Receiver<Input>),
+        shutdown: CancellationToken,
+    ) -> Self {
+        let tasks = TaskTracker::new();
+        Self {
+            scheduler: Scheduler::new(handles.seed, Settings::default()),
+            store: handles.store,
+            projection: handles.projection,
+            logs: handles.logs,
+            measurements: handles.measurements,
+            images: Images::new(handles.images, inputs.clone(), (tasks.clone(), shutdown.clone())),
+            inbox,
+            inputs,
+            objects: Objects::default(),
+            told: BTreeMap::new(),
+            revisions: Revisions::default(),
+            replicas: BTreeMap::new(),
+            network: Network::default(),
+            workers: Workers::default(),
+            gateways: Gateways::default(),
+            listeners: BTreeMap::new(),
+            writer: Writer::default(),
+            follow_ups: VecDeque::new(),
+            wake_at: None,
+            next_session: 0,
+            tasks,
+            shutdown,
+        }
+    }
 }

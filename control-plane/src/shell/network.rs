@@ -68,9 +68,10 @@ impl Network {
     pub(super) fn set_deployment(&mut self, deployment: Deployment) {
         let key = deployment.key.clone();
         self.touch_namespace(&key.namespace);
-        self.deployments.entry(key).and_modify(|backing| backing.deployment = deployment.clone()).or_insert_with(|| {
-            Backing { deployment, trouble: None }
-        });
+        self.deployments
+            .entry(key)
+            .and_modify(|backing| backing.deployment = deployment.clone())
+            .or_insert_with(|| Backing { deployment, trouble: None });
     }
 
     pub(super) fn remove_deployment(&mut self, key: &ObjectKey) {

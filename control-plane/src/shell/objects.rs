@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::environment::Configs;
 use crate::{
-    kind::{CONFIG_MAP, DEPLOYMENT, INGRESS, Kind, NAMESPACE, REPLICA_SET, SECRET, SERVICE},
+    kind::{CONFIG_MAP, DEPLOYMENT, INGRESS, Kind, REPLICA_SET, SECRET, SERVICE},
     store::{Revision, Store, StoreError},
 };
 
 /// The kinds that the shell follows, in the order in which it wants to be told of them at start: revisions before the
 /// Deployments that own them.
-const FOLLOWED: [Kind; 7] = [NAMESPACE, CONFIG_MAP, SECRET, REPLICA_SET, DEPLOYMENT, INGRESS, SERVICE];
+const FOLLOWED: [Kind; 6] = [CONFIG_MAP, SECRET, REPLICA_SET, DEPLOYMENT, INGRESS, SERVICE];
 /// Objects read from the store at a time.
 const PAGE: usize = 1000;
 
@@ -34,7 +34,7 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    /// What it is called, if its kind has namespaces.
+    /// What it is called.
     pub(super) fn object(&self) -> Option<ObjectKey> {
         self.kind.object(&self.key)
     }

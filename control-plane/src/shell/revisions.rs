@@ -44,7 +44,8 @@ impl Revisions {
     /// Forgets a Deployment's revisions, and answers them.
     pub(super) fn forget_owned(&mut self, deployment: &ObjectKey) -> Vec<ObjectKey> {
         let is_owned = |known: &Known| known.owner.as_ref().is_some_and(|(owner, _)| owner == deployment);
-        let owned: Vec<_> = self.known.iter().filter(|(_, known)| is_owned(known)).map(|(key, _)| key.clone()).collect();
+        let owned: Vec<_> =
+            self.known.iter().filter(|(_, known)| is_owned(known)).map(|(key, _)| key.clone()).collect();
         for key in &owned {
             self.known.remove(key);
         }

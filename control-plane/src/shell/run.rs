@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use api::session::GatewayDown;
 use futures::StreamExt;
 use scheduler::Event;
 use tokio::time::{Instant, sleep_until};
@@ -77,8 +78,8 @@ impl Shell {
     /// Takes one change of the store. When too much has changed to be told one by one, reads it anew and answers a new watch.
     async fn stored(&mut self, event: Option<WatchEvent>) -> Result<Option<Watch>, StoreError> {
         match event {
-            Some(WatchEvent::Put { key, value, .. }) => self.observe(key, Some(value)).await?,
-            Some(WatchEvent::Delete { key, .. }) => self.observe(key, None).await?,
+            Some(WatchEvent::Put { key, value, .. }) => self.observe(key, Some(value)),
+            Some(WatchEvent::Delete { key, .. }) => self.observe(key, None),
             Some(WatchEvent::Progress(_)) => {}
             Some(WatchEvent::Compacted) | None => return self.load().await.map(Some),
         }
@@ -91,7 +92,7 @@ impl Shell {
         let (mut changes, revision): (_, Revision) = self.objects.read(&*store).await?;
         self.delete_orphans(&mut changes);
         for change in changes {
-            self.changed(change).await?;
+            self.changed(change);
         }
         Ok(store.watch("", revision))
     }
@@ -127,8 +128,15 @@ impl Shell {
     /// Tells gateways what has changed since they were told last. Before a replica is told to stop, and after each batch.
     pub(super) fn tell_gateways(&mut self) {
         let changes = self.network.changes();
-        if !changes.is_empty() {
-            self.gateways.tell(&changes, &self.network);
+        if changes.is_empty() {
+            return;
+        }
+        self.gateways.tell(&changes, &self.network);
+        for change in &changes {
+            let GatewayDown::Endpoints { service: key, endpoints, .. } = change else { continue };
+            if let Some(service) = self.network.service(key) {
+                self.projection.publish_endpoints(key, service, endpoints, now());
+            }
         }
     }
 

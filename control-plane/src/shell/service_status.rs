@@ -37,7 +37,10 @@ impl ServiceStatus {
         let mut object = service.clone();
         let mut status = object["status"].as_object().cloned().unwrap_or_default();
         let ingress = self.ingress();
-        status.insert("loadBalancer".to_owned(), if ingress.is_empty() { json!({}) } else { json!({ "ingress": ingress }) });
+        status.insert(
+            "loadBalancer".to_owned(),
+            if ingress.is_empty() { json!({}) } else { json!({ "ingress": ingress }) },
+        );
         let others = status.remove("conditions").unwrap_or_default();
         let others = others.as_array().into_iter().flatten().filter(|condition| condition["type"] != LISTENING);
         let conditions: Vec<Value> = others.cloned().chain(self.condition()).collect();

@@ -4,11 +4,14 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-use super::{Compare, Item, Op, Page, Revision, StoreError, Versioned, event::Change};
+use super::{
+    Compare, Item, Op, Page, Revision, StoreError, Versioned,
+    batch::{Batch, Pending, changes_of, check},
+    event::Change,
+};
 
 /// How much of the past is kept for watchers. Whoever is further behind must list again.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +114,7 @@ impl Index {
     /// Carries out a transaction at once.
     pub(super) fn txn(&self, compare: &[Compare], ops: Vec<Op>) -> Result<Revision, StoreError> {
         let mut state = self.state.write();
-        let pending = BTreeMap::new();
+        let pending = Pending::new();
         check(&state.map, &pending, compare)?;
         let revision = state.revision;
         let changes = changes_of(&state.map, &pending, ops, Revision(revision.0 + 1));
@@ -127,7 +130,12 @@ impl Index {
 
     /// Prepares transactions against what is held and what the same batch has prepared before. The only writer calls it.
     pub(super) fn batch(&self) -> Batch<'_> {
-        Batch { index: self, revision: self.revision(), pending: BTreeMap::new(), changes: Vec::new() }
+        Batch::new(self)
+    }
+
+    /// Looks at what is held, for [`Batch`].
+    pub(super) fn with_map<T>(&self, look: impl FnOnce(&BTreeMap<Arc<str>, Versioned>) -> T) -> T {
+        look(&self.state.read().map)
     }
 
     /// Makes prepared changes visible. The only writer calls it, once they are durable.
@@ -185,78 +193,4 @@ impl State {
             self.log.pop_front();
         }
     }
-}
-
-/// Transactions that are written together.
-pub(super) struct Batch<'a> {
-    index: &'a Index,
-    revision: Revision,
-    /// What earlier transactions of this batch did to each key.
-    pending: BTreeMap<Arc<str>, Option<Versioned>>,
-    changes: Vec<Change>,
-}
-
-impl Batch<'_> {
-    /// Adds a transaction if its comparisons hold.
-    pub(super) fn add(&mut self, compare: &[Compare], ops: Vec<Op>) -> Result<Revision, StoreError> {
-        let state = self.index.state.read();
-        check(&state.map, &self.pending, compare)?;
-        let revision = Revision(self.revision.0 + 1);
-        let changes = changes_of(&state.map, &self.pending, ops, revision);
-        if changes.is_empty() {
-            return Ok(self.revision);
-        }
-        self.revision = revision;
-        for change in changes {
-            let now = change.value.clone().map(|value| Versioned { value, revision });
-            self.pending.insert(change.key.clone(), now);
-            self.changes.push(change);
-        }
-        Ok(revision)
-    }
-
-    /// What is to be made durable, and the revision after it.
-    pub(super) fn into_changes(self) -> (Vec<Change>, Revision) {
-        (self.changes, self.revision)
-    }
-}
-
-type Pending = BTreeMap<Arc<str>, Option<Versioned>>;
-
-fn current<'a>(map: &'a BTreeMap<Arc<str>, Versioned>, pending: &'a Pending, key: &str) -> Option<&'a Versioned> {
-    match pending.get(key) {
-        Some(changed) => changed.as_ref(),
-        None => map.get(key),
-    }
-}
-
-fn check(map: &BTreeMap<Arc<str>, Versioned>, pending: &Pending, compare: &[Compare]) -> Result<(), StoreError> {
-    for expected in compare {
-        let (key, wanted) = match expected {
-            Compare::At(key, revision) => (key, Some(*revision)),
-            Compare::Absent(key) => (key, None),
-        };
-        let current = current(map, pending, key).map(|held| held.revision);
-        if current != wanted {
-            return Err(StoreError::Conflict { key: key.clone(), current });
-        }
-    }
-    Ok(())
-}
-
-fn changes_of(
-    map: &BTreeMap<Arc<str>, Versioned>,
-    pending: &Pending,
-    ops: Vec<Op>,
-    revision: Revision,
-) -> Vec<Change> {
-    let change = |key: String, value: Option<Bytes>| {
-        let previous = current(map, pending, &key).cloned();
-        Change { key: key.into(), revision, value, previous }
-    };
-    let changes = ops.into_iter().map(|op| match op {
-        Op::Put(key, value) => change(key, Some(value)),
-        Op::Delete(key) => change(key, None),
-    });
-    changes.filter(|change| change.value.is_some() || change.previous.is_some()).collect()
 }

@@ -3,6 +3,7 @@
 //! It knows nothing of Kubernetes' objects: values are bytes. [`RedbStore`] keeps intent durably, [`MemoryStore`]
 //! keeps projections of the live state. Both pass the same conformance suite.
 
+mod batch;
 mod event;
 mod index;
 mod key;
@@ -165,7 +166,8 @@ pub trait Store: Send + Sync + 'static {
 
 /// Checks the named limits; every store does so first.
 fn check_limits(compare: &[Compare], ops: &[Op]) -> Result<(), StoreError> {
-    let within = |what, size, limit| if size > limit { Err(StoreError::TooLarge { what, size, limit }) } else { Ok(()) };
+    let within =
+        |what, size, limit| if size > limit { Err(StoreError::TooLarge { what, size, limit }) } else { Ok(()) };
     within("a transaction", compare.len() + ops.len(), MAX_TXN)?;
     for op in ops {
         let (key, bytes) = match op {

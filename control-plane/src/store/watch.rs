@@ -28,7 +28,8 @@ impl Watch {
 
     pub(super) fn of_index(index: Arc<Index>, prefix: String, from: Revision) -> Self {
         let changed = index.subscribe();
-        let reader = Reader { index, changed, prefix, told: from, caught_up: None, ready: VecDeque::new(), ended: false };
+        let reader =
+            Reader { index, changed, prefix, told: from, caught_up: None, ready: VecDeque::new(), ended: false };
         Self::new(futures::stream::unfold(reader, |mut reader| async {
             let event = reader.next().await?;
             Some((event, reader))

@@ -1,0 +1,127 @@
+use serde_json::json;
+
+use super::cluster::{Cluster, eventually};
+use crate::{
+    kind::{DEPLOYMENT, EVENT, NODE, POD, REPLICA_SET, SERVICE},
+    testing::{deployment, digest, pod_template, service},
+};
+
+#[tokio::test]
+async fn a_deployment_becomes_running_pods_and_endpoints() {
+    let cluster = Cluster::start();
+    let worker = cluster.worker("worker-0", Vec::new());
+    let mut gateway = cluster.gateway();
+    cluster.put(SERVICE, &service("hello", "ClusterIP")).await;
+    cluster.put(DEPLOYMENT, &deployment("hello", 2, 1, pod_template("hello"))).await;
+    let endpoints = gateway.has("hello", 2).await;
+    assert_eq!(gateway.routes.services.len(), 1);
+    assert_eq!(worker.heard.lock().started[0].digest, digest());
+
+    let set = eventually("the revision is stored with its status", async || {
+        let set = cluster.all(&cluster.store, REPLICA_SET).await.pop()?;
+        (set["status"]["availableReplicas"] == 2).then_some(set)
+    })
+    .await;
+    let hash = set["metadata"]["labels"]["pod-template-hash"].as_str().unwrap().to_owned();
+    assert_eq!(set["metadata"]["name"], format!("hello-{hash}"));
+    assert_eq!(set["metadata"]["ownerReferences"][0]["uid"], "uid-of-hello");
+    assert_eq!(set["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "1");
+    assert_eq!(set["metadata"]["annotations"]["sampan.dev/image-digest"], digest().as_str());
+    assert_eq!(set["spec"]["selector"]["matchLabels"], json!({ "app": "hello", "pod-template-hash": hash }));
+    assert_eq!(set["spec"]["template"]["metadata"]["labels"]["pod-template-hash"], hash);
+
+    let pods = cluster.all(&cluster.live, POD).await;
+    assert_eq!(pods.len(), endpoints.len());
+    for pod in pods {
+        assert_eq!(pod["status"]["phase"], "Running");
+        assert_eq!(pod["metadata"]["ownerReferences"][0]["uid"], set["metadata"]["uid"]);
+    }
+    assert_eq!(cluster.all(&cluster.live, NODE).await[0]["metadata"]["name"], "worker-0");
+
+    let stored = eventually("the deployment is available", async || {
+        let stored = cluster.get(DEPLOYMENT, "hello").await?;
+        (stored["status"]["availableReplicas"] == 2).then_some(stored)
+    })
+    .await;
+    assert_eq!(stored["status"]["observedGeneration"], 1);
+    assert_eq!(stored["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "1");
+    assert!(!cluster.all(&cluster.live, EVENT).await.is_empty());
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn scaling_adds_and_takes_replicas() {
+    let cluster = Cluster::start();
+    let _worker = cluster.worker("worker-0", Vec::new());
+    let mut gateway = cluster.gateway();
+    cluster.put(SERVICE, &service("hello", "ClusterIP")).await;
+    cluster.put(DEPLOYMENT, &deployment("hello", 1, 1, pod_template("hello"))).await;
+    let first = gateway.has("hello", 1).await;
+    cluster.put(DEPLOYMENT, &deployment("hello", 3, 2, pod_template("hello"))).await;
+    assert!(gateway.has("hello", 3).await.is_superset(&first));
+    cluster.put(DEPLOYMENT, &deployment("hello", 0, 3, pod_template("hello"))).await;
+    gateway.lacks("hello", "scaled to 0").await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_template_replaces_the_replicas_and_the_old_revision_is_kept() {
+    let cluster = Cluster::start();
+    let _worker = cluster.worker("worker-0", Vec::new());
+    let mut gateway = cluster.gateway();
+    cluster.put(SERVICE, &service("hello", "ClusterIP")).await;
+    cluster.put(DEPLOYMENT, &deployment("hello", 2, 1, pod_template("hello"))).await;
+    let old = gateway.has("hello", 2).await;
+    let mut template = pod_template("hello");
+    template["spec"]["containers"][0]["image"] = "registry.example/shop/hello:v2".into();
+    cluster.put(DEPLOYMENT, &deployment("hello", 2, 2, template)).await;
+    eventually("only new replicas are endpoints", async || {
+        let (endpoints, _) = gateway.of("hello");
+        (endpoints.len() == 2 && endpoints.is_disjoint(&old)).then_some(())
+    })
+    .await;
+    eventually("both revisions are stored, the old one without replicas", async || {
+        let mut sets = cluster.all(&cluster.store, REPLICA_SET).await;
+        sets.sort_by_key(|set| set["metadata"]["annotations"]["deployment.kubernetes.io/revision"].to_string());
+        let replicas: Vec<_> = sets.iter().map(|set| set["spec"]["replicas"].as_u64()).collect();
+        (replicas == [Some(0), Some(2)]).then_some(())
+    })
+    .await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_deployment_owned_goes_with_it() {
+    let cluster = Cluster::start();
+    let _worker = cluster.worker("worker-0", Vec::new());
+    let mut gateway = cluster.gateway();
+    cluster.put(SERVICE, &service("hello", "ClusterIP")).await;
+    cluster.put(DEPLOYMENT, &deployment("hello", 2, 1, pod_template("hello"))).await;
+    gateway.has("hello", 2).await;
+    cluster.delete(DEPLOYMENT, "hello").await;
+    gateway.lacks("hello", "").await;
+    eventually("its revisions and pods are gone", async || {
+        let sets = cluster.all(&cluster.store, REPLICA_SET).await;
+        let pods = cluster.all(&cluster.live, POD).await;
+        (sets.is_empty() && pods.is_empty()).then_some(())
+    })
+    .await;
+    gateway.lacks("hello", "no deployment has pods").await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_revision_whose_deployment_was_deleted_unseen_is_deleted_at_the_start() {
+    let cluster = Cluster::start();
+    let _worker = cluster.worker("worker-0", Vec::new());
+    let mut gateway = cluster.gateway();
+    cluster.put(SERVICE, &service("hello", "ClusterIP")).await;
+    cluster.put(DEPLOYMENT, &deployment("hello", 1, 1, pod_template("hello"))).await;
+    gateway.has("hello", 1).await;
+    eventually("the revision is stored", async || cluster.all(&cluster.store, REPLICA_SET).await.pop()).await;
+    let store = cluster.stop().await;
+    store.delete(DEPLOYMENT.key(&api::ObjectKey::new("default", "hello")));
+    let cluster = Cluster::over(store);
+    eventually("it is gone", async || cluster.all(&cluster.store, REPLICA_SET).await.is_empty().then_some(())).await;
+    cluster.stop().await;
+}

@@ -1,0 +1,6 @@
+//! The shell with the real state machine and real stores, between a worker and a gateway that a test plays.
+
+mod cluster;
+mod deployments;
+mod sessions;
+mod starts;
