@@ -158,3 +158,32 @@ async fn kubectl_dry_runs_on_the_server_and_applies_there() {
     assert!(server.ok(&["apply", "--server-side", "-f", &manifest]).await.contains("serverside-applied"));
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_deploys_the_samples_that_are_there() {
+    let server = Server::start().await;
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples");
+    let folders = std::fs::read_dir(samples).unwrap().map(|entry| entry.unwrap().path().join("deploy"));
+    let folders: Vec<_> = folders.filter(|folder| folder.is_dir()).collect();
+    assert!(!folders.is_empty());
+    for folder in folders {
+        let said = server.ok(&["apply", "-f", folder.to_str().unwrap()]).await;
+        assert!(said.contains("created"), "{said}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_is_told_how_to_create_what_it_sends_in_protobuf() {
+    let server = Server::start().await;
+    let (created, said) = server.run(&["create", "namespace", "shop"]).await;
+    // Versions before 1.32 send JSON.
+    assert!(created || said.contains("--dry-run=client -o yaml | kubectl apply -f -"), "{said}");
+    let manifest = server.ok(&["create", "namespace", "shop", "--dry-run=client", "-o", "yaml"]).await;
+    let file = server.folder.path().join("namespace.yaml");
+    std::fs::write(&file, manifest).unwrap();
+    server.ok(&["apply", "-f", file.to_str().unwrap()]).await;
+    assert!(server.ok(&["get", "namespaces"]).await.contains("shop"));
+    server.ok(&["delete", "namespace", "shop"]).await;
+    server.stop().await;
+}
