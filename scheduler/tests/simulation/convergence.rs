@@ -1,0 +1,67 @@
+//! What must hold when the world has been quiet for long enough.
+
+use std::collections::BTreeSet;
+
+use api::{ReplicaId, replica::ReplicaPhase};
+use scheduler::{Deployment, ReplicaState};
+
+use crate::world::World;
+
+impl World {
+    pub(crate) fn check_convergence(&self) {
+        for deployment in self.store.deployments.values() {
+            self.check_deployment(deployment);
+        }
+        self.check_truth();
+        self.check_beliefs();
+    }
+
+    fn check_deployment(&self, deployment: &Deployment) {
+        let key = &deployment.key;
+        let status = self.control.scheduler().deployment_status(key).unwrap_or_else(|| panic!("{key} has no status"));
+        let counts = [status.replicas, status.updated, status.ready, status.available];
+        assert_eq!(counts, [deployment.replicas; 4], "{key} has not converged: {status:?}");
+        assert_eq!(status.observed_generation, deployment.generation, "{key}");
+        assert_eq!(self.control.mirror.statuses.get(key), Some(status), "{key}: what was told is not what is");
+        let reasons: Vec<_> = status.conditions.iter().map(|condition| (condition.reason, condition.status)).collect();
+        assert_eq!(reasons, [("MinimumReplicasAvailable", true), ("NewReplicaSetAvailable", true)], "{key}");
+        let owned = self.store.revisions.values().filter(|revision| revision.deployment.as_ref() == Some(key));
+        let (current, old): (Vec<_>, Vec<_>) =
+            owned.partition(|revision| revision.template.hash == deployment.template.hash);
+        assert_eq!(current.len(), 1, "{key} has one current revision");
+        assert_eq!(current[0].number, status.revision, "{key}");
+        assert!(
+            old.iter().all(|revision| revision.replicas == 0 && revision.number < current[0].number),
+            "{key}: {old:?}"
+        );
+        assert!(old.len() <= deployment.revision_history_limit as usize, "{key} keeps too many revisions");
+    }
+
+    /// Exactly what is wanted runs.
+    fn check_truth(&self) {
+        let mut running: BTreeSet<&ReplicaId> = BTreeSet::new();
+        for worker in self.workers.values() {
+            self.check_worker_truth(&worker.name);
+            for (id, replica) in &worker.running {
+                assert_eq!(replica.phase, ReplicaPhase::Ready, "{id} on {}", worker.name);
+                assert!(running.insert(id), "{id} runs twice");
+                let view = self.control.mirror.replicas.get(id);
+                let believed = view.and_then(|view| view.worker.as_ref());
+                assert_eq!(believed, Some(&worker.name), "{id} runs on {}", worker.name);
+            }
+        }
+        let believed: BTreeSet<&ReplicaId> = self.control.mirror.replicas.keys().collect();
+        assert_eq!(running, believed);
+    }
+
+    /// The shell was told everything that the scheduler believes.
+    fn check_beliefs(&self) {
+        let scheduler = self.control.scheduler();
+        let replicas: Vec<_> = scheduler.replicas().collect();
+        assert!(replicas.iter().all(|view| view.state == ReplicaState::Ready));
+        assert!(replicas.iter().eq(self.control.mirror.replicas.values()), "replicas were not told");
+        assert!(scheduler.workers().eq(self.control.mirror.workers.values().cloned()), "workers were not told");
+        let revisions = scheduler.revisions().filter(|revision| revision.deployment.is_some());
+        assert!(revisions.eq(self.store.revisions.values()), "revisions were not written");
+    }
+}

@@ -1,0 +1,116 @@
+//! What must hold after every step, whatever happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::{ObjectKey, ReplicaId, WorkerName};
+use scheduler::{Action, Event, ReplicaState, Share, Strategy};
+
+use crate::{scenario::CAPACITY, world::World};
+
+impl World {
+    /// Checks what one step decided, and notes it.
+    pub(crate) fn check_step(&mut self, event: &Event, actions: &[Action]) {
+        let available_before = self.available_that_are_stopped(actions);
+        for action in actions {
+            match action {
+                Action::PublishWorker(worker) => assert!(
+                    worker.reserved.memory_bytes <= CAPACITY.memory_bytes
+                        && worker.reserved.cpu_millis <= CAPACITY.cpu_millis
+                        && worker.replicas <= CAPACITY.replicas,
+                    "overcommitted: {worker:?}"
+                ),
+                Action::Start { worker, id, .. } => self.check_start(worker, id),
+                Action::Stop { id, .. } => self.check_stop(id),
+                _ => {}
+            }
+            self.control.mirror.note(action);
+        }
+        self.check_availability(event, &available_before);
+    }
+
+    fn check_start(&mut self, worker: &WorkerName, id: &ReplicaId) {
+        assert!(self.control.scheduler().is_settled(), "{id} is started before it is known what runs");
+        let before = self.control.mirror.started_on.entry(id.clone()).or_insert_with(|| worker.clone());
+        assert_eq!(before, worker, "{id} is started on a second worker");
+        for (name, other) in &self.workers {
+            assert!(
+                name == worker || !other.running.contains_key(id),
+                "{id} runs on {name}, and is started on {worker}"
+            );
+        }
+    }
+
+    fn check_stop(&self, id: &ReplicaId) {
+        let state = self.control.mirror.replicas.get(id).map(|view| &view.state);
+        assert_ne!(state, Some(&ReplicaState::Ready), "{id} is told to stop while it is an endpoint");
+    }
+
+    /// Available replicas that this step stops, by Deployment.
+    fn available_that_are_stopped(&self, actions: &[Action]) -> BTreeMap<ObjectKey, BTreeSet<ReplicaId>> {
+        let mut stopped: BTreeMap<ObjectKey, BTreeSet<ReplicaId>> = BTreeMap::new();
+        for action in actions {
+            let Action::Stop { id, .. } = action else { continue };
+            let mirror = &self.control.mirror;
+            let Some(view) = mirror.replicas.get(id) else { continue };
+            let Some(owner) = mirror.revisions.get(&view.revision).and_then(|revision| revision.deployment.clone())
+            else {
+                continue;
+            };
+            if mirror.available(&owner, self.now).any(|view| view.id == *id) {
+                stopped.entry(owner).or_default().insert(id.clone());
+            }
+        }
+        stopped
+    }
+
+    /// What was stopped by the scheduler's own decision has left enough.
+    fn check_availability(&self, event: &Event, stopped: &BTreeMap<ObjectKey, BTreeSet<ReplicaId>>) {
+        for (owner, ids) in stopped {
+            let Some(deployment) = self.store.deployments.get(owner) else { continue };
+            let caused_by_others = |id: &&ReplicaId| {
+                let view = self.control.mirror.replicas.get(*id);
+                let worker = view.and_then(|view| self.control.mirror.workers.get(view.worker.as_ref()?));
+                is_about(event, id) || worker.is_none_or(|worker| !worker.ready)
+            };
+            if ids.iter().all(|id| caused_by_others(&id)) {
+                continue;
+            }
+            let left = self.control.mirror.available(owner, self.now).count() as u32;
+            let minimum = minimum(deployment.strategy, deployment.replicas);
+            assert!(left >= minimum, "{ids:?} of {owner} were stopped: {left} are available, {minimum} must be");
+        }
+    }
+
+    /// A worker really runs no more than it can hold, and nothing that runs elsewhere.
+    pub(crate) fn check_worker_truth(&self, name: &WorkerName) {
+        let running = &self.workers[name].running;
+        let memory: u64 = running.values().map(|running| running.spec.limits.memory_bytes).sum();
+        let cpu: u64 = running.values().filter_map(|running| running.spec.limits.cpu_millis).sum();
+        assert!(memory <= CAPACITY.memory_bytes && cpu <= CAPACITY.cpu_millis, "{name} runs more than it can hold");
+        assert!(running.len() <= CAPACITY.replicas as usize, "{name} runs too many replicas");
+    }
+}
+
+fn is_about(event: &Event, id: &ReplicaId) -> bool {
+    match event {
+        Event::DeleteReplica(about) | Event::StartFailed { id: about, .. } => about == id,
+        Event::Worker { message: api::session::WorkerUp::Phase { id: about, .. }, .. } => about == id,
+        // A worker that begins anew may report that something has ended.
+        Event::Worker { message: api::session::WorkerUp::Hello(hello), .. } => {
+            hello.running.iter().all(|running| running.spec.id != *id)
+        }
+        _ => false,
+    }
+}
+
+/// Written anew from Kubernetes' documentation, so that it is no copy of what it checks.
+fn minimum(strategy: Strategy, replicas: u32) -> u32 {
+    let Strategy::RollingUpdate { max_surge, max_unavailable } = strategy else { return 0 };
+    let no_surge = matches!(max_surge, Share::Count(0) | Share::Percent(0)) || replicas == 0;
+    let unavailable = match max_unavailable {
+        Share::Count(count) => count,
+        Share::Percent(percent) => (f64::from(replicas) * f64::from(percent) / 100.0).floor() as u32,
+    };
+    let unavailable = if no_surge && unavailable == 0 { 1 } else { unavailable };
+    replicas.saturating_sub(unavailable)
+}

@@ -1,0 +1,98 @@
+use std::{sync::Arc, time::Duration};
+
+use api::{
+    replica::{Grants, Limits, Probes},
+    session::Capacity,
+};
+use scheduler::{Resources, Settings, SpreadConstraint, Template};
+
+/// What a run is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Scenario {
+    pub(crate) seed: u64,
+    pub(crate) workers: u32,
+    pub(crate) deployments: u32,
+    /// The most replicas that a Deployment is scaled to.
+    pub(crate) max_replicas: u32,
+    /// How long there is trouble. Afterwards everything is healed.
+    pub(crate) trouble: Duration,
+    /// The time between two troubles, on average.
+    pub(crate) trouble_every: Duration,
+    /// How long the world then has to converge.
+    pub(crate) quiet: Duration,
+    pub(crate) trace: bool,
+}
+
+impl Scenario {
+    pub(crate) fn small(seed: u64) -> Self {
+        Self {
+            seed,
+            workers: 3 + (seed % 6) as u32,
+            deployments: 1 + (seed % 4) as u32,
+            max_replicas: 8,
+            trouble: Duration::from_secs(90),
+            trouble_every: Duration::from_millis(1500),
+            quiet: Duration::from_secs(180),
+            trace: std::env::var_os("SAMPAN_SEED").is_some(),
+        }
+    }
+
+    pub(crate) fn large(seed: u64) -> Self {
+        Self {
+            workers: 1000,
+            deployments: 20,
+            max_replicas: 250,
+            trouble: Duration::from_secs(15),
+            trouble_every: Duration::from_millis(100),
+            quiet: Duration::from_secs(90),
+            ..Self::small(seed)
+        }
+    }
+
+    /// Shorter pauses than in production, so that a run converges in little simulated time.
+    pub(crate) fn settings() -> Settings {
+        Settings {
+            backoff_cap: Duration::from_secs(10),
+            image_retry_cap: Duration::from_secs(10),
+            image_answer_within: Duration::from_secs(10),
+            forgotten_after: Duration::from_secs(60),
+            ..Settings::default()
+        }
+    }
+}
+
+/// Each worker holds so much; all together hold more than is ever wanted, surge included.
+pub(crate) const CAPACITY: Capacity = Capacity { cpu_millis: 4000, memory_bytes: 4 << 30, replicas: 40 };
+
+/// The zone of a worker, for spreading.
+pub(crate) fn zone(worker: u32) -> String {
+    format!("zone-{}", worker % 3)
+}
+
+/// One of a Deployment's templates. Later ones differ in what they ask for.
+pub(crate) fn template(version: u32) -> Arc<Template> {
+    let requests = Resources {
+        cpu_millis: 50 * u64::from(1 + version % 3),
+        memory_bytes: (64 << 20) * u64::from(1 + version % 4),
+    };
+    let spread = SpreadConstraint { topology_key: "zone".to_owned(), max_skew: 2, required: false };
+    Arc::new(Template {
+        hash: format!("v{version}"),
+        source: serde_json::Value::Null,
+        labels: Default::default(),
+        image: format!("image:{version}"),
+        environment: Vec::new(),
+        grants: Grants::default(),
+        // Limits equal requests, so that what a left-over replica holds is known exactly.
+        limits: Limits {
+            memory_bytes: requests.memory_bytes,
+            cpu_millis: Some(requests.cpu_millis),
+            ..Limits::default()
+        },
+        probes: Probes::default(),
+        grace: Duration::from_secs(2),
+        requests,
+        node_selector: Default::default(),
+        spread: if version % 2 == 0 { vec![spread] } else { Vec::new() },
+    })
+}

@@ -1,0 +1,106 @@
+use std::time::Duration;
+
+use api::ObjectKey;
+use rand::Rng;
+use scheduler::{Deployment, Event, Share, Strategy};
+
+use crate::{scenario::template, world::World};
+
+impl World {
+    pub(crate) fn create_deployments(&mut self) {
+        for number in 0..self.scenario.deployments {
+            self.create_deployment(number);
+        }
+    }
+
+    fn create_deployment(&mut self, number: u32) {
+        let key = ObjectKey::new("default", format!("app-{number}"));
+        let deployment = Deployment {
+            key: key.clone(),
+            uid: String::new(),
+            generation: 1,
+            replicas: self.rng.random_range(0..=self.scenario.max_replicas),
+            template: template(self.rng.random_range(0..4)),
+            strategy: self.any_strategy(),
+            min_ready: Duration::from_secs(if self.rng.random_bool(0.3) { 2 } else { 0 }),
+            revision_history_limit: self.rng.random_range(0..3),
+            progress_deadline: Duration::from_secs(20),
+            paused: false,
+        };
+        self.store.deployments.insert(key, deployment.clone());
+        self.step(Event::Deployment(deployment));
+    }
+
+    /// A user changes something.
+    pub(crate) fn edit(&mut self) {
+        let number = self.rng.random_range(0..self.scenario.deployments);
+        let key = ObjectKey::new("default", format!("app-{number}"));
+        if !self.store.deployments.contains_key(&key) {
+            return self.create_deployment(number);
+        }
+        match self.rng.random_range(0..20) {
+            0..6 => {
+                let replicas = self.rng.random_range(0..=self.scenario.max_replicas);
+                self.change(&key, |deployment| deployment.replicas = replicas);
+            }
+            // A template that was there before is an undo.
+            6..13 => {
+                let template = template(self.rng.random_range(0..6));
+                self.change(&key, |deployment| deployment.template = template);
+            }
+            13 => self.change(&key, |deployment| deployment.paused = !deployment.paused),
+            14 => {
+                let strategy = self.any_strategy();
+                self.change(&key, |deployment| deployment.strategy = strategy);
+            }
+            15 => {
+                self.store.delete_deployment(&key);
+                self.step(Event::DeploymentDeleted(key));
+            }
+            16..18 => self.delete_a_replica(),
+            _ => {
+                let (worker, cordoned) = (self.any_worker(), self.rng.random_bool(0.4));
+                self.step(Event::Cordon { worker, cordoned });
+            }
+        }
+    }
+
+    fn change(&mut self, key: &ObjectKey, change: impl FnOnce(&mut Deployment)) {
+        let deployment = self.store.deployments.get_mut(key).expect("it was looked up");
+        change(deployment);
+        deployment.generation += 1;
+        let deployment = deployment.clone();
+        self.step(Event::Deployment(deployment));
+    }
+
+    fn delete_a_replica(&mut self) {
+        let count = self.control.mirror.replicas.len();
+        if count > 0 {
+            let index = self.rng.random_range(0..count);
+            let id = self.control.mirror.replicas.keys().nth(index).expect("it is one of them").clone();
+            self.step(Event::DeleteReplica(id));
+        }
+    }
+
+    fn any_strategy(&mut self) -> Strategy {
+        let share =
+            |percent: bool, number: u32| if percent { Share::Percent(number * 25) } else { Share::Count(number) };
+        if self.rng.random_bool(0.15) {
+            return Strategy::Recreate;
+        }
+        Strategy::RollingUpdate {
+            max_surge: share(self.rng.random(), self.rng.random_range(0..3)),
+            max_unavailable: share(self.rng.random(), self.rng.random_range(0..3)),
+        }
+    }
+
+    /// Nothing is paused or cordoned any more.
+    pub(crate) fn lift_restrictions(&mut self) {
+        for key in self.store.deployments.keys().cloned().collect::<Vec<_>>() {
+            self.change(&key, |deployment| deployment.paused = false);
+        }
+        for worker in self.workers.keys().cloned().collect::<Vec<_>>() {
+            self.step(Event::Cordon { worker, cordoned: false });
+        }
+    }
+}
