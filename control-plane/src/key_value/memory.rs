@@ -7,13 +7,16 @@ use parking_lot::Mutex;
 
 use super::limits::{MAX_PAGE, check_entries, check_keys, check_value, incremented};
 
+/// Namespace, bucket and key.
+type FullKey = (String, String, String);
+
 /// A key-value store that ends with the process.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryKeyValue {
-    entries: Arc<Mutex<BTreeMap<(String, String, String), Bytes>>>,
+    entries: Arc<Mutex<BTreeMap<FullKey, Bytes>>>,
 }
 
-fn full(bucket: &Bucket, key: String) -> (String, String, String) {
+fn full(bucket: &Bucket, key: String) -> FullKey {
     (bucket.namespace.clone(), bucket.name.clone(), key)
 }
 

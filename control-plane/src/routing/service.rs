@@ -4,7 +4,11 @@ use api::{
     ObjectKey,
     session::{ServicePort, ServiceRoute},
 };
+use scheduler::Template;
 use serde_json::Value;
+
+/// The label that tells replicas of different revisions apart.
+const TEMPLATE_HASH: &str = "pod-template-hash";
 
 /// What routing needs of a Service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,6 +31,15 @@ impl Service {
             ports: ports.filter_map(port).collect(),
             load_balancer: spec["type"] == "LoadBalancer",
         }
+    }
+
+    /// Whether it selects the replicas of a template. A Service without a selector selects none.
+    pub(crate) fn selects(&self, template: &Template) -> bool {
+        let label = |key: &str| match key {
+            TEMPLATE_HASH => Some(&template.hash),
+            key => template.labels.get(key),
+        };
+        !self.selector.is_empty() && self.selector.iter().all(|(key, value)| label(key) == Some(value))
     }
 
     pub(super) fn route(&self, key: ObjectKey) -> ServiceRoute {

@@ -62,17 +62,21 @@ impl Shell {
                     self.wake_at = None;
                     self.step(Event::Tick);
                 }
-                () = sleep_or_never(flush) => {
-                    self.workers.flush();
-                    self.gateways.flush(&self.network);
-                }
+                () = sleep_or_never(flush) => {}
                 _ = housekeeping.tick() => {
                     self.projection.events.expire(now());
                     self.logs.expire(now());
                 }
             }
             self.tell_gateways();
+            self.flush();
         }
+    }
+
+    /// Sends what waited for room in a session, as far as there is some now.
+    fn flush(&mut self) {
+        self.workers.flush();
+        self.gateways.flush(&self.network);
     }
 
     /// Takes one change of the store. When too much has changed to be told one by one, reads it anew and answers a new watch.
@@ -113,14 +117,14 @@ impl Shell {
         match input {
             Input::Event(event) => self.step(event),
             Input::AttachWorker(session) => self.attach_worker(session),
-            Input::FromWorker(session, message) => self.from_worker(session, message),
+            Input::FromWorker(session, message) => self.worker_says(session, message),
             Input::WorkerGone(session) => {
                 if let Some(worker) = self.workers.detach(session) {
                     self.step(Event::WorkerDisconnected(worker));
                 }
             }
             Input::AttachGateway(session) => self.attach_gateway(session),
-            Input::FromGateway(message) => self.from_gateway(message),
+            Input::FromGateway(message) => self.gateway_says(message),
             Input::GatewayGone(session) => self.gateways.detach(session),
         }
     }

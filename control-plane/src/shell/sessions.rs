@@ -57,7 +57,7 @@ impl Shell {
         });
     }
 
-    pub(super) fn from_worker(&mut self, session: SessionId, message: WorkerUp) {
+    pub(super) fn worker_says(&mut self, session: SessionId, message: WorkerUp) {
         if let WorkerUp::Hello(hello) = &message {
             self.workers.name(session, &hello.name);
         }
@@ -68,7 +68,7 @@ impl Shell {
         }
     }
 
-    pub(super) fn from_gateway(&mut self, message: GatewayUp) {
+    pub(super) fn gateway_says(&mut self, message: GatewayUp) {
         match message {
             GatewayUp::Listener { service, port, outcome } => self.listened(&service, port, outcome),
             GatewayUp::Samples(samples) => self.measurements.sampled(samples, now()),
