@@ -14,7 +14,7 @@ impl Scheduler {
         worker.lost = false;
         let leftovers: Vec<ReplicaId> = worker.leftovers.keys().cloned().collect();
         let known: Vec<ReplicaId> = worker.replicas.iter().cloned().collect();
-        self.timers.set(now + self.settings.not_ready_after, Timer::Worker(name.clone()));
+        self.check_worker_at(name, now + self.settings.not_ready_after);
         self.room.everywhere = true;
         self.touch_worker(name);
         self.plan.normal(Subject::Worker(name.clone()), "NodeReady", format!("Node {name} status is now: NodeReady"));
@@ -45,12 +45,12 @@ impl Scheduler {
         let Some(worker) = self.workers.get_mut(name) else { return };
         worker.connected = false;
         self.silent(name);
-        self.timers.set(now, Timer::Worker(name.clone()));
+        self.check_worker_at(name, now);
     }
 
     /// A worker's time may have come: to be not ready, lost or forgotten.
     pub(crate) fn check_worker(&mut self, name: &WorkerName, now: Timestamp) {
-        let Some(worker) = self.workers.get(name) else { return };
+        let Some(worker) = self.workers.get(name).filter(|worker| worker.check_at <= now) else { return };
         let silence = now.since(worker.last_heard);
         let settings = &self.settings;
         let (not_ready, lost, forgotten) = (settings.not_ready_after, settings.lost_after, settings.forgotten_after);
@@ -71,6 +71,12 @@ impl Scheduler {
         let last_heard = self.workers[name].last_heard;
         // A connected worker that stays silent is not forgotten: it is looked at again now and then.
         let at = if last_heard + next > now { last_heard + next } else { now + not_ready };
+        self.check_worker_at(name, at);
+    }
+
+    fn check_worker_at(&mut self, name: &WorkerName, at: Timestamp) {
+        let Some(worker) = self.workers.get_mut(name) else { return };
+        worker.check_at = at;
         self.timers.set(at, Timer::Worker(name.clone()));
     }
 

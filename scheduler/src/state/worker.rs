@@ -25,6 +25,8 @@ pub(crate) struct Worker {
     pub(crate) lost: bool,
     pub(crate) cordoned: bool,
     pub(crate) last_heard: Timestamp,
+    /// When it is looked at next: timers that were set for earlier are void.
+    pub(crate) check_at: Timestamp,
     pub(crate) since: Timestamp,
 }
 
@@ -44,6 +46,7 @@ impl Worker {
             lost: false,
             cordoned: false,
             last_heard: now,
+            check_at: now,
             since: now,
         }
     }

@@ -48,7 +48,7 @@ impl World {
         }
         let seed = self.rng.random();
         self.control.scheduler = Some(Scheduler::new(seed, Scenario::settings()));
-        self.control.mirror = Mirror::default();
+        self.control.mirror = Mirror { revisions: self.store.revisions.clone(), ..Mirror::default() };
         self.trace(|| "boot".to_owned());
         for revision in self.store.revisions.values().cloned().collect::<Vec<_>>() {
             self.step(Event::Revision(revision));
@@ -76,8 +76,9 @@ impl World {
             let now = self.now;
             let Some(scheduler) = self.control.scheduler.as_mut() else { return };
             let actions = scheduler.step(event.clone(), now);
-            if !(matches!(event, Event::Tick | Event::Worker { .. }) && actions.is_empty()) {
-                self.trace(|| format!("{event:?} => {}", summary(&actions)));
+            let done = summary(&actions);
+            if !done.is_empty() {
+                self.trace(|| format!("{event:?} => {done}"));
             }
             self.check_step(&event, &actions);
             for action in actions {

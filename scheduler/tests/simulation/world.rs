@@ -88,12 +88,12 @@ impl World {
         }
         self.create_deployments();
         self.after(Duration::ZERO, Happening::Boot);
-        let mut at = BEGIN;
+        let mut at = BEGIN + self.spell(self.scenario.trouble_every * 2);
         while at < self.quiet_from {
-            at = at + self.spell(self.scenario.trouble_every * 2);
-            let happening =
-                if self.rng.random_bool(0.4) { Happening::Edit } else { Happening::Fault(Fault::any(&mut self.rng)) };
+            let is_edit = self.rng.random_bool(0.4);
+            let happening = if is_edit { Happening::Edit } else { Happening::Fault(Fault::any(&mut self.rng)) };
             self.at(at, happening);
+            at = at + self.spell(self.scenario.trouble_every * 2);
         }
     }
 
