@@ -6,7 +6,7 @@ use std::{
 };
 
 use ring::{
-    hmac,
+    digest, hmac,
     rand::{SecureRandom, SystemRandom},
 };
 
@@ -30,24 +30,18 @@ impl Seal {
 
     /// The seal of an artifact under the name that says what it is.
     pub(super) fn of(&self, name: &str, artifact: &[u8]) -> Vec<u8> {
-        self.sealing(name, artifact).sign().as_ref().to_vec()
+        hmac::sign(&self.0, &sealed(name, artifact)).as_ref().to_vec()
     }
 
     /// Whether the seal belongs to this artifact under this name.
     pub(super) fn fits(&self, name: &str, artifact: &[u8], seal: &[u8]) -> bool {
-        let expected = self.of(name, artifact);
-        // ring compares in constant time.
-        #[allow(deprecated, reason = "the replacement is private to ring")]
-        ring::constant_time::verify_slices_are_equal(&expected, seal).is_ok()
+        hmac::verify(&self.0, &sealed(name, artifact), seal).is_ok()
     }
+}
 
-    fn sealing(&self, name: &str, artifact: &[u8]) -> hmac::Context {
-        let mut context = hmac::Context::with_key(&self.0);
-        context.update(&(name.len() as u64).to_le_bytes());
-        context.update(name.as_bytes());
-        context.update(artifact);
-        context
-    }
+/// What is sealed: the artifact's digest, which has a fixed length, and the name.
+fn sealed(name: &str, artifact: &[u8]) -> Vec<u8> {
+    [digest::digest(&digest::SHA256, artifact).as_ref(), name.as_bytes()].concat()
 }
 
 fn read_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {

@@ -17,12 +17,12 @@ pub(super) struct GuestBody {
     /// What is left of the announced length, if one was.
     remaining: Option<u64>,
     turn: Arc<Turn>,
-    tail: Tail,
+    tail: Option<Tail>,
 }
 
 impl GuestBody {
     pub(super) fn new(body: HyperOutgoingBody, announced: Option<u64>, turn: Arc<Turn>, tail: Tail) -> Self {
-        Self { body, remaining: announced, turn, tail }
+        Self { body, remaining: announced, turn, tail: Some(tail) }
     }
 
     fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
@@ -41,7 +41,10 @@ impl GuestBody {
         if let Some(missing) = self.remaining.filter(|&remaining| remaining > 0) {
             return Some(Err(BodyError::Guest(format!("{missing} of the announced bytes are missing"))));
         }
-        self.tail.release();
+        // It may finish what it does after its answer, within its deadline.
+        if let Some(tail) = self.tail.take() {
+            tail.detach();
+        }
         None
     }
 }

@@ -34,12 +34,12 @@ impl IdleInstances {
     }
 
     pub(super) fn take(&self) -> Option<Box<Instance>> {
-        self.from_own().find_map(|shelf| shelf.try_lock()?.pop()).map(|shelved| shelved.instance)
+        self.own_first().find_map(|shelf| shelf.try_lock()?.pop()).map(|shelved| shelved.instance)
     }
 
     pub(super) fn put(&self, instance: Box<Instance>) {
         let mut shelved = Some(Shelved { since: Instant::now(), instance });
-        for shelf in self.from_own() {
+        for shelf in self.own_first() {
             if let Some(mut shelf) = shelf.try_lock()
                 && shelf.len() < self.per_shelf
             {
@@ -66,7 +66,7 @@ impl IdleInstances {
     }
 
     /// The shelves, beginning with this thread's.
-    fn from_own(&self) -> impl Iterator<Item = &Mutex<Vec<Shelved>>> {
+    fn own_first(&self) -> impl Iterator<Item = &Mutex<Vec<Shelved>>> {
         let own = thread_number() % self.shelves.len();
         self.shelves[own..].iter().chain(&self.shelves[..own])
     }

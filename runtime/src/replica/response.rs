@@ -32,7 +32,8 @@ pub(super) enum Answer {
 /// The answer of a guest that is done: what it wrote is all here.
 pub(super) fn complete(response: Response<HyperOutgoingBody>, answer: Answer) -> Result<Response<Body>, String> {
     let (parts, announced, body) = checked(response, answer)?;
-    let collected = match body.collect().now_or_never() {
+    // All is here, so this is no wait; unconstrained, because a used-up budget of the task would look like one.
+    let collected = match tokio::task::unconstrained(body.collect()).now_or_never() {
         Some(Ok(collected)) => collected,
         Some(Err(error)) => return Err(format!("the guest broke off its body: {error}")),
         None => return Err("the guest left its body unfinished".to_owned()),

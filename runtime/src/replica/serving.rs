@@ -7,7 +7,7 @@ use std::{
 use api::{Body, ServeError};
 use futures::{FutureExt, future::BoxFuture};
 use http::{Method, Request, Response};
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     Replica,
@@ -16,7 +16,7 @@ use super::{
     request::work,
     response::{self, Answer},
     running::Permit,
-    tail::{Tail, end_of},
+    tail::{Tail, end_of, go_on, go_on_in_background},
     task::GuestTask,
     turn::Turn,
 };
@@ -40,6 +40,8 @@ enum Stage {
         end: Option<BoxFuture<'static, GuestFailure>>,
     },
     Moved(Tail),
+    /// Moved, and it will give no head any more.
+    Ending(Tail),
     Over,
 }
 
@@ -64,16 +66,19 @@ impl Serving {
             return Poll::Ready(self.finished(outcome));
         }
         if let Ok(head) = self.head.try_recv() {
-            let on = if self.turn.overran() { self.replica.host.background().clone() } else { Handle::current() };
-            return Poll::Ready(self.spawn_on(&on).and_then(|tail| self.streaming(head, tail)));
+            return Poll::Ready(self.take_guest().and_then(|guest| {
+                let tail = go_on(guest, self.turn.clone(), &self.replica);
+                self.streaming(head, tail)
+            }));
         }
         if self.turn.overran() {
-            self.turn.move_to_background();
-            let on = self.replica.host.background().clone();
-            if let Ok(tail) = self.spawn_on(&on) {
-                self.stage = Stage::Moved(tail);
-            }
-            return self.poll_moved(cx);
+            return match self.take_guest() {
+                Ok(guest) => {
+                    self.stage = Stage::Moved(go_on_in_background(guest, self.turn.clone(), &self.replica));
+                    self.poll_moved(cx)
+                }
+                Err(failure) => Poll::Ready(Err(failure)),
+            };
         }
         let end = end.get_or_insert_with(|| end_of(&self.turn, &self.replica));
         end.poll_unpin(cx).map(Err)
@@ -82,23 +87,33 @@ impl Serving {
     /// Waits for the head from a guest that runs elsewhere.
     fn poll_moved(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         let head = ready!(self.head.poll_unpin(cx));
-        let Stage::Moved(mut tail) = std::mem::replace(&mut self.stage, Stage::Over) else { return Poll::Pending };
-        if let Ok(head) = head {
-            return Poll::Ready(self.streaming(head, tail));
-        }
-        match tail.task().poll_unpin(cx) {
-            Poll::Pending => {
-                self.stage = Stage::Moved(tail);
-                Poll::Pending
+        let Stage::Moved(tail) = std::mem::replace(&mut self.stage, Stage::Over) else {
+            return Poll::Ready(Err(GuestFailure::Stopped));
+        };
+        match head {
+            Ok(head) => Poll::Ready(self.streaming(head, tail)),
+            Err(_) => {
+                self.stage = Stage::Ending(tail);
+                self.poll_ending(cx)
             }
-            Poll::Ready(Ok(outcome)) => Poll::Ready(self.finished(outcome)),
-            Poll::Ready(Err(_)) => Poll::Ready(Err(GuestFailure::Stopped)),
         }
     }
 
-    fn spawn_on(&mut self, on: &Handle) -> Result<Tail, GuestFailure> {
+    /// The guest has given up its answer: what is left is why.
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let Stage::Ending(tail) = &mut self.stage else { return Poll::Ready(Err(GuestFailure::Stopped)) };
+        let outcome = ready!(tail.poll_unpin(cx)).unwrap_or(Err(GuestFailure::Stopped));
+        self.stage = Stage::Over;
+        Poll::Ready(Err(outcome.err().unwrap_or_else(|| self.no_answer())))
+    }
+
+    fn no_answer(&self) -> GuestFailure {
+        self.replica.misbehaved("the guest ended without an answer".to_owned())
+    }
+
+    fn take_guest(&mut self) -> Result<GuestTask, GuestFailure> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Here { guest, .. } => Ok(Tail::spawn(on, guest, self.turn.clone(), &self.replica)),
+            Stage::Here { guest, .. } => Ok(guest),
             _ => Err(GuestFailure::Stopped),
         }
     }
@@ -109,7 +124,7 @@ impl Serving {
         match self.head.try_recv() {
             Ok(Ok(head)) => response::complete(head, self.answers).map_err(|why| self.replica.misbehaved(why)),
             Ok(Err(code)) => Err(self.replica.misbehaved(format!("the guest answered with an error: {code}"))),
-            Err(_) => Err(self.replica.misbehaved("the guest ended without an answer".to_owned())),
+            Err(_) => Err(self.no_answer()),
         }
     }
 
@@ -127,6 +142,7 @@ impl Future for Serving {
         let polled = match self.stage {
             Stage::Here { .. } => self.poll_here(cx),
             Stage::Moved(_) => self.poll_moved(cx),
+            Stage::Ending(_) => self.poll_ending(cx),
             Stage::Over => Poll::Ready(Err(GuestFailure::Stopped)),
         };
         polled.map_err(|failure| failure.into_serve_error(&self.replica.spec.limits))

@@ -1,7 +1,8 @@
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
-use futures::future::BoxFuture;
-use tokio::{runtime::Handle, task::JoinHandle};
+use futures::{FutureExt, future::BoxFuture};
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Replica, failure::GuestFailure, task::GuestTask, turn::Turn};
 
@@ -21,44 +22,60 @@ pub(super) fn end_of(turn: &Turn, replica: &Arc<Replica>) -> BoxFuture<'static, 
     })
 }
 
-/// A guest that goes on in a task of its own: after its response head, or because it computes for long.
-pub(super) struct Tail {
-    task: JoinHandle<Result<(), GuestFailure>>,
-    bound: bool,
-}
+type Outcome = Result<(), GuestFailure>;
 
-impl Tail {
-    pub(super) fn spawn(on: &Handle, guest: GuestTask, turn: Arc<Turn>, replica: &Arc<Replica>) -> Self {
-        let end = end_of(&turn, replica);
-        let task = on.spawn(async move {
-            let mut guest = guest;
-            tokio::select! {
-                biased;
-                outcome = &mut guest => outcome,
-                failure = end => {
-                    // Before the guest is dropped, and its body with it.
-                    turn.fail(&failure);
-                    Err(failure)
-                }
-            }
-        });
-        Self { task, bound: true }
+/// A guest that goes on in a task of its own. Dropped, it ends the guest.
+pub(super) type Tail = AbortOnDropHandle<Outcome>;
+
+/// Lets a guest go on after its response head, on this thread's runtime while it does not compute for long.
+pub(super) fn go_on(guest: GuestTask, turn: Arc<Turn>, replica: &Arc<Replica>) -> Tail {
+    if turn.overran() {
+        return go_on_in_background(guest, turn, replica);
     }
-
-    /// Lets the guest finish what it does after its answer, within its deadline.
-    pub(super) fn release(&mut self) {
-        self.bound = false;
-    }
-
-    pub(super) fn task(&mut self) -> &mut JoinHandle<Result<(), GuestFailure>> {
-        &mut self.task
-    }
-}
-
-impl Drop for Tail {
-    fn drop(&mut self) {
-        if self.bound {
-            self.task.abort();
+    let (here, replica) = (Handle::current(), replica.clone());
+    AbortOnDropHandle::new(here.spawn(async move {
+        let mut guest = Some(guest);
+        let end = end_of(&turn, &replica);
+        tokio::select! {
+            biased;
+            outcome = until_it_overruns(&mut guest, &turn) => match (outcome, guest) {
+                (None, Some(guest)) => go_on_in_background(guest, turn, &replica).await.unwrap_or(Err(GuestFailure::Stopped)),
+                (outcome, _) => outcome.unwrap_or(Ok(())),
+            },
+            // Noted before the guest is dropped, and its body with it.
+            failure = end => Err(fail(&turn, failure)),
         }
-    }
+    }))
+}
+
+/// Lets a guest go on where it does not keep others from their work.
+pub(super) fn go_on_in_background(guest: GuestTask, turn: Arc<Turn>, replica: &Arc<Replica>) -> Tail {
+    turn.move_to_background();
+    let end = end_of(&turn, replica);
+    AbortOnDropHandle::new(replica.host.background().spawn(async move {
+        let mut guest = guest;
+        tokio::select! {
+            biased;
+            outcome = &mut guest => outcome,
+            failure = end => Err(fail(&turn, failure)),
+        }
+    }))
+}
+
+fn fail(turn: &Turn, failure: GuestFailure) -> GuestFailure {
+    turn.fail(&failure);
+    failure
+}
+
+/// Drives the guest to its end, or gives `None` when it has computed through its first ticks.
+async fn until_it_overruns(guest: &mut Option<GuestTask>, turn: &Turn) -> Option<Outcome> {
+    poll_fn(|cx| {
+        let Some(running) = guest else { return Poll::Ready(None) };
+        match running.poll_unpin(cx) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending if turn.overran() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }

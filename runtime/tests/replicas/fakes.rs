@@ -5,16 +5,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use api::{
-    Body, Bucket, ClusterHttp, ClusterHttpError, KeyValue, KeyValueError, Listing, ObjectKey, full_body,
-};
+use api::{Body, Bucket, ClusterHttp, ClusterHttpError, KeyValue, KeyValueError, Listing, ObjectKey, full_body};
 use bytes::Bytes;
 use futures::future::{BoxFuture, ready};
 use http::{Request, Response};
 
 /// A key-value store in memory.
 #[derive(Default)]
-pub struct MemoryStore(Mutex<BTreeMap<(String, String, String), Bytes>>);
+pub(crate) struct MemoryStore(Mutex<BTreeMap<(String, String, String), Bytes>>);
 
 fn at(bucket: &Bucket, key: &str) -> (String, String, String) {
     (bucket.namespace.clone(), bucket.name.clone(), key.to_owned())
@@ -48,7 +46,8 @@ impl KeyValue for MemoryStore {
         limit: usize,
     ) -> BoxFuture<'static, Result<Listing, KeyValueError>> {
         let map = self.0.lock().unwrap();
-        let of_bucket = map.keys().filter(|(namespace, name, _)| *namespace == bucket.namespace && *name == bucket.name);
+        let of_bucket =
+            map.keys().filter(|(namespace, name, _)| *namespace == bucket.namespace && *name == bucket.name);
         let after = cursor.unwrap_or_default();
         let mut keys: Vec<String> = of_bucket.map(|(_, _, key)| key.clone()).filter(|key| *key > after).collect();
         let more = keys.len() > limit;
@@ -84,7 +83,7 @@ impl KeyValue for MemoryStore {
 }
 
 /// A cluster with the one Service `products`, which says what it was asked.
-pub struct OneService;
+pub(crate) struct OneService;
 
 impl ClusterHttp for OneService {
     fn resolve(&self, namespace: &str, host: &str) -> Option<ObjectKey> {
@@ -103,6 +102,6 @@ impl ClusterHttp for OneService {
     }
 }
 
-pub fn handles() -> runtime::Handles {
+pub(crate) fn handles() -> runtime::Handles {
     runtime::Handles { key_value: Arc::new(MemoryStore::default()), cluster_http: Arc::new(OneService) }
 }

@@ -17,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 use crate::fakes;
 
 /// Long enough for a slow machine; a test that waits for it has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub struct Fleet {
-    pub control: ForWorker,
-    pub log: Vec<LogLine>,
-    pub traps: Vec<(u32, String)>,
+pub(crate) struct Fleet {
+    pub(crate) control: ForWorker,
+    pub(crate) log: Vec<LogLine>,
+    pub(crate) traps: Vec<(u32, String)>,
     images: ImageStore,
     dialer: Arc<dyn Dialer>,
     shutdown: CancellationToken,
@@ -31,7 +31,7 @@ pub struct Fleet {
 }
 
 /// The bytes of a guest that `make guests` built.
-pub fn guest(name: &str) -> Vec<u8> {
+pub(crate) fn guest(name: &str) -> Vec<u8> {
     let built = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/guests");
     let dir = std::env::var_os("SAMPAN_GUESTS").map_or(built, PathBuf::from);
     let path = dir.join(format!("{name}.wasm"));
@@ -39,11 +39,11 @@ pub fn guest(name: &str) -> Vec<u8> {
 }
 
 impl Fleet {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
-    pub async fn with(configure: impl FnOnce(&mut WorkerConfig)) -> Self {
+    pub(crate) async fn with(configure: impl FnOnce(&mut WorkerConfig)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let images = ImageStore::open(dir.path().join("images")).unwrap();
         // Shared by all tests, so that each guest is compiled once.
@@ -61,7 +61,7 @@ impl Fleet {
     }
 
     /// The spec of a replica of a guest, which a test then changes.
-    pub fn spec(&self, name: &str, guest_name: &str) -> ReplicaSpec {
+    pub(crate) fn spec(&self, name: &str, guest_name: &str) -> ReplicaSpec {
         let image = self.images.put_component(&format!("{guest_name}:test"), guest(guest_name).into()).unwrap();
         ReplicaSpec {
             id: ReplicaId(ObjectKey::new("shop", name)),
@@ -77,7 +77,7 @@ impl Fleet {
     }
 
     /// Starts a replica and waits until it is ready.
-    pub async fn ready(&mut self, spec: ReplicaSpec) -> Arc<dyn Serve> {
+    pub(crate) async fn ready(&mut self, spec: ReplicaSpec) -> Arc<dyn Serve> {
         let id = spec.id.clone();
         self.start(spec).await;
         self.wait(&id, |phase| *phase == ReplicaPhase::Ready).await;
@@ -85,21 +85,21 @@ impl Fleet {
     }
 
     /// A ready replica of the probe, with these changes to its spec.
-    pub async fn probe(&mut self, change: impl FnOnce(&mut ReplicaSpec)) -> Arc<dyn Serve> {
+    pub(crate) async fn probe(&mut self, change: impl FnOnce(&mut ReplicaSpec)) -> Arc<dyn Serve> {
         let mut spec = self.spec("probe-1", "probe");
         change(&mut spec);
         self.ready(spec).await
     }
 
-    pub async fn start(&self, spec: ReplicaSpec) {
+    pub(crate) async fn start(&self, spec: ReplicaSpec) {
         self.control.tx.send(WorkerDown::Start(Arc::new(spec))).await.unwrap();
     }
 
-    pub async fn stop(&self, id: &ReplicaId, grace: Duration) {
+    pub(crate) async fn stop(&self, id: &ReplicaId, grace: Duration) {
         self.control.tx.send(WorkerDown::Stop { id: id.clone(), grace }).await.unwrap();
     }
 
-    pub fn dial(&self, id: &ReplicaId) -> Arc<dyn Serve> {
+    pub(crate) fn dial(&self, id: &ReplicaId) -> Arc<dyn Serve> {
         self.dialer.dial(&Endpoint {
             replica: id.clone(),
             worker: WorkerName("one".into()),
@@ -109,7 +109,7 @@ impl Fleet {
     }
 
     /// Waits until the replica is in a phase that is wanted, and tells which.
-    pub async fn wait(&mut self, id: &ReplicaId, wanted: impl Fn(&ReplicaPhase) -> bool) -> ReplicaPhase {
+    pub(crate) async fn wait(&mut self, id: &ReplicaId, wanted: impl Fn(&ReplicaPhase) -> bool) -> ReplicaPhase {
         loop {
             if let WorkerUp::Phase { id: of, phase } = self.next().await
                 && of == *id
@@ -123,7 +123,7 @@ impl Fleet {
     }
 
     /// Waits for a log line that contains this.
-    pub async fn wait_for_line(&mut self, text: &str) -> LogLine {
+    pub(crate) async fn wait_for_line(&mut self, text: &str) -> LogLine {
         loop {
             if let Some(line) = self.log.iter().find(|line| line.text.contains(text)) {
                 return line.clone();
@@ -133,7 +133,7 @@ impl Fleet {
     }
 
     /// Waits for a report of traps.
-    pub async fn wait_for_traps(&mut self) -> (u32, String) {
+    pub(crate) async fn wait_for_traps(&mut self) -> (u32, String) {
         while self.traps.is_empty() {
             self.next().await;
         }
@@ -141,7 +141,7 @@ impl Fleet {
     }
 
     /// The next message from the worker; what others may wait for is kept.
-    pub async fn next(&mut self) -> WorkerUp {
+    pub(crate) async fn next(&mut self) -> WorkerUp {
         let message = timeout(PATIENCE, self.control.rx.recv()).await.expect("no message in time").unwrap();
         match &message {
             WorkerUp::Log { lines, .. } => self.log.extend(lines.clone()),
@@ -152,7 +152,7 @@ impl Fleet {
     }
 
     /// Loses the session, as when the control plane goes away, and begins another.
-    pub async fn reconnect(&mut self) {
+    pub(crate) async fn reconnect(&mut self) {
         let (worker_side, control) = session::in_process();
         drop(std::mem::replace(&mut self.control, control));
         let lost = std::mem::replace(&mut self.worker, tokio::spawn(std::future::pending()));
@@ -160,7 +160,7 @@ impl Fleet {
         self.worker = tokio::spawn(follow(worker, worker_side, self.shutdown.clone()));
     }
 
-    pub async fn shut_down(self) {
+    pub(crate) async fn shut_down(self) {
         self.shutdown.cancel();
         timeout(PATIENCE, self.worker).await.expect("the worker did not end").unwrap();
     }
@@ -171,28 +171,28 @@ async fn follow(mut worker: Worker, session: WorkerSide, shutdown: CancellationT
     worker
 }
 
-pub fn get(path: &str) -> Request<Body> {
+pub(crate) fn get(path: &str) -> Request<Body> {
     request("GET", path, empty_body())
 }
 
-pub fn request(method: &str, path: &str, body: Body) -> Request<Body> {
+pub(crate) fn request(method: &str, path: &str, body: Body) -> Request<Body> {
     Request::builder().method(method).uri(path).header("host", "probe.shop.localhost").body(body).unwrap()
 }
 
 /// The status and the text of the answer.
-pub async fn ask(replica: &Arc<dyn Serve>, request: Request<Body>) -> Result<(u16, String), ServeError> {
+pub(crate) async fn ask(replica: &Arc<dyn Serve>, request: Request<Body>) -> Result<(u16, String), ServeError> {
     let response = answer(replica, request).await?;
     let status = response.status().as_u16();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     Ok((status, String::from_utf8(bytes.to_vec()).unwrap()))
 }
 
-pub async fn answer(replica: &Arc<dyn Serve>, request: Request<Body>) -> Result<Response<Body>, ServeError> {
+pub(crate) async fn answer(replica: &Arc<dyn Serve>, request: Request<Body>) -> Result<Response<Body>, ServeError> {
     timeout(PATIENCE, replica.serve(request)).await.expect("no answer in time")
 }
 
 /// Asks until it is not refused for want of room.
-pub async fn ask_patiently(replica: &Arc<dyn Serve>, path: &str) -> (u16, String) {
+pub(crate) async fn ask_patiently(replica: &Arc<dyn Serve>, path: &str) -> (u16, String) {
     let asking = async {
         loop {
             match ask(replica, get(path)).await {

@@ -43,7 +43,10 @@ async fn an_address_is_reached_only_if_it_is_granted_itself() {
     let path = format!("/fetch?url=http://127.0.0.1:{port}/x");
     assert_eq!(ask(&probe, get(&path)).await.unwrap(), (200, "outside".into()));
     let request = served.await.unwrap().to_lowercase();
-    assert!(request.starts_with("get /x http/1.1") && request.contains(&format!("host: 127.0.0.1:{port}")), "{request}");
+    assert!(
+        request.starts_with("get /x http/1.1") && request.contains(&format!("host: 127.0.0.1:{port}")),
+        "{request}"
+    );
 }
 
 #[tokio::test]

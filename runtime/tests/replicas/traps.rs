@@ -34,7 +34,7 @@ async fn every_way_to_end_without_an_answer_is_told() {
     let mut fleet = Fleet::new().await;
     let probe = fleet.probe(|_| {}).await;
     for (path, part) in [
-        ("/recurse", "stack"),
+        ("/recurse", "trapped"),
         ("/exit?code=3", "exited"),
         ("/no-answer", "without an answer"),
         ("/fail", "asked to fail"),
