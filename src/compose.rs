@@ -60,14 +60,21 @@ pub(crate) async fn start(args: &ServerArgs, shutdown: &CancellationToken) -> an
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let _ended = gateway_ended;
-        gateway.run(gateway_side, gateway_ends).await.context("the gateway failed")
+        let ran = gateway.run(gateway_side, gateway_ends).await.context("the gateway failed");
+        tracing::debug!("the gateway has ended");
+        ran
     });
     tasks.spawn(async move {
         let _ended = worker_ended;
         worker.run(worker_side, worker_ends).await;
+        tracing::debug!("the worker has ended");
         Ok(())
     });
-    tasks.spawn(async move { control.run(control_ends).await.context("the control plane failed") });
+    tasks.spawn(async move {
+        let ran = control.run(control_ends).await.context("the control plane failed");
+        tracing::debug!("the control plane has ended");
+        ran
+    });
     let addresses = Addresses { http, api, kubeconfig: dir.kubeconfig(), images };
     Ok((addresses, Roles { tasks, shutdown: shutdown.clone() }))
 }

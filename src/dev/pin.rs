@@ -23,6 +23,11 @@ impl Pins {
         self.digests.insert(reference.name().to_owned(), digest.clone()) != Some(digest)
     }
 
+    /// Whether an image of this name was built, now or earlier.
+    pub(super) fn has(&self, image: &str) -> bool {
+        image.parse::<ImageReference>().is_ok_and(|reference| self.digests.contains_key(reference.name()))
+    }
+
     /// Writes `image@digest` for each container image that names one of these.
     pub(super) fn pin(&self, object: &mut Value) {
         for pointer in CONTAINERS {

@@ -95,8 +95,11 @@ impl Session {
     async fn start(&self, mut settled: watch::Receiver<BTreeSet<ObjectKey>>) -> anyhow::Result<()> {
         if let Some(planned) = self.deploy().await {
             let wanted = deployments(&planned);
+            // What could not be built cannot become ready either.
+            let all_built = self.project.components.iter().all(|component| self.pins.has(&component.image));
+            let patience = if all_built { START_PATIENCE } else { Duration::ZERO };
             let all_settled = settled.wait_for(|settled| wanted.is_subset(settled));
-            if !matches!(tokio::time::timeout(START_PATIENCE, all_settled).await, Ok(Ok(_))) {
+            if !matches!(tokio::time::timeout(patience, all_settled).await, Ok(Ok(_))) {
                 self.screen.event(&self.project.name, "not all replicas are ready yet; going on");
             }
         }
