@@ -6,6 +6,8 @@ mod domains;
 mod filters;
 mod sampling;
 mod scores;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

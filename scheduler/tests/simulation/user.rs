@@ -6,6 +6,9 @@ use scheduler::{Deployment, Event, Share, Strategy};
 
 use crate::{scenario::template, world::World};
 
+/// Larger Deployments are not rolled out one by one, which would take longer than a run.
+const ONE_BY_ONE_UP_TO: u32 = 20;
+
 impl World {
     pub(crate) fn create_deployments(&mut self) {
         for number in 0..self.scenario.deployments {
@@ -87,6 +90,13 @@ impl World {
             |percent: bool, number: u32| if percent { Share::Percent(number * 25) } else { Share::Count(number) };
         if self.rng.random_bool(0.15) {
             return Strategy::Recreate;
+        }
+        if self.scenario.max_replicas > ONE_BY_ONE_UP_TO {
+            let quarters = self.rng.random_range(1..4);
+            return Strategy::RollingUpdate {
+                max_surge: Share::Percent(25 * quarters),
+                max_unavailable: Share::Percent(25),
+            };
         }
         Strategy::RollingUpdate {
             max_surge: share(self.rng.random(), self.rng.random_range(0..3)),

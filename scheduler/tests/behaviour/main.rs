@@ -1,0 +1,5 @@
+//! What the scheduler does, one story at a time: events in, actions out, time by hand.
+
+mod bench;
+mod recovery;
+mod rollout;

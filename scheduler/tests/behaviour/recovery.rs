@@ -1,0 +1,193 @@
+use api::{
+    ReplicaId, Timestamp,
+    replica::ReplicaPhase,
+    session::{RunningReplica, WorkerUp},
+};
+use scheduler::{Action, Event, ReplicaState, Revision};
+
+use crate::bench::{Bench, app, deployment, digest, running, template, trap, worker};
+
+/// Two workers and one replica, ready.
+fn serving() -> (Bench, ReplicaId) {
+    let mut bench = Bench::with_workers(2);
+    bench.step(Event::Deployment(deployment(1)));
+    bench.work_off();
+    let id = bench.ids().remove(0);
+    (bench, id)
+}
+
+/// The number of the worker that a replica is on.
+fn number(bench: &Bench, id: &ReplicaId) -> u32 {
+    if bench.view(id).worker == Some(worker(0)) { 0 } else { 1 }
+}
+
+#[test]
+fn a_replica_that_traps_is_started_again_in_its_place_after_a_growing_pause() {
+    let (mut bench, id) = serving();
+    let mut pauses = Vec::new();
+    for restarts in 1..=3 {
+        bench.phase(&id, trap());
+        let ReplicaState::BackOff { until } = bench.view(&id).state else { panic!("it waits") };
+        pauses.push(until.since(bench.now).as_millis());
+        bench.now = until;
+        bench.step(Event::Tick);
+        assert_eq!(bench.starts(), [id.clone()]);
+        assert_eq!(bench.view(&id).restarts, restarts);
+        bench.phase(&id, ReplicaPhase::Ready);
+    }
+    assert_eq!(pauses, [100, 200, 400]);
+}
+
+#[test]
+fn a_replica_of_a_silent_worker_is_unknown_and_then_replaced_elsewhere() {
+    let (mut bench, id) = serving();
+    let (silent, other) = (number(&bench, &id), 1 - number(&bench, &id));
+    bench.pass(5, &[other]);
+    assert_eq!(bench.view(&id).state, ReplicaState::Unknown);
+    assert_eq!(bench.messages("NodeNotReady").len(), 1);
+    bench.pass(6, &[other]);
+    let replacement = bench.starts().remove(0);
+    assert_ne!(replacement, id);
+    assert_eq!(bench.ids(), [replacement.clone()]);
+    bench.work_off();
+    bench.step(Event::Worker { worker: worker(silent), message: WorkerUp::Heartbeat });
+    assert_eq!(bench.stops(), [id], "what was replaced is told to stop when its worker is heard of again");
+}
+
+#[test]
+fn a_worker_that_comes_back_in_time_keeps_its_replicas_without_a_restart() {
+    let (mut bench, id) = serving();
+    let silent = number(&bench, &id);
+    bench.step(Event::WorkerDisconnected(worker(silent)));
+    assert_eq!(bench.view(&id).state, ReplicaState::Unknown);
+    let mut report = running("a", "x");
+    report.spec.id = id.clone();
+    bench.hello(silent, vec![report]);
+    assert_eq!((bench.view(&id).state, bench.view(&id).restarts), (ReplicaState::Ready, 0));
+    assert!(bench.starts().is_empty() && bench.stops().is_empty());
+}
+
+#[test]
+fn a_worker_that_began_anew_is_told_to_start_its_replicas_again() {
+    let (mut bench, id) = serving();
+    let restarted = number(&bench, &id);
+    bench.step(Event::WorkerDisconnected(worker(restarted)));
+    bench.hello(restarted, Vec::new());
+    assert_eq!(bench.starts(), [id.clone()]);
+    assert_eq!(bench.view(&id).restarts, 1);
+}
+
+fn stored_revision(replicas: u32) -> Revision {
+    Revision {
+        key: api::ObjectKey::new("default", "app-a"),
+        deployment: Some(app()),
+        number: 1,
+        template: template("a"),
+        replicas,
+        min_ready: Default::default(),
+        digest: Some(digest()),
+        created: Timestamp::from_secs(1),
+    }
+}
+
+/// A control plane begins over a store that wants so many replicas.
+fn restarted(replicas: u32) -> Bench {
+    let mut bench = Bench::new();
+    bench.step(Event::Revision(stored_revision(replicas)));
+    bench.step(Event::Deployment(deployment(replicas)));
+    bench.step(Event::Loaded);
+    bench
+}
+
+#[test]
+fn a_new_control_plane_adopts_what_runs_and_starts_only_what_is_missing() {
+    let mut bench = restarted(3);
+    bench.hello(0, vec![running("a", "x"), running("a", "y")]);
+    assert!(bench.starts().is_empty() && bench.stops().is_empty(), "others may yet report");
+    bench.pass(3, &[0]);
+    assert_eq!((bench.starts().len(), bench.stops().len()), (1, 0));
+    assert_eq!(bench.ids().len(), 3);
+}
+
+#[test]
+fn a_new_control_plane_stops_what_is_too_much_or_belongs_to_nothing() {
+    let mut bench = restarted(1);
+    let stranger = running("gone", "z");
+    bench.hello(0, vec![running("a", "x"), running("a", "y"), stranger.clone()]);
+    assert!(bench.stops().is_empty());
+    bench.pass(3, &[0]);
+    assert_eq!((bench.stops().len(), bench.starts().len()), (2, 0));
+    assert!(bench.stops().contains(&stranger.spec.id));
+}
+
+#[test]
+fn what_was_rolled_out_but_not_written_before_the_end_is_not_stopped() {
+    let mut bench = restarted(2);
+    let mut newer = deployment(2);
+    (newer.template, newer.generation) = (template("b"), 2);
+    bench.step(Event::Deployment(newer));
+    bench.hello(0, vec![running("b", "x"), running("b", "y")]);
+    bench.pass(3, &[0]);
+    assert!(bench.stops().is_empty());
+    assert_eq!(bench.status().available, 2);
+}
+
+#[test]
+fn a_start_without_an_answer_is_sent_again_and_a_stop_until_it_is_answered() {
+    let mut bench = Bench::with_workers(1);
+    bench.step(Event::Deployment(deployment(1)));
+    let id = bench.starts().remove(0);
+    bench.pass(6, &[0]);
+    assert_eq!(bench.starts(), [id.clone()]);
+    bench.phase(&id, ReplicaPhase::Ready);
+    bench.step(Event::Deployment(deployment(0)));
+    bench.pass(80, &[0]);
+    assert_eq!(bench.stops(), [id.clone(), id.clone()]);
+    bench.phase(&id, ReplicaPhase::Stopped);
+    bench.pass(80, &[0]);
+    assert!(bench.stops().is_empty() && bench.ids().is_empty());
+}
+
+#[test]
+fn a_replica_that_somebody_deletes_is_drained_and_replaced() {
+    let (mut bench, id) = serving();
+    bench.step(Event::DeleteReplica(id.clone()));
+    assert_eq!(bench.stops(), [id.clone()]);
+    assert_eq!(bench.starts().len(), 1);
+    bench.work_off();
+    assert_eq!(bench.ids().len(), 1);
+    assert_ne!(bench.ids(), [id]);
+}
+
+#[test]
+fn a_cordoned_worker_keeps_what_it_has_and_gets_nothing_new() {
+    let (mut bench, id) = serving();
+    let cordoned = worker(number(&bench, &id));
+    bench.step(Event::Cordon { worker: cordoned.clone(), cordoned: true });
+    bench.step(Event::Deployment(deployment(4)));
+    assert!(bench.views().iter().all(|view| view.id == id || view.worker != Some(cordoned.clone())));
+    assert!(bench.stops().is_empty());
+}
+
+#[test]
+fn what_cannot_be_placed_says_why_and_is_placed_when_a_worker_comes() {
+    let mut bench = Bench::with_workers(0);
+    bench.step(Event::Deployment(deployment(1)));
+    let waiting = bench.views().remove(0);
+    assert_eq!(waiting.state, ReplicaState::Unplaced("no nodes available to schedule pods".to_owned()));
+    assert_eq!(bench.messages("FailedScheduling"), ["no nodes available to schedule pods"]);
+    bench.hello(0, Vec::<RunningReplica>::new());
+    assert_eq!(bench.starts(), [waiting.id]);
+}
+
+#[test]
+fn a_revision_of_the_users_own_keeps_its_number_of_replicas() {
+    let mut bench = Bench::with_workers(1);
+    let own = |replicas| Revision { deployment: None, number: 0, digest: None, ..stored_revision(replicas) };
+    bench.step(Event::Revision(own(2)));
+    assert_eq!(bench.starts().len(), 2);
+    bench.work_off();
+    bench.step(Event::Revision(own(1)));
+    assert_eq!(bench.stops().len(), 1);
+    assert!(!bench.actions.iter().any(|action| matches!(action, Action::ResolveImage { .. })));
+}
