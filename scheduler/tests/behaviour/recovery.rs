@@ -31,7 +31,7 @@ fn a_replica_that_traps_is_started_again_in_its_place_after_a_growing_pause() {
         pauses.push(until.since(bench.now).as_millis());
         bench.now = until;
         bench.step(Event::Tick);
-        assert_eq!(bench.starts(), [id.clone()]);
+        assert_eq!(bench.starts(), std::slice::from_ref(&id));
         assert_eq!(bench.view(&id).restarts, restarts);
         bench.phase(&id, ReplicaPhase::Ready);
     }
@@ -73,7 +73,7 @@ fn a_worker_that_began_anew_is_told_to_start_its_replicas_again() {
     let restarted = number(&bench, &id);
     bench.step(Event::WorkerDisconnected(worker(restarted)));
     bench.hello(restarted, Vec::new());
-    assert_eq!(bench.starts(), [id.clone()]);
+    assert_eq!(bench.starts(), std::slice::from_ref(&id));
     assert_eq!(bench.view(&id).restarts, 1);
 }
 
@@ -138,7 +138,7 @@ fn a_start_without_an_answer_is_sent_again_and_a_stop_until_it_is_answered() {
     bench.step(Event::Deployment(deployment(1)));
     let id = bench.starts().remove(0);
     bench.pass(6, &[0]);
-    assert_eq!(bench.starts(), [id.clone()]);
+    assert_eq!(bench.starts(), std::slice::from_ref(&id));
     bench.phase(&id, ReplicaPhase::Ready);
     bench.step(Event::Deployment(deployment(0)));
     bench.pass(80, &[0]);
@@ -152,7 +152,7 @@ fn a_start_without_an_answer_is_sent_again_and_a_stop_until_it_is_answered() {
 fn a_replica_that_somebody_deletes_is_drained_and_replaced() {
     let (mut bench, id) = serving();
     bench.step(Event::DeleteReplica(id.clone()));
-    assert_eq!(bench.stops(), [id.clone()]);
+    assert_eq!(bench.stops(), std::slice::from_ref(&id));
     assert_eq!(bench.starts().len(), 1);
     bench.work_off();
     assert_eq!(bench.ids().len(), 1);

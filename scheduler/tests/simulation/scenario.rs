@@ -93,6 +93,6 @@ pub(crate) fn template(version: u32) -> Arc<Template> {
         grace: Duration::from_secs(2),
         requests,
         node_selector: Default::default(),
-        spread: if version % 2 == 0 { vec![spread] } else { Vec::new() },
+        spread: if version.is_multiple_of(2) { vec![spread] } else { Vec::new() },
     })
 }
