@@ -59,3 +59,20 @@ impl Timers {
         self.asked
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shell_is_asked_only_for_what_is_earlier_and_again_when_it_has_woken_us() {
+        let mut timers = Timers::default();
+        timers.set(Timestamp::from_secs(5), Timer::Settled);
+        assert_eq!(timers.ask(), Some(Timestamp::from_secs(5)));
+        assert_eq!(timers.ask(), None);
+        timers.set(Timestamp::from_secs(3), Timer::Settled);
+        assert_eq!(timers.ask(), Some(Timestamp::from_secs(3)));
+        timers.woken();
+        assert_eq!(timers.ask(), Some(Timestamp::from_secs(3)), "it was woken too early");
+    }
+}

@@ -71,13 +71,6 @@ impl Scheduler {
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
-        // What was decided last may not have been written: what runs counts too, so that none of it is stopped for that.
-        for (key, revision) in &mut self.revisions {
-            if revision.spec.deployment.is_some() && revision.live_count() > revision.spec.replicas {
-                revision.spec.replicas = revision.live_count();
-                self.unsaved.insert(key.clone());
-            }
-        }
         let all: Vec<ObjectKey> = self.revisions.keys().cloned().collect();
         for key in all {
             self.touch_revision(&key);

@@ -48,7 +48,7 @@ fn a_replica_of_a_silent_worker_is_unknown_and_then_replaced_elsewhere() {
     bench.pass(6, &[other]);
     let replacement = bench.starts().remove(0);
     assert_ne!(replacement, id);
-    assert_eq!(bench.ids(), [replacement.clone()]);
+    assert_eq!(bench.ids(), [replacement]);
     bench.work_off();
     bench.step(Event::Worker { worker: worker(silent), message: WorkerUp::Heartbeat });
     assert_eq!(bench.stops(), [id], "what was replaced is told to stop when its worker is heard of again");
