@@ -56,7 +56,7 @@ fn files_that_are_no_component_are_refused_by_what_they_are() {
     let folder = tempfile::tempdir().expect("a folder");
     let component = fs::read(guest("hello")).expect("a component");
     let cases: [(&str, &[u8], &str); 5] = [
-        ("core.wasm", b"\0asm\x01\0\0\0", "core module"),
+        ("core.wasm", b"\0asm\x01\0\0\0", "core WebAssembly module"),
         ("elf.wasm", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0", "ELF"),
         ("text.wasm", b"hello, world\n", "text"),
         ("empty.wasm", b"", "empty"),

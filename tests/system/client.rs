@@ -42,6 +42,25 @@ impl Client {
         Self { agent: config.into(), base: format!("http://{address}"), host: host.map(str::to_owned) }
     }
 
+    /// A user who comes back: with the cookies of an earlier [`Self::cookies`].
+    pub fn with_cookies(address: &str, host: Option<&str>, cookies: Vec<String>) -> Self {
+        let client = Self::new(address, host);
+        let uri = client.base.parse().expect("an address");
+        let mut jar = client.agent.cookie_jar_lock();
+        for text in cookies {
+            let cookie = ureq::Cookie::parse(text, &uri).expect("a cookie");
+            jar.insert(cookie, &uri).expect("a cookie of this host");
+        }
+        jar.release();
+        client
+    }
+
+    /// The cookies that it was given, each `name=value`.
+    pub fn cookies(&self) -> Vec<String> {
+        let jar = self.agent.cookie_jar_lock();
+        jar.iter().map(|cookie| format!("{}={}", cookie.name(), cookie.value())).collect()
+    }
+
     pub fn get(&self, path: &str) -> Answer {
         self.try_get(path).expect("an answer")
     }

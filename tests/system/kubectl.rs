@@ -57,6 +57,8 @@ fn kubectl_follows_the_logs_of_a_guest() {
     let folder = tempfile::tempdir().expect("a folder");
     let sampan = Sampan::up(folder.path());
     deploy_probe(&sampan);
+    sampan.kubectl_ok(&["scale", "deployment/probe", "--replicas=1"]);
+    wait_for("one pod is left", || (ready_pods(&sampan) == 1).then_some(()));
     let logs = Watch::start(&sampan, &["logs", "-f", "deployment/probe"]);
     let client = Client::new(&sampan.http, Some("probe.default.localhost"));
     assert_eq!(client.get("/stdout?msg=first-line").status, 200);
@@ -74,7 +76,10 @@ fn a_rollout_that_cannot_succeed_leaves_the_old_revision_serving_and_can_be_undo
 
     sampan.kubectl_ok(&["set", "image", "deployment/hello", "hello=no-such-image:v9"]);
     wait_for("the missing image is reported", || {
-        sampan.kubectl_ok(&["get", "pods"]).contains("ErrImagePull").then_some(())
+        sampan
+            .kubectl_ok(&["get", "pods"])
+            .contains("ErrImagePull")
+            .then_some(())
             .or_else(|| sampan.kubectl_ok(&["get", "pods"]).contains("ImagePullBackOff").then_some(()))
     });
     assert_eq!(client.get("/").status, 200);

@@ -144,7 +144,8 @@ impl Sampan {
 
     /// The real kubectl, to be run in a way of the test's own.
     pub fn kubectl_command(&self, args: &[&str]) -> Command {
-        let program = std::env::var_os("SAMPAN_KUBECTL").map_or_else(|| root().join("target/tools/kubectl"), PathBuf::from);
+        let program =
+            std::env::var_os("SAMPAN_KUBECTL").map_or_else(|| root().join("target/tools/kubectl"), PathBuf::from);
         assert!(program.exists(), "{} is missing: run `scripts/setup test`", program.display());
         let mut command = Command::new(program);
         command.arg("--kubeconfig").arg(self.kubeconfig()).arg("--cache-dir").arg(self.data_dir.join("kubectl-cache"));
