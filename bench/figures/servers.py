@@ -49,7 +49,7 @@ def wasmtime_serve(component: Path, *options: str):
     """`wasmtime serve` of one component; yields its port."""
     port = free_port()
     process = subprocess.Popen(
-        ["wasmtime", "serve", "--addr", f"127.0.0.1:{port}", *options, str(component)],
+        ["wasmtime", "serve", "-S", "cli", "--addr", f"127.0.0.1:{port}", *options, str(component)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -23,6 +23,8 @@ pub(crate) struct Turn {
     cpu: Option<Arc<CpuMeter>>,
     /// The tick at which the guest was polled last.
     polled_at: AtomicU64,
+    /// CPU time of the polling thread, in nanoseconds, when this poll was first interrupted; 0: it was not.
+    cpu_at_first_interrupt: AtomicU64,
     /// The guest computed through its first ticks.
     overran: AtomicBool,
     /// It was moved to the background.
@@ -35,6 +37,7 @@ impl Turn {
         Self {
             deadline: Instant::now() + limit,
             polled_at: AtomicU64::new(ticker.now()),
+            cpu_at_first_interrupt: AtomicU64::new(0),
             ticker,
             cpu,
             overran: AtomicBool::new(false),
@@ -46,6 +49,7 @@ impl Turn {
     /// The guest is about to be polled.
     pub(super) fn polling(&self) {
         self.polled_at.store(self.ticker.now(), Ordering::Relaxed);
+        self.cpu_at_first_interrupt.store(0, Ordering::Relaxed);
     }
 
     /// Whether the guest computed for too long to stay on the thread that took the request.
@@ -82,6 +86,9 @@ impl Turn {
             // It waited for something, and has only just gone on.
             return Ok(UpdateDeadline::Continue(FIRST_TICKS - computed));
         }
+        if !in_background && !self.used_cpu_since_first_interrupt() {
+            return Ok(UpdateDeadline::Continue(FIRST_TICKS));
+        }
         self.overran.store(true, Ordering::Relaxed);
         Ok(match self.throttled(now, computed) {
             Some(until) => UpdateDeadline::YieldCustom(1, Box::pin(tokio::time::sleep_until(until.into()))),
@@ -90,10 +97,28 @@ impl Turn {
         })
     }
 
+    /// Whether the guest itself used the ticks that passed. On a busy machine its thread may have been waiting for a
+    /// processor meanwhile; a short request must not end up behind long ones for that.
+    fn used_cpu_since_first_interrupt(&self) -> bool {
+        let now = thread_cpu_nanos();
+        let first = self.cpu_at_first_interrupt.load(Ordering::Relaxed);
+        if first == 0 {
+            self.cpu_at_first_interrupt.store(now, Ordering::Relaxed);
+            return false;
+        }
+        Duration::from_nanos(now.saturating_sub(first)) >= TICK
+    }
+
     /// Until when the guest must wait because its replica's CPU time is used up. What it computes now is charged when
     /// the poll ends, which this yield does.
     fn throttled(&self, now: Instant, computed: u64) -> Option<Instant> {
         let cpu = self.cpu.as_ref()?;
         cpu.exhausted_after(now, TICK * u32::try_from(computed).unwrap_or(u32::MAX))
     }
+}
+
+/// CPU time that the calling thread has used.
+fn thread_cpu_nanos() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec as u64)
 }
