@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 /// One user: keeps cookies between its requests.
-pub struct Client {
+pub(crate) struct Client {
     agent: ureq::Agent,
     base: String,
     host: Option<String>,
@@ -20,20 +20,20 @@ pub struct Client {
 
 /// An answer, read to its end.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.body))
     }
 }
 
 impl Client {
     /// Speaks to `address` (`host:port`); with `host` as the Host header where the name does not resolve.
-    pub fn new(address: &str, host: Option<&str>) -> Self {
+    pub(crate) fn new(address: &str, host: Option<&str>) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -43,7 +43,7 @@ impl Client {
     }
 
     /// A user who comes back: with the cookies of an earlier [`Self::cookies`].
-    pub fn with_cookies(address: &str, host: Option<&str>, cookies: Vec<String>) -> Self {
+    pub(crate) fn with_cookies(address: &str, host: Option<&str>, cookies: Vec<String>) -> Self {
         let client = Self::new(address, host);
         let uri = client.base.parse().expect("an address");
         let mut jar = client.agent.cookie_jar_lock();
@@ -56,16 +56,16 @@ impl Client {
     }
 
     /// The cookies that it was given, each `name=value`.
-    pub fn cookies(&self) -> Vec<String> {
+    pub(crate) fn cookies(&self) -> Vec<String> {
         let jar = self.agent.cookie_jar_lock();
         jar.iter().map(|cookie| format!("{}={}", cookie.name(), cookie.value())).collect()
     }
 
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.try_get(path).expect("an answer")
     }
 
-    pub fn try_get(&self, path: &str) -> Result<Answer, ureq::Error> {
+    pub(crate) fn try_get(&self, path: &str) -> Result<Answer, ureq::Error> {
         let mut request = self.agent.get(format!("{}{path}", self.base));
         if let Some(host) = &self.host {
             request = request.header("host", host);
@@ -73,7 +73,7 @@ impl Client {
         read(request.call()?)
     }
 
-    pub fn delete(&self, path: &str) -> Answer {
+    pub(crate) fn delete(&self, path: &str) -> Answer {
         let mut request = self.agent.delete(format!("{}{path}", self.base));
         if let Some(host) = &self.host {
             request = request.header("host", host);
@@ -81,15 +81,19 @@ impl Client {
         read(request.call().expect("an answer")).expect("a whole answer")
     }
 
-    pub fn post_json(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post_json(&self, path: &str, body: &Value) -> Answer {
         self.send(self.agent.post(format!("{}{path}", self.base)), "application/json", body.to_string())
     }
 
-    pub fn patch_json(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn put_text(&self, path: &str, body: &str) -> Answer {
+        self.send(self.agent.put(format!("{}{path}", self.base)), "text/plain", body.to_owned())
+    }
+
+    pub(crate) fn patch_json(&self, path: &str, body: &Value) -> Answer {
         self.send(self.agent.patch(format!("{}{path}", self.base)), "application/json", body.to_string())
     }
 
-    pub fn post_text(&self, path: &str, content_type: &str, body: &str) -> Answer {
+    pub(crate) fn post_text(&self, path: &str, content_type: &str, body: &str) -> Answer {
         self.send(self.agent.post(format!("{}{path}", self.base)), content_type, body.to_owned())
     }
 
@@ -107,13 +111,13 @@ fn read(response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq::Erro
 }
 
 /// Clients that send one request after the other until they are stopped.
-pub struct Load {
+pub(crate) struct Load {
     over: Arc<AtomicBool>,
     clients: Vec<JoinHandle<(usize, Vec<String>)>>,
 }
 
 impl Load {
-    pub fn start(address: &str, host: Option<&str>, path: &'static str, clients: usize) -> Self {
+    pub(crate) fn start(address: &str, host: Option<&str>, path: &'static str, clients: usize) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let clients = (0..clients)
             .map(|_| {
@@ -125,7 +129,7 @@ impl Load {
     }
 
     /// How many were sent, and what went wrong with those that failed.
-    pub fn stop(self) -> (usize, Vec<String>) {
+    pub(crate) fn stop(self) -> (usize, Vec<String>) {
         self.over.store(true, Ordering::Relaxed);
         let results = self.clients.into_iter().map(|client| client.join().expect("no client panicked"));
         results.fold((0, Vec::new()), |(sent, mut failed), (more, others)| {

@@ -97,6 +97,23 @@ fn an_interrupt_drains_what_is_in_flight_and_ends_cleanly() {
     assert_eq!(slow.join().expect("an answer").status, 200);
 }
 
+#[test]
+fn what_a_guest_stored_and_what_was_deployed_survive_a_kill() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sampan = Sampan::up(folder.path());
+    deploy_probe(&sampan);
+    let stored = Client::new(&sampan.http, Some(HOST)).put_text("/kv/default/greeting", "hello");
+    assert!(stored.status < 300, "{stored:?}");
+    sampan.kill();
+
+    let sampan = Sampan::up(folder.path());
+    let client = Client::new(&sampan.http, Some(HOST));
+    let read = wait_for("the probe answers again", || {
+        client.try_get("/kv/default/greeting").ok().filter(|answer| answer.status == 200)
+    });
+    assert_eq!(read.body, "hello");
+}
+
 fn raw(address: &str, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");

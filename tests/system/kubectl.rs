@@ -89,12 +89,12 @@ fn a_rollout_that_cannot_succeed_leaves_the_old_revision_serving_and_can_be_undo
 }
 
 /// Deploys the test guest with every grant that its paths need.
-pub fn deploy_probe(sampan: &Sampan) {
+pub(crate) fn deploy_probe(sampan: &Sampan) {
     deploy_probe_with(sampan, "");
 }
 
 /// As [`deploy_probe`], with further lines among the annotations.
-pub fn deploy_probe_with(sampan: &Sampan, annotations: &str) {
+pub(crate) fn deploy_probe_with(sampan: &Sampan, annotations: &str) {
     let component = guest("probe");
     sampan.cli_ok(&["build", component.to_str().expect("UTF-8"), "-t", "probe:test"]);
     let manifest = sampan.data_dir.join("probe.yaml");

@@ -14,15 +14,15 @@ use std::{
 };
 
 /// How long a test waits for something that should come: generous, since machines are slow and busy.
-pub const PATIENCE: Duration = Duration::from_secs(240);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The checkout.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// A guest built by `make guests`.
-pub fn guest(name: &str) -> PathBuf {
+pub(crate) fn guest(name: &str) -> PathBuf {
     let folder = std::env::var_os("SAMPAN_GUESTS").map_or_else(|| root().join("target/guests"), PathBuf::from);
     let path = folder.join(format!("{name}.wasm"));
     assert!(path.exists(), "{} is missing: run `make guests`", path.display());
@@ -30,7 +30,7 @@ pub fn guest(name: &str) -> PathBuf {
 }
 
 /// Waits until `probe` answers, or fails with `what`.
-pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = probe() {
@@ -49,23 +49,22 @@ fn own_loopback_ip() -> String {
 }
 
 /// A server process with a data directory of its own. Killed when dropped.
-pub struct Sampan {
+pub(crate) struct Sampan {
     child: Child,
     output: Arc<Mutex<String>>,
-    pub data_dir: PathBuf,
-    pub http: String,
-    pub api: String,
-    pub load_balancer_ip: String,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) http: String,
+    pub(crate) load_balancer_ip: String,
 }
 
 impl Sampan {
     /// Starts `sampan up` and waits until it serves.
-    pub fn up(data_dir: &Path) -> Self {
+    pub(crate) fn up(data_dir: &Path) -> Self {
         Self::start(data_dir, &["up"])
     }
 
     /// Starts `sampan dev FOLDER` and waits until it serves.
-    pub fn dev(data_dir: &Path, folder: &Path) -> Self {
+    pub(crate) fn dev(data_dir: &Path, folder: &Path) -> Self {
         Self::start(data_dir, &["dev", folder.to_str().expect("a path in UTF-8")])
     }
 
@@ -84,7 +83,7 @@ impl Sampan {
         let output = Arc::new(Mutex::new(String::new()));
         collect(child.stdout.take().expect("piped"), &output);
         collect(child.stderr.take().expect("piped"), &output);
-        let mut sampan = Self { child, output, data_dir: data_dir.to_owned(), http, api, load_balancer_ip };
+        let mut sampan = Self { child, output, data_dir: data_dir.to_owned(), http, load_balancer_ip };
         sampan.wait_until_ready();
         sampan
     }
@@ -101,12 +100,12 @@ impl Sampan {
     }
 
     /// Everything that it printed until now.
-    pub fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         self.output.lock().expect("no printer panicked").clone()
     }
 
     /// Waits until it has printed `text`.
-    pub fn wait_for_output(&self, text: &str) {
+    pub(crate) fn wait_for_output(&self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.output().contains(text) {
             assert!(Instant::now() < deadline, "`{text}` was never printed:\n{}", self.output());
@@ -114,36 +113,32 @@ impl Sampan {
         }
     }
 
-    pub fn kubeconfig(&self) -> PathBuf {
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.data_dir.join("kubeconfig")
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Runs the command line against this server.
-    pub fn cli(&self, args: &[&str]) -> Output {
+    pub(crate) fn cli(&self, args: &[&str]) -> Output {
         command(args).arg("--data-dir").arg(&self.data_dir).output().expect("the sampan program starts")
     }
 
     /// As [`Self::cli`], and it must succeed.
-    pub fn cli_ok(&self, args: &[&str]) -> String {
+    pub(crate) fn cli_ok(&self, args: &[&str]) -> String {
         succeed(&format!("sampan {}", args.join(" ")), self.cli(args))
     }
 
     /// Runs the real kubectl against this server.
-    pub fn kubectl(&self, args: &[&str]) -> Output {
+    pub(crate) fn kubectl(&self, args: &[&str]) -> Output {
         self.kubectl_command(args).output().expect("kubectl starts")
     }
 
     /// As [`Self::kubectl`], and it must succeed.
-    pub fn kubectl_ok(&self, args: &[&str]) -> String {
+    pub(crate) fn kubectl_ok(&self, args: &[&str]) -> String {
         succeed(&format!("kubectl {}", args.join(" ")), self.kubectl(args))
     }
 
     /// The real kubectl, to be run in a way of the test's own.
-    pub fn kubectl_command(&self, args: &[&str]) -> Command {
+    pub(crate) fn kubectl_command(&self, args: &[&str]) -> Command {
         let program =
             std::env::var_os("SAMPAN_KUBECTL").map_or_else(|| root().join("target/tools/kubectl"), PathBuf::from);
         assert!(program.exists(), "{} is missing: run `scripts/setup test`", program.display());
@@ -154,7 +149,7 @@ impl Sampan {
     }
 
     /// Ends it as Ctrl-C does.
-    pub fn stop(mut self) -> (ExitStatus, Duration) {
+    pub(crate) fn stop(mut self) -> (ExitStatus, Duration) {
         let began = Instant::now();
         let interrupted = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
         assert!(interrupted.expect("kill starts").success());
@@ -163,7 +158,7 @@ impl Sampan {
     }
 
     /// Ends it as a power cut does.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("the child can be killed");
         self.child.wait().expect("the child can be waited for");
     }
@@ -180,14 +175,14 @@ impl Drop for Sampan {
 }
 
 /// The program under test, without the environment's settings for it.
-pub fn command(args: &[&str]) -> Command {
+pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sampan"));
     command.args(args).env_remove("SAMPAN_DATA_DIR").env_remove("KUBECONFIG");
     command
 }
 
 /// What a command printed on standard output; fails with all that it printed.
-pub fn succeed(what: &str, output: Output) -> String {
+pub(crate) fn succeed(what: &str, output: Output) -> String {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{what}: {}\n{stdout}{stderr}", output.status);
     stdout.into_owned()
