@@ -1,13 +1,23 @@
 //! Every dependency has a licence that `deny.toml` allows, comes from crates.io, and is a version
 //! without an advisory that `advisories.toml` knows. Works without a network.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, process::Command};
 
 use cargo_metadata::{Metadata, MetadataCommand, Package, semver::VersionReq};
 use serde::Deserialize;
 
 fn metadata() -> Metadata {
-    MetadataCommand::new().other_options(vec!["--locked".into(), "--offline".into()]).exec().expect("cargo metadata")
+    // What only other platforms need is not downloaded, and so cannot be asked offline.
+    let platform = ["--filter-platform".to_owned(), host()];
+    let options = ["--locked".to_owned(), "--offline".to_owned()].into_iter().chain(platform).collect::<Vec<_>>();
+    MetadataCommand::new().other_options(options).exec().expect("cargo metadata")
+}
+
+/// The platform of this machine, as rustc names it.
+fn host() -> String {
+    let output = Command::new("rustc").arg("-vV").output().expect("rustc starts");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    text.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host").to_owned()
 }
 
 fn policy<T: for<'a> Deserialize<'a>>(file: &str) -> T {

@@ -60,7 +60,7 @@ fn files_that_are_no_component_are_refused_by_what_they_are() {
         ("elf.wasm", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0", "ELF"),
         ("text.wasm", b"hello, world\n", "text"),
         ("empty.wasm", b"", "empty"),
-        ("short.wasm", &component[..component.len() / 2], "truncated"),
+        ("short.wasm", &component[..component.len() / 2], "cut off"),
     ];
     for (name, bytes, named) in cases {
         let file = folder.path().join(name);

@@ -52,7 +52,10 @@ async fn a_replica_that_only_traps_fails() {
     let spec = fleet.spec("probe-1", "probe");
     let id = spec.id.clone();
     let probe = fleet.ready(spec).await;
-    while !matches!(ask(&probe, get("/trap")).await, Err(ServeError::Refused { .. })) {}
+    while !matches!(ask(&probe, get("/trap")).await, Err(ServeError::Refused { .. })) {
+        // A request is served in place, and the worker needs its turn to draw the conclusion.
+        tokio::task::yield_now().await;
+    }
     match fleet.wait(&id, |phase| matches!(phase, ReplicaPhase::Failed(_))).await {
         ReplicaPhase::Failed(failure) => {
             assert_eq!(failure.reason, FailureReason::Error);
