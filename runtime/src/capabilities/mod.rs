@@ -18,7 +18,7 @@ use wasmtime::component::Linker;
 use crate::{log::ReplicaLog, worker::Handles};
 
 pub(crate) use imports::{Granted, check_imports};
-pub(crate) use outbound::{InvalidGrant, OutboundClient, into_http_error};
+pub(crate) use outbound::{Cause, InvalidGrant, OutboundClient, into_http_error};
 pub(crate) use state::GuestState;
 
 use key_value::KeyValueAccess;

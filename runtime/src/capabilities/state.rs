@@ -1,12 +1,15 @@
 use std::sync::Arc;
 
 use api::replica::LogSource;
-use http::HeaderValue;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::{Capabilities, outbound::OutboundHooks, stdio::GuestOutput};
+use super::{
+    Capabilities,
+    outbound::{Cause, OutboundHooks},
+    stdio::GuestOutput,
+};
 use crate::replica::{MemoryAccount, Turn};
 
 /// Host objects (streams, bodies, buckets, …) that one instance may hold at a time.
@@ -44,9 +47,9 @@ impl GuestState {
     }
 
     /// Makes the instance work on another request.
-    pub(crate) fn begin(&mut self, turn: Arc<Turn>, traceparent: Option<HeaderValue>) {
+    pub(crate) fn begin(&mut self, turn: Arc<Turn>, cause: Cause) {
         self.turn = turn;
-        self.outbound.traceparent = traceparent;
+        self.outbound.cause = cause;
     }
 }
 

@@ -16,6 +16,9 @@ use crate::WorkerError;
 /// What all compiled components may take on disk. Beyond it, those written longest ago are removed.
 const MAX_CACHE_BYTES: u64 = 4 << 30;
 
+/// How artifacts are kept and sealed, in their names: those of another way are not looked at. Raise it with the way.
+const FORMAT: u32 = 2;
+
 const ARTIFACT: &str = "cwasm";
 const SEAL: &str = "seal";
 
@@ -34,7 +37,7 @@ impl ArtifactCache {
         let seal = Seal::open(dir).map_err(failed("read or make the key in"))?;
         let mut hasher = hash::DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Ok(Self { dir: dir.to_owned(), seal, compiler: format!("{:016x}", hasher.finish()) })
+        Ok(Self { dir: dir.to_owned(), seal, compiler: format!("{:016x}-v{FORMAT}", hasher.finish()) })
     }
 
     pub(super) fn contains(&self, digest: &Digest) -> bool {
@@ -175,6 +178,17 @@ mod tests {
             fs::copy(cache.path(&fixture.digest, extension), cache.path(&other, extension)).unwrap();
         }
         assert!(cache.load(&fixture.engine, &other).is_none());
+    }
+
+    #[test]
+    fn a_key_that_was_cut_off_is_replaced_and_components_are_compiled_anew() {
+        let fixture = Fixture::new();
+        fixture.filled();
+        fs::write(fixture.dir.path().join("key"), "").unwrap();
+        assert!(fixture.cache().load(&fixture.engine, &fixture.digest).is_none());
+        let cache = fixture.filled();
+        assert!(cache.load(&fixture.engine, &fixture.digest).is_some());
+        assert!(fixture.cache().load(&fixture.engine, &fixture.digest).is_some());
     }
 
     #[test]

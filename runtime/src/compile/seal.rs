@@ -23,6 +23,11 @@ impl Seal {
         let key = match read_key(&path) {
             Ok(key) => key,
             Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(dir, &path)?,
+            // Half a key is none. Nothing is lost with it but the time to compile again.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                fs::remove_file(&path)?;
+                make_key(dir, &path)?
+            }
             Err(error) => return Err(error),
         };
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))

@@ -49,6 +49,15 @@ impl GuestBody {
     }
 }
 
+impl Drop for GuestBody {
+    fn drop(&mut self) {
+        // Before the body is closed: the guest, on another thread, may see that at once.
+        if self.tail.is_some() {
+            self.turn.abandon();
+        }
+    }
+}
+
 impl Body for GuestBody {
     type Data = Bytes;
     type Error = BodyError;

@@ -21,7 +21,7 @@ use super::{
     turn::{FIRST_TICKS, Turn},
 };
 use crate::{
-    capabilities::{GuestState, into_http_error},
+    capabilities::{Cause, GuestState, into_http_error},
     engine::Slot,
 };
 
@@ -69,10 +69,10 @@ impl Instance {
         head: oneshot::Sender<Head>,
     ) -> wasmtime::Result<()> {
         self.served += 1;
-        let traceparent = request.headers().get("traceparent").cloned();
+        let cause = Cause::of(request.headers());
         let scheme = scheme_of(&request);
         let request = request.map(|body| body.map_err(into_http_error));
-        self.store.data_mut().begin(turn, traceparent);
+        self.store.data_mut().begin(turn, cause);
         self.store.set_epoch_deadline(FIRST_TICKS);
         let mut http = self.store.data_mut().http();
         let request = http.new_incoming_request(scheme, request)?;

@@ -143,7 +143,13 @@ impl Replica {
     /// Takes note of an error out of the guest: in the log, in the counts, and for the body that is being sent.
     pub(super) fn failed(&self, error: &wasmtime::Error, turn: &Turn) -> GuestFailure {
         let failure = GuestFailure::of(error);
+        // Looked at first: once the body knows of the failure, it is given up for that.
+        let abandoned = turn.abandoned();
         turn.fail(&failure);
+        if abandoned {
+            // A guest that could not write because its client left is not broken.
+            return failure;
+        }
         let (kind, reason) = match &failure {
             GuestFailure::Deadline => {
                 self.deadline_passed();

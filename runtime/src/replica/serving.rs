@@ -135,6 +135,14 @@ impl Serving {
     }
 }
 
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if !matches!(self.stage, Stage::Over) {
+            self.turn.abandon();
+        }
+    }
+}
+
 impl Future for Serving {
     type Output = Result<Response<Body>, ServeError>;
 

@@ -29,6 +29,8 @@ pub(crate) struct Turn {
     overran: AtomicBool,
     /// It was moved to the background.
     background: AtomicBool,
+    /// Nobody waits for the answer any more.
+    abandoned: AtomicBool,
     failure: OnceLock<String>,
 }
 
@@ -42,6 +44,7 @@ impl Turn {
             cpu,
             overran: AtomicBool::new(false),
             background: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             failure: OnceLock::new(),
         }
     }
@@ -59,6 +62,15 @@ impl Turn {
 
     pub(super) fn move_to_background(&self) {
         self.background.store(true, Ordering::Relaxed);
+    }
+
+    /// Whoever asked has left. Until its task is cancelled the guest may notice, and fail for that.
+    pub(super) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+    }
+
+    pub(super) fn abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 
     /// Why the guest ended, for a body that was being sent. Set before its instance is dropped.

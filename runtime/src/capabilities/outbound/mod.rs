@@ -8,7 +8,7 @@ mod hooks;
 
 use std::sync::Arc;
 
-use api::{BodyError, ClusterHttp, replica::LogSource};
+use api::{BodyError, ClusterHttp, HOPS_HEADER, replica::LogSource};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody};
@@ -17,6 +17,7 @@ use crate::log::ReplicaLog;
 
 pub(crate) use client::OutboundClient;
 pub(crate) use grants::InvalidGrant;
+pub(crate) use hooks::Cause;
 pub(super) use hooks::OutboundHooks;
 
 use client::Timeouts;
@@ -48,14 +49,18 @@ impl Outbound {
         Ok(Self { namespace, grants: OutboundGrants::parse(grants)?, cluster, client, log })
     }
 
-    async fn send(&self, request: Request<WasiBody>, timeouts: Timeouts) -> Result<Response<WasiBody>, HttpError> {
+    async fn send(&self, mut request: Request<WasiBody>, timeouts: Timeouts) -> Result<Response<WasiBody>, HttpError> {
         match self.route(&request)? {
             Route::Service(service, port) => self.call(service, port, request, timeouts).await,
-            Route::Host(reach) => self.client.send(request, reach, timeouts).await.inspect_err(|error| {
-                if matches!(error, HttpError::DestinationIpProhibited) {
-                    self.log.line(LogSource::Sampan, prohibited());
-                }
-            }),
+            Route::Host(reach) => {
+                // Between Services only: nobody else's business.
+                request.headers_mut().remove(HOPS_HEADER);
+                self.client.send(request, reach, timeouts).await.inspect_err(|error| {
+                    if matches!(error, HttpError::DestinationIpProhibited) {
+                        self.log.line(LogSource::Sampan, prohibited());
+                    }
+                })
+            }
         }
     }
 
