@@ -78,6 +78,8 @@ impl Connection {
             .await
             .context("the kubeconfig names no usable cluster")?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
+        // It would wait without end and without a word for a server that refuses, as one does whose disk is full.
+        config.default_retry = false;
         let namespace = config.default_namespace.clone();
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let client = Client::try_from(config).with_context(|| format!("no way to speak to {server}"))?;

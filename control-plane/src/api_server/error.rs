@@ -44,6 +44,9 @@ pub(super) enum ApiError {
     TooManyRequests { why: String },
     #[error("{why}")]
     Unavailable { why: String },
+    /// Not [`ApiError::Unavailable`], which clients repeat by themselves: this lasts until somebody frees space.
+    #[error("{why}")]
+    DiskFull { why: String },
     #[error("{why}")]
     Internal { why: String },
 }
@@ -83,6 +86,7 @@ impl ApiError {
             Self::Expired { .. } => (StatusCode::GONE, "Expired"),
             Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
             Self::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+            Self::DiskFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage"),
             Self::Internal { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
         }
     }
@@ -140,7 +144,8 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::Busy => Self::TooManyRequests { why },
             StoreError::TooLarge { limit, .. } => Self::BodyTooLarge { limit_bytes: limit },
-            StoreError::DiskFull { .. } | StoreError::Closed => Self::Unavailable { why },
+            StoreError::DiskFull { .. } => Self::DiskFull { why },
+            StoreError::Closed => Self::Unavailable { why },
             StoreError::Conflict { .. } | StoreError::Failed { .. } => Self::Internal { why },
         }
     }
@@ -153,5 +158,17 @@ impl From<CommandError> for ApiError {
             CommandError::Busy => Self::TooManyRequests { why },
             CommandError::Closed => Self::Unavailable { why },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_said_at_once_and_not_answered_with_a_wish_to_try_again() {
+        let response = ApiError::from(StoreError::DiskFull { path: "store.redb".to_owned() }).into_response();
+        assert_eq!(response.status(), StatusCode::INSUFFICIENT_STORAGE);
+        assert!(!response.headers().contains_key(header::RETRY_AFTER));
     }
 }
