@@ -1,5 +1,5 @@
 # The verbs of this project. Each installs what it needs and says so (scripts/setup).
-.PHONY: demo test bench build guests lint check-docs simulate fmt
+.PHONY: demo test bench build guests simulate fmt
 
 PROFILE_DIR = $(or $(CARGO_TARGET_DIR),target)
 

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::ImageError;
 
 /// The largest component that the store takes; Python guests are the largest known, at about 40 MB.
-pub const MAX_COMPONENT_BYTES: u64 = 128 << 20;
+pub const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 
 /// The largest manifest, as registries limit it.
 pub(crate) const MAX_MANIFEST_BYTES: u64 = 4 << 20;

@@ -35,7 +35,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use api::Timestamp;
 use serde_json::json;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -106,10 +105,4 @@ async fn ensure_default_namespace(objects: &objects::Objects) -> Result<(), Stor
         Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// The clock, read where a request comes in.
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp { micros: u64::try_from(since.as_micros()).unwrap_or(u64::MAX) }
 }

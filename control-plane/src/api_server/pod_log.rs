@@ -65,7 +65,7 @@ fn check_container(pod: &Value, params: &Params) -> Result<(), ApiError> {
 
 fn query_of(params: &Params) -> Result<LogQuery, ApiError> {
     let since = match (params.since_seconds()?, params.since_time()) {
-        (Some(seconds), _) => Some(super::now() - std::time::Duration::from_secs(seconds)),
+        (Some(seconds), _) => Some(crate::identity::now() - std::time::Duration::from_secs(seconds)),
         (None, "") => None,
         (None, text) => {
             let time: jiff::Timestamp = text.parse().map_err(|_| {

@@ -147,7 +147,7 @@ impl Call {
 
     fn presentation(&self) -> Result<Presentation, ApiError> {
         let include = IncludeObject::of(&self.params)?;
-        Ok(Presentation { resource: self.target.resource, form: self.form, include, now: super::now() })
+        Ok(Presentation { resource: self.target.resource, form: self.form, include, now: crate::identity::now() })
     }
 
     /// An object, with what its writer should know.

@@ -174,7 +174,7 @@ impl Lines {
     }
 
     fn push(&mut self, kind: &str, object: Value) {
-        let presentation = Presentation { now: crate::api_server::now(), ..self.presentation };
+        let presentation = Presentation { now: crate::identity::now(), ..self.presentation };
         let object = presentation.event_object(object, self.first);
         self.first = false;
         self.push_line(kind, &object);

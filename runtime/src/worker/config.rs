@@ -33,7 +33,7 @@ impl WorkerConfig {
     /// Covers the tables of guests of compiled languages.
     pub const DEFAULT_TABLE_KEEP_RESIDENT_BYTES: usize = 512 << 10;
     /// Interpreted languages bring their interpreter: 10 to 20 MB are usual.
-    pub const DEFAULT_MAX_COMPONENT_BYTES: u64 = 64 << 20;
+    pub const DEFAULT_MAX_COMPONENT_BYTES: u64 = registry_client::MAX_COMPONENT_BYTES;
     /// Replicas that a worker takes. An idle one costs little, so it is far above the instances.
     pub const DEFAULT_MAX_REPLICAS: u32 = 10_000;
 

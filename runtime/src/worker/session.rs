@@ -19,8 +19,8 @@ use super::{
 
 /// How often the worker says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// What requests in flight have when the whole worker stops.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+/// What requests still in flight have when the whole worker stops. The gateway has drained before: little is left.
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 
 type Up = mpsc::Sender<WorkerUp>;
 

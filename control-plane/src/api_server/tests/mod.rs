@@ -22,11 +22,12 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{
-    Api, ApiState, Certificates, LiveCommands, MAX_STREAMS, Token, ensure_default_namespace, now, objects::Objects,
-    router, serve, write_kubeconfig,
+    Api, ApiState, Certificates, LiveCommands, MAX_STREAMS, Token, ensure_default_namespace, objects::Objects, router,
+    serve, write_kubeconfig,
 };
 use crate::{
     CommandError,
+    identity::now,
     logs::Logs,
     store::{MemoryStore, Store},
 };
