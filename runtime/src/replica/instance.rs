@@ -71,7 +71,13 @@ impl Instance {
         self.served += 1;
         let cause = Cause::of(request.headers());
         let scheme = scheme_of(&request);
-        let request = request.map(|body| body.map_err(into_http_error));
+        let reading = turn.clone();
+        let request = request.map(|body| {
+            body.map_err(move |error| {
+                reading.break_request(&error);
+                into_http_error(error)
+            })
+        });
         self.store.data_mut().begin(turn, cause);
         self.store.set_epoch_deadline(FIRST_TICKS);
         let mut http = self.store.data_mut().http();

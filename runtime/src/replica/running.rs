@@ -150,6 +150,9 @@ impl Replica {
             // A guest that could not write because its client left is not broken.
             return failure;
         }
+        if let Some(broken) = turn.broken_request() {
+            return broken;
+        }
         let (kind, reason) = match &failure {
             GuestFailure::Deadline => {
                 self.deadline_passed();
@@ -170,7 +173,10 @@ impl Replica {
     }
 
     /// Takes note of an answer that cannot be used, or of none.
-    pub(super) fn misbehaved(&self, reason: String) -> GuestFailure {
+    pub(super) fn misbehaved(&self, reason: String, turn: &Turn) -> GuestFailure {
+        if let Some(broken) = turn.broken_request() {
+            return broken;
+        }
         self.log.line(LogSource::Sampan, reason.as_str());
         self.health.trapped(Instant::now(), FailureReason::Error, reason.clone());
         GuestFailure::Trapped { reason }

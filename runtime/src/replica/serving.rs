@@ -8,6 +8,7 @@ use api::{Body, ServeError};
 use futures::{FutureExt, future::BoxFuture};
 use http::{Method, Request, Response};
 use tokio::sync::oneshot;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
 use super::{
     Replica,
@@ -108,7 +109,19 @@ impl Serving {
     }
 
     fn no_answer(&self) -> GuestFailure {
-        self.replica.misbehaved("the guest ended without an answer".to_owned())
+        self.misbehaved("the guest ended without an answer".to_owned())
+    }
+
+    fn misbehaved(&self, reason: String) -> GuestFailure {
+        self.replica.misbehaved(reason, &self.turn)
+    }
+
+    /// The guest gave an error for an answer. Its first line is for the client; what follows may be the host's own.
+    fn error_answer(&self, code: &ErrorCode) -> GuestFailure {
+        let text = code.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        let line = line.split("\\n").next().unwrap_or_default();
+        self.misbehaved(format!("the guest answered with an error: {line}"))
     }
 
     fn take_guest(&mut self) -> Result<GuestTask, GuestFailure> {
@@ -122,16 +135,16 @@ impl Serving {
     fn finished(&mut self, outcome: Result<(), GuestFailure>) -> Outcome {
         outcome?;
         match self.head.try_recv() {
-            Ok(Ok(head)) => response::complete(head, self.answers).map_err(|why| self.replica.misbehaved(why)),
-            Ok(Err(code)) => Err(self.replica.misbehaved(format!("the guest answered with an error: {code}"))),
+            Ok(Ok(head)) => response::complete(head, self.answers).map_err(|why| self.misbehaved(why)),
+            Ok(Err(code)) => Err(self.error_answer(&code)),
             Err(_) => Err(self.no_answer()),
         }
     }
 
     /// The guest goes on: its body comes while it does.
     fn streaming(&self, head: Head, tail: Tail) -> Outcome {
-        let head = head.map_err(|code| self.replica.misbehaved(format!("the guest answered with an error: {code}")))?;
-        response::streaming(head, self.answers, self.turn.clone(), tail).map_err(|why| self.replica.misbehaved(why))
+        let head = head.map_err(|code| self.error_answer(&code))?;
+        response::streaming(head, self.answers, self.turn.clone(), tail).map_err(|why| self.misbehaved(why))
     }
 }
 

@@ -42,7 +42,7 @@ impl Future for GuestTask {
         polled.unwrap_or_else(|panic| {
             let reason = format!("the host failed: {}", message(panic.as_ref()));
             self.turn.fail(&reason);
-            Poll::Ready(Err(self.replica.misbehaved(reason)))
+            Poll::Ready(Err(self.replica.misbehaved(reason, &self.turn)))
         })
     }
 }

@@ -8,7 +8,10 @@ use std::{
 
 use wasmtime::UpdateDeadline;
 
-use super::{cpu::CpuMeter, failure::Stop};
+use super::{
+    cpu::CpuMeter,
+    failure::{GuestFailure, Stop},
+};
 use crate::engine::{TICK, Ticker};
 
 /// Ticks that a guest may compute on the thread that took the request. Two, as the first may be over at once.
@@ -32,6 +35,8 @@ pub(crate) struct Turn {
     /// Nobody waits for the answer any more.
     abandoned: AtomicBool,
     failure: OnceLock<String>,
+    /// Why the request could not be read to its end.
+    broken_request: OnceLock<String>,
 }
 
 impl Turn {
@@ -46,6 +51,7 @@ impl Turn {
             background: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             failure: OnceLock::new(),
+            broken_request: OnceLock::new(),
         }
     }
 
@@ -76,6 +82,16 @@ impl Turn {
     /// Why the guest ended, for a body that was being sent. Set before its instance is dropped.
     pub(super) fn fail(&self, why: &dyn std::fmt::Display) {
         let _ = self.failure.set(why.to_string());
+    }
+
+    /// The request's body broke off: what the guest makes of it is not the guest's fault.
+    pub(super) fn break_request(&self, why: &dyn std::fmt::Display) {
+        let _ = self.broken_request.set(why.to_string());
+    }
+
+    pub(super) fn broken_request(&self) -> Option<GuestFailure> {
+        let why = self.broken_request.get()?;
+        Some(GuestFailure::BadRequest { why: format!("the request body could not be read: {why}") })
     }
 
     pub(super) fn failure(&self) -> Option<&str> {

@@ -91,3 +91,22 @@ async fn a_replica_that_does_not_run_refuses_and_hands_the_request_back() {
         other => panic!("{other:?}"),
     }
 }
+
+#[tokio::test]
+async fn a_request_that_breaks_off_is_the_clients_fault_and_no_trap() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|_| {}).await;
+    // More often than a replica may trap in a row.
+    for _ in 0..20 {
+        let broken = futures::stream::iter([
+            Ok(http_body::Frame::data("half a ".into())),
+            Err(api::BodyError::Closed("bad chunk".to_owned())),
+        ]);
+        let body = http_body_util::BodyExt::boxed_unsync(http_body_util::StreamBody::new(broken));
+        match ask(&probe, request("POST", "/drain", body)).await {
+            Err(ServeError::BadRequest { why }) => assert!(why.contains("bad chunk"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(ask(&probe, get("/")).await.unwrap().0, 200);
+}
