@@ -26,8 +26,8 @@ def wrk(port: int, host: str | None = None, path: str = "/", seconds: int = SECO
     errors += sum(int(count) for count in re.findall(r"Non-2xx or 3xx responses: (\d+)", text))
     return Load(
         float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]),
-        _milliseconds(re.search(r"50%\s+(\S+)", text)[1]),
-        _milliseconds(re.search(r"99%\s+(\S+)", text)[1]),
+        _milliseconds(re.search(r"^ +50% +(\S+)$", text, re.MULTILINE)[1]),
+        _milliseconds(re.search(r"^ +99% +(\S+)$", text, re.MULTILINE)[1]),
         errors,
     )
 
