@@ -124,12 +124,14 @@ fn a_corrupt_data_file_is_named_and_left_as_it_is() {
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|e| e == "redb") && !path.ends_with("keyvalue.redb"))
         .expect("a data file");
-    fs::write(&store, b"this is no database").expect("a write");
-    let output = command(&["up", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0", "--data-dir"])
-        .arg(folder.path())
-        .output()
-        .expect("the sampan program starts");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && said.contains(store.to_str().expect("UTF-8")), "{said}");
-    assert_eq!(fs::read(&store).expect("still there"), b"this is no database");
+    for contents in [&b"this is no database"[..], b""] {
+        fs::write(&store, contents).expect("a write");
+        let output = command(&["up", "--http", "127.0.0.1:0", "--api", "127.0.0.1:0", "--data-dir"])
+            .arg(folder.path())
+            .output()
+            .expect("the sampan program starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(store.to_str().expect("UTF-8")), "{said}");
+        assert_eq!(fs::read(&store).expect("still there"), contents);
+    }
 }

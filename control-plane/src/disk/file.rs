@@ -4,7 +4,7 @@ use std::{
 };
 
 use parking_lot::RwLock;
-use redb::{Database, DatabaseError, ReadTransaction, WriteTransaction};
+use redb::{Database, DatabaseError, ReadTransaction, StorageError, WriteTransaction};
 
 use crate::OpenError;
 
@@ -46,7 +46,12 @@ impl File {
             path,
             Box::new(move |integrity| {
                 let mut builder = Database::builder();
-                let small = std::fs::metadata(&at).is_ok_and(|meta| meta.len() <= CHECK_UP_TO_BYTES);
+                let small = match std::fs::metadata(&at) {
+                    // A file comes into being whole, so an empty one has lost what it held.
+                    Ok(meta) if meta.len() == 0 => return Err(StorageError::Corrupted("it is empty".to_owned()).into()),
+                    Ok(meta) => meta.len() <= CHECK_UP_TO_BYTES,
+                    Err(_) => make(&at).map(|()| true)?,
+                };
                 builder.set_cache_size(cache_bytes).set_check_integrity_on_open(integrity == Integrity::Check && small);
                 builder.create(&at)
             }),
@@ -158,6 +163,17 @@ impl std::fmt::Debug for File {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("File").field("path", &self.path).finish_non_exhaustive()
     }
+}
+
+/// Makes a file under another name first: no crash leaves half a file under its own.
+fn make(path: &Path) -> Result<(), DatabaseError> {
+    let unfinished = path.with_extension("redb.new");
+    let io = |error| DatabaseError::from(StorageError::Io(error));
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
+        _ => drop(Database::create(&unfinished)?),
+    }
+    std::fs::rename(&unfinished, path).map_err(io)
 }
 
 fn is_full(error: &std::io::Error) -> bool {
