@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::body::Tracked;
 
 /// What `Retry-After` says, in seconds.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+pub(crate) const RETRY_AFTER_SECONDS: &str = "1";
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])* $name:ident => $status:ident,)*) => {
@@ -95,7 +95,7 @@ impl Refusal {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
         response
     }

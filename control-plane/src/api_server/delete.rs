@@ -15,10 +15,8 @@ use super::{
     params::{DryRun, Params},
     path::Target,
     selector::Selector,
+    write::MAX_ATTEMPTS,
 };
-
-/// How often a deletion is tried again that others were faster than.
-const MAX_ATTEMPTS: usize = 16;
 
 /// The body of a DELETE.
 #[derive(Debug, Default, Deserialize)]

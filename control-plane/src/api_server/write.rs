@@ -15,8 +15,8 @@ use super::{
     path::Target,
 };
 
-/// How often a change is tried again that others were faster than, unless it names the version that it is for.
-const MAX_ATTEMPTS: usize = 16;
+/// How often a change or a deletion is tried again that others were faster than, unless it names the version that it is for.
+pub(super) const MAX_ATTEMPTS: usize = 16;
 
 impl Objects {
     /// Creates an object in the collection that the path names; answers it as it is stored.

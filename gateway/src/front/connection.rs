@@ -28,7 +28,7 @@ use super::{
     watch::{ConnectionWatch, Overdue},
 };
 use crate::{
-    refusal::{Reason, Refusal},
+    refusal::{RETRY_AFTER_SECONDS, Reason, Refusal},
     shared::Shared,
 };
 
@@ -66,7 +66,7 @@ fn turn_away(shared: &Shared, stream: &TcpStream) {
     shared.refusals.count(refusal.reason);
     let (status, body) = (refusal.reason.status(), refusal.text());
     let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n\
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nretry-after: {RETRY_AFTER_SECONDS}\r\nconnection: close\r\n\
          content-length: {}\r\n\r\n",
         body.len()
     );
