@@ -1,10 +1,6 @@
 //! The ports of LoadBalancer Services: which are wanted, which are bound, and what the control plane is told of them.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicUsize},
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use api::{
     ObjectKey,
@@ -20,6 +16,7 @@ use crate::{
     front::Door,
     listen::{bind_all, why_not},
     shared::Shared,
+    spread::lanes,
     threads::{Opening, ServingThread},
 };
 
@@ -114,10 +111,10 @@ impl Balancers {
         let listed = self.shared.directory.load().services.get(service).map(|listed| listed.service.clone());
         let service = listed.ok_or_else(|| format!("service {service} is gone"))?;
         let sockets = bind_all(addr, threads.len()).map_err(|error| why_not(addr, &error))?;
-        let (open, closed) = (Arc::<AtomicUsize>::default(), self.stop.child_token());
-        for (socket, thread) in sockets.into_iter().zip(threads) {
+        let closed = self.stop.child_token();
+        for ((socket, lane), thread) in sockets.into_iter().zip(lanes(threads.len())).zip(threads) {
             let door = Door::Straight(service.clone());
-            let opening = Opening { socket, door, open: open.clone(), closed: closed.clone() };
+            let opening = Opening { socket, door, lane, closed: closed.clone() };
             thread.openings.send(opening).await.map_err(|_| "the gateway is shutting down".to_owned())?;
         }
         Ok((addr, closed))

@@ -20,6 +20,7 @@ use crate::{
     measurements::measure,
     sampler::Sampler,
     shared::Shared,
+    spread::lanes,
     threads::{self, Opening, ServingThread},
 };
 
@@ -95,11 +96,11 @@ impl Gateway {
 
     fn start_threads(&self, stop: &CancellationToken) -> Result<Vec<ServingThread>, GatewayError> {
         let sockets = self.bound.lock().as_mut().map(|bound| std::mem::take(&mut bound.sockets)).unwrap_or_default();
-        let (open, closed) = (Arc::default(), stop.clone());
         let mut threads = Vec::with_capacity(sockets.len());
-        for (number, socket) in sockets.into_iter().enumerate() {
+        let lanes = lanes(sockets.len());
+        for (number, (socket, lane)) in sockets.into_iter().zip(lanes).enumerate() {
             let thread = threads::start(self.shared.clone(), number, stop.clone()).map_err(GatewayError::Thread)?;
-            let opening = Opening { socket, door: Door::ByHost, open: Arc::clone(&open), closed: closed.clone() };
+            let opening = Opening { socket, door: Door::ByHost, lane, closed: stop.clone() };
             thread.openings.try_send(opening).map_err(|error| {
                 let why = format!("it takes no listener: {error}");
                 GatewayError::Thread(std::io::Error::other(why))

@@ -5,7 +5,7 @@
 //! how many replicas there are or where they run (it is told, and it measures), does not run guests, keeps nothing
 //! on disk and speaks no TLS.
 //!
-//! A request stays on the thread that accepted it, without a task of its own (HTTP/2 has one for each stream) and
+//! A request stays on the thread that has its connection, without a task of its own (HTTP/2 has one for each stream) and
 //! without a lock that threads share, unless it has to wait for a replica.
 //!
 //! Decisions: an `Upgrade` request other than `h2c` is answered with 501; every answer that the gateway gives itself
@@ -29,6 +29,7 @@ mod rewrite;
 mod routes;
 mod sampler;
 mod shared;
+mod spread;
 mod threads;
 
 pub use config::GatewayConfig;

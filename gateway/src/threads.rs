@@ -1,14 +1,9 @@
 //! The serving threads: each a runtime, listeners and connections of its own.
 
-use std::{
-    io,
-    net::TcpListener,
-    sync::{Arc, atomic::AtomicUsize},
-    thread,
-    time::Duration,
-};
+use std::{io, net::TcpListener, sync::Arc, thread, time::Duration};
 
 use tokio::{
+    net::TcpStream,
     sync::{mpsc, oneshot},
     task::LocalSet,
     time::{sleep, timeout},
@@ -16,8 +11,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    front::{Door, Hall, admit},
+    front::{Door, Hall, admit, serve},
     shared::Shared,
+    spread::{Handed, Lane},
 };
 
 /// Listeners on their way to a thread.
@@ -30,8 +26,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Opening {
     pub(crate) socket: TcpListener,
     pub(crate) door: Door,
-    /// Connections of this listener on all threads.
-    pub(crate) open: Arc<AtomicUsize>,
+    /// This thread's share of the listener's connections.
+    pub(crate) lane: Lane,
     /// Once cancelled it accepts no more, and its connections end with the requests that they have. A child of the
     /// shutdown token.
     pub(crate) closed: CancellationToken,
@@ -65,9 +61,9 @@ async fn run(shared: Arc<Shared>, mut openings: mpsc::Receiver<Opening>, shutdow
         tokio::select! {
             () = shutdown.cancelled() => break,
             Some(opening) = openings.recv() => {
-                let Opening { socket, door, open, closed } = opening;
+                let Opening { socket, door, lane, closed } = opening;
                 let hall = Hall { shared: shared.clone(), tasks: tasks.clone(), draining: closed };
-                listeners.spawn_local(accept(hall, socket, door, open));
+                listeners.spawn_local(accept(hall, socket, door, lane));
             }
         }
     }
@@ -77,7 +73,7 @@ async fn run(shared: Arc<Shared>, mut openings: mpsc::Receiver<Opening>, shutdow
     }
 }
 
-async fn accept(hall: Hall, socket: TcpListener, door: Door, open: Arc<AtomicUsize>) {
+async fn accept(hall: Hall, socket: TcpListener, door: Door, mut lane: Lane) {
     let listener = match tokio::net::TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener cannot be watched"),
@@ -86,10 +82,22 @@ async fn accept(hall: Hall, socket: TcpListener, door: Door, open: Arc<AtomicUsi
         let accepted = tokio::select! {
             biased;
             () = hall.draining.cancelled() => return,
+            Handed { seat, stream, peer } = lane.handed() => {
+                if let Ok(stream) = TcpStream::from_std(stream) {
+                    serve(&hall, &door, seat, stream, peer);
+                }
+                continue;
+            }
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => admit(&hall, &door, &open, stream, peer),
+            Ok((stream, peer)) => {
+                if let Some(seat) = admit(&hall, lane.seat(), &stream)
+                    && let Some((seat, stream)) = lane.hand_over(seat, stream, peer)
+                {
+                    serve(&hall, &door, seat, stream, peer);
+                }
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;

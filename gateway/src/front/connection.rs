@@ -2,10 +2,7 @@ use std::{
     net::SocketAddr,
     pin::pin,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use http::HeaderValue;
@@ -30,6 +27,7 @@ use super::{
 use crate::{
     refusal::{RETRY_AFTER_SECONDS, Reason, Refusal},
     shared::Shared,
+    spread::Seat,
 };
 
 /// What the connections of one listener on one thread share.
@@ -42,19 +40,25 @@ pub(crate) struct Hall {
     pub(crate) draining: CancellationToken,
 }
 
-/// Serves a new connection on this thread, or turns it away if `open` counts as many as there may be.
-pub(crate) fn admit(hall: &Hall, door: &Door, open: &Arc<AtomicUsize>, stream: TcpStream, peer: SocketAddr) {
-    let admitted = Admitted::count(open.clone(), hall.shared.clone());
-    if admitted.before >= hall.shared.config.max_connections {
-        return turn_away(&hall.shared, &stream);
+/// Turns a new connection away if its listener has as many as it may; else its seat is good.
+pub(crate) fn admit(hall: &Hall, seat: Seat, stream: &TcpStream) -> Option<Seat> {
+    if seat.before() >= hall.shared.config.max_connections {
+        turn_away(&hall.shared, stream);
+        return None;
     }
+    Some(seat)
+}
+
+/// Serves a connection on this thread, in a task of its own.
+pub(crate) fn serve(hall: &Hall, door: &Door, seat: Seat, stream: TcpStream, peer: SocketAddr) {
+    let counted = Counted::new(seat, hall.shared.clone());
     let (hall, door) = (hall.clone(), door.clone());
     let tasks = hall.tasks.clone();
     tasks.spawn_local(async move {
-        let _admitted = admitted;
+        let _counted = counted;
         // Answers are small and awaited: they must not wait for more to be sent along.
         let _ = stream.set_nodelay(true);
-        serve(hall, door, stream, peer).await;
+        converse(hall, door, stream, peer).await;
     });
 }
 
@@ -75,27 +79,25 @@ fn turn_away(shared: &Shared, stream: &TcpStream) {
 }
 
 /// A connection, counted at its listener and in all.
-struct Admitted {
-    open: Arc<AtomicUsize>,
+struct Counted {
+    _seat: Seat,
     shared: Arc<Shared>,
-    before: usize,
 }
 
-impl Admitted {
-    fn count(open: Arc<AtomicUsize>, shared: Arc<Shared>) -> Self {
+impl Counted {
+    fn new(seat: Seat, shared: Arc<Shared>) -> Self {
         shared.connections.fetch_add(1, Relaxed);
-        Self { before: open.fetch_add(1, Relaxed), open, shared }
+        Self { _seat: seat, shared }
     }
 }
 
-impl Drop for Admitted {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.open.fetch_sub(1, Relaxed);
         self.shared.connections.fetch_sub(1, Relaxed);
     }
 }
 
-async fn serve(hall: Hall, door: Door, stream: TcpStream, peer: SocketAddr) {
+async fn converse(hall: Hall, door: Door, stream: TcpStream, peer: SocketAddr) {
     let config = &hall.shared.config;
     let protocol = tokio::select! {
         spoken = timeout(config.header_read_timeout, spoken(&stream)) => spoken,

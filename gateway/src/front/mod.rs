@@ -8,4 +8,4 @@ mod protocol;
 mod watch;
 
 pub(crate) use answer::Door;
-pub(crate) use connection::{Hall, admit};
+pub(crate) use connection::{Hall, admit, serve};
