@@ -7,7 +7,7 @@ use registry_client::ImageError;
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// The directory of compiled components cannot be used.
-    #[error("cannot {action} {}: {source}; the directory must be writable and belong to this user", .path.display())]
+    #[error("cannot {action} {}: {source}; {}", .path.display(), way_out(source))]
     Cache {
         /// What was tried, a verb.
         action: &'static str,
@@ -78,6 +78,14 @@ impl StartError {
             _ => FailureReason::InvalidImage,
         };
         Failure { reason, message: self.to_string() }
+    }
+}
+
+/// What to do when the cache cannot be used.
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space on its disk and start again",
+        _ => "the directory must be writable and belong to this user",
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use api::{Serve, ServeError, empty_body, replica::HttpProbe};
 use futures::{Stream, stream};
 use http::{HeaderName, HeaderValue, Request, header};
+use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use streak::Streak;
@@ -14,6 +15,8 @@ use streak::Streak;
 /// The host that a probe asks for, unless its headers name one.
 const PROBE_HOST: HeaderValue = HeaderValue::from_static("localhost");
 const USER_AGENT: HeaderValue = HeaderValue::from_static("sampan-probe");
+/// Bytes of an answer that are read: as many as Kubernetes reads.
+const MAX_ANSWER_BYTES: usize = 10 << 10;
 /// Kubernetes takes no shorter period either; zero would be a busy loop.
 const MIN_PERIOD: std::time::Duration = std::time::Duration::from_millis(10);
 
@@ -37,7 +40,13 @@ pub(crate) fn verdicts(probe: HttpProbe, target: Arc<dyn Serve>) -> impl Stream<
 async fn attempt(probe: &HttpProbe, target: &dyn Serve) -> Option<bool> {
     let Some(request) = request(probe) else { return Some(false) };
     match timeout(probe.timeout, target.serve(request)).await {
-        Ok(Ok(response)) => Some((200..400).contains(&response.status().as_u16())),
+        Ok(Ok(response)) => {
+            let status = response.status().as_u16();
+            // Read on, or a guest that still writes would find its client gone.
+            let rest = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect();
+            let _ = timeout(probe.timeout, rest).await;
+            Some((200..400).contains(&status))
+        }
         Ok(Err(ServeError::Refused { .. })) => None,
         Ok(Err(_)) | Err(_) => Some(false),
     }

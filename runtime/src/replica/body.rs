@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use super::{tail::Tail, turn::Turn};
+use super::{Replica, tail::Tail, turn::Turn};
 
 /// The body of an answer while the guest still writes it. Dropped early, it ends the guest.
 pub(super) struct GuestBody {
@@ -17,18 +17,33 @@ pub(super) struct GuestBody {
     /// What is left of the announced length, if one was.
     remaining: Option<u64>,
     turn: Arc<Turn>,
+    replica: Arc<Replica>,
     tail: Option<Tail>,
 }
 
 impl GuestBody {
-    pub(super) fn new(body: HyperOutgoingBody, announced: Option<u64>, turn: Arc<Turn>, tail: Tail) -> Self {
-        Self { body, remaining: announced, turn, tail: Some(tail) }
+    pub(super) fn new(
+        body: HyperOutgoingBody,
+        announced: Option<u64>,
+        replica: Arc<Replica>,
+        turn: Arc<Turn>,
+        tail: Tail,
+    ) -> Self {
+        Self { body, remaining: announced, turn, replica, tail: Some(tail) }
+    }
+
+    /// The guest did not keep to the length that it had announced: the client can only be cut off.
+    fn broken(&self, why: String) -> BodyError {
+        self.replica.misbehaved(why.clone(), &self.turn);
+        BodyError::Guest(why)
     }
 
     fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
         if let (Some(remaining), Some(data)) = (&mut self.remaining, frame.data_ref()) {
-            let left = remaining.checked_sub(data.len() as u64);
-            *remaining = left.ok_or_else(|| BodyError::Guest("it wrote more than it had announced".into()))?;
+            match remaining.checked_sub(data.len() as u64) {
+                Some(left) => *remaining = left,
+                None => return Err(self.broken("the guest wrote more bytes than it had announced".into())),
+            }
         }
         Ok(frame)
     }
@@ -39,7 +54,9 @@ impl GuestBody {
             return Some(Err(BodyError::Guest(failure.to_owned())));
         }
         if let Some(missing) = self.remaining.filter(|&remaining| remaining > 0) {
-            return Some(Err(BodyError::Guest(format!("{missing} of the announced bytes are missing"))));
+            return Some(Err(
+                self.broken(format!("the guest left {missing} of the bytes that it had announced unwritten"))
+            ));
         }
         // It may finish what it does after its answer, within its deadline.
         if let Some(tail) = self.tail.take() {

@@ -2,12 +2,20 @@ use std::sync::Arc;
 
 use tokio::runtime;
 
-use crate::{WorkerError, capabilities::OutboundClient, engine::GuestEngine, priority, worker::WorkerConfig};
+use super::idle::AllIdle;
+use crate::{
+    WorkerError,
+    capabilities::OutboundClient,
+    engine::{GuestEngine, Slot},
+    priority,
+    worker::WorkerConfig,
+};
 
 /// What all replicas of a worker share.
 pub(crate) struct Host {
     pub(crate) engine: GuestEngine,
     pub(crate) outbound: Arc<OutboundClient>,
+    pub(super) idle: AllIdle,
     background: Option<runtime::Runtime>,
 }
 
@@ -21,7 +29,18 @@ impl Host {
             .build()
             .map_err(|source| WorkerError::Threads { what: "the background threads", source })?;
         let engine = GuestEngine::new(config)?;
-        Ok(Self { engine, outbound: Arc::new(OutboundClient::new()), background: Some(background) })
+        Ok(Self {
+            engine,
+            outbound: Arc::new(OutboundClient::new()),
+            idle: AllIdle::default(),
+            background: Some(background),
+        })
+    }
+
+    /// Room for an instance. In a full pool, instances that only wait for a request give way.
+    pub(super) fn room(&self) -> Option<Slot> {
+        let slots = &self.engine.slots;
+        slots.take().or_else(|| self.idle.drop_oldest().then(|| slots.take())?)
     }
 
     /// Where guests go that compute for long.

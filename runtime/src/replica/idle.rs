@@ -1,6 +1,9 @@
 use std::{
     cell::Cell,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -58,7 +61,22 @@ impl IdleInstances {
         }
     }
 
-    /// Drops all, as when a replica stops or the worker is out of room.
+    /// Since when the one waits that has waited longest.
+    fn oldest(&self) -> Option<Instant> {
+        // A shelf is a stack: what waits longest is at its bottom.
+        self.shelves.iter().filter_map(|shelf| Some(shelf.lock().first()?.since)).min()
+    }
+
+    fn drop_oldest(&self) -> bool {
+        let Some(oldest) = self.oldest() else { return false };
+        let dropped = self.shelves.iter().find_map(|shelf| {
+            let mut shelf = shelf.lock();
+            (shelf.first()?.since == oldest).then(|| shelf.remove(0))
+        });
+        dropped.is_some()
+    }
+
+    /// Drops all, as when a replica stops.
     pub(super) fn clear(&self) {
         for shelf in &self.shelves {
             let _cleared = std::mem::take(&mut *shelf.lock());
@@ -69,6 +87,26 @@ impl IdleInstances {
     fn own_first(&self) -> impl Iterator<Item = &Mutex<Vec<Shelved>>> {
         let own = thread_number() % self.shelves.len();
         self.shelves[own..].iter().chain(&self.shelves[..own])
+    }
+}
+
+/// The idle instances of all replicas of a worker. When the engine's pool is full, they give way.
+#[derive(Default)]
+pub(crate) struct AllIdle(Mutex<Vec<Weak<IdleInstances>>>);
+
+impl AllIdle {
+    pub(super) fn add(&self, idle: &Arc<IdleInstances>) {
+        let mut all = self.0.lock();
+        all.retain(|idle| idle.strong_count() > 0);
+        all.push(Arc::downgrade(idle));
+    }
+
+    /// Drops the instance that has been idle for longest, whosever it is. False: there is none.
+    pub(super) fn drop_oldest(&self) -> bool {
+        let all: Vec<_> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
+        let oldest = all.iter().filter_map(|idle| Some((idle.oldest()?, idle))).min_by_key(|(since, _)| *since);
+        // Taken by a request meanwhile, it is no longer idle, and its room no longer to be had.
+        oldest.is_some_and(|(_, idle)| idle.drop_oldest())
     }
 }
 

@@ -70,7 +70,7 @@ async fn instance(replica: &Arc<Replica>, turn: &Arc<Turn>) -> Result<Box<Instan
     {
         return Ok(instance);
     }
-    let slot = replica.host.engine.slots.take().ok_or(Missing::Room("the worker's instance pool is full"))?;
+    let slot = replica.host.room().ok_or(Missing::Room("the worker's instance pool is full"))?;
     Instance::new(replica, slot, turn.clone()).await.map_err(|error| match no_room(&error) {
         // Alone, it would not fit either: then it is the limit that is too low.
         Some(why) if replica.in_flight() > 1 => Missing::Room(why),

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, Response, StatusCode, header, response::Parts}
 use http_body_util::BodyExt;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use super::{body::GuestBody, tail::Tail, turn::Turn};
+use super::{Replica, body::GuestBody, tail::Tail, turn::Turn};
 
 /// Headers of one connection: they are the gateway's to set.
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -58,11 +58,12 @@ pub(super) fn complete(response: Response<HyperOutgoingBody>, answer: Answer) ->
 pub(super) fn streaming(
     response: Response<HyperOutgoingBody>,
     answer: Answer,
+    replica: Arc<Replica>,
     turn: Arc<Turn>,
     tail: Tail,
 ) -> Result<Response<Body>, String> {
     let (parts, announced, body) = checked(response, answer)?;
-    Ok(Response::from_parts(parts, GuestBody::new(body, announced, turn, tail).boxed_unsync()))
+    Ok(Response::from_parts(parts, GuestBody::new(body, announced, replica, turn, tail).boxed_unsync()))
 }
 
 /// Re-frames what the guest says: no header of a connection leaves it, and a length only if it will be kept to.

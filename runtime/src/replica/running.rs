@@ -32,7 +32,7 @@ pub(crate) struct Replica {
     pub(super) capabilities: Arc<Capabilities>,
     pub(super) host: Arc<Host>,
     pub(super) memory: Arc<MemoryBudget>,
-    pub(super) idle: IdleInstances,
+    pub(super) idle: Arc<IdleInstances>,
     cpu: Option<Arc<CpuMeter>>,
     admission: Admission,
     killed: CancellationToken,
@@ -48,13 +48,17 @@ impl Replica {
         log: Arc<ReplicaLog>,
     ) -> Arc<Self> {
         let limits = &spec.limits;
+        let idle = Arc::new(IdleInstances::new(limits.concurrency));
+        if let Isolation::Replica { .. } = limits.isolation {
+            host.idle.add(&idle);
+        }
         Arc::new(Self {
             health: Health::default(),
             component,
             capabilities: Arc::new(capabilities),
             host,
             memory: MemoryBudget::new(limits.memory_bytes),
-            idle: IdleInstances::new(limits.concurrency),
+            idle,
             cpu: limits.cpu_millis.map(|millis| Arc::new(CpuMeter::new(millis))),
             admission: Admission::new(limits.concurrency),
             killed: CancellationToken::new(),
@@ -66,7 +70,7 @@ impl Replica {
     /// Makes an instance, to see that it can be made. With isolation `replica` the first request will have it.
     pub(crate) async fn try_instantiate(&self) -> Result<(), StartError> {
         let image = || self.spec.image.clone();
-        let Some(slot) = self.host.engine.slots.take() else { return Ok(()) };
+        let Some(slot) = self.host.room() else { return Ok(()) };
         let _ticking = self.host.engine.ticker.keep_ticking();
         let turn = Arc::new(self.turn());
         let made = tokio::time::timeout_at(turn.deadline.into(), Instance::new(self, slot, turn.clone())).await;

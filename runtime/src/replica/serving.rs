@@ -144,7 +144,8 @@ impl Serving {
     /// The guest goes on: its body comes while it does.
     fn streaming(&self, head: Head, tail: Tail) -> Outcome {
         let head = head.map_err(|code| self.error_answer(&code))?;
-        response::streaming(head, self.answers, self.turn.clone(), tail).map_err(|why| self.misbehaved(why))
+        response::streaming(head, self.answers, self.replica.clone(), self.turn.clone(), tail)
+            .map_err(|why| self.misbehaved(why))
     }
 }
 

@@ -151,3 +151,16 @@ async fn a_limited_share_of_cpu_time_still_answers() {
     let answers = join_all((0..3).map(|_| ask(&probe, get("/spin?ms=30")))).await;
     assert!(answers.iter().all(|answer| answer.is_ok()), "{answers:?}");
 }
+
+#[tokio::test]
+async fn idle_instances_of_one_replica_give_way_to_another_when_the_pool_is_full() {
+    let mut fleet = Fleet::with(|config| config.max_instances = 2).await;
+    let kept = fleet.probe(|spec| spec.limits.isolation = Isolation::Replica { max_reuse: 100 }).await;
+    let answers = join_all((0..2).map(|_| ask(&kept, get("/sleep?ms=100")))).await;
+    assert!(answers.iter().all(|answer| answer.is_ok()), "{answers:?}");
+    let spec = fleet.spec("hello-1", "hello");
+    let other = fleet.ready(spec).await;
+    for _ in 0..3 {
+        assert_eq!(ask(&other, get("/")).await.unwrap().0, 200);
+    }
+}
