@@ -27,7 +27,7 @@ pub enum CertificateError {
         source: io::Error,
     },
     /// The authority's files are not what was written.
-    #[error("{path} holds no usable key or certificate ({why}): remove it and `ca.crt` to have new ones made")]
+    #[error("{path} holds no usable key or certificate ({why}): remove `ca.key` and `ca.crt` to have new ones made")]
     Damaged {
         /// Which.
         path: String,
@@ -89,9 +89,10 @@ impl Authority {
             Err(error) => Err(file(path, error)),
         };
         if let (Some(key), Some(pem)) = (read(&key_path)?, read(&pem_path)?) {
-            let damaged = |why: String| CertificateError::Damaged { path: key_path.display().to_string(), why };
-            let key = KeyPair::from_pem(&key).map_err(|error| damaged(error.to_string()))?;
-            CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| damaged(error.to_string()))?;
+            let damaged =
+                |path: &Path, why: String| CertificateError::Damaged { path: path.display().to_string(), why };
+            let key = KeyPair::from_pem(&key).map_err(|error| damaged(&key_path, error.to_string()))?;
+            CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| damaged(&pem_path, error.to_string()))?;
             return Ok(Self { pem, key });
         }
         let make =

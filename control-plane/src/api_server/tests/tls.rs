@@ -57,7 +57,7 @@ async fn keys_and_kubeconfig_are_private_and_survive_a_restart() {
     assert_eq!(token.as_str(), server.token.as_str());
     std::fs::write(folder.join("ca.key"), "nothing").unwrap();
     let damaged = Certificates::open(folder, &[]).unwrap_err().to_string();
-    assert!(damaged.contains("ca.key") && damaged.contains("remove it"), "{damaged}");
+    assert!(damaged.contains("ca.key") && damaged.contains("remove `ca.key`"), "{damaged}");
     server.stop().await;
 }
 
