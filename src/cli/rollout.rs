@@ -1,10 +1,10 @@
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use futures::StreamExt;
 use http::Method;
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
     Api,
     runtime::{WatchStreamExt, watcher},
@@ -16,8 +16,11 @@ use crate::client::{
     apply::{FIELD_MANAGER, request},
     connection::{ClientArgs, Connection, split_target},
     revisions::{self, Revision},
-    rollout::{Progress, progress},
+    rollout::{Progress, obstacle, progress},
 };
+
+/// Different reasons that `status` shows why replicas do not start.
+const MAX_OBSTACLES: usize = 16;
 
 /// Look at, undo and repeat rollouts of Deployments
 #[derive(Debug, clap::Args)]
@@ -131,7 +134,9 @@ impl Subject {
         let mut deployment = self.get().await?;
         let only = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
         let mut changes = watcher(self.api(), only).default_backoff().touched_objects().boxed();
-        let mut last = String::new();
+        let pods: Api<Pod> = Api::namespaced(self.connection.client(), &self.connection.namespace);
+        let mut pods = watcher(pods, watcher::Config::default()).default_backoff().applied_objects().boxed();
+        let (mut last, mut told) = (String::new(), BTreeSet::new());
         loop {
             match progress(&deployment) {
                 Progress::Done => {
@@ -146,7 +151,17 @@ impl Subject {
                 Progress::Waiting(_) => {}
             }
             deployment = loop {
-                match changes.next().await.context("the watch ended")? {
+                let change = tokio::select! {
+                    change = changes.next() => change.context("the watch ended")?,
+                    Some(Ok(pod)) = pods.next() => {
+                        if let Some(why) = obstacle(&self.name, &pod) && told.len() < MAX_OBSTACLES
+                            && told.insert(why.clone()) {
+                            print_line(format_args!("A replica does not start: {why}"));
+                        }
+                        continue;
+                    }
+                };
+                match change {
                     Ok(changed) if changed.metadata.deletion_timestamp.is_some() => bail!("the Deployment was deleted"),
                     Ok(changed) => break changed,
                     Err(error) => tracing::debug!(%error, "the watch is begun again"),

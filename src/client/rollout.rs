@@ -1,6 +1,6 @@
 //! How far a rollout is, by the checks of `kubectl rollout status` and in their order.
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 
 /// How far a rollout is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,25 @@ pub(crate) fn progress(deployment: &Deployment) -> Progress {
     }
 }
 
+/// Why a replica of a Deployment does not start, if it says so: `REASON: message`.
+pub(crate) fn obstacle(deployment: &str, pod: &Pod) -> Option<String> {
+    let revision = pod.metadata.owner_references.iter().flatten().find(|owner| owner.kind == "ReplicaSet")?;
+    let (owner, _) = revision.name.rsplit_once('-')?;
+    let status = pod.status.as_ref().filter(|_| owner == deployment)?;
+    let unplaced = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    if let Some(condition) = unplaced {
+        return said(condition.reason.as_deref(), condition.message.as_deref());
+    }
+    let state = status.container_statuses.iter().flatten().next()?.state.as_ref()?;
+    let waiting = state.waiting.as_ref()?;
+    said(waiting.reason.as_deref(), waiting.message.as_deref())
+}
+
+/// A reason without a message is an ordinary stage of a start.
+fn said(reason: Option<&str>, message: Option<&str>) -> Option<String> {
+    Some(format!("{}: {}", reason?, message?))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -65,6 +84,23 @@ mod tests {
         assert_eq!(with_status(halfway), waiting);
         let done = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
         assert_eq!(with_status(done), Progress::Done);
+    }
+
+    #[test]
+    fn a_replica_that_cannot_start_says_why_and_one_that_is_starting_does_not() {
+        let pod = |state: serde_json::Value| {
+            let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "shop-abc", "uid": "1"});
+            let container =
+                json!({"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+            let pod = json!({
+                "metadata": {"name": "shop-abc-1", "ownerReferences": [owner]}, "status": {"containerStatuses": [container]},
+            });
+            serde_json::from_value::<Pod>(pod).unwrap()
+        };
+        let refused = pod(json!({"waiting": {"reason": "ErrImagePull", "message": "there is none"}}));
+        assert_eq!(obstacle("shop", &refused).as_deref(), Some("ErrImagePull: there is none"));
+        assert_eq!(obstacle("sho", &refused), None);
+        assert_eq!(obstacle("shop", &pod(json!({"waiting": {"reason": "ContainerCreating"}}))), None);
     }
 
     #[test]
