@@ -23,6 +23,7 @@ pub(crate) struct Client {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
+    pub(crate) retry_after: Option<String>,
 }
 
 impl Answer {
@@ -107,7 +108,8 @@ impl Client {
 
 fn read(response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq::Error> {
     let (parts, mut body) = response.into_parts();
-    Ok(Answer { status: parts.status.as_u16(), body: body.read_to_string()? })
+    let retry_after = parts.headers.get("retry-after").and_then(|value| Some(value.to_str().ok()?.to_owned()));
+    Ok(Answer { status: parts.status.as_u16(), body: body.read_to_string()?, retry_after })
 }
 
 /// Clients that send one request after the other until they are stopped.

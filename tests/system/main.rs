@@ -6,6 +6,7 @@ mod browser;
 mod dev;
 mod gateway;
 mod kubectl;
+mod overload;
 mod shop;
 
 mod client;

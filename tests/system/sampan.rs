@@ -63,6 +63,11 @@ impl Sampan {
         Self::start(data_dir, &["up"])
     }
 
+    /// As [`Self::up`], with further flags.
+    pub(crate) fn up_with(data_dir: &Path, flags: &[&str]) -> Self {
+        Self::start(data_dir, &[&["up"], flags].concat())
+    }
+
     /// Starts `sampan dev FOLDER` and waits until it serves.
     pub(crate) fn dev(data_dir: &Path, folder: &Path) -> Self {
         Self::start(data_dir, &["dev", folder.to_str().expect("a path in UTF-8")])

@@ -76,3 +76,20 @@ pub(crate) async fn fetch(request: Request<Body>, query: &Query) -> Result<Respo
         Err(error) => answer(StatusCode::BAD_GATEWAY, format!("{error:?}\n")),
     }
 }
+
+/// Asks the service at `url` for this same path, so that a call of itself never ends by itself.
+pub(crate) async fn again(request: &Request<Body>, query: &Query) -> Result<Response<Body>> {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let url = format!("{}{path}", query.text("url").unwrap_or_default());
+    match Client::new().send(Request::get(url).body(Body::empty())?).await {
+        Ok(response) => answer(response.status(), "again\n"),
+        Err(error) => answer(StatusCode::BAD_GATEWAY, format!("{error:?}\n")),
+    }
+}
+
+/// Holds `mb` megabytes for `ms` milliseconds.
+pub(crate) async fn hold(query: &Query) -> Result<Response<Body>> {
+    let held = vec![1u8; query.number("mb", 1usize) << 20];
+    pause(query.number("ms", 100)).await;
+    text(format!("{}\n", std::hint::black_box(&held).len()))
+}

@@ -69,6 +69,8 @@ async fn route(request: Request<Body>) -> Result<Response<Body>> {
         ["stream"] => flow::stream(&query),
         ["drain"] => flow::drain(request).await,
         ["fetch"] => flow::fetch(request, &query).await,
+        ["again"] => flow::again(&request, &query).await,
+        ["hold"] => flow::hold(&query).await,
 
         ["env"] => host::env(),
         ["config"] => host::all_config(),
