@@ -6,7 +6,7 @@ use anyhow::Context;
 use api::{WorkerName, session};
 use control_plane::{ControlPlane, ControlPlaneConfig, Persistence};
 use gateway::{Gateway, GatewayConfig};
-use registry_client::ImageStore;
+use registry_client::{ImageStore, Registries};
 use runtime::{Handles, Replicas, Worker, WorkerConfig};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +41,7 @@ pub(crate) async fn start(args: &ServerArgs, shutdown: &CancellationToken) -> an
     let dir = args.data.resolve()?;
     make_private(dir.root())?;
     let images = ImageStore::open(dir.images())?;
-    let control = Arc::new(ControlPlane::open(control_plane_config(args, &dir), images.clone())?);
+    let control = Arc::new(ControlPlane::open(control_plane_config(args, &dir), images.clone(), Registries::new()?)?);
     let replicas = Replicas::new();
     let gateway = Gateway::new(gateway_config(args), replicas.dialer());
     let handles = Handles { key_value: control.key_value(), cluster_http: gateway.cluster_http() };

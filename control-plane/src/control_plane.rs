@@ -9,7 +9,7 @@ use api::{
     session::{ForGateway, ForWorker},
 };
 use parking_lot::Mutex;
-use registry_client::ImageStore;
+use registry_client::{ImageStore, Registries};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,7 @@ use crate::{
     key_value::{MemoryKeyValue, RedbKeyValue},
     logs::Logs,
     projection::Projection,
-    shell::{self, Handles, Input, ResolveImage, Shell},
+    shell::{self, Handles, Input, ResolveImage, Shell, Sources},
     store::{MemoryStore, RedbStore, Store},
 };
 
@@ -79,9 +79,10 @@ struct Bound {
 }
 
 impl ControlPlane {
-    /// Takes the data directory and opens what is in it. It blocks on the disk.
-    pub fn open(config: ControlPlaneConfig, images: ImageStore) -> Result<Self, OpenError> {
-        Self::with_images(config, Arc::new(images))
+    /// Takes the data directory and opens what is in it. It blocks on the disk. Images that `store` does not have
+    /// are pulled into it.
+    pub fn open(config: ControlPlaneConfig, store: ImageStore, registries: Registries) -> Result<Self, OpenError> {
+        Self::with_images(config, Arc::new(Sources { store, registries }))
     }
 
     pub(crate) fn with_images(config: ControlPlaneConfig, images: Arc<dyn ResolveImage>) -> Result<Self, OpenError> {

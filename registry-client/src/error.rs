@@ -32,6 +32,22 @@ pub enum ImageError {
         /// The reference or digest that was asked for.
         reference: String,
     },
+    /// A registry did not give or take an image.
+    #[error("cannot {action} `{reference}`: {why}")]
+    Registry {
+        /// What was tried, a verb.
+        action: &'static str,
+        /// The image.
+        reference: String,
+        /// What the registry said, or what went wrong on the way.
+        why: String,
+    },
+    /// No client for registries can be made, or it broke.
+    #[error("registries cannot be reached: {why}")]
+    Client {
+        /// What is wrong.
+        why: String,
+    },
     /// The bytes are not something that Sampan can run.
     #[error("image `{reference}`: {source}")]
     NotAComponent {

@@ -2,8 +2,8 @@
 //!
 //! It keeps images in a local OCI image layout, writes components in the CNCF Wasm layout, checks
 //! every digest before it hands out a byte, and says what a file is that is not a component. It does
-//! not talk to registries yet, does not run or compile anything, and starts no task: all calls block
-//! on the disk and belong off the threads that serve requests.
+//! not run or compile anything. The calls of the store block on the disk and belong off the threads that
+//! serve requests; those of [`Registries`] wait on the network and do not block.
 
 mod blobs;
 mod error;
@@ -11,10 +11,12 @@ mod index;
 mod inspect;
 mod manifest;
 mod reference;
+mod remote;
 mod store;
 
 pub use blobs::MAX_COMPONENT_BYTES;
 pub use error::ImageError;
 pub use inspect::{ComponentInfo, NotAComponent, inspect};
 pub use reference::ImageReference;
+pub use remote::{Registries, TRANSFER_TIMEOUT};
 pub use store::{Component, Image, ImageStore};

@@ -75,6 +75,14 @@ pub(crate) struct ComponentLayer {
     pub(crate) size_bytes: u64,
 }
 
+/// The digest of an image's config, if it can be read.
+pub(crate) fn config_digest(manifest: &[u8]) -> Option<Digest> {
+    match serde_json::from_slice(manifest) {
+        Ok(OciManifest::Image(manifest)) => manifest.config.digest.parse().ok(),
+        _ => None,
+    }
+}
+
 /// The one layer of a manifest that holds the component. `digest` is the manifest's own.
 pub(crate) fn component_layer(digest: &Digest, json: &[u8]) -> Result<ComponentLayer, ImageError> {
     let unsupported = |why: String| ImageError::Unsupported { digest: digest.clone(), why };

@@ -28,6 +28,30 @@ impl ImageReference {
         &self.name
     }
 
+    /// Whether the user wrote a registry's host: `localhost:5000/hello` does, `hello` and `shop/hello` do not.
+    pub fn names_registry(&self) -> bool {
+        let host = self.written.split_once('/').map(|(host, _)| host);
+        host.is_some_and(|host| host == "localhost" || host.contains(['.', ':']))
+    }
+
+    /// The host that serves the registry, with its port if it has one.
+    pub(crate) fn registry(&self) -> String {
+        let host = self.name.split_once('/').map_or(self.name.as_str(), |(host, _)| host);
+        if host == "docker.io" { "index.docker.io".to_owned() } else { host.to_owned() }
+    }
+
+    /// The repository within the registry.
+    pub(crate) fn repository(&self) -> String {
+        let path = self.name.split_once('/').map_or("", |(_, path)| path);
+        path.split_once(':').map_or(path, |(repository, _)| repository).to_owned()
+    }
+
+    /// The tag, or `latest`.
+    pub(crate) fn tag(&self) -> String {
+        let path = self.name.split_once('/').map_or("", |(_, path)| path);
+        path.split_once(':').map_or("latest", |(_, tag)| tag).to_owned()
+    }
+
     /// The digest that the reference pins, which then decides alone.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
@@ -106,6 +130,18 @@ mod tests {
         assert_eq!(name("shopping-cart/products:dev"), "docker.io/shopping-cart/products:dev");
         assert_eq!(name("localhost:5000/a/b"), "localhost:5000/a/b:latest");
         assert_eq!("hello:v1".parse::<ImageReference>().unwrap().to_string(), "hello:v1");
+    }
+
+    #[test]
+    fn where_an_image_is_follows_from_its_name() {
+        let parts = |text: &str| {
+            let reference: ImageReference = text.parse().unwrap();
+            (reference.registry(), reference.repository(), reference.tag(), reference.names_registry())
+        };
+        let parts_of = |a: &str, b: &str, c: &str, named| (a.to_owned(), b.to_owned(), c.to_owned(), named);
+        assert_eq!(parts("localhost:5000/a/b:v1"), parts_of("localhost:5000", "a/b", "v1", true));
+        assert_eq!(parts("ghcr.io/a/b"), parts_of("ghcr.io", "a/b", "latest", true));
+        assert_eq!(parts("shop/hello:dev"), parts_of("index.docker.io", "shop/hello", "dev", false));
     }
 
     #[test]

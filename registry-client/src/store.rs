@@ -12,7 +12,7 @@ use crate::{
     blobs::{Blobs, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, io_error},
     index::{Entry, IndexFile},
     inspect::inspect,
-    manifest::{ComponentLayer, component_layer, config_json, manifest_json},
+    manifest::{ComponentLayer, component_layer, config_digest, config_json, manifest_json},
 };
 
 /// How many similar names a message suggests.
@@ -57,6 +57,9 @@ pub struct Component {
     /// The component. That it is one is not checked here: see [`inspect`].
     pub bytes: Bytes,
 }
+
+/// A manifest with its digest, and blobs with theirs.
+pub(crate) type Contents = (Digest, Vec<u8>, Vec<(Digest, Vec<u8>)>);
 
 impl ImageStore {
     /// Opens the layout in `dir`, which is made if it is not there.
@@ -116,6 +119,55 @@ impl ImageStore {
                 }
             }
         }
+    }
+
+    /// The image that a reference names, if it is here.
+    pub(crate) fn get(&self, reference: &str) -> Result<Option<Image>, ImageError> {
+        let digest = match self.resolve(reference) {
+            Ok(digest) => digest,
+            Err(ImageError::NotFound { .. } | ImageError::DigestNotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let ComponentLayer { digest: component_digest, size_bytes } = self.layer(&digest)?;
+        Ok(Some(Image { reference: reference.to_owned(), digest, component_digest, size_bytes }))
+    }
+
+    /// Keeps an image that was fetched and checked: blobs first, then the manifest, then the name.
+    pub(crate) fn keep(
+        &self,
+        reference: &ImageReference,
+        manifest: &[u8],
+        blobs: &[Vec<u8>],
+    ) -> Result<Image, ImageError> {
+        for blob in blobs {
+            self.layout.blobs.put(blob)?;
+        }
+        let digest = self.layout.blobs.put(manifest)?;
+        let ComponentLayer { digest: component_digest, size_bytes } = self.layer(&digest)?;
+        if reference.digest().is_none() {
+            self.layout.index.tag(reference, &digest, manifest.len() as u64)?;
+        }
+        Ok(Image { reference: reference.to_string(), digest, component_digest, size_bytes })
+    }
+
+    /// All of an image: the digest of its manifest, the manifest, and each blob that it names with its digest.
+    pub(crate) fn contents(&self, reference: &str) -> Result<Contents, ImageError> {
+        let digest = self.resolve(reference)?;
+        let component = self.component(&digest)?;
+        let missing = |digest: &Digest| {
+            let why = "the file is missing".to_owned();
+            ImageError::Damaged { path: self.layout.blobs.path(digest), why }
+        };
+        let read = |digest: &Digest| {
+            let bytes = self.layout.blobs.get(digest, "manifest", MAX_MANIFEST_BYTES)?;
+            bytes.ok_or_else(|| missing(digest))
+        };
+        let manifest = read(&digest)?;
+        let mut blobs = vec![(component.digest, component.bytes.into())];
+        if let Some(config) = config_digest(&manifest) {
+            blobs.push((config.clone(), read(&config)?));
+        }
+        Ok((digest, manifest, blobs))
     }
 
     /// The component of the image with this manifest digest. Every byte is checked on every call.

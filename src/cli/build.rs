@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use registry_client::{Image, ImageStore};
 
 use super::{client, print_line};
@@ -77,6 +77,21 @@ impl Build {
     }
 }
 
+/// Builds the one component of a folder, or takes a component, under this name.
+pub(super) async fn build_one(images: ImageStore, path: &Path, tag: &str) -> anyhow::Result<Image> {
+    let compiler = Compiler::new(images, Messages::Terminal, None);
+    if path.is_file() {
+        return compiler.store(path, tag).await;
+    }
+    let project = read_project(path, Some(tag))?;
+    let component = project.components.first().with_context(|| format!("{} has no component", path.display()))?;
+    match compiler.build(component).await {
+        Ok(built) => Ok(built.image),
+        Err(CompileError::Source { program, .. }) => bail!("{}: {program} failed, as said above", component.name),
+        Err(CompileError::Other(error)) => Err(error.context(format!("{} was not built", component.name))),
+    }
+}
+
 fn read_project(path: &Path, tag: Option<&str>) -> anyhow::Result<Project> {
     if !path.join(PROJECT_FILE).exists() {
         return Project::of_package(path, tag);
@@ -90,6 +105,6 @@ fn read_project(path: &Path, tag: Option<&str>) -> anyhow::Result<Project> {
     Ok(project)
 }
 
-fn print_image(image: &Image) {
+pub(super) fn print_image(image: &Image) {
     print_line(format_args!("{}  {}  {}", image.reference, image.digest, human_bytes(image.size_bytes)));
 }

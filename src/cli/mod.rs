@@ -6,6 +6,7 @@ mod delete;
 mod dev;
 mod get;
 mod logs;
+mod push;
 mod rollout;
 mod scale;
 mod up;
@@ -36,6 +37,7 @@ enum Command {
     Dev(dev::Dev),
     Up(up::Up),
     Build(build::Build),
+    Push(push::Push),
     Apply(apply::Apply),
     Get(get::Get),
     Delete(delete::Delete),
@@ -52,6 +54,7 @@ impl Cli {
             Command::Dev(command) => command.run(),
             Command::Up(command) => command.run(),
             Command::Build(command) => command.run(),
+            Command::Push(command) => client(command.run()),
             Command::Apply(command) => client(command.run()),
             Command::Get(command) => client(command.run()),
             Command::Delete(command) => client(command.run()),

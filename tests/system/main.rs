@@ -7,6 +7,7 @@ mod dev;
 mod gateway;
 mod kubectl;
 mod overload;
+mod registry;
 mod shop;
 
 mod client;

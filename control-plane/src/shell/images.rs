@@ -1,9 +1,12 @@
 use std::sync::Arc;
 
 use api::{Digest, ObjectKey};
-use registry_client::ImageStore;
+use registry_client::{ImageStore, Registries};
 use scheduler::Event;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, mpsc},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::Input;
@@ -11,15 +14,22 @@ use super::Input;
 /// Image references that are resolved at the same time at most.
 const MAX_AT_ONCE: usize = 8;
 
-/// Turns image references into digests. It may block.
+/// Turns image references into digests. It may block, and is called on a thread of a runtime that may be blocked.
 pub(crate) trait ResolveImage: Send + Sync + 'static {
     /// The digest that a reference names now, or why there is none, for people.
     fn resolve(&self, reference: &str) -> Result<Digest, String>;
 }
 
-impl ResolveImage for ImageStore {
+/// The store of this machine, and the registries that fill it.
+pub(crate) struct Sources {
+    pub(crate) store: ImageStore,
+    pub(crate) registries: Registries,
+}
+
+impl ResolveImage for Sources {
     fn resolve(&self, reference: &str) -> Result<Digest, String> {
-        ImageStore::resolve(self, reference).map_err(|error| error.to_string())
+        let resolved = Handle::current().block_on(self.registries.resolve(&self.store, reference));
+        resolved.map_err(|error| error.to_string())
     }
 }
 

@@ -40,7 +40,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{logs::Logs, projection::Projection, store::Store};
 
 pub use commands::{CommandError, Commands};
-pub(crate) use images::ResolveImage;
+pub(crate) use images::{ResolveImage, Sources};
 pub use measurements::{Measured, Measurements};
 
 use gateways::Gateways;

@@ -132,7 +132,10 @@ pub(super) const POD_TEMPLATE: Rules = &[
     ("spec.runtimeClassName", Refused("there is one runtime")),
     ("spec.serviceAccountName", Refused("guests are given no account; remove it")),
     ("spec.serviceAccount", Refused("guests are given no account; remove it")),
-    ("spec.imagePullSecrets", Refused("images come from the local store; put them there with `sampan build`")),
+    (
+        "spec.imagePullSecrets",
+        Refused("registries are shown the credentials of Docker's configuration: `docker login`, then remove it"),
+    ),
     ("spec.activeDeadlineSeconds", Refused("services run until they are deleted")),
     ("spec.hostname", Refused("a guest has no host name")),
     ("spec.subdomain", Refused("a guest has no host name")),
