@@ -1,10 +1,11 @@
-//! The image store as its callers see it.
+//! The image store, and the registries that fill it, as their callers see them.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests say what they mean by panicking")]
 
 mod concurrency;
 mod damage;
 mod naming;
+mod registries;
 mod wrong_bytes;
 
 use bytes::Bytes;
