@@ -30,6 +30,8 @@ async fn at_shutdown_requests_in_flight_finish_and_idle_connections_close() {
     .await;
     let mut idle = ask(&running, "/").await;
     expect(&mut idle, "done").await;
+    // Its permit is given back after its last byte is sent: else it could be taken for the slow one.
+    until("the first has ended", || running.measured("cart").in_flight == 0).await;
     let mut slow = ask(&running, "/slow").await;
     until("it is served", || running.measured("cart").in_flight == 1).await;
     running.shutdown.cancel();
