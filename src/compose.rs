@@ -41,7 +41,11 @@ pub(crate) async fn start(args: &ServerArgs, shutdown: &CancellationToken) -> an
     let dir = args.data.resolve()?;
     make_private(dir.root())?;
     let images = ImageStore::open(dir.images())?;
-    let control = Arc::new(ControlPlane::open(control_plane_config(args, &dir), images.clone(), Registries::new()?)?);
+    let control = Arc::new(ControlPlane::open(
+        control_plane_config(args, &dir),
+        images.clone(),
+        Registries::new(args.registries.settings()?)?,
+    )?);
     let replicas = Replicas::new();
     let gateway = Gateway::new(gateway_config(args), replicas.dialer());
     let handles = Handles { key_value: control.key_value(), cluster_http: gateway.cluster_http() };

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::paths::DataDirArgs;
+use crate::{paths::DataDirArgs, registries::RegistriesArgs};
 
 /// Flags of a server.
 #[derive(Debug, Clone, clap::Args)]
@@ -25,6 +25,9 @@ pub(crate) struct ServerArgs {
 
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+
+    #[command(flatten)]
+    pub(crate) registries: RegistriesArgs,
 
     #[command(flatten)]
     pub(crate) data: DataDirArgs,

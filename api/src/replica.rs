@@ -149,6 +149,8 @@ pub struct Failure {
 pub enum FailureReason {
     /// The image is not in the local store and could not be had.
     ErrImagePull,
+    /// It could not be had more than once; it is asked for again after a pause.
+    ImagePullBackOff,
     /// The image is not something that can run: no component, or not linkable with what is granted.
     InvalidImage,
     /// A ConfigMap, Secret or grant that it needs is missing.
@@ -166,6 +168,7 @@ impl FailureReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ErrImagePull => "ErrImagePull",
+            Self::ImagePullBackOff => "ImagePullBackOff",
             Self::InvalidImage => "InvalidImage",
             Self::CreateContainerConfigError => "CreateContainerConfigError",
             Self::Error => "Error",

@@ -9,7 +9,7 @@ use api::{
     session::{ForGateway, ForWorker},
 };
 use parking_lot::Mutex;
-use registry_client::{ImageStore, Registries};
+use registry_client::{ImageStore, Registries, hosted::Repositories};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,8 @@ use crate::{
     key_value::{MemoryKeyValue, RedbKeyValue},
     logs::Logs,
     projection::Projection,
-    shell::{self, Handles, Input, ResolveImage, Shell, Sources},
+    registry::{self, Tokens},
+    shell::{self, Handles, Input, Shell, Sources},
     store::{MemoryStore, RedbStore, Store},
 };
 
@@ -64,7 +65,7 @@ pub struct ControlPlane {
     key_value: Arc<dyn KeyValue>,
     logs: Logs,
     measurements: Measurements,
-    images: Arc<dyn ResolveImage>,
+    images: Sources,
     inputs: mpsc::Sender<Input>,
     inbox: Mutex<Option<mpsc::Receiver<Input>>>,
     bound: Mutex<Option<Bound>>,
@@ -76,17 +77,15 @@ struct Bound {
     listener: TcpListener,
     certificates: Certificates,
     token: Token,
+    tokens: Tokens,
 }
 
 impl ControlPlane {
     /// Takes the data directory and opens what is in it. It blocks on the disk. Images that `store` does not have
     /// are pulled into it.
     pub fn open(config: ControlPlaneConfig, store: ImageStore, registries: Registries) -> Result<Self, OpenError> {
-        Self::with_images(config, Arc::new(Sources { store, registries }))
-    }
-
-    pub(crate) fn with_images(config: ControlPlaneConfig, images: Arc<dyn ResolveImage>) -> Result<Self, OpenError> {
         let lock = DataDirLock::acquire(&config.data_dir)?;
+        let images = Sources { store, registries };
         let (store, key_value): (Arc<dyn Store>, Arc<dyn KeyValue>) = match config.persistence {
             Persistence::Durable => (
                 Arc::new(RedbStore::open(&config.data_dir.join(STORE_FILE))?),
@@ -158,12 +157,13 @@ impl ControlPlane {
         let unbound = |why: std::io::Error| OpenError::Address { address: wanted, why: why.to_string() };
         let listener = TcpListener::bind(wanted).await.map_err(unbound)?;
         let address = listener.local_addr().map_err(unbound)?;
-        let (certificates, token) = self.identity(address)?;
-        *self.bound.lock() = Some(Bound { listener, certificates, token });
+        let (certificates, token, tokens) = self.identity(address)?;
+        self.images.registries.set_own_hosts(own_hosts(address));
+        *self.bound.lock() = Some(Bound { listener, certificates, token, tokens });
         Ok(address)
     }
 
-    fn identity(&self, address: SocketAddr) -> Result<(Certificates, Token), OpenError> {
+    fn identity(&self, address: SocketAddr) -> Result<(Certificates, Token, Tokens), OpenError> {
         let unusable = |path: &Path, why: String| OpenError::Unusable { path: path.to_owned(), why };
         let dir = self.config.data_dir.join(API_DIR);
         std::fs::create_dir_all(&dir).map_err(|why| unusable(&dir, why.to_string()))?;
@@ -173,7 +173,8 @@ impl ControlPlane {
         let kubeconfig = self.kubeconfig();
         write_kubeconfig(&kubeconfig, &dialled(address).to_string(), &certificates.authority_pem, &token)
             .map_err(|why| unusable(&kubeconfig, why.to_string()))?;
-        Ok((certificates, token))
+        let tokens = Tokens::load_or_create(&dir, token.clone()).map_err(|why| unusable(&dir, why.to_string()))?;
+        Ok((certificates, token, tokens))
     }
 
     /// Runs until `shutdown`, then writes what is left. Call it once; without [`ControlPlane::bind`] there is no API.
@@ -203,22 +204,27 @@ impl ControlPlane {
             projection: Projection::new(self.live.clone()),
             logs: self.logs.clone(),
             measurements: self.measurements.clone(),
-            images: self.images.clone(),
+            images: Arc::new(self.images.clone()),
             seed: u64::from_le_bytes(seed),
         })
     }
 
     async fn serve_api(&self, stop: CancellationToken) -> Result<(), RunError> {
         let bound = self.bound.lock().take();
-        let Some(Bound { listener, certificates, token }) = bound else {
+        let Some(Bound { listener, certificates, token, tokens }) = bound else {
             stop.cancelled().await;
             return Ok(());
         };
+        let images = self.images.store.clone();
+        let opened = tokio::task::spawn_blocking(move || Repositories::open(images)).await;
+        let opened = opened.map_err(|error| RunError::Registry(error.to_string()))?;
+        let repositories = opened.map_err(|error| RunError::Registry(error.to_string()))?;
         let state = ApiState {
             durable: self.store.clone(),
             live: Arc::new(self.live.clone()),
             logs: self.logs.clone(),
             commands: Arc::new(self.commands()),
+            beside: registry::router(repositories, tokens),
         };
         Ok(serve(listener, certificates.server, state, token, stop).await?)
     }
@@ -232,6 +238,12 @@ fn dialled(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
+}
+
+/// Hosts in references that are the registry of this installation.
+fn own_hosts(address: SocketAddr) -> Vec<String> {
+    let port = address.port();
+    vec![address.to_string(), format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")]
 }
 
 impl std::fmt::Debug for ControlPlane {

@@ -1,6 +1,6 @@
-use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-use api::{Bucket, Digest, session::in_process};
+use api::{Bucket, session::in_process};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
@@ -9,18 +9,11 @@ use crate::kind::NAMESPACE;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-struct NoImages;
-
-impl ResolveImage for NoImages {
-    fn resolve(&self, reference: &str) -> Result<Digest, String> {
-        Err(format!("image {reference} not found"))
-    }
-}
-
 fn open(dir: &Path) -> Result<ControlPlane, OpenError> {
     let api_addr = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = ControlPlaneConfig { data_dir: dir.to_owned(), api_addr, persistence: Persistence::Durable };
-    ControlPlane::with_images(config, Arc::new(NoImages))
+    let registries = Registries::new(registry_client::RegistrySettings::default()).unwrap();
+    ControlPlane::open(config, ImageStore::open(dir.join("images")).unwrap(), registries)
 }
 
 fn carts() -> Bucket {

@@ -73,6 +73,9 @@ pub enum RunError {
     /// The system has no randomness.
     #[error("the system gives no random numbers: {0}")]
     Random(String),
+    /// The folder of the registry cannot be used.
+    #[error("the registry cannot be opened: {0}")]
+    Registry(String),
     /// It ran already.
     #[error("the control plane was run twice: open it again to run it again")]
     RunTwice,

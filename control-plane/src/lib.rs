@@ -17,6 +17,7 @@ mod error;
 mod identity;
 mod kind;
 mod projection;
+mod registry;
 mod routing;
 mod shell;
 #[cfg(test)]

@@ -2,22 +2,28 @@ use std::{
     fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use api::Digest;
 use sha2::{Digest as _, Sha256};
 
-use crate::ImageError;
+use crate::{
+    ImageError,
+    incoming::{Begun, Incoming},
+};
 
 /// The largest component that the store takes; Python guests are the largest known, at about 40 MB.
 pub const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 
 /// The largest manifest, as registries limit it.
-pub(crate) const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+pub const MAX_MANIFEST_BYTES: u64 = 4 << 20;
 
 /// How files are named while they are written.
 const INCOMING: &str = ".incoming-";
+
+/// How blobs are named while they are fetched. They outlive the process that fetches them.
+const PARTIAL: &str = ".partial-";
 
 /// A file that is still incoming after this long was left behind by a process that died.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -49,11 +55,26 @@ impl Blobs {
         self.path(digest).is_file()
     }
 
+    /// Begins to fetch a blob, once nobody else does.
+    pub(crate) fn begin(&self, digest: &Digest, patience: Duration) -> Result<Begun, ImageError> {
+        Incoming::begin(self.dir.join(format!("{PARTIAL}{}", digest.hex())), &self.path(digest), patience)
+    }
+
+    /// Removes a blob, if it is there.
+    pub(crate) fn remove(&self, digest: &Digest) -> Result<(), ImageError> {
+        let path = self.path(digest);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &path)(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes these bytes durable. A blob that is there but damaged is replaced.
     pub(crate) fn put(&self, bytes: &[u8]) -> Result<Digest, ImageError> {
         let digest = digest_of(bytes);
-        if !matches!(self.get(&digest, "blob", bytes.len() as u64), Ok(Some(_))) {
-            write_durably(&self.path(&digest), bytes)?;
+        match self.get(&digest, "blob", bytes.len() as u64) {
+            Ok(Some(_)) => _ = touch(&self.path(&digest)),
+            _ => write_durably(&self.path(&digest), bytes)?,
         }
         Ok(digest)
     }
@@ -78,6 +99,18 @@ impl Blobs {
             return Err(ImageError::Damaged { path, why });
         }
         Ok(Some(bytes))
+    }
+}
+
+/// Says of a file that it is in use, so that it is not collected. Whether it is there.
+pub(crate) fn touch(path: &Path) -> bool {
+    match File::open(path) {
+        Ok(file) => {
+            // Without the right to do so it is collected earlier, and then fetched again.
+            let _ = file.set_modified(SystemTime::now());
+            true
+        }
+        Err(_) => false,
     }
 }
 
@@ -115,7 +148,9 @@ pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), ImageError>
 fn remove_abandoned(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        if !entry.file_name().to_string_lossy().starts_with(INCOMING) {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if !name.starts_with(INCOMING) && !name.starts_with(PARTIAL) {
             continue;
         }
         // Another process may be removing the same file, or may just have finished it.

@@ -42,6 +42,20 @@ pub enum ImageError {
         /// What the registry said, or what went wrong on the way.
         why: String,
     },
+    /// The image is not here, and is not to be pulled.
+    #[error("image `{reference}` is not in the local store, and its imagePullPolicy is Never")]
+    NeverPulled {
+        /// The image.
+        reference: String,
+    },
+    /// The file about registries cannot be used.
+    #[error("{}: {why}", .path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// No client for registries can be made, or it broke.
     #[error("registries cannot be reached: {why}")]
     Client {

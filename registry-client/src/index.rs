@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
@@ -9,7 +10,7 @@ use std::{
 use api::Digest;
 use oci_distribution::{
     annotations::ORG_OPENCONTAINERS_IMAGE_REF_NAME,
-    manifest::{ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciImageIndex},
+    manifest::{ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OciImageIndex},
 };
 
 use crate::{
@@ -29,6 +30,9 @@ const LOCK_RETRY: Duration = Duration::from_millis(5);
 /// Holds the reference as the user wrote it, beside the normal one.
 const WRITTEN: &str = "dev.sampan.image.reference";
 
+/// Holds the namespace that alone may use an image that was pulled with its credentials.
+const NAMESPACE: &str = "dev.sampan.image.namespace";
+
 /// Two files: `oci-layout`, and `index.json` with the names of the images.
 #[derive(Debug)]
 pub(crate) struct IndexFile {
@@ -42,6 +46,30 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) written: String,
     pub(crate) manifest: Digest,
+    /// The namespace that alone may use it; `None`: all may.
+    pub(crate) namespace: Option<String>,
+}
+
+impl Entry {
+    /// Whether `namespace` may use it. Who asks for none is the user of this machine, who may use all.
+    pub(crate) fn is_for(&self, namespace: Option<&str>) -> bool {
+        namespace.is_none() || self.namespace.is_none() || self.namespace.as_deref() == namespace
+    }
+}
+
+impl Entry {
+    /// Whether it has the name of another registry, from which it can be pulled again.
+    pub(crate) fn is_pulled(&self) -> bool {
+        self.written.parse::<ImageReference>().is_ok_and(|reference| reference.names_registry())
+    }
+}
+
+/// What a name is given to.
+pub(crate) struct Named<'a> {
+    pub(crate) manifest: &'a Digest,
+    pub(crate) size: u64,
+    pub(crate) media_type: &'a str,
+    pub(crate) namespace: Option<&'a str>,
 }
 
 impl IndexFile {
@@ -59,24 +87,43 @@ impl IndexFile {
     }
 
     /// Gives `reference` to this manifest, and takes it from any other. Safe between processes.
-    pub(crate) fn tag(&self, reference: &ImageReference, manifest: &Digest, size: u64) -> Result<(), ImageError> {
-        let _guard = self.lock()?;
-        let mut index = self.read()?;
-        index.manifests.retain(|other| entry(other).is_none_or(|other| other.name != reference.name()));
-        index.manifests.push(ImageIndexEntry {
-            media_type: OCI_IMAGE_MEDIA_TYPE.to_owned(),
-            digest: manifest.to_string(),
-            size: size as i64,
+    pub(crate) fn tag(&self, reference: &ImageReference, named: &Named<'_>) -> Result<(), ImageError> {
+        let name = reference.full_name();
+        let mut annotations = BTreeMap::from([
+            (ORG_OPENCONTAINERS_IMAGE_REF_NAME.to_owned(), name.clone()),
+            (WRITTEN.to_owned(), reference.as_written().to_owned()),
+        ]);
+        annotations.extend(named.namespace.map(|namespace| (NAMESPACE.to_owned(), namespace.to_owned())));
+        let same = |other: &Entry| other.name == name && other.namespace.as_deref() == named.namespace;
+        let added = ImageIndexEntry {
+            media_type: named.media_type.to_owned(),
+            digest: named.manifest.to_string(),
+            size: named.size as i64,
             platform: None,
             artifact_type: None,
-            annotations: Some(
-                [
-                    (ORG_OPENCONTAINERS_IMAGE_REF_NAME.to_owned(), reference.name().to_owned()),
-                    (WRITTEN.to_owned(), reference.as_written().to_owned()),
-                ]
-                .into(),
-            ),
-        });
+            annotations: Some(annotations),
+        };
+        self.change(|index| {
+            index.manifests.retain(|other| entry(other).is_none_or(|other| !same(&other)));
+            index.manifests.push(added);
+        })
+    }
+
+    /// Takes names away: all of which `gone` holds. Says how many there were.
+    pub(crate) fn untag(&self, gone: impl Fn(&Entry) -> bool) -> Result<usize, ImageError> {
+        let mut count = 0;
+        self.change(|index| {
+            let before = index.manifests.len();
+            index.manifests.retain(|raw| entry(raw).is_none_or(|entry| !gone(&entry)));
+            count = before - index.manifests.len();
+        })?;
+        Ok(count)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut OciImageIndex)) -> Result<(), ImageError> {
+        let _guard = self.lock()?;
+        let mut index = self.read()?;
+        change(&mut index);
         let json = serde_json::to_vec_pretty(&index).expect("an index has only text keys");
         if json.len() as u64 > MAX_INDEX_BYTES {
             let bytes = json.len() as u64;
@@ -132,7 +179,8 @@ fn entry(raw: &ImageIndexEntry) -> Option<Entry> {
     let ref_name = annotations.get(ORG_OPENCONTAINERS_IMAGE_REF_NAME)?;
     let reference: ImageReference = ref_name.parse().ok()?;
     let written = annotations.get(WRITTEN).unwrap_or(ref_name).clone();
-    Some(Entry { name: reference.name().to_owned(), written, manifest: raw.digest.parse().ok()? })
+    let namespace = annotations.get(NAMESPACE).cloned();
+    Some(Entry { name: reference.full_name(), written, manifest: raw.digest.parse().ok()?, namespace })
 }
 
 /// Writes the layout's version file if there is none, and refuses versions that are not known.

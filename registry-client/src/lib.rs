@@ -5,8 +5,11 @@
 //! not run or compile anything. The calls of the store block on the disk and belong off the threads that
 //! serve requests; those of [`Registries`] wait on the network and do not block.
 
+mod access;
 mod blobs;
 mod error;
+pub mod hosted;
+mod incoming;
 mod index;
 mod inspect;
 mod manifest;
@@ -14,9 +17,13 @@ mod reference;
 mod remote;
 mod store;
 
-pub use blobs::MAX_COMPONENT_BYTES;
+pub use access::{Access, DockerConfig};
+pub use blobs::{MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES};
 pub use error::ImageError;
 pub use inspect::{ComponentInfo, NotAComponent, inspect};
 pub use reference::ImageReference;
-pub use remote::{Registries, TRANSFER_TIMEOUT};
+pub use remote::{
+    MAX_PULLS_AT_ONCE, Progress, Registries, Request, Step, TRANSFER_TIMEOUT,
+    settings::{RegistryHost, RegistrySettings},
+};
 pub use store::{Component, Image, ImageStore};

@@ -2,7 +2,7 @@
 //! describes it, as the CNCF's "Wasm OCI Artifact layout" says.
 
 use api::Digest;
-use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest, OciManifest};
+use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageIndex, OciImageManifest, OciManifest};
 use serde::Serialize;
 
 use crate::{ComponentInfo, ImageError};
@@ -75,6 +75,25 @@ pub(crate) struct ComponentLayer {
     pub(crate) size_bytes: u64,
 }
 
+/// If this manifest is an index of several images: the one of them that is for Wasm, or why there is none.
+pub(crate) fn of_index(json: &[u8]) -> Option<Result<Digest, String>> {
+    match serde_json::from_slice(json) {
+        Ok(OciManifest::ImageIndex(index)) => Some(of_wasm(&index)),
+        _ => None,
+    }
+}
+
+fn of_wasm(index: &OciImageIndex) -> Result<Digest, String> {
+    let is_wasm = |platform: &oci_distribution::manifest::Platform| platform.architecture.to_string() == "wasm";
+    let mut wasm = index.manifests.iter().filter(|entry| entry.platform.as_ref().is_some_and(is_wasm));
+    let entry = match (wasm.next(), index.manifests.as_slice()) {
+        (Some(entry), _) => entry,
+        (None, [only]) if only.platform.is_none() => only,
+        _ => return Err("it is an index, and none of its images is for the architecture `wasm`".to_owned()),
+    };
+    entry.digest.parse().map_err(|error: api::InvalidDigest| error.to_string())
+}
+
 /// The digest of an image's config, if it can be read.
 pub(crate) fn config_digest(manifest: &[u8]) -> Option<Digest> {
     match serde_json::from_slice(manifest) {
@@ -94,8 +113,7 @@ pub(crate) fn component_layer(digest: &Digest, json: &[u8]) -> Result<ComponentL
         Err(error) => return Err(unsupported(format!("its manifest is not an OCI image manifest ({error})"))),
     };
     if manifest.config.media_type == SPIN_CONFIG {
-        let way_out = "push its component by itself, with `wkg oci push`";
-        return Err(unsupported(format!("it is a Spin application, not a component: {way_out}")));
+        return spin_component(&manifest).map_err(unsupported);
     }
     let [layer] = manifest.layers.as_slice() else {
         let count = manifest.layers.len();
@@ -110,6 +128,21 @@ pub(crate) fn component_layer(digest: &Digest, json: &[u8]) -> Result<ComponentL
     let layer_digest = layer.digest.parse().map_err(|error: api::InvalidDigest| unsupported(error.to_string()))?;
     let size_bytes = u64::try_from(layer.size).map_err(|_| unsupported("its layer has a negative size".to_owned()))?;
     Ok(ComponentLayer { digest: layer_digest, size_bytes })
+}
+
+/// The component of a Spin application that is nothing but one.
+fn spin_component(manifest: &OciImageManifest) -> Result<ComponentLayer, String> {
+    let components = manifest.layers.iter().filter(|layer| ACCEPTED_LAYERS.contains(&layer.media_type.as_str()));
+    let way_out = "push its component by itself, with `wkg oci push`";
+    match components.collect::<Vec<_>>().as_slice() {
+        [layer] if manifest.layers.len() == 1 => Ok(ComponentLayer {
+            digest: layer.digest.parse().map_err(|error: api::InvalidDigest| error.to_string())?,
+            size_bytes: u64::try_from(layer.size).map_err(|_| "its layer has a negative size".to_owned())?,
+        }),
+        [_] => Err(format!("it is a Spin application with files: {way_out}")),
+        [_, _] => Err(format!("it is a Spin application with two components: {way_out}")),
+        all => Err(format!("it is a Spin application with {} components: {way_out}", all.len())),
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +176,7 @@ mod tests {
             ),
             ("application/vnd.wasm.config.v1+json", "application/vnd.wasm.content.layer.v1+wasm"),
             (EMPTY_CONFIG, "application/octet-stream"),
+            (SPIN_CONFIG, "application/vnd.wasm.content.layer.v1+wasm"),
         ] {
             assert!(component_layer(&digest(9), &manifest(config, &[layer])).is_ok(), "{config}");
         }
@@ -154,7 +188,11 @@ mod tests {
         for (json, says) in [
             (manifest(WASM_CONFIG, &[]), "0 layers"),
             (manifest(WASM_CONFIG, &[WASM_LAYER, WASM_LAYER]), "2 layers"),
-            (manifest(SPIN_CONFIG, &[WASM_LAYER]), "Spin"),
+            (manifest(SPIN_CONFIG, &[WASM_LAYER, WASM_LAYER]), "a Spin application with two components"),
+            (
+                manifest(SPIN_CONFIG, &[WASM_LAYER, "application/vnd.fermyon.spin.asset"]),
+                "a Spin application with files",
+            ),
             (manifest("application/vnd.oci.image.config.v1+json", &[container]), "container image"),
             (br#"{"schemaVersion":2,"manifests":[]}"#.to_vec(), "several images"),
             (b"{}".to_vec(), "not an OCI image manifest"),

@@ -28,6 +28,20 @@ impl ImageReference {
         &self.name
     }
 
+    /// As [`name`](Self::name), with the digest if there is one.
+    pub(crate) fn full_name(&self) -> String {
+        match &self.digest {
+            Some(digest) => format!("{}@{digest}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// The same image where no registry is named, if the registry's host is one of these.
+    pub(crate) fn without_host(&self, hosts: &[String]) -> Option<Self> {
+        let (host, rest) = self.written.split_once('/')?;
+        hosts.iter().any(|own| own == host).then(|| rest.parse().ok())?
+    }
+
     /// Whether the user wrote a registry's host: `localhost:5000/hello` does, `hello` and `shop/hello` do not.
     pub fn names_registry(&self) -> bool {
         let host = self.written.split_once('/').map(|(host, _)| host);

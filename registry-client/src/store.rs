@@ -6,13 +6,15 @@ use std::{
 
 use api::Digest;
 use bytes::Bytes;
+use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
 
 use crate::{
     ImageError, ImageReference,
-    blobs::{Blobs, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, io_error},
-    index::{Entry, IndexFile},
+    blobs::{Blobs, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, io_error, touch},
+    hosted::ContentDigest,
+    index::{Entry, IndexFile, Named},
     inspect::inspect,
-    manifest::{ComponentLayer, component_layer, config_digest, config_json, manifest_json},
+    manifest::{ComponentLayer, component_layer, config_digest, config_json, manifest_json, of_index},
 };
 
 /// How many similar names a message suggests.
@@ -98,56 +100,99 @@ impl ImageStore {
         let config_digest = blobs.put(&config)?;
         let manifest = manifest_json((&config_digest, config.len()), (&component_digest, bytes.len()));
         let digest = blobs.put(&manifest)?;
-        self.layout.index.tag(&reference, &digest, manifest.len() as u64)?;
+        let (size, media_type) = (manifest.len() as u64, OCI_IMAGE_MEDIA_TYPE);
+        self.layout.index.tag(&reference, &Named { manifest: &digest, size, media_type, namespace: None })?;
         Ok(Image { reference: reference.to_string(), digest, component_digest, size_bytes })
     }
 
     /// The digest of the manifest that a reference names, by tag or by digest.
     pub fn resolve(&self, reference: &str) -> Result<Digest, ImageError> {
+        self.resolve_for(reference, None)
+    }
+
+    /// As [`resolve`](Self::resolve), of the images that a namespace may use: not those that another one's credentials
+    /// brought here.
+    pub(crate) fn resolve_for(&self, reference: &str, namespace: Option<&str>) -> Result<Digest, ImageError> {
         let reference: ImageReference = reference.parse()?;
-        match reference.digest() {
-            Some(digest) if self.layout.blobs.contains(digest) => {
-                self.layer(digest)?;
-                Ok(digest.clone())
-            }
-            Some(_) => Err(ImageError::DigestNotFound { reference: reference.to_string() }),
-            None => {
-                let entries = self.layout.index.entries()?;
-                match entries.iter().find(|entry| entry.name == reference.name()) {
-                    Some(entry) => Ok(entry.manifest.clone()),
-                    None => Err(not_found(&reference, &entries)),
-                }
-            }
+        let entries = self.layout.index.entries()?;
+        let mut for_it = entries.iter().filter(|entry| entry.is_for(namespace));
+        let digest = match reference.digest() {
+            None => for_it.find(|entry| entry.name == reference.name()).map(|entry| entry.manifest.clone()),
+            // What was built here is for all. What has a registry's name is for those who could pull it.
+            Some(digest) if namespace.is_none() || !reference.names_registry() => Some(digest.clone()),
+            Some(digest) => for_it.any(|entry| entry.manifest == *digest).then(|| digest.clone()),
+        };
+        match digest {
+            Some(digest) if reference.digest().is_none() || self.layout.blobs.contains(&digest) => self.of_wasm(digest),
+            _ if reference.digest().is_some() => Err(ImageError::DigestNotFound { reference: reference.to_string() }),
+            _ => Err(not_found(&reference, &entries)),
         }
     }
 
-    /// The image that a reference names, if it is here.
-    pub(crate) fn get(&self, reference: &str) -> Result<Option<Image>, ImageError> {
-        let digest = match self.resolve(reference) {
-            Ok(digest) => digest,
-            Err(ImageError::NotFound { .. } | ImageError::DigestNotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let ComponentLayer { digest: component_digest, size_bytes } = self.layer(&digest)?;
-        Ok(Some(Image { reference: reference.to_owned(), digest, component_digest, size_bytes }))
+    /// Of an index of images the one for Wasm; else the image itself.
+    fn of_wasm(&self, digest: Digest) -> Result<Digest, ImageError> {
+        let manifest = self.layout.blobs.get(&digest, "manifest", MAX_MANIFEST_BYTES)?;
+        match manifest.as_deref().and_then(of_index) {
+            Some(Ok(entry)) => {
+                self.layer(&entry)?;
+                Ok(entry)
+            }
+            Some(Err(why)) => Err(ImageError::Unsupported { digest, why }),
+            None if manifest.is_none() => Ok(digest),
+            None => self.layer(&digest).map(|_| digest),
+        }
     }
 
-    /// Keeps an image that was fetched and checked: blobs first, then the manifest, then the name.
+    /// The image that a reference names, if it is here and this namespace may use it.
+    pub(crate) fn get(&self, reference: &str, namespace: Option<&str>) -> Result<Option<Image>, ImageError> {
+        match self.resolve_for(reference, namespace) {
+            Ok(digest) => self.image_of(reference, digest).map(Some),
+            Err(ImageError::NotFound { .. } | ImageError::DigestNotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps an image whose blobs were fetched and checked: the manifest first, then the name.
     pub(crate) fn keep(
         &self,
         reference: &ImageReference,
         manifest: &[u8],
-        blobs: &[Vec<u8>],
+        namespace: Option<&str>,
     ) -> Result<Image, ImageError> {
-        for blob in blobs {
-            self.layout.blobs.put(blob)?;
-        }
         let digest = self.layout.blobs.put(manifest)?;
+        let image = self.image_of(reference.as_written(), digest)?;
+        let (size, media_type) = (manifest.len() as u64, OCI_IMAGE_MEDIA_TYPE);
+        self.layout.index.tag(reference, &Named { manifest: &image.digest, size, media_type, namespace })?;
+        Ok(image)
+    }
+
+    fn image_of(&self, reference: &str, digest: Digest) -> Result<Image, ImageError> {
         let ComponentLayer { digest: component_digest, size_bytes } = self.layer(&digest)?;
-        if reference.digest().is_none() {
-            self.layout.index.tag(reference, &digest, manifest.len() as u64)?;
-        }
-        Ok(Image { reference: reference.to_string(), digest, component_digest, size_bytes })
+        Ok(Image { reference: reference.to_owned(), digest, component_digest, size_bytes })
+    }
+
+    pub(crate) fn index(&self) -> &IndexFile {
+        &self.layout.index
+    }
+
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>, ImageError> {
+        self.layout.index.entries()
+    }
+
+    /// The size of an image's component; 0 if that cannot be read.
+    pub(crate) fn size_of(&self, manifest: &Digest) -> u64 {
+        self.layer(manifest).map_or(0, |layer| layer.size_bytes)
+    }
+
+    /// A manifest or config, if it is there and small enough to be one. It is not checked.
+    pub(crate) fn small_blob(&self, digest: &ContentDigest) -> Option<Vec<u8>> {
+        let path = self.layout.dir.join("blobs").join(digest.algorithm()).join(digest.hex());
+        let size = fs::metadata(&path).ok()?.len();
+        if size <= MAX_MANIFEST_BYTES { fs::read(&path).ok() } else { None }
+    }
+
+    pub(crate) fn blobs(&self) -> &Blobs {
+        &self.layout.blobs
     }
 
     /// All of an image: the digest of its manifest, the manifest, and each blob that it names with its digest.
@@ -178,6 +223,8 @@ impl ImageStore {
             let path = self.layout.blobs.path(&layer.digest);
             return Err(ImageError::Damaged { path, why: "the file is missing".to_owned() });
         };
+        // The age of the manifest says when the image was last used.
+        touch(&self.layout.blobs.path(manifest));
         Ok(Component { digest: layer.digest, bytes: bytes.into() })
     }
 

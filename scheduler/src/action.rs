@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use api::{Digest, ObjectKey, ReplicaId, Timestamp, WorkerName, replica::Failure, session::Capacity};
+use api::{Digest, ObjectKey, Pull, ReplicaId, Timestamp, WorkerName, replica::Failure, session::Capacity};
 
 use crate::{Resources, Revision, Template};
 
@@ -38,6 +38,8 @@ pub enum Action {
         revision: ObjectKey,
         /// The reference.
         reference: String,
+        /// How it is to be had.
+        pull: Pull,
     },
     /// Write this revision to the store. Nothing waits for it.
     PutRevision(Revision),

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::{
-    Digest, ObjectKey, Timestamp,
+    Digest, ObjectKey, Pull, Timestamp,
     replica::{Grants, Limits, Probes},
 };
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,8 @@ pub struct Template {
     pub labels: BTreeMap<String, String>,
     /// The image reference as the user wrote it.
     pub image: String,
+    /// How that image is to be had.
+    pub pull: Pull,
     /// Environment, in order: later entries win.
     pub environment: Vec<EnvSource>,
     /// What the guest may reach.

@@ -5,6 +5,7 @@ mod build;
 mod delete;
 mod dev;
 mod get;
+mod login;
 mod logs;
 mod push;
 mod rollout;
@@ -38,6 +39,8 @@ enum Command {
     Up(up::Up),
     Build(build::Build),
     Push(push::Push),
+    Login(login::Login),
+    Logout(login::Logout),
     Apply(apply::Apply),
     Get(get::Get),
     Delete(delete::Delete),
@@ -55,6 +58,8 @@ impl Cli {
             Command::Up(command) => command.run(),
             Command::Build(command) => command.run(),
             Command::Push(command) => client(command.run()),
+            Command::Login(command) => client(command.run()),
+            Command::Logout(command) => command.run(),
             Command::Apply(command) => client(command.run()),
             Command::Get(command) => client(command.run()),
             Command::Delete(command) => client(command.run()),

@@ -1,19 +1,21 @@
 use std::path::PathBuf;
 
-use registry_client::{ImageStore, Registries};
+use indicatif::{ProgressBar, ProgressStyle};
+use registry_client::{ImageStore, Progress, Step};
 
 use super::{build::build_one, print_line};
-use crate::paths::DataDirArgs;
+use crate::{paths::DataDirArgs, registries::RegistriesArgs};
 
 /// Send an image to a registry, after building it where a path is given
 ///
-/// The image is an OCI artifact in the CNCF Wasm layout. Credentials are Docker's: `docker login`, credential
-/// helpers, $DOCKER_CONFIG. Registries on this machine are reached without TLS.
+/// The image is an OCI artifact in the CNCF Wasm layout. Credentials are Docker's: `sampan login`, credential
+/// helpers, $DOCKER_CONFIG. The registry of the installation in the data directory needs none.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 EXAMPLES:
   sampan push samples/hello localhost:5000/hello:v1    Build a folder's component and push it
   sampan push hello.wasm ghcr.io/me/hello:v1           A component that is built already
+  sampan push samples/hello localhost:7443/hello:v1    To Sampan's own registry, at the address of its API
   sampan push localhost:5000/hello:v1                  What the local store has under this name")]
 pub(crate) struct Push {
     /// Folder with a sampan.toml or a Cargo package, or a component; then the image's name
@@ -21,12 +23,16 @@ pub(crate) struct Push {
     what: Vec<String>,
 
     #[command(flatten)]
+    registries: RegistriesArgs,
+
+    #[command(flatten)]
     data: DataDirArgs,
 }
 
 impl Push {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let images = ImageStore::open(self.data.resolve()?.images())?;
+        let dir = self.data.resolve()?;
+        let images = ImageStore::open(dir.images())?;
         let reference = match self.what.as_slice() {
             [path, reference] => {
                 build_one(images.clone(), &PathBuf::from(path), reference).await?;
@@ -35,8 +41,26 @@ impl Push {
             [reference, ..] => reference,
             [] => anyhow::bail!("say what to push: [PATH] HOST/NAME:TAG"),
         };
-        let digest = Registries::new()?.push(&images, reference).await?;
-        print_line(format_args!("{reference}  {digest}  pushed"));
+        let (bar, progress) = bar();
+        let pushed = self.registries.for_client(&dir)?.push(&images, reference, &progress).await;
+        bar.finish_and_clear();
+        print_line(format_args!("{reference}  {}  pushed", pushed?));
         Ok(())
     }
+}
+
+/// A bar on standard error while that is a terminal; else nothing.
+fn bar() -> (ProgressBar, Progress) {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{bar:32} {bytes} of {total_bytes}  {bytes_per_sec}") {
+        bar.set_style(style);
+    }
+    let told = bar.clone();
+    let progress = Progress::to(move |step| {
+        if let Step::Transferred { bytes, total } = step {
+            told.set_length(total);
+            told.set_position(bytes);
+        }
+    });
+    (bar, progress)
 }

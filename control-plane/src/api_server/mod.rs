@@ -64,6 +64,8 @@ pub struct ApiState {
     pub logs: Logs,
     /// What users ask of the live state.
     pub commands: Arc<dyn LiveCommands>,
+    /// What else answers at the API's address: the registry.
+    pub beside: axum::Router,
 }
 
 /// What every request is given.
@@ -84,12 +86,12 @@ pub async fn serve(
     token: Token,
     shutdown: CancellationToken,
 ) -> Result<(), StoreError> {
-    let ApiState { durable, live, logs, commands } = state;
+    let ApiState { durable, live, logs, commands, beside } = state;
     let objects = objects::Objects { durable, live };
     ensure_default_namespace(&objects).await?;
     let streams = Arc::new(Semaphore::new(MAX_STREAMS));
     let api = Api { objects, logs, commands, streams, shutdown: shutdown.clone() };
-    server::serve(listener, tls, router::router(api, token), shutdown).await;
+    server::serve(listener, tls, router::router(api, token).merge(beside), shutdown).await;
     Ok(())
 }
 

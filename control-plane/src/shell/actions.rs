@@ -5,12 +5,15 @@ use std::sync::Arc;
 use api::{ObjectKey, Timestamp, replica::ReplicaSpec, session::WorkerDown};
 use scheduler::{Action, DeploymentStatus, Event, EventKind, ReplicaView, Revision, Subject};
 
-use super::{Shell, environment, replica_set::revision_uid};
+use super::{PullNews, Shell, environment, replica_set::revision_uid};
 use crate::{
-    identity::derived_uid,
+    identity::{derived_uid, now},
     kind::{DEPLOYMENT, NODE, POD, REPLICA_SET},
     projection::{About, Owner, Report, node_uid, pod_uid},
 };
+
+/// Replicas whose events say how the pull of their image goes on.
+const MAX_TOLD_OF_A_PULL: usize = 10;
 
 impl Shell {
     pub(super) fn carry_out(&mut self, action: Action, now: Timestamp) {
@@ -21,7 +24,9 @@ impl Shell {
                 self.tell_gateways();
                 self.workers.send(&worker, WorkerDown::Stop { id, grace });
             }
-            Action::ResolveImage { revision, reference } => self.images.resolve(revision, reference),
+            Action::ResolveImage { revision, reference, pull } => {
+                self.images.resolve(revision, reference, &pull, &self.objects);
+            }
             Action::PutRevision(revision) => self.put_revision(revision),
             Action::DeleteRevision(key) => {
                 self.revisions.forget(&key);
@@ -86,6 +91,15 @@ impl Shell {
         self.projection.publish_replica(&view, &owner, now);
         self.replicas.insert(view.id.clone(), view.revision.clone());
         self.network.set_replica(view);
+    }
+
+    /// Told of each replica that waits for the image, as far as they can be told apart by a reader.
+    pub(super) fn pull_news(&mut self, news: &PullNews) {
+        let of_it = self.replicas.iter().filter(|(_, revision)| **revision == news.revision);
+        let waiting: Vec<_> = of_it.take(MAX_TOLD_OF_A_PULL).map(|(id, _)| id.clone()).collect();
+        for id in waiting {
+            self.emit(Subject::Replica(id), news.kind, news.reason, &news.message, now());
+        }
     }
 
     fn emit(&mut self, about: Subject, kind: EventKind, reason: &str, message: &str, now: Timestamp) {

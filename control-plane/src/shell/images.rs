@@ -1,36 +1,55 @@
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use api::{Digest, ObjectKey};
-use registry_client::{ImageStore, Registries};
-use scheduler::Event;
+use api::{Digest, ObjectKey, Pull};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use parking_lot::Mutex;
+use registry_client::{Access, DockerConfig, ImageStore, Progress, Registries, Request, Step};
+use scheduler::{Event, EventKind};
+use serde_json::Value;
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, mpsc},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::Input;
+use super::{Input, environment::Configs};
 
 /// Image references that are resolved at the same time at most.
-const MAX_AT_ONCE: usize = 8;
+const MAX_AT_ONCE: usize = 64;
+/// Between two events about the same transfer.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// Turns image references into digests. It may block, and is called on a thread of a runtime that may be blocked.
 pub(crate) trait ResolveImage: Send + Sync + 'static {
     /// The digest that a reference names now, or why there is none, for people.
-    fn resolve(&self, reference: &str) -> Result<Digest, String>;
+    fn resolve(&self, request: &Request) -> Result<Digest, String>;
 }
 
 /// The store of this machine, and the registries that fill it.
+#[derive(Clone)]
 pub(crate) struct Sources {
     pub(crate) store: ImageStore,
     pub(crate) registries: Registries,
 }
 
 impl ResolveImage for Sources {
-    fn resolve(&self, reference: &str) -> Result<Digest, String> {
-        let resolved = Handle::current().block_on(self.registries.resolve(&self.store, reference));
+    fn resolve(&self, request: &Request) -> Result<Digest, String> {
+        let resolved = Handle::current().block_on(self.registries.resolve(&self.store, request));
         resolved.map_err(|error| error.to_string())
     }
+}
+
+/// What users are told of an image that is pulled.
+#[derive(Debug)]
+pub(crate) struct PullNews {
+    /// Whose replicas wait for it.
+    pub(crate) revision: ObjectKey,
+    pub(crate) kind: EventKind,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
 }
 
 /// Resolves image references beside the shell, and tells it the answers.
@@ -51,15 +70,121 @@ impl Images {
         Self { resolver, at_once: Arc::new(Semaphore::new(MAX_AT_ONCE)), answers, tasks, shutdown }
     }
 
-    pub(super) fn resolve(&self, revision: ObjectKey, reference: String) {
+    pub(super) fn resolve(&self, revision: ObjectKey, reference: String, pull: &Pull, configs: &dyn Configs) {
         let (resolver, at_once, answers) = (self.resolver.clone(), self.at_once.clone(), self.answers.clone());
         let shutdown = self.shutdown.clone();
+        let keys = self.keys(&revision, pull, configs);
+        let told = Arc::new(Told {
+            answers: answers.clone(),
+            revision: revision.clone(),
+            image: reference.clone(),
+            since: Mutex::default(),
+        });
+        let (policy, progress) = (pull.policy, told.clone().progress());
         self.tasks.spawn(shutdown.run_until_cancelled_owned(async move {
             // Neither is closed while the shell runs; when it has ended, nobody waits for the answer.
             let Ok(_permit) = at_once.acquire_owned().await else { return };
-            let resolved = tokio::task::spawn_blocking(move || resolver.resolve(&reference)).await;
-            let result = resolved.unwrap_or_else(|error| Err(format!("the image could not be looked up: {error}")));
+            let result = match keys {
+                Err(why) => Err(why),
+                Ok(keys) => {
+                    let access = Access::of_namespace(&*revision.namespace, keys);
+                    let request = Request { reference, policy, access, progress };
+                    let resolved = tokio::task::spawn_blocking(move || resolver.resolve(&request)).await;
+                    resolved.unwrap_or_else(|error| Err(format!("the image could not be looked up: {error}")))
+                }
+            };
+            if result.is_ok() {
+                told.pulled();
+            }
             let _ = answers.send(Input::Event(Event::ImageResolved { revision, result })).await;
         }));
+    }
+
+    /// The credentials of the Secrets that a revision names. One that is not there is said, and goes without.
+    fn keys(&self, revision: &ObjectKey, pull: &Pull, configs: &dyn Configs) -> Result<Vec<DockerConfig>, String> {
+        let mut keys = Vec::new();
+        for name in &pull.secrets {
+            match configs.secret(&revision.namespace, name) {
+                Some(secret) => keys.push(docker_config(&secret).map_err(|why| {
+                    format!("secret \"{name}\" of imagePullSecrets {why}: make it with `kubectl create secret docker-registry`")
+                })?),
+                None => {
+                    let message = format!("secret \"{name}\" of imagePullSecrets not found: the image is asked for without it");
+                    let (kind, reason) = (EventKind::Warning, "FailedToRetrieveImagePullSecret");
+                    let news = PullNews { revision: revision.clone(), kind, reason, message };
+                    let _ = self.answers.try_send(Input::PullNews(news));
+                }
+            }
+        }
+        Ok(keys)
+    }
+}
+
+/// Reads a Secret of either of Kubernetes' two types for registries.
+fn docker_config(secret: &Value) -> Result<DockerConfig, String> {
+    let read = |key: &str| match (&secret["data"][key], &secret["stringData"][key]) {
+        (Value::String(encoded), _) => {
+            Some(BASE64_STANDARD.decode(encoded).map_err(|_| format!("has no base64 in {key}")))
+        }
+        (_, Value::String(plain)) => Some(Ok(plain.clone().into_bytes())),
+        _ => None,
+    };
+    match (read(".dockerconfigjson"), read(".dockercfg")) {
+        (Some(json), _) => DockerConfig::parse(&json?),
+        (None, Some(json)) => DockerConfig::parse_legacy(&json?),
+        (None, None) => Err("has no key `.dockerconfigjson`".to_owned()),
+    }
+}
+
+/// Tells the shell how a pull goes on. News that find no room are dropped: the answer itself is not.
+struct Told {
+    answers: mpsc::Sender<Input>,
+    revision: ObjectKey,
+    image: String,
+    since: Mutex<Option<Since>>,
+}
+
+/// When the pull began, when it was last told of, and the size if it is known.
+struct Since {
+    began: Instant,
+    told: Instant,
+    total: u64,
+}
+
+impl Told {
+    fn progress(self: Arc<Self>) -> Progress {
+        Progress::to(move |step| self.step(step))
+    }
+
+    fn step(&self, step: Step) {
+        let now = Instant::now();
+        let mut since = self.since.lock();
+        match (step, &mut *since) {
+            (Step::Begins, since) => {
+                *since = Some(Since { began: now, told: now, total: 0 });
+                self.tell("Pulling", format!("Pulling image \"{}\"", self.image));
+            }
+            (Step::Transferred { bytes, total }, Some(since)) => {
+                since.total = total;
+                if now - since.told >= TELL_EVERY {
+                    since.told = now;
+                    let message = format!("Pulling image \"{}\": {bytes} of {total} bytes", self.image);
+                    self.tell("Pulling", message);
+                }
+            }
+            (Step::Transferred { .. }, None) => {}
+        }
+    }
+
+    fn pulled(&self) {
+        if let Some(Since { began, total, .. }) = &*self.since.lock() {
+            let took = api::format_span(Duration::from_millis(began.elapsed().as_millis() as u64));
+            self.tell("Pulled", format!("Successfully pulled image \"{}\" in {took} ({total} bytes)", self.image));
+        }
+    }
+
+    fn tell(&self, reason: &'static str, message: String) {
+        let news = PullNews { revision: self.revision.clone(), kind: EventKind::Normal, reason, message };
+        let _ = self.answers.try_send(Input::PullNews(news));
     }
 }

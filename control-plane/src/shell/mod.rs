@@ -40,7 +40,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{logs::Logs, projection::Projection, store::Store};
 
 pub use commands::{CommandError, Commands};
-pub(crate) use images::{ResolveImage, Sources};
+pub(crate) use images::{PullNews, ResolveImage, Sources};
 pub use measurements::{Measured, Measurements};
 
 use gateways::Gateways;
@@ -64,6 +64,8 @@ pub(crate) struct SessionId(u64);
 pub(crate) enum Input {
     /// For the scheduler.
     Event(Event),
+    /// An image is on its way.
+    PullNews(PullNews),
     /// A worker session begins.
     AttachWorker(ForWorker),
     /// A worker says something.

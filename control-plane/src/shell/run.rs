@@ -116,6 +116,7 @@ impl Shell {
     fn take(&mut self, input: Input) {
         match input {
             Input::Event(event) => self.step(event),
+            Input::PullNews(news) => self.pull_news(&news),
             Input::AttachWorker(session) => self.attach_worker(session),
             Input::FromWorker(session, message) => self.worker_says(session, message),
             Input::WorkerGone(session) => {

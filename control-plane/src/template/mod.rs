@@ -6,6 +6,7 @@ mod annotations;
 mod environment;
 mod hash;
 mod probes;
+mod pull;
 mod quantities;
 mod rules;
 mod spread;
@@ -76,6 +77,7 @@ fn read(source: &Value, typed: &PodTemplateSpec, errors: &mut Vec<FieldError>) -
         spread: spread::read(spec, &labels, errors),
         labels,
         image: image(container, errors),
+        pull: pull::read(spec, container, errors),
         environment: environment::read(container, errors),
         grants,
         limits,

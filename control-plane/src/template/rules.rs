@@ -132,10 +132,7 @@ pub(super) const POD_TEMPLATE: Rules = &[
     ("spec.runtimeClassName", Refused("there is one runtime")),
     ("spec.serviceAccountName", Refused("guests are given no account; remove it")),
     ("spec.serviceAccount", Refused("guests are given no account; remove it")),
-    (
-        "spec.imagePullSecrets",
-        Refused("registries are shown the credentials of Docker's configuration: `docker login`, then remove it"),
-    ),
+    ("spec.imagePullSecrets[].name", Honoured),
     ("spec.activeDeadlineSeconds", Refused("services run until they are deleted")),
     ("spec.hostname", Refused("a guest has no host name")),
     ("spec.subdomain", Refused("a guest has no host name")),

@@ -2,17 +2,29 @@
 
 mod challenge;
 mod credentials;
+mod endpoint;
+mod progress;
 mod pull;
 mod push;
 mod registry;
+pub(crate) mod settings;
 
 use std::{sync::Arc, time::Duration};
 
-use api::Digest;
+use api::{Digest, PullPolicy};
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
 
-use crate::{Image, ImageError, ImageReference, ImageStore};
+use crate::{
+    Access, Image, ImageError, ImageReference, ImageStore,
+    access::Credentials,
+    remote::settings::{RegistryHost, RegistrySettings},
+};
 
+use endpoint::{Endpoint, client};
 use registry::Registry;
+
+pub use progress::{Progress, Step};
 
 /// How long a connection to a registry may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,70 +34,179 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const TRANSFER_TIMEOUT: Duration = Duration::from_secs(600);
 /// Redirects that are followed. Credentials do not go with them to another host.
 const MAX_REDIRECTS: usize = 5;
+/// Images that are pulled at the same time; more wait.
+pub const MAX_PULLS_AT_ONCE: usize = 8;
 
-/// Registries, reached as the Docker configuration of this user says. Clones share connections.
+/// An image that is to be had.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// As the user wrote it.
+    pub reference: String,
+    /// When the registry is asked.
+    pub policy: PullPolicy,
+    /// Who asks.
+    pub access: Access,
+    /// Who is told how far it is.
+    pub progress: Progress,
+}
+
+impl Request {
+    /// What the user of this machine asks for, where the local store does not have it.
+    pub fn of_machine(reference: impl Into<String>) -> Self {
+        let (policy, access, progress) = (PullPolicy::IfNotPresent, Access::of_machine(), Progress::untold());
+        Self { reference: reference.into(), policy, access, progress }
+    }
+}
+
+/// Registries, reached as their settings say. Clones share connections.
 #[derive(Debug, Clone)]
 pub struct Registries {
+    /// For registries that have no authority of their own.
     http: reqwest::Client,
+    settings: Arc<RegistrySettings>,
+    /// Hosts at which this installation's own registry answers: their images are those of the local store.
+    own_hosts: Arc<RwLock<Vec<String>>>,
     /// One pull at a time for each name, so that the same image is fetched once however many ask.
     pulling: Arc<pull::Pulling>,
+    at_once: Arc<Semaphore>,
 }
 
 impl Registries {
-    /// A client that trusts the system's certificate authorities.
-    pub fn new() -> Result<Self, ImageError> {
+    /// Registries as these settings say.
+    pub fn new(settings: RegistrySettings) -> Result<Self, ImageError> {
         // reqwest takes the process's provider; whoever installs one first decides, and all here install this.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("sampan/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(IDLE_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
-            .build()
-            .map_err(|error| ImageError::Client { why: registry::causes(&error) })?;
-        Ok(Self { http, pulling: Arc::default() })
+        let at_once = Arc::new(Semaphore::new(MAX_PULLS_AT_ONCE));
+        let (settings, own_hosts) = (Arc::new(settings), Arc::default());
+        Ok(Self { http: client(None)?, settings, own_hosts, pulling: Arc::default(), at_once })
     }
 
-    /// The digest that a reference names: of the local store if it is there, else it is pulled from its registry.
+    /// From now on images of the registries at `hosts` are those of the local store.
+    pub fn set_own_hosts(&self, hosts: Vec<String>) {
+        *self.own_hosts.write() = hosts;
+    }
+
+    /// The digest that a reference names: of the local store or of its registry, as the policy says.
     /// A reference that names no registry is of the local store only.
-    pub async fn resolve(&self, store: &ImageStore, reference: &str) -> Result<Digest, ImageError> {
-        let local = { blocking(store, reference, ImageStore::resolve).await };
-        match local {
-            Err(ImageError::NotFound { .. } | ImageError::DigestNotFound { .. })
-                if reference.parse::<ImageReference>()?.names_registry() =>
-            {
-                Ok(self.pull(store, reference).await?.digest)
+    pub async fn resolve(&self, store: &ImageStore, request: &Request) -> Result<Digest, ImageError> {
+        let written: ImageReference = request.reference.parse()?;
+        let own = written.without_host(&self.own_hosts.read());
+        let remote = own.is_none() && written.names_registry();
+        let (name, namespace) = (own.unwrap_or(written).to_string(), request.access.namespace().map(str::to_owned));
+        let local = blocking(store, move |store| store.resolve_for(&name, namespace.as_deref())).await;
+        match (request.policy, local) {
+            (PullPolicy::Always, _) if remote => Ok(self.pull(store, request).await?.digest),
+            (_, Err(ImageError::NotFound { .. } | ImageError::DigestNotFound { .. })) if remote => {
+                if request.policy == PullPolicy::Never {
+                    return Err(ImageError::NeverPulled { reference: request.reference.clone() });
+                }
+                Ok(self.pull(store, request).await?.digest)
             }
-            resolved => resolved,
+            (_, resolved) => resolved,
         }
     }
 
-    /// Brings the image of a reference into the store. Every digest is checked before anything is kept.
-    pub async fn pull(&self, store: &ImageStore, reference: &str) -> Result<Image, ImageError> {
-        let reference: ImageReference = reference.parse()?;
-        let _turn = self.pulling.turn(reference.as_written()).await;
-        if let Ok(Some(image)) = blocking(store, reference.as_written(), ImageStore::get).await {
-            // Another that waited for the same has brought it.
-            return Ok(image);
+    /// Brings an image into the store. Every digest is checked before anything is kept.
+    pub async fn pull(&self, store: &ImageStore, request: &Request) -> Result<Image, ImageError> {
+        let reference: ImageReference = request.reference.parse()?;
+        let namespace = request.access.namespace();
+        let _turn = self.pulling.turn(&format!("{} {reference}", namespace.unwrap_or_default())).await;
+        if request.policy != PullPolicy::Always || reference.digest().is_some() {
+            let (name, namespace) = (reference.to_string(), namespace.map(str::to_owned));
+            if let Ok(Some(image)) = blocking(store, move |store| store.get(&name, namespace.as_deref())).await {
+                // Another that waited for the same has brought it.
+                return Ok(image);
+            }
         }
-        let transfer = async { pull::pull(&mut self.open(&reference, "pull").await?, store, &reference).await };
-        limited("pull", &reference, transfer).await
+        let _place = self.at_once.acquire().await.expect("the semaphore is never closed");
+        limited("pull", &reference, self.pull_from_any(store, request, &reference)).await
+    }
+
+    /// From the first of its mirrors that has it, or from the registry itself.
+    async fn pull_from_any(
+        &self,
+        store: &ImageStore,
+        request: &Request,
+        reference: &ImageReference,
+    ) -> Result<Image, ImageError> {
+        let host = self.host(reference, "pull")?;
+        let mirrors = self.settings.registry.get(&host).map_or(&[][..], |host| &host.mirrors);
+        request.progress.begins();
+        let mut failures = Vec::new();
+        for host in mirrors.iter().chain([&host]) {
+            let pulled = async {
+                let (mut registry, private) = self.open(host, reference, "pull", &request.access).await?;
+                let namespace = private.then(|| request.access.namespace().map(str::to_owned)).flatten();
+                let wanted = pull::Wanted { store, reference, namespace, progress: &request.progress };
+                pull::pull(&mut registry, wanted).await
+            };
+            match pulled.await {
+                Err(ImageError::Registry { why, .. }) if mirrors.is_empty() => {
+                    return Err(ImageError::Registry { action: "pull", reference: reference.to_string(), why });
+                }
+                Err(ImageError::Registry { why, .. }) => failures.push(format!("{host}: {why}")),
+                ended => return ended,
+            }
+        }
+        Err(ImageError::Registry { action: "pull", reference: reference.to_string(), why: failures.join("; ") })
     }
 
     /// Sends the image that the store has under this name to the registry in the name. Gives its digest.
-    pub async fn push(&self, store: &ImageStore, reference: &str) -> Result<Digest, ImageError> {
+    pub async fn push(&self, store: &ImageStore, reference: &str, progress: &Progress) -> Result<Digest, ImageError> {
         let reference: ImageReference = reference.parse()?;
-        let transfer = async { push::push(&mut self.open(&reference, "push").await?, store, &reference).await };
+        let host = self.host(&reference, "push")?;
+        let transfer = async {
+            let (mut registry, _) = self.open(&host, &reference, "push", &Access::of_machine()).await?;
+            push::push(&mut registry, store, &reference, progress).await
+        };
         limited("push", &reference, transfer).await
     }
 
-    async fn open(&self, reference: &ImageReference, action: &'static str) -> Result<Registry, ImageError> {
-        let refused = |why| ImageError::Registry { action, reference: reference.to_string(), why };
-        if !reference.names_registry() {
-            let why = "it names no registry: write it as HOST/NAME:TAG, such as `localhost:5000/hello:v1`".to_owned();
-            return Err(refused(why));
+    /// Asks a registry whether it takes these credentials. Says in its words why it does not.
+    pub async fn check_login(&self, host: &str, name: &str, password: &str) -> Result<(), ImageError> {
+        let refused = |why| ImageError::Registry { action: "log in to", reference: host.to_owned(), why };
+        let endpoint = self.endpoint(host).await.map_err(refused)?;
+        let credentials = Credentials::Password { name: name.to_owned(), password: password.to_owned() };
+        Registry::check(endpoint, credentials).await.map_err(refused)
+    }
+
+    fn host(&self, reference: &ImageReference, action: &'static str) -> Result<String, ImageError> {
+        if reference.names_registry() {
+            return Ok(reference.registry());
         }
-        Registry::open(self.http.clone(), reference, action).await.map_err(refused)
+        let why = "it names no registry: write it as HOST/NAME:TAG, such as `localhost:5000/hello:v1`".to_owned();
+        Err(ImageError::Registry { action, reference: reference.to_string(), why })
+    }
+
+    async fn endpoint(&self, host: &str) -> Result<Endpoint, String> {
+        let settings = self.settings.registry.get(host);
+        let http = match settings {
+            Some(RegistryHost { ca_pem: Some(_), .. }) => client(settings).map_err(|error| error.to_string())?,
+            _ => self.http.clone(),
+        };
+        Endpoint::find(http, host, settings).await
+    }
+
+    /// A repository at a host, and whether it is reached with credentials that are only the namespace's.
+    async fn open(
+        &self,
+        host: &str,
+        reference: &ImageReference,
+        action: &'static str,
+        access: &Access,
+    ) -> Result<(Registry, bool), ImageError> {
+        let refused = |why| ImageError::Registry { action, reference: reference.to_string(), why };
+        let endpoint = self.endpoint(host).await.map_err(refused)?;
+        let repository = reference.repository();
+        let token = self.settings.registry.get(host).and_then(|host| host.token.clone());
+        let private = access.find(host, &repository);
+        let (credentials, is_private) = match (private, token) {
+            (Some(found), _) => (found, true),
+            (None, Some(token)) => (Credentials::Bearer(token), false),
+            (None, None) => (credentials::of_machine(host).await.map_err(refused)?, false),
+        };
+        let rights = if action == "push" { "pull,push" } else { "pull" };
+        Ok((Registry::new(endpoint, repository, rights, credentials).map_err(refused)?, is_private))
     }
 }
 
@@ -104,10 +225,9 @@ async fn limited<T>(
 /// Asks the store off the threads that must not block.
 async fn blocking<T: Send + 'static>(
     store: &ImageStore,
-    reference: &str,
-    ask: impl FnOnce(&ImageStore, &str) -> Result<T, ImageError> + Send + 'static,
+    ask: impl FnOnce(&ImageStore) -> Result<T, ImageError> + Send + 'static,
 ) -> Result<T, ImageError> {
-    let (store, text) = (store.clone(), reference.to_owned());
-    let asked = tokio::task::spawn_blocking(move || ask(&store, &text)).await;
+    let store = store.clone();
+    let asked = tokio::task::spawn_blocking(move || ask(&store)).await;
     asked.unwrap_or_else(|error| Err(ImageError::Client { why: error.to_string() }))
 }

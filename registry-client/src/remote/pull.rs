@@ -4,17 +4,20 @@ use std::{
 };
 
 use api::Digest;
-use oci_distribution::manifest::{OciImageIndex, OciManifest};
 use parking_lot::Mutex;
 use reqwest::{Method, StatusCode, header};
 use tokio::sync::OwnedMutexGuard;
 
-use super::registry::{Registry, read, refusal};
+use super::{
+    TRANSFER_TIMEOUT, blocking,
+    registry::{Download, Registry, read, refusal},
+};
 use crate::{
-    Image, ImageError, ImageReference, ImageStore, NotAComponent,
+    Image, ImageError, ImageReference, ImageStore, Progress,
     blobs::{MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, digest_of},
+    incoming::{Begun, Incoming},
     inspect,
-    manifest::{component_layer, config_digest},
+    manifest::{component_layer, config_digest, of_index},
 };
 
 /// The manifests that are asked for: OCI's, and Docker's older ones, which are alike.
@@ -39,20 +42,26 @@ impl Pulling {
     }
 }
 
-/// Fetches and checks an image, manifest first, and keeps it once all of it is there.
-pub(super) async fn pull(
-    registry: &mut Registry,
-    store: &ImageStore,
-    reference: &ImageReference,
-) -> Result<Image, ImageError> {
+/// What is pulled where to, and for whom.
+pub(super) struct Wanted<'a> {
+    pub(super) store: &'a ImageStore,
+    pub(super) reference: &'a ImageReference,
+    /// The namespace that alone may use it.
+    pub(super) namespace: Option<String>,
+    pub(super) progress: &'a Progress,
+}
+
+/// Fetches and checks an image, manifest first, and names it once all of it is there.
+pub(super) async fn pull(registry: &mut Registry, wanted: Wanted<'_>) -> Result<Image, ImageError> {
+    let Wanted { store, reference, namespace, progress } = wanted;
     let failed = |why| ImageError::Registry { action: "pull", reference: reference.to_string(), why };
-    let wanted = match reference.digest() {
+    let name = match reference.digest() {
         Some(digest) => digest.to_string(),
         None => reference.tag(),
     };
-    let mut manifest = fetch_manifest(registry, &wanted, reference.digest()).await.map_err(failed)?;
-    if let Ok(OciManifest::ImageIndex(index)) = serde_json::from_slice(&manifest) {
-        let digest = of_wasm(&index).map_err(failed)?;
+    let mut manifest = fetch_manifest(registry, &name, reference.digest()).await.map_err(failed)?;
+    if let Some(entry) = of_index(&manifest) {
+        let digest = entry.map_err(failed)?;
         manifest = fetch_manifest(registry, &digest.to_string(), Some(&digest)).await.map_err(failed)?;
     }
     let layer = component_layer(&digest_of(&manifest), &manifest)?;
@@ -60,21 +69,91 @@ pub(super) async fn pull(
         let limit_bytes = MAX_COMPONENT_BYTES;
         return Err(ImageError::TooLarge { what: "component", bytes: layer.size_bytes, limit_bytes });
     }
-    let component = fetch_blob(registry, &layer.digest, layer.size_bytes).await.map_err(failed)?;
-    if component.len() as u64 != layer.size_bytes {
-        let (sent, announced) = (component.len(), layer.size_bytes);
-        return Err(failed(format!("the component has {sent} bytes, and its manifest says {announced}")));
-    }
-    let not_a_component =
-        |source: NotAComponent| ImageError::NotAComponent { reference: reference.to_string(), source };
-    inspect(&component).map_err(not_a_component)?;
-    let mut blobs = vec![component];
+    let fetch = Fetch { store, failed: &failed };
+    let size_bytes = layer.size_bytes;
+    let told = |received| progress.transferred(received, size_bytes);
+    let check = |bytes: &[u8]| {
+        if bytes.len() as u64 != size_bytes {
+            let sent = bytes.len();
+            return Err(failed(format!("the component has {sent} bytes, and its manifest says {size_bytes}")));
+        }
+        let refused = |source| ImageError::NotAComponent { reference: reference.to_string(), source };
+        inspect(bytes).map_err(refused).map(drop)
+    };
+    fetch.blob(registry, &layer.digest, size_bytes, &told, check).await?;
     if let Some(config) = config_digest(&manifest) {
-        blobs.push(fetch_blob(registry, &config, MAX_MANIFEST_BYTES).await.map_err(failed)?);
+        fetch.blob(registry, &config, MAX_MANIFEST_BYTES, &|_| {}, |_| Ok(())).await?;
     }
-    let (store, reference) = (store.clone(), reference.clone());
-    let kept = tokio::task::spawn_blocking(move || store.keep(&reference, &manifest, &blobs)).await;
-    kept.unwrap_or_else(|error| Err(ImageError::Client { why: error.to_string() }))
+    let reference = reference.clone();
+    blocking(store, move |store| store.keep(&reference, &manifest, namespace.as_deref())).await
+}
+
+/// Fetching of blobs, each once however many ask.
+struct Fetch<'a, F> {
+    store: &'a ImageStore,
+    failed: &'a F,
+}
+
+impl<F: Fn(String) -> ImageError> Fetch<'_, F> {
+    /// Makes sure that the blob is in the store, and that `check` likes it.
+    async fn blob(
+        &self,
+        registry: &mut Registry,
+        digest: &Digest,
+        limit_bytes: u64,
+        told: &(dyn Fn(u64) + Send + Sync),
+        check: impl Fn(&[u8]) -> Result<(), ImageError>,
+    ) -> Result<(), ImageError> {
+        loop {
+            let wanted = digest.clone();
+            let begun = blocking(self.store, move |store| store.blobs().begin(&wanted, TRANSFER_TIMEOUT)).await?;
+            let Begun::Missing(incoming) = begun else {
+                let wanted = digest.clone();
+                let read = blocking(self.store, move |store| store.blobs().get(&wanted, "blob", limit_bytes)).await;
+                match read {
+                    Ok(Some(bytes)) => return check(&bytes),
+                    // It has just been collected.
+                    Ok(None) => continue,
+                    Err(ImageError::Damaged { .. }) => self.store.blobs().remove(digest)?,
+                    Err(error) => return Err(error),
+                }
+                continue;
+            };
+            return self.missing(registry, digest, limit_bytes, told, check, incoming).await;
+        }
+    }
+
+    async fn missing(
+        &self,
+        registry: &mut Registry,
+        digest: &Digest,
+        limit_bytes: u64,
+        told: &(dyn Fn(u64) + Send + Sync),
+        check: impl Fn(&[u8]) -> Result<(), ImageError>,
+        mut incoming: Incoming,
+    ) -> Result<(), ImageError> {
+        let url = registry.url(&format!("blobs/{digest}")).map_err(self.failed)?;
+        match registry.download(url, limit_bytes, &mut incoming, told).await {
+            Ok(()) => {}
+            Err(Download::Broken(why)) => return Err((self.failed)(why)),
+            Err(Download::Refused(why)) => {
+                incoming.discard();
+                return Err((self.failed)(why));
+            }
+            Err(Download::Disk(error)) => return Err(error),
+        }
+        let (wanted, target) = (digest.clone(), self.store.blobs().path(digest));
+        let (verified, incoming) = blocking(self.store, move |_| Ok((incoming.verified(&wanted)?, incoming))).await?;
+        let checked = match verified {
+            Ok(bytes) => check(&bytes),
+            Err(found) => Err((self.failed)(format!("the registry sent a blob with digest {found}, not {digest}"))),
+        };
+        if let Err(error) = checked {
+            incoming.discard();
+            return Err(error);
+        }
+        blocking(self.store, move |_| incoming.finish(&target)).await
+    }
 }
 
 async fn fetch_manifest(registry: &mut Registry, wanted: &str, pinned: Option<&Digest>) -> Result<Vec<u8>, String> {
@@ -90,30 +169,4 @@ async fn fetch_manifest(registry: &mut Registry, wanted: &str, pinned: Option<&D
         }
         _ => Ok(manifest),
     }
-}
-
-async fn fetch_blob(registry: &mut Registry, digest: &Digest, limit_bytes: u64) -> Result<Vec<u8>, String> {
-    let url = registry.url(&format!("blobs/{digest}"))?;
-    let answer = registry.send(Method::GET, url, |request| request).await?;
-    if answer.status() != StatusCode::OK {
-        return Err(refusal(answer).await);
-    }
-    let blob = read(answer, limit_bytes, "the blob").await?;
-    let found = digest_of(&blob);
-    if found != *digest {
-        return Err(format!("the registry sent a blob with digest {found}, not {digest}"));
-    }
-    Ok(blob)
-}
-
-/// The one image for Wasm in an index.
-fn of_wasm(index: &OciImageIndex) -> Result<Digest, String> {
-    let is_wasm = |platform: &oci_distribution::manifest::Platform| platform.architecture.to_string() == "wasm";
-    let mut wasm = index.manifests.iter().filter(|entry| entry.platform.as_ref().is_some_and(is_wasm));
-    let entry = match (wasm.next(), index.manifests.as_slice()) {
-        (Some(entry), _) => entry,
-        (None, [only]) if only.platform.is_none() => only,
-        _ => return Err("it is an index, and none of its images is for the architecture `wasm`".to_owned()),
-    };
-    entry.digest.parse().map_err(|error: api::InvalidDigest| error.to_string())
 }

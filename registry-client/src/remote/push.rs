@@ -1,3 +1,5 @@
+use std::convert::Infallible;
+
 use api::Digest;
 use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
 use reqwest::{Method, StatusCode, header};
@@ -6,24 +8,36 @@ use super::{
     blocking,
     registry::{Registry, refusal},
 };
-use crate::{ImageError, ImageReference, ImageStore};
+use crate::{ImageError, ImageReference, ImageStore, Progress};
 
 /// Sends what the registry does not have yet: blobs first, then the manifest that names them.
 pub(super) async fn push(
     registry: &mut Registry,
     store: &ImageStore,
     reference: &ImageReference,
+    progress: &Progress,
 ) -> Result<Digest, ImageError> {
     let failed = |why| ImageError::Registry { action: "push", reference: reference.to_string(), why };
-    let (digest, manifest, blobs) = blocking(store, reference.as_written(), ImageStore::contents).await?;
+    let (digest, manifest, blobs) = {
+        let name = reference.as_written().to_owned();
+        blocking(store, move |store| store.contents(&name)).await?
+    };
     for (digest, bytes) in blobs {
-        push_blob(registry, &digest, bytes.into()).await.map_err(failed)?;
+        push_blob(registry, &digest, bytes.into(), progress).await.map_err(failed)?;
     }
     push_manifest(registry, &reference.tag(), manifest.into()).await.map_err(failed)?;
     Ok(digest)
 }
 
-async fn push_blob(registry: &mut Registry, digest: &Digest, bytes: bytes::Bytes) -> Result<(), String> {
+/// Bytes that are handed over at a time, and then told of.
+const PIECE_BYTES: usize = 256 << 10;
+
+async fn push_blob(
+    registry: &mut Registry,
+    digest: &Digest,
+    bytes: bytes::Bytes,
+    progress: &Progress,
+) -> Result<(), String> {
     let there = registry.send(Method::HEAD, registry.url(&format!("blobs/{digest}"))?, |request| request).await?;
     if there.status() == StatusCode::OK {
         return Ok(());
@@ -36,10 +50,23 @@ async fn push_blob(registry: &mut Registry, digest: &Digest, bytes: bytes::Bytes
     let mut url = registry.url(place.ok_or("the registry does not say where to upload to")?)?;
     url.query_pairs_mut().append_pair("digest", &digest.to_string());
     let prepare = |request: reqwest::RequestBuilder| {
-        request.header(header::CONTENT_TYPE, "application/octet-stream").body(bytes.clone())
+        let length = bytes.len();
+        request
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .header(header::CONTENT_LENGTH, length)
+            .body(reqwest::Body::wrap_stream(in_pieces(bytes.clone(), progress.clone())))
     };
     let done = registry.send(Method::PUT, url, prepare).await?;
     if done.status() == StatusCode::CREATED { Ok(()) } else { Err(refusal(done).await) }
+}
+
+fn in_pieces(bytes: bytes::Bytes, progress: Progress) -> impl futures::Stream<Item = Result<bytes::Bytes, Infallible>> {
+    let total = bytes.len();
+    futures::stream::iter((0..total).step_by(PIECE_BYTES).map(move |from| {
+        let to = total.min(from + PIECE_BYTES);
+        progress.transferred(to as u64, total as u64);
+        Ok(bytes.slice(from..to))
+    }))
 }
 
 async fn push_manifest(registry: &mut Registry, tag: &str, manifest: bytes::Bytes) -> Result<(), String> {

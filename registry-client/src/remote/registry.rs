@@ -1,4 +1,4 @@
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode, Url,
@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use super::{
     challenge::Challenge,
-    credentials::{Credentials, credentials_for},
+    endpoint::{Endpoint, is_loopback},
 };
-use crate::ImageReference;
+use crate::{ImageError, access::Credentials, incoming::Incoming};
 
 /// Bytes of a token answer or an error that are read.
 const MAX_SMALL_ANSWER_BYTES: u64 = 1 << 20;
@@ -23,8 +23,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// One repository of a registry, with the right to do one thing there.
 pub(super) struct Registry {
-    http: reqwest::Client,
-    host: String,
+    endpoint: Endpoint,
     base: Url,
     repository: String,
     /// What the token is asked for: `pull`, or `pull,push`.
@@ -54,17 +53,28 @@ struct Said {
 }
 
 impl Registry {
-    pub(super) async fn open(
-        http: reqwest::Client,
-        reference: &ImageReference,
-        action: &'static str,
+    pub(super) fn new(
+        endpoint: Endpoint,
+        repository: String,
+        rights: &'static str,
+        credentials: Credentials,
     ) -> Result<Self, String> {
-        let (host, repository) = (reference.registry(), reference.repository());
-        let scheme = if is_loopback(&host) { "http" } else { "https" };
-        let base = Url::parse(&format!("{scheme}://{host}/v2/{repository}/")).map_err(|error| error.to_string())?;
-        let credentials = credentials_for(&host).await?;
-        let rights = if action == "push" { "pull,push" } else { "pull" };
-        Ok(Self { http, host, base, repository, rights, credentials, authorization: None })
+        let base = endpoint.base(&repository)?;
+        let authorization = match &credentials {
+            Credentials::Bearer(token) => Some(format!("Bearer {token}")),
+            _ => None,
+        };
+        Ok(Self { endpoint, base, repository, rights, credentials, authorization })
+    }
+
+    /// Whether the registry takes the credentials.
+    pub(super) async fn check(endpoint: Endpoint, credentials: Credentials) -> Result<(), String> {
+        let mut registry = Self::new(endpoint, String::new(), "", credentials)?;
+        let url = registry.base.join("/v2/").map_err(|error| error.to_string())?;
+        match registry.send(Method::GET, url, |request| request).await? {
+            answer if answer.status() == StatusCode::OK => Ok(()),
+            answer => Err(refusal(answer).await),
+        }
     }
 
     /// A URL of the repository: `path` is relative to `/v2/REPOSITORY/`, or what a `Location` header said.
@@ -82,7 +92,7 @@ impl Registry {
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut request = prepare(self.http.request(method.clone(), url.clone()));
+            let mut request = prepare(self.endpoint.http.request(method.clone(), url.clone()));
             // What the registry was shown is not for another host that it names.
             if let Some(authorization) = self.authorization.as_ref().filter(|_| url.origin() == self.base.origin()) {
                 request = request.header(header::AUTHORIZATION, authorization);
@@ -98,7 +108,63 @@ impl Registry {
                 Err(error) if tries < MAX_TRIES && (error.is_connect() || error.is_request()) => None,
                 Err(error) => return Err(causes(&error)),
             };
-            tokio::time::sleep(wait.unwrap_or(BACKOFF * (1 << (tries - 1)))).await;
+            tokio::time::sleep(wait.unwrap_or_else(|| pause(tries))).await;
+        }
+    }
+
+    /// Fetches a blob to its file, from where an earlier try ended. It has at most `limit_bytes`.
+    pub(super) async fn download(
+        &mut self,
+        url: Url,
+        limit_bytes: u64,
+        into: &mut Incoming,
+        told: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), Download> {
+        for tries in 1.. {
+            match self.download_once(&url, limit_bytes, into, told).await {
+                Err(Download::Broken(_)) if tries < MAX_TRIES => tokio::time::sleep(pause(tries)).await,
+                ended => return ended,
+            }
+        }
+        unreachable!("the last try ends it")
+    }
+
+    async fn download_once(
+        &mut self,
+        url: &Url,
+        limit_bytes: u64,
+        into: &mut Incoming,
+        told: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), Download> {
+        let from = into.len();
+        if from > limit_bytes {
+            into.restart().map_err(Download::Disk)?;
+        }
+        let ranged = |request: RequestBuilder| match from {
+            0 => request,
+            _ => request.header(header::RANGE, format!("bytes={from}-")),
+        };
+        let mut answer = self.send(Method::GET, url.clone(), ranged).await.map_err(Download::Broken)?;
+        match answer.status() {
+            StatusCode::OK => into.restart().map_err(Download::Disk)?,
+            StatusCode::PARTIAL_CONTENT if starts_at(answer.headers(), from) => {}
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+                into.restart().map_err(Download::Disk)?;
+                return Err(Download::Broken("the registry does not go on where a transfer broke off".to_owned()));
+            }
+            _ => return Err(Download::Refused(refusal(answer).await)),
+        }
+        loop {
+            let chunk = answer.chunk().await.map_err(|error| Download::Broken(causes(&error)))?;
+            let Some(chunk) = chunk else { return Ok(()) };
+            if into.len() + chunk.len() as u64 > limit_bytes {
+                into.restart().map_err(Download::Disk)?;
+                let why = format!("the blob is larger than the limit of {limit_bytes} bytes");
+                return Err(Download::Refused(why));
+            }
+            // The page cache takes it: a write of one chunk is shorter than handing it to another thread.
+            into.append(&chunk).map_err(Download::Disk)?;
+            told(into.len());
         }
     }
 
@@ -107,23 +173,17 @@ impl Registry {
         self.authorization = Some(match asked.filter_map(Challenge::parse).next() {
             Some(Challenge::Basic) => self.credentials.basic().ok_or_else(|| self.log_in())?,
             Some(Challenge::Bearer { realm, service }) => self.token(&realm, service.as_deref()).await?,
-            None => return Err(format!("{} refuses access and does not say what it wants", self.host)),
+            None => return Err(format!("{} refuses access and does not say what it wants", self.endpoint.host)),
         });
         Ok(())
     }
 
     async fn token(&self, realm: &str, service: Option<&str>) -> Result<String, String> {
-        let mut url = Url::parse(realm).map_err(|error| format!("its token server `{realm}` is no URL: {error}"))?;
-        if url.scheme() != "https" && !url.host_str().is_some_and(is_loopback) {
+        let url = Url::parse(realm).map_err(|error| format!("its token server `{realm}` is no URL: {error}"))?;
+        if url.scheme() != "https" && self.endpoint.scheme != "http" && !url.host_str().is_some_and(is_loopback) {
             return Err(format!("its token server `{realm}` is not reached by TLS, and would see the password"));
         }
-        let scope = format!("repository:{}:{}", self.repository, self.rights);
-        url.query_pairs_mut().extend_pairs(service.map(|service| ("service", service))).append_pair("scope", &scope);
-        let mut request = self.http.get(url);
-        if let Some(basic) = self.credentials.basic() {
-            request = request.header(header::AUTHORIZATION, basic);
-        }
-        let answer = request.send().await.map_err(|error| causes(&error))?;
+        let answer = self.ask_for_token(url, service).send().await.map_err(|error| causes(&error))?;
         if !answer.status().is_success() {
             return Err(format!("{}; {}", refusal(answer).await, self.log_in()));
         }
@@ -133,9 +193,53 @@ impl Registry {
         Ok(format!("Bearer {token}"))
     }
 
-    fn log_in(&self) -> String {
-        format!("log in with `docker login {}`, or put the credentials into ~/.docker/config.json", self.host)
+    /// As Docker's token servers are asked: by GET with a password, by an OAuth2 POST with an identity token.
+    fn ask_for_token(&self, mut url: Url, service: Option<&str>) -> RequestBuilder {
+        // Without a repository only the credentials are asked about.
+        let scope = (!self.repository.is_empty()).then(|| format!("repository:{}:{}", self.repository, self.rights));
+        let scope = scope.as_ref().map(|scope| ("scope", scope));
+        let service = service.map(|service| ("service", service));
+        if let Credentials::Identity(token) = &self.credentials {
+            let fields = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", "sampan")];
+            let mut form = Url::parse("form:/").expect("it is a URL");
+            form.query_pairs_mut().extend_pairs(fields).extend_pairs(service).extend_pairs(scope);
+            let body = form.query().unwrap_or_default().to_owned();
+            let request = self.endpoint.http.post(url).body(body);
+            return request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        }
+        url.query_pairs_mut().extend_pairs(service).extend_pairs(scope);
+        let request = self.endpoint.http.get(url);
+        match self.credentials.basic() {
+            Some(basic) => request.header(header::AUTHORIZATION, basic),
+            None => request,
+        }
     }
+
+    fn log_in(&self) -> String {
+        let host = &self.endpoint.host;
+        format!("log in with `sampan login {host}`, or name a Secret with credentials in `imagePullSecrets`")
+    }
+}
+
+/// Why a blob did not come.
+pub(super) enum Download {
+    /// On the way: what has come is kept, and gone on from.
+    Broken(String),
+    /// The registry does not have it or give it, or it is not what it should be.
+    Refused(String),
+    /// This machine cannot keep it.
+    Disk(ImageError),
+}
+
+/// Whether `Content-Range` says that the body starts at this byte.
+fn starts_at(headers: &HeaderMap, from: u64) -> bool {
+    let range = headers.get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
+    range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()) == Some(from.to_string().as_str())
+}
+
+/// The pause after a try, with jitter, so that many that were refused together do not come back together.
+fn pause(tries: u32) -> Duration {
+    (BACKOFF * (1 << (tries - 1))).mul_f64(rand::random_range(0.75..1.5))
 }
 
 /// Why a registry refused, in its own words.
@@ -176,26 +280,4 @@ fn is_passing(status: StatusCode) -> bool {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
-}
-
-/// As Docker does: a registry of this machine is reached without TLS.
-fn is_loopback(host: &str) -> bool {
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-    let name = name.map_or(host, |(name, _)| name).trim_matches(['[', ']']);
-    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_this_machine_is_reached_without_tls() {
-        for host in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.1.2.3", "[::1]:5000"] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in ["ghcr.io", "localhost.example:5000", "10.0.0.1:5000", "127.0.0.1.example"] {
-            assert!(!is_loopback(host), "{host}");
-        }
-    }
 }

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use registry_client::{ImageStore, Registries};
+use registry_client::{ImageStore, Registries, RegistrySettings, Request};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -107,7 +107,10 @@ fn serve(files: BTreeMap<String, Vec<u8>>) -> impl Fn(&Seen, usize) -> Answer {
 }
 
 async fn pull(store: &ImageStore, address: &str) -> Result<registry_client::Image, String> {
-    let pulled = Registries::new().unwrap().pull(store, &format!("{address}/hello:v1")).await;
+    let pulled = Registries::new(RegistrySettings::default())
+        .unwrap()
+        .pull(store, &Request::of_machine(format!("{address}/hello:v1")))
+        .await;
     pulled.map_err(|error| error.to_string())
 }
 
@@ -121,10 +124,11 @@ async fn refused(respond: impl Fn(&Seen, usize) -> Answer + Send + Sync + 'stati
 #[tokio::test]
 async fn an_image_is_pulled_once_however_many_ask_and_then_not_again() {
     let ((_dir, store), (address, seen)) = (store(), registry(serve(image())));
-    let (registries, name) = (Registries::new().unwrap(), format!("{address}/hello:v1"));
-    let asked = futures::future::join_all((0..20).map(|_| registries.resolve(&store, &name))).await;
+    let (registries, name) = (Registries::new(RegistrySettings::default()).unwrap(), format!("{address}/hello:v1"));
+    let request = Request::of_machine(name);
+    let asked = futures::future::join_all((0..20).map(|_| registries.resolve(&store, &request))).await;
     assert!(asked.iter().all(|digest| digest.as_ref().unwrap() == asked[0].as_ref().unwrap()));
-    registries.resolve(&store, &name).await.unwrap();
+    registries.resolve(&store, &request).await.unwrap();
     assert_eq!(seen.lock().unwrap().len(), 3, "a manifest, a component, a config: {seen:?}");
 }
 

@@ -25,6 +25,7 @@ fn template(cpu_millis: u64, memory_mib: u64) -> Template {
         source: serde_json::Value::Null,
         labels: BTreeMap::new(),
         image: "image".to_owned(),
+        pull: Default::default(),
         environment: Vec::new(),
         grants: Grants::default(),
         limits: Limits::default(),

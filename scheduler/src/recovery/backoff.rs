@@ -13,9 +13,10 @@ pub(crate) fn pause(failures: u32, base: Duration, cap: Duration) -> Duration {
 /// The pause before a replica is started again.
 pub(crate) fn restart_pause(failures: u32, reason: FailureReason, settings: &Settings) -> Duration {
     let base = match reason {
-        FailureReason::InvalidImage | FailureReason::CreateContainerConfigError | FailureReason::ErrImagePull => {
-            settings.backoff_base_unlikely
-        }
+        FailureReason::InvalidImage
+        | FailureReason::CreateContainerConfigError
+        | FailureReason::ErrImagePull
+        | FailureReason::ImagePullBackOff => settings.backoff_base_unlikely,
         FailureReason::Error | FailureReason::OomKilled | FailureReason::NodeLost => settings.backoff_base,
     };
     pause(failures, base, settings.backoff_cap)

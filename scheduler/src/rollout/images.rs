@@ -16,8 +16,9 @@ impl Scheduler {
             return;
         }
         revision.image.asked = Some(now);
-        let reference = revision.spec.template.image.clone();
-        self.plan.command(Action::ResolveImage { revision: key.clone(), reference });
+        let template = &revision.spec.template;
+        let (reference, pull) = (template.image.clone(), template.pull.clone());
+        self.plan.command(Action::ResolveImage { revision: key.clone(), reference, pull });
         self.timers.set(now + within, Timer::Image(key.clone()));
     }
 
@@ -45,13 +46,21 @@ impl Scheduler {
         image.failures += 1;
         let pause = backoff::pause(image.failures, self.settings.image_retry_base, self.settings.image_retry_cap);
         image.retry_at = Some(now + pause);
-        let failure = (Failure { reason: FailureReason::ErrImagePull, message }, now);
+        // As Kubernetes does: the first failure is one, from then on it is a matter of waiting.
+        let again = image.failures > 1;
+        let reason = if again { FailureReason::ImagePullBackOff } else { FailureReason::ErrImagePull };
+        let said = format!("Failed to pull image \"{}\": {message}", revision.spec.template.image);
+        let waits = format!("Back-off pulling image \"{}\"", revision.spec.template.image);
+        let message = if again { format!("{waits}: {message}") } else { message };
+        let failure = (Failure { reason, message }, now);
         image.failure = Some(failure.clone());
         self.timers.set(now + pause, Timer::Image(key.clone()));
-        let message = format!("Failed to pull image \"{}\": {}", revision.spec.template.image, failure.0.message);
         let waiting: Vec<_> = revision.unplaced.iter().cloned().collect();
         for id in waiting {
-            self.plan.warning(Subject::Replica(id.clone()), "Failed", message.clone());
+            self.plan.warning(Subject::Replica(id.clone()), "Failed", said.clone());
+            if again {
+                self.plan.normal(Subject::Replica(id.clone()), "BackOff", waits.clone());
+            }
             self.change(&id, |replica| {
                 replica.state = ReplicaState::Unplaced(failure.0.message.clone());
                 replica.last_failure = Some(failure.clone());

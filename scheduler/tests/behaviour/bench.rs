@@ -38,6 +38,7 @@ pub(crate) fn template(hash: &str) -> Arc<Template> {
         source: serde_json::Value::Null,
         labels: Default::default(),
         image: "shop/app:1".to_owned(),
+        pull: Default::default(),
         environment: Vec::new(),
         grants: Grants::default(),
         limits: Limits::default(),

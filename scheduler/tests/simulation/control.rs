@@ -104,7 +104,7 @@ impl World {
                 self.send_down(&worker, WorkerDown::Start(Arc::new(spec)));
             }
             Action::Stop { worker, id, grace } => self.send_down(&worker, WorkerDown::Stop { id, grace }),
-            Action::ResolveImage { revision, reference } => {
+            Action::ResolveImage { revision, reference, .. } => {
                 let life = self.control.life;
                 self.within(Duration::from_millis(100), Happening::Resolved { life, revision, reference });
             }

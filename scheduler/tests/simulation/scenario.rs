@@ -81,6 +81,7 @@ pub(crate) fn template(version: u32) -> Arc<Template> {
         source: serde_json::Value::Null,
         labels: Default::default(),
         image: format!("image:{version}"),
+        pull: Default::default(),
         environment: Vec::new(),
         grants: Grants::default(),
         // Limits equal requests, so that what a left-over replica holds is known exactly.

@@ -177,6 +177,7 @@ impl Server {
         let address = listener.local_addr().unwrap().to_string();
         let (live, logs) = (MemoryStore::new(Timestamp::from_secs(1)), Logs::default());
         let state = ApiState {
+            beside: axum::Router::new(),
             durable: Arc::new(MemoryStore::new(Timestamp::from_secs(1))),
             live: Arc::new(live.clone()),
             logs: logs.clone(),

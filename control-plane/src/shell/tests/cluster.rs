@@ -16,6 +16,7 @@ use api::{
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
+use registry_client::Request;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +51,8 @@ pub(super) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
 struct Images;
 
 impl ResolveImage for Images {
-    fn resolve(&self, reference: &str) -> Result<Digest, String> {
+    fn resolve(&self, request: &Request) -> Result<Digest, String> {
+        let reference = &request.reference;
         if reference.contains("missing") { Err(format!("image {reference} not found")) } else { Ok(digest()) }
     }
 }

@@ -1,0 +1,60 @@
+use axum::{body::Body, response::Response};
+use http::{StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use registry_client::MAX_MANIFEST_BYTES;
+
+use super::{Call, bare, error::RegistryError, json, set};
+
+/// What a manifest is that is sent without a type and does not say it itself.
+const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+impl Call {
+    /// `GET` and `HEAD` of a manifest, by tag or digest: the bytes that were pushed.
+    pub(super) async fn manifest(&self, name: String) -> Result<Response, RegistryError> {
+        let asked = name.clone();
+        let found = self.blocking(move |repository| Ok(repository.manifest(&asked)?)).await?;
+        let manifest = found.ok_or(RegistryError::ManifestUnknown(name))?;
+        let length = manifest.bytes.len();
+        let mut response = json(StatusCode::OK, &manifest.media_type, manifest.bytes);
+        set(&mut response, header::CONTENT_LENGTH, &length.to_string());
+        set(&mut response, "docker-content-digest", manifest.digest.as_str());
+        set(&mut response, header::ETAG, &format!("\"{}\"", manifest.digest));
+        Ok(response)
+    }
+
+    pub(super) async fn put_manifest(&self, name: String, body: Body) -> Result<Response, RegistryError> {
+        let bytes = match Limited::new(body, MAX_MANIFEST_BYTES as usize).collect().await {
+            Ok(collected) => collected.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Err(RegistryError::ManifestTooLarge(MAX_MANIFEST_BYTES));
+            }
+            Err(error) => return Err(RegistryError::BodyEnded(format!("the body broke off: {error}"))),
+        };
+        let sent_as = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media_type = sent_as
+            .map_or_else(|| inner_type(&bytes), |value| value.split(';').next().unwrap_or(value).trim().to_owned());
+        let put = self.blocking(move |repository| Ok(repository.put_manifest(&name, &media_type, &bytes)?)).await?;
+        let mut response = bare(StatusCode::CREATED);
+        set(&mut response, header::LOCATION, &format!("/v2/{}/manifests/{}", self.repository.name(), put.digest));
+        set(&mut response, "docker-content-digest", put.digest.as_str());
+        if let Some(subject) = put.subject {
+            set(&mut response, "oci-subject", &subject);
+        }
+        Ok(response)
+    }
+
+    pub(super) async fn delete_manifest(&self, name: String) -> Result<Response, RegistryError> {
+        let asked = name.clone();
+        match self.blocking(move |repository| Ok(repository.delete_manifest(&asked)?)).await? {
+            true => Ok(bare(StatusCode::ACCEPTED)),
+            false => Err(RegistryError::ManifestUnknown(name)),
+        }
+    }
+}
+
+fn inner_type(bytes: &[u8]) -> String {
+    let parsed: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
+    parsed
+        .and_then(|manifest| Some(manifest["mediaType"].as_str()?.to_owned()))
+        .unwrap_or_else(|| OCI_MANIFEST.to_owned())
+}

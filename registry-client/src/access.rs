@@ -1,0 +1,174 @@
+//! Who asks for an image, and what registries are shown on their behalf.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::Deserialize;
+
+/// What Docker's configuration calls Docker Hub.
+pub(crate) const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+
+/// Who asks for an image. What one namespace may have is not given to another.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    namespace: Option<String>,
+    keys: Vec<DockerConfig>,
+}
+
+impl Access {
+    /// The user of this machine, with the credentials of the machine's Docker configuration.
+    pub fn of_machine() -> Self {
+        Self::default()
+    }
+
+    /// A namespace, with the credentials of its pull secrets first and the machine's after them.
+    pub fn of_namespace(name: impl Into<String>, keys: Vec<DockerConfig>) -> Self {
+        Self { namespace: Some(name.into()), keys }
+    }
+
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    pub(crate) fn find(&self, host: &str, repository: &str) -> Option<Credentials> {
+        self.keys.iter().find_map(|config| config.find(host, repository))
+    }
+}
+
+/// What a registry is shown that asks who we are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    #[default]
+    Anonymous,
+    Password {
+        name: String,
+        password: String,
+    },
+    /// An OAuth2 refresh token, exchanged at the token server.
+    Identity(String),
+    /// Shown as it is.
+    Bearer(String),
+}
+
+impl Credentials {
+    /// The value of an `Authorization` header, where a name and a password are there.
+    pub(crate) fn basic(&self) -> Option<String> {
+        match self {
+            Self::Password { name, password } => {
+                Some(format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The `auths` of a Docker configuration, as a Secret of type `kubernetes.io/dockerconfigjson` has it.
+///
+/// Credential helpers in it are not run: who may write a Secret may not start programs.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct DockerConfig {
+    #[serde(default)]
+    auths: BTreeMap<String, Auth>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Auth {
+    auth: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    identitytoken: Option<String>,
+}
+
+impl DockerConfig {
+    /// Reads `.dockerconfigjson`. Says what is wrong with it.
+    pub fn parse(json: &[u8]) -> Result<Self, String> {
+        let config: Self =
+            serde_json::from_slice(json).map_err(|error| format!("is no Docker configuration: {error}"))?;
+        for (host, auth) in &config.auths {
+            auth.credentials().map_err(|why| format!("has credentials for {host} that cannot be read: {why}"))?;
+        }
+        Ok(config)
+    }
+
+    /// Reads the older `.dockercfg`, which is the `auths` alone.
+    pub fn parse_legacy(json: &[u8]) -> Result<Self, String> {
+        let wrapped = [b"{\"auths\":".as_slice(), json, b"}"].concat();
+        Self::parse(&wrapped)
+    }
+
+    /// The entry for this host with the longest path that leads to the repository.
+    fn find(&self, host: &str, repository: &str) -> Option<Credentials> {
+        let fits = |key: &&String| {
+            let (key_host, path) = split(key);
+            let path = path.trim_end_matches('/');
+            let within = path.is_empty() || repository == path || repository.starts_with(&format!("{path}/"));
+            same_host(key_host, host) && (within || path == "v1" || path == "v2")
+        };
+        let key = self.auths.keys().filter(fits).max_by_key(|key| split(key).1.len())?;
+        self.auths[key].credentials().ok().filter(|found| *found != Credentials::Anonymous)
+    }
+}
+
+impl Auth {
+    fn credentials(&self) -> Result<Credentials, String> {
+        if let Some(token) = self.identitytoken.as_ref().filter(|token| !token.is_empty()) {
+            return Ok(Credentials::Identity(token.clone()));
+        }
+        if let (Some(name), Some(password)) = (&self.username, &self.password) {
+            return Ok(Credentials::Password { name: name.clone(), password: password.clone() });
+        }
+        let Some(encoded) = self.auth.as_ref().filter(|auth| !auth.is_empty()) else {
+            return Ok(Credentials::Anonymous);
+        };
+        let decoded = STANDARD.decode(encoded.trim()).map_err(|_| "`auth` is not base64")?;
+        let text = String::from_utf8(decoded).map_err(|_| "`auth` is not text")?;
+        let (name, password) = text.split_once(':').ok_or("`auth` is not NAME:PASSWORD in base64")?;
+        Ok(Credentials::Password { name: name.to_owned(), password: password.trim_end_matches('\0').to_owned() })
+    }
+}
+
+/// Keys are hosts, hosts with a path, or URLs.
+fn split(key: &str) -> (&str, &str) {
+    let bare = key.trim_start_matches("https://").trim_start_matches("http://");
+    bare.split_once('/').unwrap_or((bare, ""))
+}
+
+fn same_host(key: &str, host: &str) -> bool {
+    let hub = |host: &str| matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io");
+    key == host || (hub(key) && hub(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(auths: serde_json::Value) -> DockerConfig {
+        DockerConfig::parse(serde_json::json!({ "auths": auths }).to_string().as_bytes()).unwrap()
+    }
+
+    fn password(name: &str, password: &str) -> Option<Credentials> {
+        Some(Credentials::Password { name: name.to_owned(), password: password.to_owned() })
+    }
+
+    #[test]
+    fn the_longest_path_that_leads_to_the_repository_decides() {
+        let config = config(serde_json::json!({
+            "ghcr.io": { "auth": "YTpi" },
+            "ghcr.io/team": { "username": "team", "password": "t" },
+            "https://index.docker.io/v1/": { "auth": "aHViOnB3" },
+        }));
+        assert_eq!(config.find("ghcr.io", "team/app"), password("team", "t"));
+        assert_eq!(config.find("ghcr.io", "teams/app"), password("a", "b"));
+        assert_eq!(config.find("index.docker.io", "library/app"), password("hub", "pw"));
+        assert_eq!(config.find("ghcr.io.evil.example", "team/app"), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_by_its_host() {
+        for auth in ["{\"auth\":\"%%\"}", "{\"auth\":\"YQ==\"}"] {
+            let why = DockerConfig::parse(format!("{{\"auths\":{{\"ghcr.io\":{auth}}}}}").as_bytes()).unwrap_err();
+            assert!(why.contains("ghcr.io"), "{why}");
+        }
+        assert!(DockerConfig::parse(b"no JSON").is_err());
+    }
+}

@@ -1,0 +1,222 @@
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use super::{ContentDigest, Repositories, Repository, listing, manifests::needs};
+use crate::{ImageError, blobs::io_error, index::Entry};
+
+/// An upload that got nothing for this long has been given up.
+pub const UPLOAD_EXPIRES_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// What is not to be collected.
+#[derive(Debug, Clone, Default)]
+pub struct Keep {
+    /// Manifests that deployments and their revisions use.
+    pub manifests: BTreeSet<api::Digest>,
+    /// References that they name, which may not be resolved yet.
+    pub references: BTreeSet<String>,
+    /// What is younger than this: somebody may be about to use it.
+    pub grace: Duration,
+    /// Names of images that nothing uses are taken away too: of those pulled from a registry, or of all.
+    pub unused: Unused,
+    /// Nothing is removed; what would be is told.
+    pub dry_run: bool,
+}
+
+/// Which images that have a name and that nothing uses are collected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unused {
+    /// None: whoever gave the name takes it away.
+    #[default]
+    Kept,
+    /// Those from other registries that were not used for this long. They can be pulled again.
+    PulledBefore(Duration),
+    /// The least recently used of those from other registries, until the blobs have at most so many bytes.
+    PulledAbove(u64),
+    /// All.
+    All,
+}
+
+/// What was collected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Names of images.
+    pub names: Vec<String>,
+    /// Files.
+    pub blobs: usize,
+    /// Bytes of these.
+    pub bytes: u64,
+}
+
+/// Times and sizes of files, seen once.
+struct Seen {
+    now: SystemTime,
+    grace: Duration,
+}
+
+impl Seen {
+    /// Whether a file was written or used within the grace. One that cannot be looked at is taken to be.
+    fn is_young(&self, path: &Path) -> bool {
+        age(path, self.now).is_none_or(|age| age < self.grace)
+    }
+}
+
+impl Repositories {
+    /// Removes what nothing needs: blobs that no manifest names, manifests that have no tag, uploads that were given up.
+    ///
+    /// Marks from names, from what runs, and from what is young; follows indexes, configs, layers and `subject`s.
+    pub fn collect(&self, keep: &Keep) -> Result<Collected, ImageError> {
+        let seen = Seen { now: SystemTime::now(), grace: keep.grace };
+        let entries = self.store.entries()?;
+        let gone = self.unused(&entries, keep, &seen)?;
+        let mut roots: BTreeSet<ContentDigest> = keep.manifests.iter().map(ContentDigest::from).collect();
+        roots.extend(entries.iter().filter(|entry| !gone.contains(&entry.name)).map(|entry| (&entry.manifest).into()));
+        let repositories = self.all()?;
+        for repository in &repositories {
+            let manifests = repository.links("_manifests");
+            roots.extend(manifests.all()?.into_iter().filter(|digest| seen.is_young(&manifests.path(digest))));
+        }
+        let needed = self.reach(roots, &repositories)?;
+        if !keep.dry_run {
+            self.store.index().untag(|entry| gone.contains(&entry.name))?;
+            for repository in &repositories {
+                repository.forget(&needed, &seen)?;
+            }
+        }
+        let mut collected = self.sweep(&needed, &seen, keep.dry_run)?;
+        collected.names =
+            entries.into_iter().filter(|entry| gone.contains(&entry.name)).map(|entry| entry.written).collect();
+        collected.names.sort();
+        Ok(collected)
+    }
+
+    fn all(&self) -> Result<Vec<Repository>, ImageError> {
+        Ok(self.linked()?.iter().filter_map(|name| self.repository(name).ok()).collect())
+    }
+
+    /// The names that are to be taken away.
+    fn unused(&self, entries: &[Entry], keep: &Keep, seen: &Seen) -> Result<BTreeSet<String>, ImageError> {
+        let path = |entry: &Entry| self.store.blobs().path(&entry.manifest);
+        let used = |entry: &Entry| keep.manifests.contains(&entry.manifest) || keep.references.contains(&entry.written);
+        let idle = |entry: &&Entry| !used(entry) && !seen.is_young(&path(entry));
+        let pulled = |entry: &&Entry| entry.is_pulled();
+        let names = |entries: Vec<&Entry>| entries.into_iter().map(|entry| entry.name.clone()).collect();
+        Ok(match keep.unused {
+            Unused::Kept => BTreeSet::new(),
+            Unused::All => names(entries.iter().filter(idle).collect()),
+            Unused::PulledBefore(limit) => {
+                let old = |entry: &&Entry| age(&path(entry), seen.now).is_some_and(|age| age >= limit);
+                names(entries.iter().filter(idle).filter(pulled).filter(old).collect())
+            }
+            Unused::PulledAbove(max_bytes) => {
+                let mut excess = self.bytes()?.saturating_sub(max_bytes);
+                let mut candidates: Vec<_> = entries.iter().filter(idle).filter(pulled).collect();
+                candidates.sort_by_key(|entry| std::cmp::Reverse(age(&path(entry), seen.now)));
+                let mut gone = Vec::new();
+                for entry in candidates {
+                    if excess == 0 {
+                        break;
+                    }
+                    excess = excess.saturating_sub(self.store.size_of(&entry.manifest));
+                    gone.push(entry);
+                }
+                names(gone)
+            }
+        })
+    }
+
+    /// Bytes of all blobs.
+    fn bytes(&self) -> Result<u64, ImageError> {
+        let mut bytes = 0;
+        self.each_blob(|_, path| {
+            bytes += fs::metadata(path).map_or(0, |metadata| metadata.len());
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    /// All that can be reached from these manifests.
+    fn reach(
+        &self,
+        roots: BTreeSet<ContentDigest>,
+        repositories: &[Repository],
+    ) -> Result<BTreeSet<ContentDigest>, ImageError> {
+        let (mut needed, mut open): (BTreeSet<ContentDigest>, Vec<_>) = (BTreeSet::new(), roots.into_iter().collect());
+        while let Some(digest) = open.pop() {
+            if !needed.insert(digest.clone()) {
+                continue;
+            }
+            open.extend(self.store.small_blob(&digest).map(|bytes| needs(&bytes)).unwrap_or_default());
+            for repository in repositories {
+                open.extend(repository.links(&format!("_referrers/{}", digest.file_name())).all()?);
+            }
+        }
+        Ok(needed)
+    }
+
+    fn sweep(&self, needed: &BTreeSet<ContentDigest>, seen: &Seen, dry_run: bool) -> Result<Collected, ImageError> {
+        let mut collected = Collected::default();
+        self.each_blob(|digest, path| {
+            if needed.contains(digest) || seen.is_young(path) {
+                return Ok(());
+            }
+            collected.bytes += fs::metadata(path).map_or(0, |metadata| metadata.len());
+            collected.blobs += 1;
+            if dry_run { Ok(()) } else { fs::remove_file(path).map_err(io_error("remove", path)) }
+        })?;
+        Ok(collected)
+    }
+
+    fn each_blob(
+        &self,
+        mut each: impl FnMut(&ContentDigest, &Path) -> Result<(), ImageError>,
+    ) -> Result<(), ImageError> {
+        for algorithm in ["sha256", "sha512"] {
+            let dir = self.store.dir().join("blobs").join(algorithm);
+            for name in listing(&dir)? {
+                // What is incoming has another name.
+                if let Ok(digest) = format!("{algorithm}:{name}").parse() {
+                    each(&digest, &dir.join(name))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Repository {
+    /// Removes links to what is not needed, and uploads that were given up.
+    fn forget(&self, needed: &BTreeSet<ContentDigest>, seen: &Seen) -> Result<(), ImageError> {
+        for kind in ["_manifests", "_blobs"] {
+            let links = self.links(kind);
+            for digest in links.all()? {
+                let young = seen.is_young(&links.path(&digest)) || seen.is_young(&self.blob_path(&digest));
+                if !needed.contains(&digest) && !young {
+                    links.remove(&digest)?;
+                }
+            }
+        }
+        for subject in listing(&self.dir.join("_referrers"))? {
+            let links = self.links(&format!("_referrers/{subject}"));
+            for digest in links.all()?.iter().filter(|digest| !needed.contains(digest)) {
+                links.remove(digest)?;
+            }
+        }
+        let uploads = self.dir.join("_uploads");
+        for upload in listing(&uploads)? {
+            let path = uploads.join(upload);
+            if age(&path, seen.now).is_some_and(|age| age >= UPLOAD_EXPIRES_AFTER) {
+                fs::remove_file(&path).map_err(io_error("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn age(path: &Path, now: SystemTime) -> Option<Duration> {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;
+    Some(now.duration_since(modified).unwrap_or_default())
+}

@@ -1,0 +1,185 @@
+use std::{
+    collections::HashMap,
+    fs::{self, File, TryLockError},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
+
+use super::{ContentDigest, Repository, content_digest::Hasher};
+use crate::{ImageError, blobs::io_error, incoming::each_piece};
+
+/// Uploads whose digest is computed while they come. Others are read again at their end.
+const MAX_RUNNING: usize = 1024;
+
+/// Digests of uploads until now, by upload, with the bytes that they cover.
+#[derive(Debug, Default)]
+pub(super) struct Running(Mutex<HashMap<String, (u64, Sha256)>>);
+
+/// A blob that a client sends, in one or more parts. It outlives connections and this process.
+#[derive(Debug)]
+pub struct Upload {
+    id: String,
+    path: PathBuf,
+    file: File,
+    len: u64,
+    hasher: Option<Sha256>,
+    running: Arc<Running>,
+}
+
+/// Why an upload could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// There is none of this name in the repository.
+    #[error("there is no such upload here: it has ended or expired, so begin a new one")]
+    Unknown,
+    /// Another request writes to it.
+    #[error("another request is sending to this upload")]
+    Busy,
+    /// The bytes are not those of the digest.
+    #[error("the {len} bytes that were sent have the digest {found}")]
+    WrongDigest {
+        /// How many were sent.
+        len: u64,
+        /// Their digest.
+        found: ContentDigest,
+    },
+    /// The disk said no.
+    #[error(transparent)]
+    Store(#[from] ImageError),
+}
+
+impl Repository {
+    /// Begins an upload.
+    pub fn begin_upload(&self) -> Result<Upload, UploadError> {
+        let id = uuid();
+        let path = self.upload_path(&id);
+        self.make_dir_of(&path)?;
+        let file = File::options().create_new(true).append(true).read(true).open(&path);
+        let file = file.map_err(io_error("create", &path))?;
+        let _ = file.try_lock();
+        Ok(Upload { id, path, file, len: 0, hasher: Some(Sha256::new()), running: self.running.clone() })
+    }
+
+    /// Goes on with an upload. One request at a time may.
+    pub fn upload(&self, id: &str) -> Result<Upload, UploadError> {
+        let path = self.upload_path(&checked(id)?);
+        let file = match File::options().append(true).read(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(UploadError::Unknown),
+            file => file.map_err(io_error("open", &path))?,
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(UploadError::Busy),
+            Err(TryLockError::Error(error)) => return Err(io_error("lock", &path)(error).into()),
+        }
+        let len = file.metadata().map_err(io_error("read", &path))?.len();
+        let known = self.running.0.lock().remove(id).filter(|(covered, _)| *covered == len);
+        let hasher = match (known, len) {
+            (Some((_, hasher)), _) => Some(hasher),
+            (None, 0) => Some(Sha256::new()),
+            (None, _) => None,
+        };
+        Ok(Upload { id: id.to_owned(), path, file, len, hasher, running: self.running.clone() })
+    }
+
+    /// How many bytes of an upload are here.
+    pub fn upload_len(&self, id: &str) -> Result<u64, UploadError> {
+        let path = self.upload_path(&checked(id)?);
+        fs::metadata(&path).map(|metadata| metadata.len()).map_err(|_| UploadError::Unknown)
+    }
+
+    /// Gives an upload up.
+    pub fn cancel_upload(&self, id: &str) -> Result<(), UploadError> {
+        self.running.0.lock().remove(id);
+        fs::remove_file(self.upload_path(&checked(id)?)).map_err(|_| UploadError::Unknown)
+    }
+
+    /// Checks all that was sent, and makes it a blob of the repository, durably.
+    pub fn finish_upload(&self, mut upload: Upload, digest: &ContentDigest) -> Result<(), UploadError> {
+        let hasher = upload.hasher.take().filter(|_| digest.algorithm() == "sha256");
+        let found = match hasher {
+            Some(hasher) => Hasher::Sha256(hasher).finish(),
+            None => upload.read_again(digest)?,
+        };
+        if found != *digest {
+            let _ = fs::remove_file(&upload.path);
+            return Err(UploadError::WrongDigest { len: upload.len, found });
+        }
+        let target = self.blob_path(digest);
+        self.make_dir_of(&target)?;
+        let moved = || -> io::Result<()> {
+            upload.file.sync_all()?;
+            fs::rename(&upload.path, &target)?;
+            File::open(target.parent().unwrap_or(Path::new(".")))?.sync_all()
+        };
+        moved().map_err(io_error("write", &target))?;
+        self.links("_blobs").put(digest, b"")?;
+        Ok(())
+    }
+
+    pub(super) fn make_dir_of(&self, path: &Path) -> Result<(), ImageError> {
+        let dir = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(dir).map_err(io_error("create", dir))
+    }
+
+    fn upload_path(&self, id: &str) -> PathBuf {
+        self.dir.join("_uploads").join(id)
+    }
+}
+
+impl Upload {
+    /// Its name in URLs.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Bytes that are here.
+    pub fn bytes(&self) -> u64 {
+        self.len
+    }
+
+    /// Adds bytes at the end. It blocks on the disk.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
+        if let Err(error) = self.file.write_all(bytes) {
+            // A part of them may be there: what follows must not come after it.
+            let _ = self.file.set_len(self.len);
+            return Err(io_error("write", &self.path)(error).into());
+        }
+        self.len += bytes.len() as u64;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
+        Ok(())
+    }
+
+    fn read_again(&self, digest: &ContentDigest) -> Result<ContentDigest, ImageError> {
+        let mut hasher = Hasher::like(digest);
+        let read = File::open(&self.path).and_then(|mut file| each_piece(&mut file, |piece| hasher.update(piece)));
+        read.map_err(io_error("read", &self.path))?;
+        Ok(hasher.finish())
+    }
+}
+
+impl Drop for Upload {
+    /// What was computed serves the next part.
+    fn drop(&mut self) {
+        let Some(hasher) = self.hasher.take() else { return };
+        let mut running = self.running.0.lock();
+        if running.len() < MAX_RUNNING {
+            running.insert(self.id.clone(), (self.len, hasher));
+        }
+    }
+}
+
+fn checked(id: &str) -> Result<String, UploadError> {
+    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id { Ok(id.to_owned()) } else { Err(UploadError::Unknown) }
+}
+
+fn uuid() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}

@@ -1,0 +1,126 @@
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use api::Digest;
+
+use crate::{
+    ImageError,
+    blobs::{digest_of, io_error, touch},
+};
+
+/// Between two looks at a file that another one writes.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
+
+/// Bytes that are read at a time when those that are there already are counted in.
+const CHUNK_BYTES: usize = 1 << 16;
+
+/// A blob on its way into the store. What has come stays when the fetching process dies, and is gone on from.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    file: File,
+    path: PathBuf,
+    len: u64,
+}
+
+/// What is found when a blob is to be fetched.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// It is there, perhaps because another one fetched it meanwhile.
+    Here,
+    /// It is to be fetched, by this one alone.
+    Missing(Incoming),
+}
+
+impl Incoming {
+    /// Waits until no other thread or process fetches the same, for at most `patience`.
+    pub(crate) fn begin(path: PathBuf, target: &Path, patience: Duration) -> Result<Begun, ImageError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if touch(target) {
+                return Ok(Begun::Here);
+            }
+            let file = File::options().create(true).append(true).read(true).open(&path);
+            let file = file.map_err(io_error("open", &path))?;
+            match file.try_lock() {
+                Ok(()) if is_at(&file, &path) => {
+                    let len = file.metadata().map_err(io_error("read", &path))?.len();
+                    return Ok(Begun::Missing(Self { file, path, len }));
+                }
+                // Who held it has finished: the file has another name now, or none.
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOCK_RETRY),
+                Err(TryLockError::WouldBlock) => return Err(ImageError::Locked { path, waited: patience }),
+                Err(TryLockError::Error(error)) => return Err(io_error("lock", &path)(error)),
+            }
+        }
+    }
+
+    /// Bytes that are here already.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Adds bytes at the end.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), ImageError> {
+        self.file.write_all(bytes).map_err(io_error("write", &self.path))?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Forgets what has come.
+    pub(crate) fn restart(&mut self) -> Result<(), ImageError> {
+        self.len = 0;
+        self.file.set_len(0).map_err(io_error("empty", &self.path))
+    }
+
+    /// All that has come, if it has this digest; else the digest that it has.
+    pub(crate) fn verified(&mut self, digest: &Digest) -> Result<Result<Vec<u8>, Digest>, ImageError> {
+        let mut bytes = Vec::with_capacity(self.len as usize);
+        let read = self.file.rewind().and_then(|()| (&self.file).take(self.len).read_to_end(&mut bytes));
+        read.map_err(io_error("read", &self.path))?;
+        let found = digest_of(&bytes);
+        Ok(if found == *digest { Ok(bytes) } else { Err(found) })
+    }
+
+    /// Gives it its final name, durably.
+    pub(crate) fn finish(self, target: &Path) -> Result<(), ImageError> {
+        let dir = target.parent().unwrap_or(Path::new("."));
+        let moved = || -> io::Result<()> {
+            self.file.sync_all()?;
+            fs::rename(&self.path, target)?;
+            File::open(dir)?.sync_all()
+        };
+        moved().map_err(io_error("write", target))
+    }
+
+    /// Removes what has come: it is of no use.
+    pub(crate) fn discard(self) {
+        // The file of a process that died is removed later by itself.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Whether a file is still what its path leads to.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}
+
+/// Feeds a whole file to `each`, in pieces.
+pub(crate) fn each_piece(file: &mut impl Read, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut piece = vec![0; CHUNK_BYTES];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(()),
+            read => each(&piece[..read]),
+        }
+    }
+}
