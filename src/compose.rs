@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, os::unix::fs::DirBuilderExt, path::Path, sy
 
 use anyhow::Context;
 use api::{WorkerName, session};
-use control_plane::{ControlPlane, ControlPlaneConfig, Persistence};
+use control_plane::{CollectionConfig, ControlPlane, ControlPlaneConfig, Persistence};
 use gateway::{Gateway, GatewayConfig};
 use registry_client::{ImageStore, Registries};
 use runtime::{Handles, Replicas, Worker, WorkerConfig};
@@ -84,7 +84,18 @@ pub(crate) async fn start(args: &ServerArgs, shutdown: &CancellationToken) -> an
 }
 
 fn control_plane_config(args: &ServerArgs, dir: &DataDir) -> ControlPlaneConfig {
-    ControlPlaneConfig { data_dir: dir.root().to_owned(), api_addr: args.api, persistence: Persistence::Durable }
+    let default = CollectionConfig::default();
+    let collection = CollectionConfig {
+        max_age: args.limits.image_max_age.unwrap_or(default.max_age),
+        max_bytes: args.limits.image_max_bytes.or(default.max_bytes),
+        ..default
+    };
+    ControlPlaneConfig {
+        data_dir: dir.root().to_owned(),
+        api_addr: args.api,
+        persistence: Persistence::Durable,
+        collection,
+    }
 }
 
 fn gateway_config(args: &ServerArgs) -> GatewayConfig {

@@ -61,6 +61,14 @@ pub(crate) struct LimitArgs {
     #[arg(long, env = "SAMPAN_QUEUE_WAIT", value_name = "SPAN", value_parser = api::parse_span)]
     pub(crate) queue_wait: Option<Duration>,
 
+    /// Images from other registries that nothing used for this long are removed [default: 30d]
+    #[arg(long, env = "SAMPAN_IMAGE_MAX_AGE", value_name = "SPAN", value_parser = api::parse_span)]
+    pub(crate) image_max_age: Option<Duration>,
+
+    /// Above this, those of them go that were not used for the longest time, such as `10Gi` [default: no limit]
+    #[arg(long, env = "SAMPAN_IMAGE_MAX_BYTES", value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) image_max_bytes: Option<u64>,
+
     /// Memory for guests, such as `2Gi` [default: all of the machine's]
     #[arg(long, env = "SAMPAN_GUEST_MEMORY", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) guest_memory: Option<u64>,

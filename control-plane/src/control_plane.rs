@@ -19,6 +19,7 @@ use crate::{
     bootstrap::ensure_namespaces,
     disk::DataDirLock,
     identity::now,
+    images::{self, CollectionConfig},
     key_value::{MemoryKeyValue, RedbKeyValue},
     logs::Logs,
     projection::Projection,
@@ -45,6 +46,8 @@ pub struct ControlPlaneConfig {
     pub api_addr: SocketAddr,
     /// Whether objects and guests' entries outlive the process.
     pub persistence: Persistence,
+    /// When images that nothing uses are removed.
+    pub collection: CollectionConfig,
 }
 
 /// Whether what is stored outlives the process.
@@ -219,14 +222,17 @@ impl ControlPlane {
         let opened = tokio::task::spawn_blocking(move || Repositories::open(images)).await;
         let opened = opened.map_err(|error| RunError::Registry(error.to_string()))?;
         let repositories = opened.map_err(|error| RunError::Registry(error.to_string()))?;
+        let images = images::router(self.store.clone(), self.images.store.clone(), repositories.clone(), token.clone());
         let state = ApiState {
             durable: self.store.clone(),
             live: Arc::new(self.live.clone()),
             logs: self.logs.clone(),
             commands: Arc::new(self.commands()),
-            beside: registry::router(repositories, tokens),
+            beside: registry::router(repositories.clone(), tokens).merge(images),
         };
-        Ok(serve(listener, certificates.server, state, token, stop).await?)
+        let collecting = images::run(self.config.collection.clone(), self.store.clone(), repositories, stop.clone());
+        let (served, ()) = tokio::join!(serve(listener, certificates.server, state, token, stop), collecting);
+        Ok(served?)
     }
 }
 

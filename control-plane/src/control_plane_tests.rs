@@ -11,7 +11,12 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 fn open(dir: &Path) -> Result<ControlPlane, OpenError> {
     let api_addr = SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = ControlPlaneConfig { data_dir: dir.to_owned(), api_addr, persistence: Persistence::Durable };
+    let config = ControlPlaneConfig {
+        data_dir: dir.to_owned(),
+        api_addr,
+        persistence: Persistence::Durable,
+        collection: CollectionConfig::default(),
+    };
     let registries = Registries::new(registry_client::RegistrySettings::default()).unwrap();
     ControlPlane::open(config, ImageStore::open(dir.join("images")).unwrap(), registries)
 }

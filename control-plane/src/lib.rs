@@ -15,6 +15,7 @@ mod control_plane;
 mod disk;
 mod error;
 mod identity;
+mod images;
 mod kind;
 mod projection;
 mod registry;
@@ -25,4 +26,5 @@ mod testing;
 
 pub use control_plane::{ControlPlane, ControlPlaneConfig, Persistence};
 pub use error::{OpenError, RunError};
+pub use images::CollectionConfig;
 pub use shell::{CommandError, Commands, Measured, Measurements};

@@ -5,6 +5,7 @@ mod build;
 mod delete;
 mod dev;
 mod get;
+mod images;
 mod login;
 mod logs;
 mod push;
@@ -39,6 +40,7 @@ enum Command {
     Up(up::Up),
     Build(build::Build),
     Push(push::Push),
+    Images(images::Images),
     Login(login::Login),
     Logout(login::Logout),
     Apply(apply::Apply),
@@ -58,6 +60,7 @@ impl Cli {
             Command::Up(command) => command.run(),
             Command::Build(command) => command.run(),
             Command::Push(command) => client(command.run()),
+            Command::Images(command) => client(command.run()),
             Command::Login(command) => client(command.run()),
             Command::Logout(command) => command.run(),
             Command::Apply(command) => client(command.run()),

@@ -57,7 +57,7 @@ impl Token {
 }
 
 /// Lets requests through that show the token.
-pub(super) async fn require_token(State(token): State<Token>, request: Request, next: Next) -> Response {
+pub(crate) async fn require_token(State(token): State<Token>, request: Request, next: Next) -> Response {
     let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let shown =
         header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));

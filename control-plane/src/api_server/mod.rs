@@ -45,6 +45,7 @@ use crate::{
 };
 
 pub use auth::Token;
+pub(crate) use auth::require_token;
 pub use certificates::{CertificateError, Certificates};
 pub use kubeconfig::write_kubeconfig;
 pub use live::LiveCommands;

@@ -99,7 +99,9 @@ impl Registry {
             }
             let wait = match request.send().await {
                 Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED && self.authorization.is_none() => {
-                    self.authorize(answer.headers()).await?;
+                    let asks = answer.headers().clone();
+                    let words = refusal(answer).await;
+                    self.authorize(&asks).await.map_err(|why| format!("{words}; {why}"))?;
                     tries -= 1;
                     continue;
                 }
@@ -173,7 +175,7 @@ impl Registry {
         self.authorization = Some(match asked.filter_map(Challenge::parse).next() {
             Some(Challenge::Basic) => self.credentials.basic().ok_or_else(|| self.log_in())?,
             Some(Challenge::Bearer { realm, service }) => self.token(&realm, service.as_deref()).await?,
-            None => return Err(format!("{} refuses access and does not say what it wants", self.endpoint.host)),
+            None => return Err("it does not say what it wants to be shown".to_owned()),
         });
         Ok(())
     }

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     fs, hash,
     hash::{Hash, Hasher},
     io::{self, Write},
@@ -28,6 +29,16 @@ pub(super) struct ArtifactCache {
     dir: PathBuf,
     seal: Seal,
     compiler: String,
+}
+
+/// The digests, in hexadecimal, of the components that have been compiled into this directory.
+pub fn compiled_components(dir: &Path) -> BTreeSet<String> {
+    let names = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let artifact = |name: std::ffi::OsString| {
+        let name = name.into_string().ok()?.strip_suffix(&format!(".{ARTIFACT}"))?.to_owned();
+        Some(name.split('-').next()?.to_owned())
+    };
+    names.filter_map(artifact).collect()
 }
 
 impl ArtifactCache {

@@ -4,6 +4,8 @@ mod artifact;
 mod compiler;
 mod seal;
 
+pub use artifact::compiled_components;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},

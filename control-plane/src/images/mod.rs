@@ -1,0 +1,9 @@
+//! What the images of this installation are used for, and the removal of those that are not.
+
+mod collection;
+mod routes;
+mod usage;
+
+pub use collection::CollectionConfig;
+pub(crate) use collection::run;
+pub(crate) use routes::router;

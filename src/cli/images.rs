@@ -1,0 +1,134 @@
+use std::{collections::BTreeSet, time::Duration};
+
+use registry_client::ImageStore;
+use serde::Deserialize;
+
+use super::print_line;
+use crate::{client::connection::ClientArgs, size::human_bytes};
+
+/// Show the images of this installation: what they are, how large, and who uses them
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Images {
+    #[command(subcommand)]
+    command: Option<ImagesCommand>,
+
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum ImagesCommand {
+    Prune(Prune),
+}
+
+/// Remove what nothing uses: no Deployment, no revision that it could go back to, no upload
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  sampan images prune              Blobs that no image needs any more
+  sampan images prune --all        Images too that have a name and that no Deployment uses
+  sampan images prune --dry-run    Only say what would go")]
+pub(crate) struct Prune {
+    /// Also images that have a name
+    #[arg(long, env = "SAMPAN_PRUNE_ALL")]
+    all: bool,
+
+    /// Remove nothing; say what would be removed
+    #[arg(long, env = "SAMPAN_DRY_RUN")]
+    dry_run: bool,
+
+    /// What was written or used within this time stays: somebody may be about to deploy it
+    #[arg(long, env = "SAMPAN_PRUNE_GRACE", default_value = "1h", value_name = "SPAN", value_parser = api::parse_span)]
+    grace: Duration,
+
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Debug, Deserialize)]
+struct Listed {
+    items: Vec<Line>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    reference: String,
+    digest: api::Digest,
+    component_digest: api::Digest,
+    size_bytes: u64,
+    #[serde(default)]
+    used_by: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Pruned {
+    names: Vec<String>,
+    blobs: usize,
+    bytes: u64,
+}
+
+impl Images {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Some(ImagesCommand::Prune(prune)) => prune.run().await,
+            None => list(&self.client).await,
+        }
+    }
+}
+
+async fn list(client: &ClientArgs) -> anyhow::Result<()> {
+    let compiled = runtime::compiled_components(&client.data.resolve()?.compile_cache());
+    let asked = async { client.connect().await?.get::<Listed>("/sampan/v1/images").await };
+    match asked.await {
+        Ok(listed) => print(&listed.items, &compiled, true),
+        // Without a server the images are still there.
+        Err(error) => {
+            let dir = client.data.resolve()?.images();
+            anyhow::ensure!(dir.is_dir(), error);
+            let line = |image: registry_client::Image| Line {
+                reference: image.reference,
+                digest: image.digest,
+                component_digest: image.component_digest,
+                size_bytes: image.size_bytes,
+                used_by: Vec::new(),
+            };
+            let lines: Vec<_> = ImageStore::open(dir)?.list()?.into_iter().map(line).collect();
+            print(&lines, &compiled, false);
+            eprintln!("who uses them is not known: {error}");
+        }
+    }
+    Ok(())
+}
+
+fn print(lines: &[Line], compiled: &BTreeSet<String>, is_known: bool) {
+    let width = lines.iter().map(|line| line.reference.len()).max().unwrap_or_default().max("IMAGE".len());
+    print_line(format_args!("{:width$}  {:12}  {:>8}  {:8}  USED BY", "IMAGE", "DIGEST", "SIZE", "COMPILED"));
+    for line in lines {
+        let size = human_bytes(line.size_bytes);
+        let is_compiled = if compiled.contains(line.component_digest.hex()) { "yes" } else { "no" };
+        let users = match (line.used_by.as_slice(), is_known) {
+            ([], true) => "-".to_owned(),
+            ([], false) => "?".to_owned(),
+            (users, _) => users.join(", "),
+        };
+        let (reference, digest) = (&line.reference, line.digest.short());
+        print_line(format_args!("{reference:width$}  {digest:12}  {size:>8}  {is_compiled:8}  {users}"));
+    }
+}
+
+impl Prune {
+    async fn run(self) -> anyhow::Result<()> {
+        let (all, dry_run, grace) = (self.all, self.dry_run, self.grace.as_secs());
+        let path = format!("/sampan/v1/images/prune?all={all}&dryRun={dry_run}&graceSeconds={grace}");
+        let connection = self.client.connect().await?;
+        let Pruned { names, blobs, bytes } = connection.send(http::Request::post(path).body(Vec::new())?).await?;
+        let done = if self.dry_run { "would be removed" } else { "removed" };
+        for name in names {
+            print_line(format_args!("{name}  {done}"));
+        }
+        print_line(format_args!("{blobs} blobs of {} {done}", human_bytes(bytes)));
+        Ok(())
+    }
+}

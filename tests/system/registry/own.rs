@@ -1,0 +1,116 @@
+//! The registry that every installation has.
+
+use std::{fs, path::Path, process::Command};
+
+use super::{deploy, deploy_as, push};
+use crate::{
+    client::Client,
+    sampan::{Sampan, command, guest, succeed, wait_for},
+};
+
+/// Where the registry is: the API's address.
+fn host(sampan: &Sampan) -> String {
+    let kubeconfig = fs::read_to_string(sampan.kubeconfig()).expect("a kubeconfig");
+    let server = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("server: https://"));
+    server.expect("the kubeconfig names the server").trim_matches('"').to_owned()
+}
+
+fn token(data_dir: &Path, name: &str) -> String {
+    fs::read_to_string(data_dir.join("api").join(name)).expect("a token").trim().to_owned()
+}
+
+fn skopeo(sampan: &Sampan, token_name: &str, args: &[&str]) -> std::process::Output {
+    let credentials = format!("any:{}", token(&sampan.data_dir, token_name));
+    let mut skopeo = Command::new("skopeo");
+    skopeo.arg(args[0]);
+    match args[0] {
+        "copy" => skopeo.args([
+            "--src-tls-verify=false",
+            "--dest-tls-verify=false",
+            "--src-creds",
+            &credentials,
+            "--dest-creds",
+            &credentials,
+        ]),
+        _ => skopeo.args(["--tls-verify=false", "--creds", &credentials]),
+    };
+    skopeo.args(&args[1..]).output().expect("skopeo: run `scripts/setup test`")
+}
+
+#[test]
+fn what_is_pushed_to_it_runs_by_its_short_name_and_by_its_address() {
+    let (theirs, ours) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let sampan = Sampan::up(ours.path());
+    let image = format!("{}/shop/hello:v1", host(&sampan));
+    // From another machine, as it were: with another store, and the kubeconfig of this installation.
+    fs::copy(sampan.kubeconfig(), theirs.path().join("kubeconfig")).expect("a file");
+    let pushed = push(theirs.path(), &image);
+    for name in [image.as_str(), "shop/hello:v1"] {
+        deploy(&sampan, name);
+        sampan.cli_ok(&["rollout", "status", "deployment/hello"]);
+        assert_eq!(Client::new(&sampan.http, Some("hello.default.localhost")).get("/").status, 200);
+    }
+    let shown = sampan.kubectl_ok(&["get", "pods", "-o", "jsonpath={.items[0].status.containerStatuses[0].imageID}"]);
+    assert!(pushed.contains(shown.rsplit('@').next().unwrap_or_default()), "{shown} is not of {pushed}");
+}
+
+#[test]
+fn skopeo_inspects_copies_and_deletes_in_it_as_its_token_allows() {
+    let (layout, ours) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let sampan = Sampan::up(ours.path());
+    let host = host(&sampan);
+    let component = guest("hello");
+    sampan.cli_ok(&["build", component.to_str().expect("UTF-8"), "-t", "built:v1"]);
+    let (built, copied) = (format!("docker://{host}/built:v1"), format!("docker://{host}/deep/copied:v2"));
+    let to_layout = format!("oci:{}:x", layout.path().join("layout").display());
+    let inspected = succeed("skopeo inspect", skopeo(&sampan, "pull-token", &["inspect", "--raw", &built]));
+    assert!(inspected.contains("application/wasm"), "{inspected}");
+    succeed("skopeo copy to a layout", skopeo(&sampan, "pull-token", &["copy", &built, &to_layout]));
+    let refused = skopeo(&sampan, "pull-token", &["copy", &to_layout, &copied]);
+    assert!(!refused.status.success(), "a token for pulling pushes nothing");
+    succeed("skopeo copy from a layout", skopeo(&sampan, "push-token", &["copy", &to_layout, &copied]));
+    deploy_as(&sampan, "deep/copied:v2", "default", "");
+    sampan.cli_ok(&["rollout", "status", "deployment/hello"]);
+    let tags = succeed(
+        "skopeo list-tags",
+        skopeo(&sampan, "pull-token", &["list-tags", &format!("docker://{host}/deep/copied")]),
+    );
+    assert!(tags.contains("v2"), "{tags}");
+    assert!(!skopeo(&sampan, "push-token", &["delete", &copied]).status.success());
+    succeed("skopeo delete", skopeo(&sampan, "token", &["delete", &copied]));
+    assert!(!skopeo(&sampan, "token", &["inspect", "--raw", &copied]).status.success());
+}
+
+#[test]
+fn images_are_listed_with_who_uses_them_and_only_the_others_are_pruned() {
+    let ours = tempfile::tempdir().expect("a folder");
+    let sampan = Sampan::up(ours.path());
+    for (component, name) in [("hello", "used:v1"), ("probe", "idle:v1"), ("shopping-cart", "large:v1")] {
+        sampan.cli_ok(&["build", guest(component).to_str().expect("UTF-8"), "-t", name]);
+    }
+    deploy(&sampan, "used:v1");
+    sampan.cli_ok(&["rollout", "status", "deployment/hello"]);
+    let listed = sampan.cli_ok(&["images"]);
+    let line = |name: &str| listed.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    assert!(line("used:v1").contains("default/hello") && line("used:v1").contains("yes"), "{listed}");
+    assert!(!line("idle:v1").contains("hello") && line("large:v1").contains("no"), "{listed}");
+    let told = sampan.cli_ok(&["images", "prune", "--all", "--grace", "0s", "--dry-run"]);
+    assert!(told.contains("idle:v1") && told.contains("large:v1") && !told.contains("used:v1"), "{told}");
+    assert!(sampan.cli_ok(&["images"]).contains("idle:v1"), "nothing is gone yet");
+    sampan.cli_ok(&["images", "prune", "--all", "--grace", "0s"]);
+    let left = sampan.cli_ok(&["images"]);
+    assert!(left.contains("used:v1") && !left.contains("idle:v1") && !left.contains("large:v1"), "{left}");
+    sampan.kubectl_ok(&["delete", "pod", "--all"]);
+    sampan.cli_ok(&["rollout", "status", "deployment/hello"]);
+    wait_for("it answers again", || {
+        (Client::new(&sampan.http, Some("hello.default.localhost")).get("/").status == 200).then_some(())
+    });
+    assert!(
+        !command(&["images", "prune", "--data-dir"])
+            .arg(ours.path().join("none"))
+            .output()
+            .expect("starts")
+            .status
+            .success()
+    );
+}
