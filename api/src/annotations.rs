@@ -36,6 +36,8 @@ annotations! {
         "Comma-separated hosts that the guest may send HTTP requests to: Service names, `api.example.com`, `*.example.com`, `host:port`.";
     KEY_VALUE = "key-value", on "pod template", default "none",
         "Comma-separated `wasi:keyvalue` stores that the guest may open; they are shared within the namespace.";
+    SIGNED_BY = "signed-by", on "Namespace", default "none",
+        "Public keys in PEM: images in the namespace must have a cosign signature by one of them.";
     IMAGE_DIGEST = "image-digest", on "ReplicaSet (set by Sampan)", default "-",
         "The digest that the revision's image reference was resolved to.";
 }

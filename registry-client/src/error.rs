@@ -48,6 +48,16 @@ pub enum ImageError {
         /// The image.
         reference: String,
     },
+    /// No signature of the image holds that is by a key of those who may sign.
+    #[error("image `{reference}` ({digest}) has no signature that the policy accepts: {why}")]
+    Unsigned {
+        /// The image.
+        reference: String,
+        /// What it was resolved to.
+        digest: Digest,
+        /// What was found instead.
+        why: String,
+    },
     /// The file about registries cannot be used.
     #[error("{}: {why}", .path.display())]
     Settings {

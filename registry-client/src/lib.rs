@@ -15,6 +15,7 @@ mod inspect;
 mod manifest;
 mod reference;
 mod remote;
+mod signature;
 mod store;
 
 pub use access::{Access, DockerConfig};
@@ -26,4 +27,5 @@ pub use remote::{
     MAX_PULLS_AT_ONCE, Progress, Registries, Request, Step, TRANSFER_TIMEOUT,
     settings::{RegistryHost, RegistrySettings},
 };
+pub use signature::{Form, InvalidKey, SigningKey, VerifyingKeys};
 pub use store::{Component, Image, ImageStore};

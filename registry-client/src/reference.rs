@@ -66,6 +66,12 @@ impl ImageReference {
         path.split_once(':').map_or("latest", |(_, tag)| tag).to_owned()
     }
 
+    /// The repository as the user wrote it, where no registry is named.
+    pub(crate) fn written_repository(&self) -> String {
+        let name = self.written.split('@').next().unwrap_or_default();
+        name.rsplit_once(':').map_or(name, |(name, _)| name).to_owned()
+    }
+
     /// The digest that the reference pins, which then decides alone.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()

@@ -11,6 +11,7 @@ mod logs;
 mod push;
 mod rollout;
 mod scale;
+mod sign;
 mod up;
 mod version;
 
@@ -43,6 +44,8 @@ enum Command {
     Images(images::Images),
     Login(login::Login),
     Logout(login::Logout),
+    Sign(sign::Sign),
+    Verify(sign::Verify),
     Apply(apply::Apply),
     Get(get::Get),
     Delete(delete::Delete),
@@ -63,6 +66,8 @@ impl Cli {
             Command::Images(command) => client(command.run()),
             Command::Login(command) => client(command.run()),
             Command::Logout(command) => command.run(),
+            Command::Sign(command) => client(command.run()),
+            Command::Verify(command) => client(command.run()),
             Command::Apply(command) => client(command.run()),
             Command::Get(command) => client(command.run()),
             Command::Delete(command) => client(command.run()),

@@ -1,11 +1,14 @@
+use api::annotations;
 use k8s_openapi::api::core::v1::Namespace;
+use registry_client::VerifyingKeys;
 use serde_json::{Value, json};
 
 use super::{
     Durability, NameRule, Resource, Scope, Subresource,
     column::{AGE, Column, NAME},
+    field::FieldError,
     honoured::Rule::*,
-    resource::{no_checks, no_warnings, schema_of},
+    resource::{no_warnings, schema_of},
 };
 
 pub(super) static NAMESPACE: Resource = Resource {
@@ -24,9 +27,17 @@ pub(super) static NAMESPACE: Resource = Resource {
     schema: schema_of::<Namespace>,
     honoured: &[("spec.finalizers[]", Only(&["kubernetes"], "namespaces are emptied when they are deleted"))],
     default: set_defaults,
-    validate: no_checks,
+    validate: check_keys,
     warnings: no_warnings,
 };
+
+/// A policy that cannot be read would deny everything: better to say so at once.
+fn check_keys(object: &Value, _: Option<&Value>) -> Vec<FieldError> {
+    let keys = object["metadata"]["annotations"][annotations::SIGNED_BY].as_str();
+    let wrong = keys.and_then(|keys| VerifyingKeys::parse(keys).err());
+    let path = format!("metadata.annotations[{}]", annotations::SIGNED_BY);
+    wrong.map(|error| FieldError::invalid(path, error.to_string())).into_iter().collect()
+}
 
 fn set_defaults(object: &mut Value) {
     let Some(fields) = object.as_object_mut() else { return };

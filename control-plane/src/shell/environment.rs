@@ -16,6 +16,8 @@ use crate::projection::pod_uid;
 pub(super) trait Configs {
     /// A ConfigMap as it is stored.
     fn config_map(&self, namespace: &str, name: &str) -> Option<Value>;
+    /// A Namespace as it is stored.
+    fn namespace(&self, name: &str) -> Option<Value>;
     /// A Secret as it is stored.
     fn secret(&self, namespace: &str, name: &str) -> Option<Value>;
 }

@@ -3,10 +3,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::{Digest, ObjectKey, Pull};
+use api::{Digest, ObjectKey, Pull, annotations};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use parking_lot::Mutex;
-use registry_client::{Access, DockerConfig, ImageStore, Progress, Registries, Request, Step};
+use registry_client::{Access, DockerConfig, ImageStore, Progress, Registries, Request, Step, VerifyingKeys};
 use scheduler::{Event, EventKind};
 use serde_json::Value;
 use tokio::{
@@ -73,7 +73,8 @@ impl Images {
     pub(super) fn resolve(&self, revision: ObjectKey, reference: String, pull: &Pull, configs: &dyn Configs) {
         let (resolver, at_once, answers) = (self.resolver.clone(), self.at_once.clone(), self.answers.clone());
         let shutdown = self.shutdown.clone();
-        let keys = self.keys(&revision, pull, configs);
+        let allowed =
+            self.keys(&revision, pull, configs).and_then(|keys| Ok((keys, policy(&revision.namespace, configs)?)));
         let told = Arc::new(Told {
             answers: answers.clone(),
             revision: revision.clone(),
@@ -84,11 +85,11 @@ impl Images {
         self.tasks.spawn(shutdown.run_until_cancelled_owned(async move {
             // Neither is closed while the shell runs; when it has ended, nobody waits for the answer.
             let Ok(_permit) = at_once.acquire_owned().await else { return };
-            let result = match keys {
+            let result = match allowed {
                 Err(why) => Err(why),
-                Ok(keys) => {
+                Ok((keys, signed_by)) => {
                     let access = Access::of_namespace(&*revision.namespace, keys);
-                    let request = Request { reference, policy, access, progress };
+                    let request = Request { reference, policy, access, progress, signed_by };
                     let resolved = tokio::task::spawn_blocking(move || resolver.resolve(&request)).await;
                     resolved.unwrap_or_else(|error| Err(format!("the image could not be looked up: {error}")))
                 }
@@ -118,6 +119,14 @@ impl Images {
         }
         Ok(keys)
     }
+}
+
+/// The keys of which one must have signed the images of a namespace. A policy that cannot be read denies.
+fn policy(namespace: &str, configs: &dyn Configs) -> Result<Option<VerifyingKeys>, String> {
+    let object = configs.namespace(namespace).unwrap_or_default();
+    let Some(keys) = object["metadata"]["annotations"][annotations::SIGNED_BY].as_str() else { return Ok(None) };
+    let unusable = |error| format!("the namespace's annotation {} cannot be used: {error}", annotations::SIGNED_BY);
+    VerifyingKeys::parse(keys).map(Some).map_err(unusable)
 }
 
 /// Reads a Secret of either of Kubernetes' two types for registries.

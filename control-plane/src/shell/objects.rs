@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::environment::Configs;
 use crate::{
-    kind::{CONFIG_MAP, DEPLOYMENT, INGRESS, Kind, REPLICA_SET, SECRET, SERVICE},
+    kind::{CONFIG_MAP, DEPLOYMENT, INGRESS, Kind, NAMESPACE, REPLICA_SET, SECRET, SERVICE},
     store::{Revision, Store, StoreError},
 };
 
 /// The kinds that the shell follows, in the order in which it wants to be told of them at start: revisions before the
 /// Deployments that own them.
-const FOLLOWED: [Kind; 6] = [CONFIG_MAP, SECRET, REPLICA_SET, DEPLOYMENT, INGRESS, SERVICE];
+const FOLLOWED: [Kind; 7] = [NAMESPACE, CONFIG_MAP, SECRET, REPLICA_SET, DEPLOYMENT, INGRESS, SERVICE];
 /// Objects read from the store at a time.
 const PAGE: usize = 1000;
 
@@ -82,6 +82,11 @@ impl Objects {
 impl Configs for Objects {
     fn config_map(&self, namespace: &str, name: &str) -> Option<Value> {
         self.get(CONFIG_MAP, namespace, name)
+    }
+
+    fn namespace(&self, name: &str) -> Option<Value> {
+        let value = self.items.get(NAMESPACE.cluster_key(name).as_str())?;
+        serde_json::from_slice(value).ok()
     }
 
     fn secret(&self, namespace: &str, name: &str) -> Option<Value> {

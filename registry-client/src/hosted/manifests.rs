@@ -190,6 +190,11 @@ impl Repository {
         Ok(true)
     }
 
+    /// A small blob of the repository, checked.
+    pub(crate) fn small_blob(&self, digest: &ContentDigest) -> Result<Option<Vec<u8>>, ImageError> {
+        if self.has_blob(digest)? { self.read_blob(digest) } else { Ok(None) }
+    }
+
     /// The tags, sorted, each with the digest of its manifest.
     pub fn tags(&self) -> Result<BTreeMap<String, ContentDigest>, ImageError> {
         let entries = self.store.entries()?;

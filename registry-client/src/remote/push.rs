@@ -32,7 +32,7 @@ pub(super) async fn push(
 /// Bytes that are handed over at a time, and then told of.
 const PIECE_BYTES: usize = 256 << 10;
 
-async fn push_blob(
+pub(super) async fn push_blob(
     registry: &mut Registry,
     digest: &Digest,
     bytes: bytes::Bytes,
@@ -69,7 +69,7 @@ fn in_pieces(bytes: bytes::Bytes, progress: Progress) -> impl futures::Stream<It
     }))
 }
 
-async fn push_manifest(registry: &mut Registry, tag: &str, manifest: bytes::Bytes) -> Result<(), String> {
+pub(super) async fn push_manifest(registry: &mut Registry, tag: &str, manifest: bytes::Bytes) -> Result<(), String> {
     let prepare = |request: reqwest::RequestBuilder| {
         request.header(header::CONTENT_TYPE, OCI_IMAGE_MEDIA_TYPE).body(manifest.clone())
     };

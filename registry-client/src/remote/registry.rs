@@ -22,7 +22,7 @@ const BACKOFF: Duration = Duration::from_millis(250);
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// One repository of a registry, with the right to do one thing there.
-pub(super) struct Registry {
+pub(crate) struct Registry {
     endpoint: Endpoint,
     base: Url,
     repository: String,

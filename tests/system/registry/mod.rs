@@ -3,6 +3,7 @@
 mod accounts;
 mod own;
 mod pulling;
+mod signatures;
 
 use std::{
     fs,

@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path, process::Command};
 
+use registry_client::hosted::ContentDigest;
+
 use super::{deploy, deploy_as, push};
 use crate::{
     client::Client,
@@ -9,7 +11,7 @@ use crate::{
 };
 
 /// Where the registry is: the API's address.
-fn host(sampan: &Sampan) -> String {
+pub(super) fn host(sampan: &Sampan) -> String {
     let kubeconfig = fs::read_to_string(sampan.kubeconfig()).expect("a kubeconfig");
     let server = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("server: https://"));
     server.expect("the kubeconfig names the server").trim_matches('"').to_owned()
@@ -17,6 +19,30 @@ fn host(sampan: &Sampan) -> String {
 
 fn token(data_dir: &Path, name: &str) -> String {
     fs::read_to_string(data_dir.join("api").join(name)).expect("a token").trim().to_owned()
+}
+
+/// Puts a bundle into the registry that refers to the manifest with this digest.
+pub(super) fn put_referrer(sampan: &Sampan, repository: &str, subject: &str, bundle: &serde_json::Value) {
+    let base = format!("https://{}/v2/{repository}", host(sampan));
+    let authorization = format!("Authorization: Bearer {}", token(&sampan.data_dir, "token"));
+    let curl = |method: &str, url: &str, kind: &str, body: &str| {
+        let kind = format!("Content-Type: {kind}");
+        let mut curl = Command::new("curl");
+        curl.args(["-sSfk", "-X", method, "-H", &authorization, "-H", &kind, "--data-binary", body, url]);
+        succeed("curl", curl.output().expect("curl"))
+    };
+    let (bundle, kind) = (bundle.to_string(), "application/vnd.dev.sigstore.bundle.v0.3+json");
+    let descriptor = |kind: &str, bytes: &str| {
+        let digest = ContentDigest::of(bytes.as_bytes());
+        curl("POST", &format!("{base}/blobs/uploads/?digest={digest}"), "application/octet-stream", bytes);
+        serde_json::json!({ "mediaType": kind, "digest": digest.as_str(), "size": bytes.len() })
+    };
+    const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = serde_json::json!({ "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": kind,
+        "config": descriptor("application/vnd.oci.empty.v1+json", "{}"), "layers": [ descriptor(kind, &bundle) ],
+        "subject": { "mediaType": MANIFEST, "digest": format!("sha256:{subject}"), "size": 1 } });
+    let digest = ContentDigest::of(manifest.to_string().as_bytes());
+    curl("PUT", &format!("{base}/manifests/{digest}"), MANIFEST, &manifest.to_string());
 }
 
 fn skopeo(sampan: &Sampan, token_name: &str, args: &[&str]) -> std::process::Output {

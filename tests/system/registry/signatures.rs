@@ -1,0 +1,104 @@
+//! Namespaces that run only what is signed.
+
+use std::{fs, path::Path, process::Command};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::json;
+
+use super::{Peer, deploy_as, push};
+use crate::{
+    client::Client,
+    sampan::{Sampan, command, succeed, wait_for},
+};
+
+/// A private key, and its public part beside it.
+fn key(folder: &Path, name: &str) -> (String, String) {
+    let (private, public) = (folder.join(format!("{name}.key")), folder.join(format!("{name}.pub")));
+    let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let openssl = |args: &[&str]| succeed("openssl", Command::new("openssl").args(args).output().expect("openssl"));
+    openssl(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", &path(&private)]);
+    openssl(&["pkey", "-in", &path(&private), "-pubout", "-out", &path(&public)]);
+    (path(&private), path(&public))
+}
+
+fn sampan(folder: &Path, args: &[&str]) -> std::process::Output {
+    command(args).arg("--data-dir").arg(folder).output().expect("the sampan program starts")
+}
+
+fn namespace(sampan: &Sampan, name: &str, key: &str) {
+    let annotations = json!({ "sampan.dev/signed-by": fs::read_to_string(key).expect("a key") });
+    let object =
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "annotations": annotations } });
+    let file = sampan.data_dir.join("namespace.json");
+    fs::write(&file, object.to_string()).expect("a file");
+    sampan.cli_ok(&["apply", "-f", file.to_str().expect("UTF-8")]);
+}
+
+#[test]
+fn a_namespace_with_a_key_runs_what_is_signed_by_it_and_nothing_else() {
+    let (theirs, ours) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let registry = Peer::start(theirs.path());
+    let image = format!("{}/shop/hello:v1", registry.address);
+    push(theirs.path(), &image);
+    let (right, wrong) = (key(theirs.path(), "right"), key(theirs.path(), "wrong"));
+    let server = Sampan::up(ours.path());
+    namespace(&server, "strict", &right.1);
+    deploy_as(&server, &image, "strict", "");
+    let events = || server.kubectl_ok(&["get", "events", "-n", "strict"]);
+    wait_for("what is not signed is denied", || {
+        events().contains("no signature that the policy accepts").then_some(())
+    });
+    assert!(!sampan(theirs.path(), &["verify", &image, "--key", &right.1]).status.success());
+
+    succeed("sampan sign", sampan(theirs.path(), &["sign", &image, "--key", &wrong.0]));
+    wait_for("another key is denied", || events().contains("signed by another key").then_some(()));
+    succeed("sampan sign", sampan(theirs.path(), &["sign", &image, "--key", &right.0]));
+    for key in [&right.1, &wrong.1] {
+        succeed("sampan verify", sampan(theirs.path(), &["verify", &image, "--key", key]));
+    }
+    server.cli_ok(&["rollout", "status", "deployment/hello", "-n", "strict"]);
+    assert_eq!(Client::new(&server.http, Some("hello.strict.localhost")).get("/").status, 200);
+}
+
+#[test]
+fn a_bundle_that_refers_to_the_image_is_a_signature_too() {
+    let (theirs, ours) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let server = Sampan::up(ours.path());
+    let (private, public) = key(theirs.path(), "key");
+    namespace(&server, "strict", &public);
+    fs::copy(server.kubeconfig(), theirs.path().join("kubeconfig")).expect("a file");
+    let image = format!("{}/hello:v1", super::own::host(&server));
+    let digest = push(theirs.path(), &image).split("sha256:").nth(1).expect("a digest")[..64].to_owned();
+    // As `cosign sign --new-bundle-format` makes it: an in-toto statement in a DSSE envelope.
+    let statement =
+        json!({ "_type": "https://in-toto.io/Statement/v1", "predicateType": "https://sigstore.dev/cosign/sign/v1",
+        "subject": [ { "digest": { "sha256": digest } } ], "predicate": {} })
+        .to_string();
+    let signed = format!("DSSEv1 28 application/vnd.in-toto+json {} {statement}", statement.len());
+    let (to_sign, signature) = (theirs.path().join("signed"), theirs.path().join("signature"));
+    fs::write(&to_sign, signed).expect("a file");
+    let openssl = Command::new("openssl")
+        .args(["dgst", "-sha256", "-sign", &private, "-out"])
+        .args([&signature, &to_sign])
+        .output();
+    succeed("openssl dgst", openssl.expect("openssl"));
+    let bundle = json!({ "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+        "dsseEnvelope": { "payload": BASE64_STANDARD.encode(&statement), "payloadType": "application/vnd.in-toto+json",
+            "signatures": [ { "sig": BASE64_STANDARD.encode(fs::read(&signature).expect("a signature")) } ] } });
+    super::own::put_referrer(&server, "hello", &digest, &bundle);
+    let verified = succeed("sampan verify", sampan(theirs.path(), &["verify", &image, "--key", &public]));
+    assert!(verified.contains("bundle"), "{verified}");
+    for name in [&image, "hello:v1"] {
+        deploy_as(&server, name, "strict", "");
+        server.cli_ok(&["rollout", "status", "deployment/hello", "-n", "strict"]);
+    }
+}
+
+#[test]
+fn a_policy_that_cannot_be_read_is_refused_where_it_is_written() {
+    let ours = tempfile::tempdir().expect("a folder");
+    let server = Sampan::up(ours.path());
+    let annotated = server.kubectl(&["annotate", "namespace", "default", "sampan.dev/signed-by=no key"]);
+    let said = String::from_utf8_lossy(&annotated.stderr).into_owned();
+    assert!(!annotated.status.success() && said.contains("metadata.annotations[sampan.dev/signed-by]"), "{said}");
+}
