@@ -61,6 +61,14 @@ pub(crate) struct LimitArgs {
     #[arg(long, env = "SAMPAN_QUEUE_WAIT", value_name = "SPAN", value_parser = api::parse_span)]
     pub(crate) queue_wait: Option<Duration>,
 
+    /// Memory for the process that compiles a component, such as `4Gi`
+    #[arg(long, env = "SAMPAN_COMPILE_MEMORY", value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) compile_memory: Option<u64>,
+
+    /// How long compiling a component may take [default: 5m]
+    #[arg(long, env = "SAMPAN_COMPILE_TIMEOUT", value_name = "SPAN", value_parser = api::parse_span)]
+    pub(crate) compile_timeout: Option<Duration>,
+
     /// Images from other registries that nothing used for this long are removed [default: 30d]
     #[arg(long, env = "SAMPAN_IMAGE_MAX_AGE", value_name = "SPAN", value_parser = api::parse_span)]
     pub(crate) image_max_age: Option<Duration>,

@@ -34,6 +34,8 @@ const STORE_FILE: &str = "store.redb";
 const KEY_VALUE_FILE: &str = "keyvalue.redb";
 /// The API's authority and token, in the data directory.
 const API_DIR: &str = "api";
+/// The authority alone, for clients of the registry, beside the API's own files.
+const TRUST_DIR: &str = "trust";
 /// What clients need to reach the API, in the data directory.
 const KUBECONFIG_FILE: &str = "kubeconfig";
 
@@ -171,6 +173,11 @@ impl ControlPlane {
         let dir = self.config.data_dir.join(API_DIR);
         std::fs::create_dir_all(&dir).map_err(|why| unusable(&dir, why.to_string()))?;
         let certificates = Certificates::open(&dir, &[address.ip().to_string()])?;
+        // Docker's clients want a directory with nothing but what they are to trust.
+        let trust = dir.join(TRUST_DIR);
+        std::fs::create_dir_all(&trust)
+            .and_then(|()| std::fs::write(trust.join("ca.crt"), &certificates.authority_pem))
+            .map_err(|why| unusable(&trust, why.to_string()))?;
         let token_file = dir.join("token");
         let token = Token::load_or_create(&token_file).map_err(|why| unusable(&token_file, why.to_string()))?;
         let kubeconfig = self.kubeconfig();

@@ -95,13 +95,18 @@ pub(crate) fn deploy_probe(sampan: &Sampan) {
 
 /// As [`deploy_probe`], with further lines among the annotations.
 pub(crate) fn deploy_probe_with(sampan: &Sampan, annotations: &str) {
+    apply_probe_with(sampan, annotations);
+    sampan.cli_ok(&["rollout", "status", "deployment/probe"]);
+}
+
+/// As [`deploy_probe_with`], without waiting for it to run.
+pub(crate) fn apply_probe_with(sampan: &Sampan, annotations: &str) {
     let component = guest("probe");
     sampan.cli_ok(&["build", component.to_str().expect("UTF-8"), "-t", "probe:test"]);
     let manifest = sampan.data_dir.join("probe.yaml");
     let text = include_str!("probe.yaml").replace("        # further annotations\n", annotations);
     std::fs::write(&manifest, text).expect("a manifest");
     sampan.cli_ok(&["apply", "-f", manifest.to_str().expect("UTF-8")]);
-    sampan.cli_ok(&["rollout", "status", "deployment/probe"]);
 }
 
 fn ready_pods(sampan: &Sampan) -> usize {

@@ -4,7 +4,7 @@ use std::{io::Write, net::TcpStream, thread};
 
 use crate::{
     client::{Answer, Client},
-    kubectl::deploy_probe_with,
+    kubectl::{apply_probe_with, deploy_probe_with},
     sampan::{Sampan, wait_for},
 };
 
@@ -95,4 +95,25 @@ fn the_memory_limit_counts_all_requests_of_a_replica_together() {
     });
     assert!(statuses.contains(&200) && statuses.contains(&502), "{statuses:?}");
     wait_for("it serves again", || (client.get("/env").status == 200).then_some(()));
+}
+
+#[test]
+fn a_component_that_exhausts_its_compiler_fails_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sampan = Sampan::up_with(folder.path(), &["--compile-memory", "64Mi"]);
+    apply_probe_with(&sampan, "");
+    wait_for("the limit is named", || {
+        sampan.kubectl_ok(&["get", "events"]).contains("over its limit of 67108864 bytes of memory").then_some(())
+    });
+    assert!(sampan.kubectl(&["get", "nodes"]).status.success(), "the server goes on");
+    sampan.kill();
+    let sampan = Sampan::up_with(folder.path(), &["--compile-timeout", "1ms"]);
+    wait_for("the time is named", || {
+        sampan.kubectl_ok(&["get", "events"]).contains("takes longer than 1ms to compile").then_some(())
+    });
+    sampan.kill();
+    let sampan = Sampan::up(folder.path());
+    wait_for("it answers within the usual limits", || {
+        (Client::new(&sampan.http, Some(HOST)).get("/env").status == 200).then_some(())
+    });
 }

@@ -4,19 +4,21 @@ use bytes::Bytes;
 use registry_client::inspect;
 use tokio::sync::{Semaphore, oneshot};
 
+use super::process::CompileProcess;
 use crate::{WorkerError, error::StartError, priority, worker::WorkerConfig};
 
 /// Components that are compiled at the same time. Each uses all threads of the pool.
 const AT_ONCE: usize = 2;
 
-/// Compiles on threads of its own, which give way to those that serve.
+/// Compiles in a process of its own, or, where the program offers none, on threads that give way to those that serve.
 ///
-/// Compiling cannot be interrupted, so a cap on the size bounds its time.
+/// On threads, compiling cannot be interrupted: a cap on the size bounds its time.
 pub(super) struct Compiler {
     engine: wasmtime::Engine,
     threads: rayon::ThreadPool,
     permits: Arc<Semaphore>,
     max_bytes: u64,
+    process: Option<CompileProcess>,
 }
 
 impl Compiler {
@@ -28,7 +30,13 @@ impl Compiler {
             .build()
             .map_err(|error| WorkerError::Threads { what: "the compiler", source: std::io::Error::other(error) })?;
         let permits = Arc::new(Semaphore::new(AT_ONCE));
-        Ok(Self { engine, threads, permits, max_bytes: config.max_component_bytes })
+        Ok(Self {
+            engine,
+            threads,
+            permits,
+            max_bytes: config.max_component_bytes,
+            process: config.compile_process.clone(),
+        })
     }
 
     pub(super) async fn compile(&self, image: &str, bytes: Bytes) -> Result<Vec<u8>, StartError> {
@@ -37,6 +45,13 @@ impl Compiler {
             return Err(StartError::TooLarge { image: image.to_owned(), bytes: size, limit_bytes: self.max_bytes });
         }
         let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+        if let Some(process) = &self.process {
+            let image = image.to_owned();
+            if let Err(source) = inspect(&bytes) {
+                return Err(StartError::NotAComponent { image, source });
+            }
+            return process.compile(bytes).await.map_err(|why| StartError::Compile { image, why });
+        }
         let (done, compiled) = oneshot::channel();
         let (engine, image) = (self.engine.clone(), image.to_owned());
         let name = image.clone();

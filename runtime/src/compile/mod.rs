@@ -2,9 +2,11 @@
 
 mod artifact;
 mod compiler;
+mod process;
 mod seal;
 
 pub use artifact::compiled_components;
+pub use process::{CompileProcess, compile_stdin};
 
 use std::{
     collections::HashMap,

@@ -44,8 +44,22 @@ impl GuestEngine {
     }
 }
 
+/// An engine that compiles what the worker's runs, and runs nothing itself: it has no pool.
+pub(crate) fn compiling() -> wasmtime::Result<wasmtime::Engine> {
+    let mut config = Config::new();
+    code(&mut config);
+    wasmtime::Engine::new(&config)
+}
+
 fn wasm_config(worker: &WorkerConfig) -> Config {
     let mut config = Config::new();
+    code(&mut config);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(worker)));
+    config
+}
+
+/// What decides about the code that is made.
+fn code(config: &mut Config) {
     config
         .cranelift_opt_level(OptLevel::Speed)
         .epoch_interruption(true)
@@ -55,9 +69,7 @@ fn wasm_config(worker: &WorkerConfig) -> Config {
         .memory_init_cow(true)
         .async_stack_size(STACK_BYTES + HOST_STACK_BYTES)
         .max_wasm_stack(STACK_BYTES)
-        .shared_memory(false)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(worker)));
-    config
+        .shared_memory(false);
 }
 
 fn pool(worker: &WorkerConfig) -> PoolingAllocationConfig {

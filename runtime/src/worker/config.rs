@@ -2,6 +2,8 @@ use std::{collections::BTreeMap, fs, path::PathBuf, thread};
 
 use api::{WorkerName, session::Capacity};
 
+use crate::CompileProcess;
+
 /// How a worker is set up.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
@@ -23,6 +25,8 @@ pub struct WorkerConfig {
     pub background_threads: usize,
     /// Components larger than this are not compiled. Compiling cannot be interrupted, so this bounds its time.
     pub max_component_bytes: u64,
+    /// Compiles apart from what serves, within limits. `None`: in this process.
+    pub compile_process: Option<CompileProcess>,
 }
 
 impl WorkerConfig {
@@ -54,6 +58,7 @@ impl WorkerConfig {
             table_keep_resident_bytes: Self::DEFAULT_TABLE_KEEP_RESIDENT_BYTES,
             background_threads: cores,
             max_component_bytes: Self::DEFAULT_MAX_COMPONENT_BYTES,
+            compile_process: None,
         }
     }
 }

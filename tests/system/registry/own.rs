@@ -47,18 +47,17 @@ pub(super) fn put_referrer(sampan: &Sampan, repository: &str, subject: &str, bun
 
 fn skopeo(sampan: &Sampan, token_name: &str, args: &[&str]) -> std::process::Output {
     let credentials = format!("any:{}", token(&sampan.data_dir, token_name));
+    let trust = sampan.data_dir.join("api/trust").display().to_string();
     let mut skopeo = Command::new("skopeo");
     skopeo.arg(args[0]);
     match args[0] {
-        "copy" => skopeo.args([
-            "--src-tls-verify=false",
-            "--dest-tls-verify=false",
+        "copy" => skopeo.args(["--src-cert-dir", &trust, "--dest-cert-dir", &trust]).args([
             "--src-creds",
             &credentials,
             "--dest-creds",
             &credentials,
         ]),
-        _ => skopeo.args(["--tls-verify=false", "--creds", &credentials]),
+        _ => skopeo.args(["--cert-dir", &trust, "--creds", &credentials]),
     };
     skopeo.args(&args[1..]).output().expect("skopeo: run `scripts/setup test`")
 }
