@@ -1,5 +1,5 @@
 # The verbs of this project. Each installs what it needs and says so (scripts/setup).
-.PHONY: demo test bench build guests simulate fmt
+.PHONY: demo test bench build guests simulate fuzz fmt
 
 PROFILE_DIR = $(or $(CARGO_TARGET_DIR),target)
 
@@ -31,6 +31,10 @@ guests: ## The sample guests and the test guest, into target/guests
 
 simulate: ## Rerun one seed of the scheduler's simulation: make simulate SEED=123
 	SAMPAN_SEED=$(SEED) cargo test --locked -p sampan-scheduler --test simulation -- --nocapture
+
+fuzz: ## Fuzz references or manifests for a minute: make fuzz TARGET=reference|manifest
+	@scripts/setup fuzz
+	cd registry-client/fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $(TARGET) -- -max_total_time=60
 
 fmt: ## Format everything
 	cargo fmt --all

@@ -1,8 +1,8 @@
-"""Measures what is named on the command line, or everything: `bench/run [throughput|neighbour|start|memory]...`"""
+"""Measures what is named on the command line, or everything: `bench/run [throughput|neighbour|start|memory|images]...`"""
 
 import sys
 
-from . import memory, neighbour, start, throughput
+from . import images, memory, neighbour, start, throughput
 from .machine import describe
 
 FIGURES = {
@@ -10,6 +10,7 @@ FIGURES = {
     "neighbour": neighbour.measure,
     "start": start.measure,
     "memory": memory.measure,
+    "images": images.measure,
 }
 
 

@@ -63,7 +63,7 @@ def wasmtime_serve(component: Path, *options: str):
 class Sampan:
     """A `sampan up` with a data directory of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: str = "warn") -> None:
         self.program = os.environ["SAMPAN"]
         self.data_dir = tempfile.mkdtemp(prefix="sampan-bench-")
         self.http_port, self.api_port = free_port(), free_port()
@@ -75,6 +75,7 @@ class Sampan:
             ],
             stdout=self.log,
             stderr=self.log,
+            env={**os.environ, "SAMPAN_LOG": log},
         )
         wait_for_port(self.http_port)
         wait_for_port(self.api_port)

@@ -22,6 +22,7 @@ pub use access::{Access, DockerConfig};
 pub use blobs::{MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES};
 pub use error::ImageError;
 pub use inspect::{ComponentInfo, NotAComponent, inspect};
+pub use manifest::check_manifest;
 pub use reference::ImageReference;
 pub use remote::{
     MAX_PULLS_AT_ONCE, Progress, Registries, Request, Step, TRANSFER_TIMEOUT,

@@ -5,7 +5,7 @@ use api::Digest;
 use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageIndex, OciImageManifest, OciManifest};
 use serde::Serialize;
 
-use crate::{ComponentInfo, ImageError};
+use crate::{ComponentInfo, ImageError, blobs::digest_of};
 
 const WASM_CONFIG: &str = "application/vnd.wasm.config.v0+json";
 const WASM_LAYER: &str = "application/wasm";
@@ -99,6 +99,15 @@ pub(crate) fn config_digest(manifest: &[u8]) -> Option<Digest> {
     match serde_json::from_slice(manifest) {
         Ok(OciManifest::Image(manifest)) => manifest.config.digest.parse().ok(),
         _ => None,
+    }
+}
+
+/// Whether these bytes are the manifest of an image that can run, or an index with one; else what they are.
+pub fn check_manifest(json: &[u8]) -> Result<(), ImageError> {
+    let digest = digest_of(json);
+    match of_index(json) {
+        Some(entry) => entry.map(drop).map_err(|why| ImageError::Unsupported { digest, why }),
+        None => component_layer(&digest, json).map(drop),
     }
 }
 

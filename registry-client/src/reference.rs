@@ -95,6 +95,10 @@ impl FromStr for ImageReference {
             Some(tag) => format!("{}/{}:{tag}", reference.registry(), reference.repository()),
             None => format!("{}/{}", reference.registry(), reference.repository()),
         };
+        // The parser takes `Jm/x` for a host and a repository, and then for neither: what comes out can name nothing.
+        if let Err(error) = name.parse::<Reference>() {
+            return Err(invalid(explain(&name, error)));
+        }
         Ok(Self { written: text.to_owned(), name, digest })
     }
 }
@@ -177,6 +181,7 @@ mod tests {
         for (text, says) in [
             ("", "empty"),
             ("Hello", "upper-case"),
+            ("Shop/hello", "lower-case letters"),
             ("hello world", "space"),
             ("https://example.com/hello", "scheme"),
             ("hello:", "tag is empty"),

@@ -240,6 +240,8 @@ impl Registries {
     /// Asks a registry whether it takes these credentials. Says in its words why it does not.
     pub async fn check_login(&self, host: &str, name: &str, password: &str) -> Result<(), ImageError> {
         let refused = |why| ImageError::Registry { action: "log in to", reference: host.to_owned(), why };
+        // Docker Hub answers at another host than it is called by.
+        let host = if host == "docker.io" { "index.docker.io" } else { host };
         let endpoint = self.endpoint(host).await.map_err(refused)?;
         let credentials = Credentials::Password { name: name.to_owned(), password: password.to_owned() };
         Registry::check(endpoint, credentials).await.map_err(refused)

@@ -1,6 +1,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
+    time::Instant,
 };
 
 use api::Digest;
@@ -132,16 +133,18 @@ impl<F: Fn(String) -> ImageError> Fetch<'_, F> {
         check: impl Fn(&[u8]) -> Result<(), ImageError>,
         mut incoming: Incoming,
     ) -> Result<(), ImageError> {
+        let began = Instant::now();
         let url = registry.url(&format!("blobs/{digest}")).map_err(self.failed)?;
         match registry.download(url, limit_bytes, &mut incoming, told).await {
             Ok(()) => {}
-            Err(Download::Broken(why)) => return Err((self.failed)(why)),
+            Err(Download::Broken(why) | Download::Busy(why)) => return Err((self.failed)(why)),
             Err(Download::Refused(why)) => {
                 incoming.discard();
                 return Err((self.failed)(why));
             }
             Err(Download::Disk(error)) => return Err(error),
         }
+        let fetched = Instant::now();
         let (wanted, target) = (digest.clone(), self.store.blobs().path(digest));
         let (verified, incoming) = blocking(self.store, move |_| Ok((incoming.verified(&wanted)?, incoming))).await?;
         let checked = match verified {
@@ -152,7 +155,10 @@ impl<F: Fn(String) -> ImageError> Fetch<'_, F> {
             incoming.discard();
             return Err(error);
         }
-        blocking(self.store, move |_| incoming.finish(&target)).await
+        blocking(self.store, move |_| incoming.finish(&target)).await?;
+        let (fetch_ms, verify_ms) = ((fetched - began).as_millis(), fetched.elapsed().as_millis());
+        tracing::debug!(%digest, fetch_ms, verify_ms, "fetched a blob");
+        Ok(())
     }
 }
 

@@ -154,6 +154,7 @@ impl Registry {
                 into.restart().map_err(Download::Disk)?;
                 return Err(Download::Broken("the registry does not go on where a transfer broke off".to_owned()));
             }
+            status if is_passing(status) => return Err(Download::Busy(refusal(answer).await)),
             _ => return Err(Download::Refused(refusal(answer).await)),
         }
         loop {
@@ -227,6 +228,8 @@ impl Registry {
 pub(super) enum Download {
     /// On the way: what has come is kept, and gone on from.
     Broken(String),
+    /// The registry was asked often enough. What has come is kept.
+    Busy(String),
     /// The registry does not have it or give it, or it is not what it should be.
     Refused(String),
     /// This machine cannot keep it.

@@ -8,7 +8,8 @@ use std::{
     thread,
 };
 
-use registry_client::{ImageStore, Registries, RegistrySettings, Request};
+use api::PullPolicy;
+use registry_client::{Access, DockerConfig, ImageStore, Registries, RegistrySettings, Request};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -19,6 +20,8 @@ use crate::{component, store};
 struct Seen {
     path: String,
     authorization: Option<String>,
+    /// The first byte that is asked for.
+    from: Option<usize>,
 }
 
 type Respond = dyn Fn(&Seen, usize) -> Answer + Send + Sync;
@@ -27,6 +30,8 @@ type Respond = dyn Fn(&Seen, usize) -> Answer + Send + Sync;
 enum Answer {
     Whole(u16, BTreeMap<&'static str, String>, Vec<u8>),
     Endless,
+    /// So many bytes of the body that is announced.
+    Broken(Vec<u8>, usize),
 }
 
 fn ok(body: impl Into<Vec<u8>>) -> Answer {
@@ -58,7 +63,9 @@ fn converse(mut stream: TcpStream, all: &Mutex<Vec<Seen>>, respond: &Respond) {
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
     let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
     let authorization = headers.iter().find_map(|line| line.strip_prefix("authorization: ").map(str::to_owned));
-    let request = Seen { path, authorization };
+    let range = headers.iter().find_map(|line| line.strip_prefix("range: bytes="));
+    let from = range.and_then(|range| range.trim_end_matches('-').parse().ok());
+    let request = Seen { path, authorization, from };
     let before = {
         let mut all = all.lock().unwrap();
         all.push(request.clone());
@@ -71,6 +78,10 @@ fn converse(mut stream: TcpStream, all: &Mutex<Vec<Seen>>, respond: &Respond) {
             let _ = stream.write_all(format!("{head}\r\n").as_bytes()).and_then(|()| stream.write_all(&body));
             let _ = stream.shutdown(std::net::Shutdown::Write);
             let _ = stream.read(&mut [0; 1]);
+        }
+        Answer::Broken(body, sent) => {
+            let head = format!("HTTP/1.1 200 X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body[..sent]));
         }
         Answer::Endless => {
             let head = "HTTP/1.1 200 X\r\nconnection: close\r\n\r\n";
@@ -163,6 +174,85 @@ async fn an_endless_component_ends_at_its_announced_size() {
     refused(respond, "the blob is larger than the limit").await;
 }
 
+/// The component breaks off at its first tries; later ones get what they ask for, if `ranges`, or all of it.
+fn breaking_off(ranges: bool) -> impl Fn(&Seen, usize) -> Answer {
+    let (files, tries) = (image(), Mutex::new(0));
+    move |request, _| {
+        let name = last(&request.path);
+        let Some(file) = files.get(name) else { return status(404) };
+        let mut tries = tries.lock().unwrap();
+        if !file.starts_with(b"\0asm") {
+            return ok(file.clone());
+        }
+        *tries += 1;
+        match request.from {
+            None if *tries == 1 => Answer::Broken(file.clone(), file.len() / 2),
+            Some(from) if ranges => {
+                let range = format!("bytes {from}-{}/{}", file.len() - 1, file.len());
+                Answer::Whole(206, BTreeMap::from([("content-range", range)]), file[from..].to_vec())
+            }
+            _ => ok(file.clone()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_download_that_broke_off_goes_on_from_there_or_from_its_start() {
+    for ranges in [true, false] {
+        let ((_dir, store), (address, seen)) = (store(), registry(breaking_off(ranges)));
+        pull(&store, &address).await.unwrap();
+        let asked: Vec<_> = seen.lock().unwrap().iter().filter_map(|request| request.from).collect();
+        assert!(matches!(asked.as_slice(), [from] if *from > 0), "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_has_come_is_kept_for_the_next_process() {
+    let files = image();
+    let half = |request: &Seen, files: &BTreeMap<String, Vec<u8>>| match files.get(last(&request.path)) {
+        Some(file) if last(&request.path) != "v1" && request.from.is_none() => {
+            Answer::Broken(file.clone(), file.len() / 2)
+        }
+        Some(_) if last(&request.path) != "v1" => status(503),
+        Some(file) => ok(file.clone()),
+        None => status(404),
+    };
+    let ((dir, store), again) = (store(), files.clone());
+    let (address, _) = registry(move |request, _| half(request, &again));
+    pull(&store, &address).await.unwrap_err();
+    drop(store);
+    let store = ImageStore::open(dir.path()).unwrap();
+    let (address, seen) = registry(serve(files));
+    pull(&store, &address).await.unwrap();
+    assert!(seen.lock().unwrap().iter().any(|request| request.from.is_some()), "{seen:?}");
+}
+
+#[tokio::test]
+async fn what_one_namespace_pulled_with_its_own_credentials_is_asked_for_again_by_another() {
+    let files = image();
+    let ((_dir, store), (address, seen)) = (
+        store(),
+        registry(move |request, _| match &request.authorization {
+            Some(shown) if shown == "Basic YTpi" => serve(files.clone())(request, 0),
+            _ => Answer::Whole(401, BTreeMap::from([("www-authenticate", "Basic realm=\"x\"".to_owned())]), vec![]),
+        }),
+    );
+    let registries = Registries::new(RegistrySettings::default()).unwrap();
+    let config = json!({ "auths": { address.as_str(): { "auth": "YTpi" } } }).to_string();
+    let keys = vec![DockerConfig::parse(config.as_bytes()).unwrap()];
+    let by = |access: Access| Request { access, ..Request::of_machine(format!("{address}/hello:v1")) };
+    let digest = registries.resolve(&store, &by(Access::of_namespace("a", keys.clone()))).await.unwrap();
+    let before = seen.lock().unwrap().len();
+    registries.resolve(&store, &by(Access::of_namespace("a", vec![]))).await.unwrap();
+    assert_eq!(seen.lock().unwrap().len(), before, "it is the namespace's own");
+    for name in [format!("{address}/hello:v1"), format!("{address}/hello@{digest}")] {
+        let request = |keys| Request { reference: name.clone(), ..by(Access::of_namespace("b", keys)) };
+        let refused = registries.resolve(&store, &request(vec![])).await.unwrap_err().to_string();
+        assert!(refused.contains("401"), "{refused}");
+    }
+    registries.resolve(&store, &by(Access::of_namespace("b", keys))).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_redirect_in_a_circle_ends() {
     refused(|request, _| Answer::Whole(302, BTreeMap::from([("location", request.path.clone())]), vec![]), "redirect")
@@ -210,4 +300,28 @@ async fn a_token_is_fetched_where_the_registry_says_and_shown_to_it_alone() {
     assert_eq!(asked.len(), 1, "{asked:?}");
     assert!(asked[0].path.contains("service=shop&scope=repository%3Ahello%3Apull"), "{asked:?}");
     assert_eq!(asked[0].authorization, None);
+}
+
+#[tokio::test]
+async fn the_policy_says_when_the_registry_is_asked() {
+    let ((_dir, store), files) = (store(), image());
+    let (address, seen) = registry(serve(files));
+    let registries = Registries::new(RegistrySettings::default()).unwrap();
+    let by = |policy| Request { policy, ..Request::of_machine(format!("{address}/hello:v1")) };
+    let asked = || {
+        std::mem::take(&mut *seen.lock().unwrap())
+            .into_iter()
+            .map(|request| last(&request.path).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let never = registries.resolve(&store, &by(PullPolicy::Never)).await.unwrap_err().to_string();
+    assert!(never.contains("imagePullPolicy") && asked().is_empty(), "{never}");
+    let digest = registries.resolve(&store, &by(PullPolicy::IfNotPresent)).await.unwrap();
+    assert_eq!(asked().len(), 3);
+    for policy in [PullPolicy::Never, PullPolicy::IfNotPresent] {
+        assert_eq!(registries.resolve(&store, &by(policy)).await.unwrap(), digest);
+    }
+    assert_eq!(asked(), [""; 0]);
+    assert_eq!(registries.resolve(&store, &by(PullPolicy::Always)).await.unwrap(), digest);
+    assert_eq!(asked(), ["v1"], "the manifest alone: its blobs are here");
 }

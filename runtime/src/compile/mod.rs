@@ -11,6 +11,7 @@ pub use process::{CompileProcess, compile_stdin};
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
+    time::Instant,
 };
 
 use api::{Digest, replica::ReplicaSpec};
@@ -100,7 +101,9 @@ impl Components {
         if let Some(component) = blocking(move || cache.load(&engine, &digest)).await? {
             return Ok(component);
         }
+        let began = Instant::now();
         let artifact = self.compiler.compile(&spec.image, source.bytes).await?;
+        tracing::debug!(image = spec.image, compile_ms = began.elapsed().as_millis(), "compiled a component");
         let (cache, engine) = (self.cache.clone(), self.engine.clone());
         blocking(move || {
             cache.store(&source.digest, &artifact).map_err(|error| StartError::Cache(error.to_string()))?;

@@ -139,3 +139,56 @@ fn images_are_listed_with_who_uses_them_and_only_the_others_are_pruned() {
             .success()
     );
 }
+
+#[test]
+fn an_upload_goes_on_after_the_server_was_killed_in_the_middle_of_it() {
+    let ours = tempfile::tempdir().expect("a folder");
+    let sampan = Sampan::up(ours.path());
+    let authorization = format!("Authorization: Bearer {}", token(ours.path(), "token"));
+    let curl = |server: &Sampan, args: &[&str], path: &str| {
+        let url = format!("https://{}{path}", host(server));
+        let mut curl = Command::new("curl");
+        curl.args(["-sSk", "-i", "-H", &authorization]).args(args).arg(url);
+        succeed("curl", curl.output().expect("curl"))
+    };
+    let header = |answer: &str, name: &str| {
+        let line =
+            answer.lines().find_map(|line| line.to_lowercase().strip_prefix(&format!("{name}: ")).map(str::to_owned));
+        line.unwrap_or_default().trim().to_owned()
+    };
+    let whole = vec![7u8; 6 << 20];
+    let (first, rest) = (ours.path().join("first"), ours.path().join("rest"));
+    fs::write(&first, &whole[..4 << 20]).expect("a file");
+    let begun = curl(&sampan, &["-X", "POST", "-d", ""], "/v2/large/blobs/uploads/");
+    let place = header(&begun, "location");
+    // The rest of what is announced never comes: the client is stopped, and the server killed.
+    let send = format!("https://{}{place}", host(&sampan));
+    let mut sending = Command::new("curl");
+    sending.args([
+        "-sSk",
+        "-X",
+        "PATCH",
+        "-H",
+        &authorization,
+        "-H",
+        "Content-Length: 6291456",
+        "--limit-rate",
+        "8M",
+        "-T",
+    ]);
+    let mut sending = sending.arg(&first).arg(send).spawn().expect("curl");
+    wait_for("a part has come", || (header(&curl(&sampan, &[], &place), "range") != "0-0").then_some(()));
+    sampan.kill();
+    let _ = sending.kill();
+    let _ = sending.wait();
+    let sampan = Sampan::up(ours.path());
+    let status = curl(&sampan, &[], &place);
+    let come: usize = header(&status, "range").trim_start_matches("0-").parse::<usize>().expect("a range") + 1;
+    assert!((1..=4 << 20).contains(&come), "{status}");
+    fs::write(&rest, &whole[come..]).expect("a file");
+    let digest = ContentDigest::of(&whole);
+    let done = curl(&sampan, &["-X", "PUT", "-T", rest.to_str().expect("UTF-8")], &format!("{place}?digest={digest}"));
+    assert!(done.contains(" 201"), "{done}");
+    let head = curl(&sampan, &["-I"], &format!("/v2/large/blobs/{digest}"));
+    assert_eq!(header(&head, "content-length"), "6291456", "{head}");
+}
