@@ -152,6 +152,13 @@ impl ImageStore {
         }
     }
 
+    /// Whether the manifest and the component of an image are here, unless somebody has just removed them.
+    pub(crate) fn is_whole(&self, manifest: &Digest) -> bool {
+        let blobs = &self.layout.blobs;
+        let layer = self.layer(manifest);
+        layer.is_ok_and(|layer| touch(&blobs.path(&layer.digest)) && touch(&blobs.path(manifest)))
+    }
+
     /// Keeps an image whose blobs were fetched and checked: the manifest first, then the name.
     pub(crate) fn keep(
         &self,

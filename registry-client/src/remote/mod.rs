@@ -125,7 +125,17 @@ impl Registries {
     pub async fn pull(&self, store: &ImageStore, request: &Request) -> Result<Image, ImageError> {
         let reference: ImageReference = request.reference.parse()?;
         let namespace = request.access.namespace();
-        let _turn = self.pulling.turn(&format!("{} {reference}", namespace.unwrap_or_default())).await;
+        let wanted = format!("{} {reference} {:?}", namespace.unwrap_or_default(), request.policy);
+        self.pulling.once(&wanted, self.pull_now(store, request, &reference)).await
+    }
+
+    async fn pull_now(
+        &self,
+        store: &ImageStore,
+        request: &Request,
+        reference: &ImageReference,
+    ) -> Result<Image, ImageError> {
+        let namespace = request.access.namespace();
         if request.policy != PullPolicy::Always || reference.digest().is_some() {
             let (name, namespace) = (reference.to_string(), namespace.map(str::to_owned));
             if let Ok(Some(image)) = blocking(store, move |store| store.get(&name, namespace.as_deref())).await {
@@ -134,7 +144,7 @@ impl Registries {
             }
         }
         let _place = self.at_once.acquire().await.expect("the semaphore is never closed");
-        limited("pull", &reference, self.pull_from_any(store, request, &reference)).await
+        limited("pull", reference, self.pull_from_any(store, request, reference)).await
     }
 
     /// From the first of its mirrors that has it, or from the registry itself.

@@ -7,7 +7,6 @@ use std::{
 use api::Digest;
 use parking_lot::Mutex;
 use reqwest::{Method, StatusCode, header};
-use tokio::sync::OwnedMutexGuard;
 
 use super::{
     TRANSFER_TIMEOUT, blocking,
@@ -25,21 +24,33 @@ use crate::{
 pub(super) const MANIFEST_TYPES: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json";
 
-/// Who pulls what at the moment.
+/// Who pulls what at the moment, and what came of it.
 #[derive(Debug, Default)]
-pub(super) struct Pulling(Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>);
+pub(super) struct Pulling(Mutex<HashMap<String, Weak<Turn>>>);
+
+/// When the last pull that succeeded began, and what it brought.
+type Turn = tokio::sync::Mutex<Option<(Instant, Image)>>;
 
 impl Pulling {
-    /// Waits until nobody else pulls the same.
-    pub(super) async fn turn(&self, reference: &str) -> OwnedMutexGuard<()> {
+    /// Waits until nobody else pulls the same. If somebody has begun to do so since, this gives what it brought; else
+    /// what `pull` brings.
+    pub(super) async fn once<E>(&self, wanted: &str, pull: impl Future<Output = Result<Image, E>>) -> Result<Image, E> {
+        let asked = Instant::now();
         let turn = {
             let mut turns = self.0.lock();
             turns.retain(|_, turn| turn.strong_count() > 0);
-            let turn = turns.get(reference).and_then(Weak::upgrade).unwrap_or_default();
-            turns.insert(reference.to_owned(), Arc::downgrade(&turn));
+            let turn = turns.get(wanted).and_then(Weak::upgrade).unwrap_or_default();
+            turns.insert(wanted.to_owned(), Arc::downgrade(&turn));
             turn
         };
-        turn.lock_owned().await
+        let mut last = turn.lock().await;
+        if let Some((_, image)) = last.as_ref().filter(|(began, _)| *began >= asked) {
+            return Ok(image.clone());
+        }
+        let began = Instant::now();
+        let image = pull.await?;
+        *last = Some((began, image.clone()));
+        Ok(image)
     }
 }
 
@@ -69,6 +80,12 @@ pub(super) async fn pull(registry: &mut Registry, wanted: Wanted<'_>) -> Result<
     if layer.size_bytes > MAX_COMPONENT_BYTES {
         let limit_bytes = MAX_COMPONENT_BYTES;
         return Err(ImageError::TooLarge { what: "component", bytes: layer.size_bytes, limit_bytes });
+    }
+    let digest = digest_of(&manifest);
+    if blocking(store, move |store| Ok(store.is_whole(&digest))).await? {
+        // It has another name here, or this one: what is there is checked whenever it is read.
+        let reference = reference.clone();
+        return blocking(store, move |store| store.keep(&reference, &manifest, namespace.as_deref())).await;
     }
     let fetch = Fetch { store, failed: &failed };
     let size_bytes = layer.size_bytes;
