@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{ContentDigest, Repositories, Repository, listing, manifests::needs};
+use super::{ContentDigest, Repositories, Repository, listing, parsed::needs};
 use crate::{ImageError, blobs::io_error, index::Entry};
 
 /// An upload that got nothing for this long has been given up.

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, io::Read};
 use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
 use serde::{Deserialize, Serialize};
 
-use super::{ContentDigest, Repository};
+use super::{ContentDigest, Repository, parsed::Parsed};
 use crate::{
     ImageError, ImageReference,
     blobs::{MAX_MANIFEST_BYTES, write_durably},
@@ -66,51 +66,6 @@ pub enum ManifestError {
     /// The disk said no.
     #[error(transparent)]
     Store(#[from] ImageError),
-}
-
-/// What is read of a manifest of any kind.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Parsed {
-    media_type: Option<String>,
-    artifact_type: Option<String>,
-    config: Option<Pointer>,
-    #[serde(default)]
-    layers: Vec<Pointer>,
-    #[serde(default)]
-    blobs: Vec<Pointer>,
-    #[serde(default)]
-    manifests: Vec<Pointer>,
-    subject: Option<Pointer>,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Pointer {
-    digest: String,
-    media_type: Option<String>,
-    /// Where else it is had: then it need not be here.
-    #[serde(default)]
-    urls: Vec<String>,
-}
-
-impl Parsed {
-    fn of(bytes: &[u8]) -> Result<Self, ManifestError> {
-        serde_json::from_slice(bytes).map_err(|error| ManifestError::Invalid(format!("it is no manifest: {error}")))
-    }
-
-    fn needed_blobs(&self) -> impl Iterator<Item = &Pointer> {
-        self.config.iter().chain(&self.layers).chain(&self.blobs).filter(|pointer| pointer.urls.is_empty())
-    }
-}
-
-/// What a manifest needs: blobs, and manifests.
-pub(super) fn needs(bytes: &[u8]) -> Vec<ContentDigest> {
-    let Ok(parsed) = Parsed::of(bytes) else { return Vec::new() };
-    let all = parsed.needed_blobs().chain(&parsed.manifests);
-    all.filter_map(|pointer| pointer.digest.parse().ok()).collect()
 }
 
 impl Repository {

@@ -8,6 +8,7 @@ mod collect;
 mod content_digest;
 mod links;
 mod manifests;
+mod parsed;
 mod uploads;
 
 use std::{

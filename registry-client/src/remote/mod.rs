@@ -1,12 +1,15 @@
 //! Images from registries, and to them: the OCI distribution protocol as a client.
 
+mod authorize;
 mod challenge;
 mod credentials;
+mod download;
 mod endpoint;
 mod progress;
 mod pull;
 mod push;
 mod registry;
+mod request;
 pub(crate) mod settings;
 mod signing;
 
@@ -19,10 +22,7 @@ use tokio::sync::Semaphore;
 use crate::{
     Access, Image, ImageError, ImageReference, ImageStore,
     access::Credentials,
-    hosted::{ContentDigest, Repositories},
-    manifest::of_index,
     remote::settings::{RegistryHost, RegistrySettings},
-    signature::{self, Form, SigningKey, VerifyingKeys},
 };
 
 use endpoint::{Endpoint, client};
@@ -30,6 +30,7 @@ use registry::Registry;
 pub(crate) use registry::Registry as RemoteRepository;
 
 pub use progress::{Progress, Step};
+pub use request::Request;
 
 /// How long a connection to a registry may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,29 +42,6 @@ pub const TRANSFER_TIMEOUT: Duration = Duration::from_secs(600);
 const MAX_REDIRECTS: usize = 5;
 /// Images that are pulled at the same time; more wait.
 pub const MAX_PULLS_AT_ONCE: usize = 8;
-
-/// An image that is to be had.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// As the user wrote it.
-    pub reference: String,
-    /// When the registry is asked.
-    pub policy: PullPolicy,
-    /// Who asks.
-    pub access: Access,
-    /// Who is told how far it is.
-    pub progress: Progress,
-    /// Who must have signed it. `None`: nobody.
-    pub signed_by: Option<VerifyingKeys>,
-}
-
-impl Request {
-    /// What the user of this machine asks for, where the local store does not have it.
-    pub fn of_machine(reference: impl Into<String>) -> Self {
-        let (policy, access, progress) = (PullPolicy::IfNotPresent, Access::of_machine(), Progress::untold());
-        Self { reference: reference.into(), policy, access, progress, signed_by: None }
-    }
-}
 
 /// Registries, reached as their settings say. Clones share connections.
 #[derive(Debug, Clone)]
@@ -176,66 +154,6 @@ impl Registries {
         Err(ImageError::Registry { action: "pull", reference: reference.to_string(), why: failures.join("; ") })
     }
 
-    /// Looks for a signature of what a reference names, by one of these keys. Says where it was.
-    pub async fn verify(&self, store: &ImageStore, reference: &str, keys: &VerifyingKeys) -> Result<Form, ImageError> {
-        let request = Request::of_machine(reference);
-        let digest = self.resolve_unverified(store, &Request { policy: PullPolicy::Always, ..request }).await?;
-        self.verify_as(store, reference, &digest, keys, &Access::of_machine()).await
-    }
-
-    async fn verify_as(
-        &self,
-        store: &ImageStore,
-        reference: &str,
-        digest: &Digest,
-        keys: &VerifyingKeys,
-        access: &Access,
-    ) -> Result<Form, ImageError> {
-        let written: ImageReference = reference.parse()?;
-        let denied = |why| ImageError::Unsigned { reference: reference.to_owned(), digest: digest.clone(), why };
-        let own = written.without_host(&self.own_hosts.read());
-        let verified = async {
-            if own.is_none() && written.names_registry() {
-                let host = self.host(&written, "verify").map_err(|error| error.to_string())?;
-                let opened = self.open(&host, &written, "pull", access).await;
-                let (mut registry, _) = opened.map_err(|error| error.to_string())?;
-                let tagged = match written.digest() {
-                    None => registry.find_manifest(&written.tag()).await?,
-                    Some(pinned) => registry.find_manifest(pinned.as_str()).await?,
-                };
-                let manifests = of_image(digest, tagged.as_deref());
-                signature::verify(&mut signature::Source::Remote(&mut registry), &manifests, keys).await
-            } else {
-                let reference = own.as_ref().unwrap_or(&written);
-                let repositories = Repositories::open(store.clone()).map_err(|error| error.to_string())?;
-                let repository = repositories.repository(&reference.written_repository())?;
-                let tagged = match reference.digest() {
-                    None => repository.manifest(&reference.tag()),
-                    Some(pinned) => repository.manifest(pinned.as_str()),
-                };
-                let tagged = tagged.map_err(|error| error.to_string())?.map(|manifest| manifest.bytes);
-                let manifests = of_image(digest, tagged.as_deref());
-                signature::verify(&mut signature::Source::Local(repository), &manifests, keys).await
-            }
-        };
-        verified.await.map_err(denied)
-    }
-
-    /// Signs what a reference names in its registry, and puts the signature there. Gives the digest that was signed.
-    pub async fn sign(&self, reference: &str, key: &SigningKey) -> Result<ContentDigest, ImageError> {
-        let reference: ImageReference = reference.parse()?;
-        let refused = |why| ImageError::Registry { action: "sign", reference: reference.to_string(), why };
-        let host = self.host(&reference, "sign")?;
-        let (mut registry, _) = self.open(&host, &reference, "push", &Access::of_machine()).await?;
-        let name = reference.digest().map_or_else(|| reference.tag(), ToString::to_string);
-        let manifest = registry.find_manifest(&name).await.map_err(refused)?;
-        let manifest = manifest.ok_or_else(|| refused("the registry does not have it: push it first".to_owned()))?;
-        let digest = ContentDigest::of(&manifest);
-        let repository = format!("{host}/{}", reference.repository());
-        registry.sign(&repository, &digest, key).await.map_err(refused)?;
-        Ok(digest)
-    }
-
     /// Sends the image that the store has under this name to the registry in the name. Gives its digest.
     pub async fn push(&self, store: &ImageStore, reference: &str, progress: &Progress) -> Result<Digest, ImageError> {
         let reference: ImageReference = reference.parse()?;
@@ -295,12 +213,6 @@ impl Registries {
         let rights = if action == "push" { "pull,push" } else { "pull" };
         Ok((Registry::new(endpoint, repository, rights, credentials).map_err(refused)?, is_private))
     }
-}
-
-/// The manifests of which a signature counts: the image's, and that of an index that has it.
-fn of_image(digest: &Digest, tagged: Option<&[u8]>) -> Vec<ContentDigest> {
-    let index = tagged.filter(|json| of_index(json).is_some_and(|entry| entry.as_ref() == Ok(digest)));
-    index.map(ContentDigest::of).into_iter().chain([ContentDigest::from(digest)]).collect()
 }
 
 /// Ends a transfer that takes too long.

@@ -10,7 +10,8 @@ use reqwest::{Method, StatusCode, header};
 
 use super::{
     TRANSFER_TIMEOUT, blocking,
-    registry::{Download, Registry, read, refusal},
+    download::Download,
+    registry::{Registry, read, refusal},
 };
 use crate::{
     Image, ImageError, ImageReference, ImageStore, Progress,

@@ -6,16 +6,13 @@ use reqwest::{
 };
 use serde::Deserialize;
 
-use super::{
-    challenge::Challenge,
-    endpoint::{Endpoint, is_loopback},
-};
-use crate::{ImageError, access::Credentials, incoming::Incoming};
+use super::endpoint::Endpoint;
+use crate::access::Credentials;
 
 /// Bytes of a token answer or an error that are read.
-const MAX_SMALL_ANSWER_BYTES: u64 = 1 << 20;
+pub(super) const MAX_SMALL_ANSWER_BYTES: u64 = 1 << 20;
 /// How often a request is sent, the first included, if the registry is busy or broken.
-const MAX_TRIES: u32 = 4;
+pub(super) const MAX_TRIES: u32 = 4;
 /// The wait before the second try. It doubles.
 const BACKOFF: Duration = Duration::from_millis(250);
 /// The longest wait that a registry may ask for.
@@ -23,20 +20,13 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// One repository of a registry, with the right to do one thing there.
 pub(crate) struct Registry {
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
     base: Url,
-    repository: String,
+    pub(super) repository: String,
     /// What the token is asked for: `pull`, or `pull,push`.
-    rights: &'static str,
-    credentials: Credentials,
-    authorization: Option<String>,
-}
-
-/// A token server calls it either of these.
-#[derive(Deserialize)]
-struct Token {
-    token: Option<String>,
-    access_token: Option<String>,
+    pub(super) rights: &'static str,
+    pub(super) credentials: Credentials,
+    pub(super) authorization: Option<String>,
 }
 
 /// What the distribution specification makes of an error.
@@ -113,137 +103,10 @@ impl Registry {
             tokio::time::sleep(wait.unwrap_or_else(|| pause(tries))).await;
         }
     }
-
-    /// Fetches a blob to its file, from where an earlier try ended. It has at most `limit_bytes`.
-    pub(super) async fn download(
-        &mut self,
-        url: Url,
-        limit_bytes: u64,
-        into: &mut Incoming,
-        told: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<(), Download> {
-        for tries in 1.. {
-            match self.download_once(&url, limit_bytes, into, told).await {
-                Err(Download::Broken(_)) if tries < MAX_TRIES => tokio::time::sleep(pause(tries)).await,
-                ended => return ended,
-            }
-        }
-        unreachable!("the last try ends it")
-    }
-
-    async fn download_once(
-        &mut self,
-        url: &Url,
-        limit_bytes: u64,
-        into: &mut Incoming,
-        told: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<(), Download> {
-        let from = into.len();
-        if from > limit_bytes {
-            into.restart().map_err(Download::Disk)?;
-        }
-        let ranged = |request: RequestBuilder| match from {
-            0 => request,
-            _ => request.header(header::RANGE, format!("bytes={from}-")),
-        };
-        let mut answer = self.send(Method::GET, url.clone(), ranged).await.map_err(Download::Broken)?;
-        match answer.status() {
-            StatusCode::OK => into.restart().map_err(Download::Disk)?,
-            StatusCode::PARTIAL_CONTENT if starts_at(answer.headers(), from) => {}
-            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
-                into.restart().map_err(Download::Disk)?;
-                return Err(Download::Broken("the registry does not go on where a transfer broke off".to_owned()));
-            }
-            status if is_passing(status) => return Err(Download::Busy(refusal(answer).await)),
-            _ => return Err(Download::Refused(refusal(answer).await)),
-        }
-        loop {
-            let chunk = answer.chunk().await.map_err(|error| Download::Broken(causes(&error)))?;
-            let Some(chunk) = chunk else { return Ok(()) };
-            if into.len() + chunk.len() as u64 > limit_bytes {
-                into.restart().map_err(Download::Disk)?;
-                let why = format!("the blob is larger than the limit of {limit_bytes} bytes");
-                return Err(Download::Refused(why));
-            }
-            // The page cache takes it: a write of one chunk is shorter than handing it to another thread.
-            into.append(&chunk).map_err(Download::Disk)?;
-            told(into.len());
-        }
-    }
-
-    async fn authorize(&mut self, headers: &HeaderMap) -> Result<(), String> {
-        let asked = headers.get_all(header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-        self.authorization = Some(match asked.filter_map(Challenge::parse).next() {
-            Some(Challenge::Basic) => self.credentials.basic().ok_or_else(|| self.log_in())?,
-            Some(Challenge::Bearer { realm, service }) => self.token(&realm, service.as_deref()).await?,
-            None => return Err("it does not say what it wants to be shown".to_owned()),
-        });
-        Ok(())
-    }
-
-    async fn token(&self, realm: &str, service: Option<&str>) -> Result<String, String> {
-        let url = Url::parse(realm).map_err(|error| format!("its token server `{realm}` is no URL: {error}"))?;
-        if url.scheme() != "https" && self.endpoint.scheme != "http" && !url.host_str().is_some_and(is_loopback) {
-            return Err(format!("its token server `{realm}` is not reached by TLS, and would see the password"));
-        }
-        let answer = self.ask_for_token(url, service).send().await.map_err(|error| causes(&error))?;
-        if !answer.status().is_success() {
-            return Err(format!("{}; {}", refusal(answer).await, self.log_in()));
-        }
-        let body = read(answer, MAX_SMALL_ANSWER_BYTES, "the token").await?;
-        let token: Token = serde_json::from_slice(&body).map_err(|error| format!("its token is no JSON: {error}"))?;
-        let token = token.token.or(token.access_token).ok_or("its token server gave no token")?;
-        Ok(format!("Bearer {token}"))
-    }
-
-    /// As Docker's token servers are asked: by GET with a password, by an OAuth2 POST with an identity token.
-    fn ask_for_token(&self, mut url: Url, service: Option<&str>) -> RequestBuilder {
-        // Without a repository only the credentials are asked about.
-        let scope = (!self.repository.is_empty()).then(|| format!("repository:{}:{}", self.repository, self.rights));
-        let scope = scope.as_ref().map(|scope| ("scope", scope));
-        let service = service.map(|service| ("service", service));
-        if let Credentials::Identity(token) = &self.credentials {
-            let fields = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", "sampan")];
-            let mut form = Url::parse("form:/").expect("it is a URL");
-            form.query_pairs_mut().extend_pairs(fields).extend_pairs(service).extend_pairs(scope);
-            let body = form.query().unwrap_or_default().to_owned();
-            let request = self.endpoint.http.post(url).body(body);
-            return request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        }
-        url.query_pairs_mut().extend_pairs(service).extend_pairs(scope);
-        let request = self.endpoint.http.get(url);
-        match self.credentials.basic() {
-            Some(basic) => request.header(header::AUTHORIZATION, basic),
-            None => request,
-        }
-    }
-
-    fn log_in(&self) -> String {
-        let host = &self.endpoint.host;
-        format!("log in with `sampan login {host}`, or name a Secret with credentials in `imagePullSecrets`")
-    }
-}
-
-/// Why a blob did not come.
-pub(super) enum Download {
-    /// On the way: what has come is kept, and gone on from.
-    Broken(String),
-    /// The registry was asked often enough. What has come is kept.
-    Busy(String),
-    /// The registry does not have it or give it, or it is not what it should be.
-    Refused(String),
-    /// This machine cannot keep it.
-    Disk(ImageError),
-}
-
-/// Whether `Content-Range` says that the body starts at this byte.
-fn starts_at(headers: &HeaderMap, from: u64) -> bool {
-    let range = headers.get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
-    range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()) == Some(from.to_string().as_str())
 }
 
 /// The pause after a try, with jitter, so that many that were refused together do not come back together.
-fn pause(tries: u32) -> Duration {
+pub(super) fn pause(tries: u32) -> Duration {
     (BACKOFF * (1 << (tries - 1))).mul_f64(rand::random_range(0.75..1.5))
 }
 
@@ -278,7 +141,7 @@ pub(super) fn causes(error: &dyn std::error::Error) -> String {
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-fn is_passing(status: StatusCode) -> bool {
+pub(super) fn is_passing(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || matches!(status.as_u16(), 500 | 502..=504)
 }
 

@@ -1,22 +1,93 @@
 //! Signatures in registries: fetched, and pushed.
 
+use api::{Digest, PullPolicy};
 use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageIndex, OciImageManifest, OciManifest};
 use reqwest::{Method, StatusCode, header};
 
 use super::{
+    Registries, Request,
     pull::MANIFEST_TYPES,
     push::{push_blob, push_manifest},
     registry::{Registry, read, refusal},
 };
 use crate::{
-    Progress,
+    Access, ImageError, ImageReference, ImageStore, Progress,
     blobs::{MAX_MANIFEST_BYTES, digest_of},
-    hosted::ContentDigest,
-    signature::{SIGNATURE_ANNOTATION, SIMPLE_SIGNING, SigningKey, payload, signature_tag},
+    hosted::{ContentDigest, Repositories},
+    manifest::of_index,
+    signature::{self, Form, SIGNATURE_ANNOTATION, SIMPLE_SIGNING, SigningKey, VerifyingKeys, payload, signature_tag},
 };
 
 /// A config that says nothing.
 const EMPTY_CONFIG: (&str, &[u8]) = ("application/vnd.oci.image.config.v1+json", b"{}");
+
+impl Registries {
+    /// Looks for a signature of what a reference names, by one of these keys. Says where it was.
+    pub async fn verify(&self, store: &ImageStore, reference: &str, keys: &VerifyingKeys) -> Result<Form, ImageError> {
+        let request = Request::of_machine(reference);
+        let digest = self.resolve_unverified(store, &Request { policy: PullPolicy::Always, ..request }).await?;
+        self.verify_as(store, reference, &digest, keys, &Access::of_machine()).await
+    }
+
+    pub(super) async fn verify_as(
+        &self,
+        store: &ImageStore,
+        reference: &str,
+        digest: &Digest,
+        keys: &VerifyingKeys,
+        access: &Access,
+    ) -> Result<Form, ImageError> {
+        let written: ImageReference = reference.parse()?;
+        let denied = |why| ImageError::Unsigned { reference: reference.to_owned(), digest: digest.clone(), why };
+        let own = written.without_host(&self.own_hosts.read());
+        let verified = async {
+            if own.is_none() && written.names_registry() {
+                let host = self.host(&written, "verify").map_err(|error| error.to_string())?;
+                let opened = self.open(&host, &written, "pull", access).await;
+                let (mut registry, _) = opened.map_err(|error| error.to_string())?;
+                let tagged = match written.digest() {
+                    None => registry.find_manifest(&written.tag()).await?,
+                    Some(pinned) => registry.find_manifest(pinned.as_str()).await?,
+                };
+                let manifests = of_image(digest, tagged.as_deref());
+                signature::verify(&mut signature::Source::Remote(&mut registry), &manifests, keys).await
+            } else {
+                let reference = own.as_ref().unwrap_or(&written);
+                let repositories = Repositories::open(store.clone()).map_err(|error| error.to_string())?;
+                let repository = repositories.repository(&reference.written_repository())?;
+                let tagged = match reference.digest() {
+                    None => repository.manifest(&reference.tag()),
+                    Some(pinned) => repository.manifest(pinned.as_str()),
+                };
+                let tagged = tagged.map_err(|error| error.to_string())?.map(|manifest| manifest.bytes);
+                let manifests = of_image(digest, tagged.as_deref());
+                signature::verify(&mut signature::Source::Local(repository), &manifests, keys).await
+            }
+        };
+        verified.await.map_err(denied)
+    }
+
+    /// Signs what a reference names in its registry, and puts the signature there. Gives the digest that was signed.
+    pub async fn sign(&self, reference: &str, key: &SigningKey) -> Result<ContentDigest, ImageError> {
+        let reference: ImageReference = reference.parse()?;
+        let refused = |why| ImageError::Registry { action: "sign", reference: reference.to_string(), why };
+        let host = self.host(&reference, "sign")?;
+        let (mut registry, _) = self.open(&host, &reference, "push", &Access::of_machine()).await?;
+        let name = reference.digest().map_or_else(|| reference.tag(), ToString::to_string);
+        let manifest = registry.find_manifest(&name).await.map_err(refused)?;
+        let manifest = manifest.ok_or_else(|| refused("the registry does not have it: push it first".to_owned()))?;
+        let digest = ContentDigest::of(&manifest);
+        let repository = format!("{host}/{}", reference.repository());
+        registry.sign(&repository, &digest, key).await.map_err(refused)?;
+        Ok(digest)
+    }
+}
+
+/// The manifests of which a signature counts: the image's, and that of an index that has it.
+fn of_image(digest: &Digest, tagged: Option<&[u8]>) -> Vec<ContentDigest> {
+    let index = tagged.filter(|json| of_index(json).is_some_and(|entry| entry.as_ref() == Ok(digest)));
+    index.map(ContentDigest::of).into_iter().chain([ContentDigest::from(digest)]).collect()
+}
 
 impl Registry {
     /// A manifest, if there is one.
