@@ -19,7 +19,7 @@ ROUNDS = 5
 def measure() -> None:
     with tempfile.TemporaryDirectory(prefix="sampan-bench-") as folder, docker_registry(Path(folder)) as peer:
         component = padded(GUESTS / "hello.wasm", Path(folder, "large.wasm"))
-        with Sampan(log="debug") as sampan:
+        with Sampan(log=os.environ.get("SAMPAN_LOG", "registry_client=debug,runtime=debug")) as sampan:
             pulls(sampan, component, peer.port)
             first_answer(sampan, component, peer.port)
         with docker_registry(Path(folder), tls=True) as peer, Sampan() as sampan:

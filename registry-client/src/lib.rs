@@ -26,7 +26,7 @@ pub use inspect::{ComponentInfo, NotAComponent, inspect};
 pub use manifest::check_manifest;
 pub use reference::ImageReference;
 pub use remote::{
-    MAX_PULLS_AT_ONCE, Progress, Registries, Request, Step, TRANSFER_TIMEOUT,
+    Progress, Registries, Request, Step, TransferLimits,
     settings::{RegistryHost, RegistrySettings},
 };
 pub use signature::{Form, InvalidKey, SigningKey, VerifyingKeys};

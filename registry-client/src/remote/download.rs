@@ -5,7 +5,7 @@ use reqwest::{
     header::{self, HeaderMap},
 };
 
-use super::registry::{MAX_TRIES, Registry, causes, is_passing, pause, refusal};
+use super::registry::{Registry, causes, is_passing, pause, refusal};
 use crate::{ImageError, incoming::Incoming};
 
 impl Registry {
@@ -19,7 +19,7 @@ impl Registry {
     ) -> Result<(), Download> {
         for tries in 1.. {
             match self.download_once(&url, limit_bytes, into, told).await {
-                Err(Download::Broken(_)) if tries < MAX_TRIES => tokio::time::sleep(pause(tries)).await,
+                Err(Download::Broken(_)) if tries < self.endpoint.tries => tokio::time::sleep(pause(tries)).await,
                 ended => return ended,
             }
         }

@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use reqwest::{Certificate, Client, Url, redirect};
 
-use super::{CONNECT_TIMEOUT, IDLE_TIMEOUT, MAX_REDIRECTS, registry::causes, settings::RegistryHost};
+use super::{MAX_REDIRECTS, limits::TransferLimits, registry::causes, settings::RegistryHost};
 use crate::ImageError;
 
 /// How long a registry of this machine may take to show whether it speaks TLS.
@@ -16,18 +16,25 @@ pub(super) struct Endpoint {
     pub(super) http: Client,
     pub(super) host: String,
     pub(super) scheme: &'static str,
+    /// How often a request is sent.
+    pub(super) tries: u32,
 }
 
 impl Endpoint {
     /// Decides on TLS: always, but where the settings say otherwise, or where a registry of this machine has none.
-    pub(super) async fn find(http: Client, host: &str, settings: Option<&RegistryHost>) -> Result<Self, String> {
+    pub(super) async fn find(
+        http: Client,
+        host: &str,
+        settings: Option<&RegistryHost>,
+        tries: u32,
+    ) -> Result<Self, String> {
         let scheme = match settings {
             Some(settings) if settings.plain_http => "http",
             Some(settings) if settings.ca_pem.is_some() => "https",
             _ if is_loopback(host) && !speaks_tls(&http, host).await? => "http",
             _ => "https",
         };
-        Ok(Self { http, host: host.to_owned(), scheme })
+        Ok(Self { http, host: host.to_owned(), scheme, tries })
     }
 
     pub(super) fn base(&self, repository: &str) -> Result<Url, String> {
@@ -37,11 +44,11 @@ impl Endpoint {
 }
 
 /// A client that trusts the system's authorities, and these.
-pub(super) fn client(settings: Option<&RegistryHost>) -> Result<Client, ImageError> {
+pub(super) fn client(settings: Option<&RegistryHost>, limits: &TransferLimits) -> Result<Client, ImageError> {
     let mut builder = Client::builder()
         .user_agent(concat!("sampan/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(IDLE_TIMEOUT)
+        .connect_timeout(limits.connect_timeout)
+        .read_timeout(limits.idle_timeout)
         .redirect(redirect::Policy::limited(MAX_REDIRECTS));
     let broken = |why: String| ImageError::Client { why };
     if let Some(pem) = settings.and_then(|settings| settings.ca_pem.as_ref()) {

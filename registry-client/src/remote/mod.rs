@@ -5,6 +5,7 @@ mod challenge;
 mod credentials;
 mod download;
 mod endpoint;
+mod limits;
 mod progress;
 mod pull;
 mod push;
@@ -13,7 +14,7 @@ mod request;
 pub(crate) mod settings;
 mod signing;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use api::{Digest, PullPolicy};
 use parking_lot::RwLock;
@@ -29,20 +30,12 @@ use endpoint::{Endpoint, client};
 use registry::Registry;
 pub(crate) use registry::Registry as RemoteRepository;
 
+pub use limits::TransferLimits;
 pub use progress::{Progress, Step};
 pub use request::Request;
 
-/// How long a connection to a registry may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a registry may be silent in the middle of an answer.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a whole pull or push may take.
-pub const TRANSFER_TIMEOUT: Duration = Duration::from_secs(600);
 /// Redirects that are followed. Credentials do not go with them to another host.
 const MAX_REDIRECTS: usize = 5;
-/// Images that are pulled at the same time; more wait.
-pub const MAX_PULLS_AT_ONCE: usize = 8;
-
 /// Registries, reached as their settings say. Clones share connections.
 #[derive(Debug, Clone)]
 pub struct Registries {
@@ -61,9 +54,9 @@ impl Registries {
     pub fn new(settings: RegistrySettings) -> Result<Self, ImageError> {
         // reqwest takes the process's provider; whoever installs one first decides, and all here install this.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let at_once = Arc::new(Semaphore::new(MAX_PULLS_AT_ONCE));
+        let at_once = Arc::new(Semaphore::new(settings.limits.pulls_at_once));
         let (settings, own_hosts) = (Arc::new(settings), Arc::default());
-        Ok(Self { http: client(None)?, settings, own_hosts, pulling: Arc::default(), at_once })
+        Ok(Self { http: client(None, &settings.limits)?, settings, own_hosts, pulling: Arc::default(), at_once })
     }
 
     /// From now on images of the registries at `hosts` are those of the local store.
@@ -122,7 +115,7 @@ impl Registries {
             }
         }
         let _place = self.at_once.acquire().await.expect("the semaphore is never closed");
-        limited("pull", reference, self.pull_from_any(store, request, reference)).await
+        self.limited("pull", reference, self.pull_from_any(store, request, reference)).await
     }
 
     /// From the first of its mirrors that has it, or from the registry itself.
@@ -162,7 +155,7 @@ impl Registries {
             let (mut registry, _) = self.open(&host, &reference, "push", &Access::of_machine()).await?;
             push::push(&mut registry, store, &reference, progress).await
         };
-        limited("push", &reference, transfer).await
+        self.limited("push", &reference, transfer).await
     }
 
     /// Asks a registry whether it takes these credentials. Says in its words why it does not.
@@ -186,10 +179,26 @@ impl Registries {
     async fn endpoint(&self, host: &str) -> Result<Endpoint, String> {
         let settings = self.settings.registry.get(host);
         let http = match settings {
-            Some(RegistryHost { ca_pem: Some(_), .. }) => client(settings).map_err(|error| error.to_string())?,
+            Some(RegistryHost { ca_pem: Some(_), .. }) => {
+                client(settings, &self.settings.limits).map_err(|error| error.to_string())?
+            }
             _ => self.http.clone(),
         };
-        Endpoint::find(http, host, settings).await
+        Endpoint::find(http, host, settings, self.settings.limits.tries).await
+    }
+
+    /// Ends a transfer that takes too long.
+    async fn limited<T>(
+        &self,
+        action: &'static str,
+        reference: &ImageReference,
+        transfer: impl Future<Output = Result<T, ImageError>>,
+    ) -> Result<T, ImageError> {
+        let limit = self.settings.limits.transfer_timeout;
+        tokio::time::timeout(limit, transfer).await.unwrap_or_else(|_| {
+            let why = format!("it took longer than {}", api::format_span(limit));
+            Err(ImageError::Registry { action, reference: reference.to_string(), why })
+        })
     }
 
     /// A repository at a host, and whether it is reached with credentials that are only the namespace's.
@@ -213,18 +222,6 @@ impl Registries {
         let rights = if action == "push" { "pull,push" } else { "pull" };
         Ok((Registry::new(endpoint, repository, rights, credentials).map_err(refused)?, is_private))
     }
-}
-
-/// Ends a transfer that takes too long.
-async fn limited<T>(
-    action: &'static str,
-    reference: &ImageReference,
-    transfer: impl Future<Output = Result<T, ImageError>>,
-) -> Result<T, ImageError> {
-    tokio::time::timeout(TRANSFER_TIMEOUT, transfer).await.unwrap_or_else(|_| {
-        let why = format!("it took longer than {} s", TRANSFER_TIMEOUT.as_secs());
-        Err(ImageError::Registry { action, reference: reference.to_string(), why })
-    })
 }
 
 /// Asks the store off the threads that must not block.

@@ -1,7 +1,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use api::Digest;
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use reqwest::{Method, StatusCode, header};
 
 use super::{
-    TRANSFER_TIMEOUT, blocking,
+    blocking,
     download::Download,
     registry::{Registry, read, refusal},
 };
@@ -20,6 +20,9 @@ use crate::{
     inspect,
     manifest::{component_layer, config_digest, of_index},
 };
+
+/// How long it is waited for another process that fetches the same blob. The pull's own limit may end it before.
+const FETCHED_BY_OTHERS_WITHIN: Duration = Duration::from_secs(600);
 
 /// The manifests that are asked for: OCI's, and Docker's older ones, which are alike.
 pub(super) const MANIFEST_TYPES: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
@@ -125,7 +128,8 @@ impl<F: Fn(String) -> ImageError> Fetch<'_, F> {
     ) -> Result<(), ImageError> {
         loop {
             let wanted = digest.clone();
-            let begun = blocking(self.store, move |store| store.blobs().begin(&wanted, TRANSFER_TIMEOUT)).await?;
+            let begun =
+                blocking(self.store, move |store| store.blobs().begin(&wanted, FETCHED_BY_OTHERS_WITHIN)).await?;
             let Begun::Missing(incoming) = begun else {
                 let wanted = digest.clone();
                 let read = blocking(self.store, move |store| store.blobs().get(&wanted, "blob", limit_bytes)).await;

@@ -11,8 +11,6 @@ use crate::access::Credentials;
 
 /// Bytes of a token answer or an error that are read.
 pub(super) const MAX_SMALL_ANSWER_BYTES: u64 = 1 << 20;
-/// How often a request is sent, the first included, if the registry is busy or broken.
-pub(super) const MAX_TRIES: u32 = 4;
 /// The wait before the second try. It doubles.
 const BACKOFF: Duration = Duration::from_millis(250);
 /// The longest wait that a registry may ask for.
@@ -95,9 +93,11 @@ impl Registry {
                     tries -= 1;
                     continue;
                 }
-                Ok(answer) if is_passing(answer.status()) && tries < MAX_TRIES => retry_after(answer.headers()),
+                Ok(answer) if is_passing(answer.status()) && tries < self.endpoint.tries => {
+                    retry_after(answer.headers())
+                }
                 Ok(answer) => return Ok(answer),
-                Err(error) if tries < MAX_TRIES && (error.is_connect() || error.is_request()) => None,
+                Err(error) if tries < self.endpoint.tries && (error.is_connect() || error.is_request()) => None,
                 Err(error) => return Err(causes(&error)),
             };
             tokio::time::sleep(wait.unwrap_or_else(|| pause(tries))).await;

@@ -7,6 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
+use super::limits::TransferLimits;
 use crate::ImageError;
 
 /// What the file says, by the registry's host as it stands in references (`registry.example:5000`).
@@ -16,6 +17,9 @@ pub struct RegistrySettings {
     /// Each registry that is not reached in the usual way.
     #[serde(default)]
     pub registry: BTreeMap<String, RegistryHost>,
+    /// For all registries together.
+    #[serde(default)]
+    pub limits: TransferLimits,
 }
 
 /// How one registry is reached.
@@ -47,6 +51,9 @@ impl RegistrySettings {
             text => text.map_err(|error| wrong(error.to_string()))?,
         };
         let mut settings: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        if settings.limits.tries == 0 || settings.limits.pulls_at_once == 0 {
+            return Err(wrong("`tries` and `pulls-at-once` under [limits] are at least 1".to_owned()));
+        }
         let folder = path.parent().unwrap_or(Path::new("."));
         for (host, registry) in &mut settings.registry {
             if let Some(ca) = registry.ca.take() {

@@ -6,10 +6,11 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 use api::PullPolicy;
-use registry_client::{Access, DockerConfig, ImageStore, Registries, RegistrySettings, Request};
+use registry_client::{Access, DockerConfig, ImageStore, Registries, RegistrySettings, Request, TransferLimits};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -30,6 +31,8 @@ type Respond = dyn Fn(&Seen, usize) -> Answer + Send + Sync;
 enum Answer {
     Whole(u16, BTreeMap<&'static str, String>, Vec<u8>),
     Endless,
+    /// A byte now and then, without end.
+    Drip,
     /// So many bytes of the body that is announced.
     Broken(Vec<u8>, usize),
 }
@@ -78,6 +81,13 @@ fn converse(mut stream: TcpStream, all: &Mutex<Vec<Seen>>, respond: &Respond) {
             let _ = stream.write_all(format!("{head}\r\n").as_bytes()).and_then(|()| stream.write_all(&body));
             let _ = stream.shutdown(std::net::Shutdown::Write);
             let _ = stream.read(&mut [0; 1]);
+        }
+        Answer::Drip => {
+            let mut sent = stream.write_all(b"HTTP/1.1 200 X\r\nconnection: close\r\n\r\n");
+            while sent.is_ok() {
+                thread::sleep(Duration::from_millis(20));
+                sent = stream.write_all(b"x");
+            }
         }
         Answer::Broken(body, sent) => {
             let head = format!("HTTP/1.1 200 X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
@@ -324,4 +334,17 @@ async fn the_policy_says_when_the_registry_is_asked() {
     assert_eq!(asked(), [""; 0]);
     assert_eq!(registries.resolve(&store, &by(PullPolicy::Always)).await.unwrap(), digest);
     assert_eq!(asked(), ["v1"], "the manifest alone: its blobs are here");
+}
+
+#[tokio::test]
+async fn a_registry_that_drips_ends_with_the_time_for_a_whole_transfer() {
+    let manifest = image().remove("v1").unwrap();
+    let respond =
+        move |request: &Seen, _| if last(&request.path) == "v1" { ok(manifest.clone()) } else { Answer::Drip };
+    let ((_dir, store), (address, _)) = (store(), registry(respond));
+    let limits = TransferLimits { transfer_timeout: Duration::from_millis(300), ..TransferLimits::default() };
+    let registries = Registries::new(RegistrySettings { limits, ..RegistrySettings::default() }).unwrap();
+    let error = registries.pull(&store, &Request::of_machine(format!("{address}/hello:v1"))).await.unwrap_err();
+    assert!(error.to_string().contains("longer than 300ms"), "{error}");
+    assert_eq!(store.list().unwrap(), []);
 }

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use registry_client::hosted::ContentDigest;
 
-use super::{deploy, deploy_as, push};
+use super::{deploy, deploy_as, push, settings};
 use crate::{
     client::Client,
     sampan::{Sampan, command, guest, succeed, wait_for},
@@ -191,4 +191,25 @@ fn an_upload_goes_on_after_the_server_was_killed_in_the_middle_of_it() {
     assert!(done.contains(" 201"), "{done}");
     let head = curl(&sampan, &["-I"], &format!("/v2/large/blobs/{digest}"));
     assert_eq!(header(&head, "content-length"), "6291456", "{head}");
+}
+
+#[test]
+fn another_installation_pulls_from_it_with_a_token_for_pulling() {
+    let (theirs, ours) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let origin = Sampan::up(theirs.path());
+    let host = host(&origin);
+    let image = format!("{host}/shop/hello:v1");
+    push(theirs.path(), &image);
+    let ca = theirs.path().join("api/trust/ca.crt").display().to_string();
+    let file = settings(ours.path(), &format!("[registry.\"{host}\"]\nca = \"{ca}\"\n"));
+    let sampan = Sampan::up_with(ours.path(), &["--registries", &file]);
+    let config = serde_json::json!({ "auths": { host.as_str(): { "username": "any", "password": token(theirs.path(), "pull-token") } } });
+    let secret = serde_json::json!({ "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
+        "metadata": { "name": "origin" }, "stringData": { ".dockerconfigjson": config.to_string() } });
+    let path = ours.path().join("secret.json");
+    fs::write(&path, secret.to_string()).expect("a file");
+    sampan.cli_ok(&["apply", "-f", path.to_str().expect("UTF-8")]);
+    deploy_as(&sampan, &image, "default", "      imagePullSecrets: [{ name: origin }]\n");
+    sampan.cli_ok(&["rollout", "status", "deployment/hello"]);
+    assert_eq!(Client::new(&sampan.http, Some("hello.default.localhost")).get("/").status, 200);
 }
