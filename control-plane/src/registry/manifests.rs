@@ -1,9 +1,9 @@
 use axum::{body::Body, response::Response};
+use futures::StreamExt;
 use http::{StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use registry_client::MAX_MANIFEST_BYTES;
 
-use super::{Call, bare, error::RegistryError, json, set};
+use super::{Call, Unread, bare, error::RegistryError, json, set};
 
 /// What a manifest is that is sent without a type and does not say it itself.
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -22,14 +22,8 @@ impl Call {
         Ok(response)
     }
 
-    pub(super) async fn put_manifest(&self, name: String, body: Body) -> Result<Response, RegistryError> {
-        let bytes = match Limited::new(body, MAX_MANIFEST_BYTES as usize).collect().await {
-            Ok(collected) => collected.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
-                return Err(RegistryError::ManifestTooLarge(MAX_MANIFEST_BYTES));
-            }
-            Err(error) => return Err(RegistryError::BodyEnded(format!("the body broke off: {error}"))),
-        };
+    pub(super) async fn put_manifest(&self, name: String, body: &mut Unread) -> Result<Response, RegistryError> {
+        let bytes = read(body).await?;
         let sent_as = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = sent_as
             .map_or_else(|| inner_type(&bytes), |value| value.split(';').next().unwrap_or(value).trim().to_owned());
@@ -50,6 +44,21 @@ impl Call {
             false => Err(RegistryError::ManifestUnknown(name)),
         }
     }
+}
+
+/// A body of at most the size of a manifest. What is more stays unread.
+async fn read(body: &mut Unread) -> Result<Vec<u8>, RegistryError> {
+    let mut frames = body.take().into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(frame) = frames.next().await {
+        let frame = frame.map_err(|error| RegistryError::BodyEnded(format!("the body broke off: {error}")))?;
+        if (bytes.len() + frame.len()) as u64 > MAX_MANIFEST_BYTES {
+            *body = Unread(Some(Body::from_stream(frames)));
+            return Err(RegistryError::ManifestTooLarge(MAX_MANIFEST_BYTES));
+        }
+        bytes.extend_from_slice(&frame);
+    }
+    Ok(bytes)
 }
 
 fn inner_type(bytes: &[u8]) -> String {

@@ -14,7 +14,7 @@ mod uploads;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -22,6 +22,7 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
+use futures::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts};
 use registry_client::hosted::{Repositories, Repository};
 use tokio::sync::Semaphore;
@@ -32,6 +33,11 @@ use target::{Place, Target};
 
 /// Requests that are answered at the same time; further ones are told to come again.
 const MAX_REQUESTS: usize = 256;
+
+/// Bytes that are read of a body that is of no use.
+const MAX_DRAINED_BYTES: usize = 8 << 20;
+/// How long that may take.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What every request is given.
 #[derive(Clone)]
@@ -54,13 +60,16 @@ pub(crate) fn router(repositories: Repositories, tokens: Tokens) -> Router {
 
 async fn answer(State(registry): State<Registry>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let mut body = Unread(Some(body));
     let answered = async {
         let role = registry.tokens.role(&parts.headers).ok_or(RegistryError::Unauthorized)?;
         let _place = registry.requests.try_acquire().map_err(|_| RegistryError::TooManyRequests)?;
         role.check(&parts.method)?;
-        registry.dispatch(&parts, body).await
+        registry.dispatch(&parts, &mut body).await
     };
-    let mut response = answered.await.unwrap_or_else(IntoResponse::into_response);
+    let answered = answered.await;
+    body.drain().await;
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
     response.headers_mut().insert("docker-distribution-api-version", HeaderValue::from_static("registry/2.0"));
     if parts.method == Method::HEAD {
         *response.body_mut() = Body::empty();
@@ -69,7 +78,7 @@ async fn answer(State(registry): State<Registry>, request: Request) -> Response 
 }
 
 impl Registry {
-    async fn dispatch(&self, parts: &Parts, body: Body) -> Result<Response, RegistryError> {
+    async fn dispatch(&self, parts: &Parts, body: &mut Unread) -> Result<Response, RegistryError> {
         let target = Target::parse(parts.uri.path())?;
         let (name, place) = match target {
             Target::Root => return Ok(json(StatusCode::OK, "application/json", "{}".into())),
@@ -98,6 +107,31 @@ impl Registry {
             (Place::Referrers(digest), _) if reads => call.referrers(digest).await,
             (_, method) => Err(RegistryError::Unsupported(format!("{method} cannot be done at this address"))),
         }
+    }
+}
+
+/// A body that perhaps nobody reads.
+struct Unread(Option<Body>);
+
+impl Unread {
+    fn take(&mut self) -> Body {
+        self.0.take().unwrap_or_default()
+    }
+
+    /// Reads what is left, as far as it is not too much: clients that send before they read would see a broken connection
+    /// instead of the answer.
+    async fn drain(&mut self) {
+        let Some(body) = self.0.take() else { return };
+        let reading = async {
+            let (mut frames, mut read) = (body.into_data_stream(), 0);
+            while let Some(Ok(bytes)) = frames.next().await {
+                read += bytes.len();
+                if read > MAX_DRAINED_BYTES {
+                    break;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, reading).await;
     }
 }
 

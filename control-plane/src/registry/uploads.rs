@@ -5,7 +5,7 @@ use futures::StreamExt;
 use http::{StatusCode, header};
 use registry_client::hosted::{ContentDigest, Upload};
 
-use super::{Call, bare, blobs::parse, blocking, error::RegistryError, set};
+use super::{Call, Unread, bare, blobs::parse, blocking, error::RegistryError, set};
 
 /// Bytes of an upload that are in memory for each client.
 const PIECE_BYTES: usize = 1 << 20;
@@ -16,7 +16,7 @@ const MAX_BLOB_BYTES: u64 = 16 << 30;
 
 impl Call {
     /// `POST`: mounts a blob, takes a whole one, or begins an upload.
-    pub(super) async fn begin_upload(&self, body: Body) -> Result<Response, RegistryError> {
+    pub(super) async fn begin_upload(&self, body: &mut Unread) -> Result<Response, RegistryError> {
         if let Some(mount) = self.query("mount") {
             let digest = parse(&mount)?;
             // A repository that cannot be has nothing to mount from.
@@ -37,7 +37,7 @@ impl Call {
         let upload = self.blocking(|repository| Ok(repository.begin_upload()?)).await?;
         match whole {
             Some(digest) => {
-                let upload = receive(upload, body).await?;
+                let upload = receive(upload, body.take()).await?;
                 self.finish(upload, digest).await
             }
             None => Ok(self.progress(StatusCode::ACCEPTED, upload.id(), 0)),
@@ -52,19 +52,19 @@ impl Call {
     }
 
     /// `PATCH`: a part.
-    pub(super) async fn send_part(&self, id: String, body: Body) -> Result<Response, RegistryError> {
+    pub(super) async fn send_part(&self, id: String, body: &mut Unread) -> Result<Response, RegistryError> {
         let upload = self.go_on(id).await?;
-        let upload = receive(upload, body).await?;
+        let upload = receive(upload, body.take()).await?;
         Ok(self.progress(StatusCode::ACCEPTED, upload.id(), upload.bytes()))
     }
 
     /// `PUT`: perhaps a last part, and the digest of all.
-    pub(super) async fn end_upload(&self, id: String, body: Body) -> Result<Response, RegistryError> {
+    pub(super) async fn end_upload(&self, id: String, body: &mut Unread) -> Result<Response, RegistryError> {
         let why = "an upload ends with `?digest=`, the digest of all of it";
         let digest = self.query("digest").ok_or_else(|| RegistryError::DigestInvalid(why.to_owned()))?;
         let digest = parse(&digest)?;
         let upload = self.go_on(id).await?;
-        let upload = receive(upload, body).await?;
+        let upload = receive(upload, body.take()).await?;
         self.finish(upload, digest).await
     }
 

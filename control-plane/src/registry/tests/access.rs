@@ -54,3 +54,21 @@ async fn a_name_that_is_another_registrys_is_refused() {
         assert_eq!((refused.status, refused.code().as_str()), (StatusCode::BAD_REQUEST, "NAME_INVALID"), "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_body_that_is_of_no_use_is_read_before_the_answer() {
+    let registry = Fixture::new();
+    let read = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    for (token, path) in [("wrong", "/v2/a/blobs/uploads/"), ("right", "/v2/a/blobs/uploads/?digest=none")] {
+        let (counts, all) = (read.clone(), 100);
+        let pieces = futures::stream::iter(0..all).map(move |_| {
+            counts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok::<_, std::io::Error>("piece")
+        });
+        let right = format!("Bearer {}", registry.tokens[0].0);
+        let shown = if token == "right" { right.as_str() } else { token };
+        let refused = registry.send(Method::POST, path, &[("authorization", shown)], Body::from_stream(pieces)).await;
+        assert!(refused.status.is_client_error());
+        assert_eq!(read.swap(0, std::sync::atomic::Ordering::Relaxed), all, "{path}");
+    }
+}
