@@ -18,7 +18,9 @@ const ACCEPTED_LAYERS: [&str; 4] = [
     "application/vnd.wasm.content.layer.v1+wasm",
     "application/vnd.module.wasm.content.layer.v1+wasm",
 ];
-const EMPTY_CONFIG: &str = "application/vnd.oci.empty.v1+json";
+/// Configs of container images. Beside any other the bytes of the layer decide what it is.
+const CONTAINER_CONFIGS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 const SPIN_CONFIG: &str = "application/vnd.fermyon.spin.application.v1+config";
 
 /// The config of an image. It has no `created`: the same component is to give the same digest.
@@ -128,7 +130,8 @@ pub(crate) fn component_layer(digest: &Digest, json: &[u8]) -> Result<ComponentL
         let count = manifest.layers.len();
         return Err(unsupported(format!("it has {count} layers, and an image of a component has exactly one")));
     };
-    if !ACCEPTED_LAYERS.contains(&layer.media_type.as_str()) && manifest.config.media_type != EMPTY_CONFIG {
+    let is_container = CONTAINER_CONFIGS.contains(&manifest.config.media_type.as_str());
+    if is_container && !ACCEPTED_LAYERS.contains(&layer.media_type.as_str()) {
         let found = &layer.media_type;
         return Err(unsupported(format!(
             "its layer is of type `{found}`, not `{WASM_LAYER}`: is it a container image? Build a component instead"
@@ -184,7 +187,8 @@ mod tests {
                 "application/vnd.bytecodealliance.wasm.component.layer.v0+wasm",
             ),
             ("application/vnd.wasm.config.v1+json", "application/vnd.wasm.content.layer.v1+wasm"),
-            (EMPTY_CONFIG, "application/octet-stream"),
+            ("application/vnd.oci.empty.v1+json", "application/octet-stream"),
+            ("application/vnd.unknown.config.v1+json", "application/vnd.oci.image.layer.v1.tar"),
             (SPIN_CONFIG, "application/vnd.wasm.content.layer.v1+wasm"),
         ] {
             assert!(component_layer(&digest(9), &manifest(config, &[layer])).is_ok(), "{config}");

@@ -89,13 +89,16 @@ impl Sampan {
         collect(child.stdout.take().expect("piped"), &output);
         collect(child.stderr.take().expect("piped"), &output);
         let mut sampan = Self { child, output, data_dir: data_dir.to_owned(), http, load_balancer_ip };
-        sampan.wait_until_ready();
+        sampan.wait_until_ready(&api);
         sampan
     }
 
-    fn wait_until_ready(&mut self) {
+    fn wait_until_ready(&mut self, api: &str) {
         let deadline = Instant::now() + PATIENCE;
-        while std::net::TcpStream::connect(&self.http).is_err() || !self.kubeconfig().exists() {
+        // The kubeconfig may be that of an earlier run, at another address.
+        let is_named = |path| std::fs::read_to_string(path).is_ok_and(|kubeconfig| kubeconfig.contains(api));
+        let answers = |address: &str| std::net::TcpStream::connect(address).is_ok();
+        while !answers(&self.http) || !answers(api) || !is_named(self.kubeconfig()) {
             if let Some(status) = self.child.try_wait().expect("the child can be asked") {
                 panic!("sampan ended with {status}:\n{}", self.output());
             }

@@ -144,15 +144,16 @@ where
     loop {
         tokio::select! {
             biased;
+            // Before the connection: an answer that is ready at the same time then says that it is the last.
+            () = draining.as_mut(), if !ending => {
+                connection.as_mut().graceful_shutdown();
+                ending = true;
+            }
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     tracing::debug!(%error, "connection ended");
                 }
                 return;
-            }
-            () = draining.as_mut(), if !ending => {
-                connection.as_mut().graceful_shutdown();
-                ending = true;
             }
             _ = look.tick() => match watch.overdue(config) {
                 None => {}
