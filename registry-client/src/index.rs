@@ -33,6 +33,9 @@ const WRITTEN: &str = "dev.sampan.image.reference";
 /// Holds the namespace that alone may use an image that was pulled with its credentials.
 const NAMESPACE: &str = "dev.sampan.image.namespace";
 
+/// Says that an image came from another registry.
+const PULLED: &str = "dev.sampan.image.pulled";
+
 /// Two files: `oci-layout`, and `index.json` with the names of the images.
 #[derive(Debug)]
 pub(crate) struct IndexFile {
@@ -48,6 +51,8 @@ pub(crate) struct Entry {
     pub(crate) manifest: Digest,
     /// The namespace that alone may use it; `None`: all may.
     pub(crate) namespace: Option<String>,
+    /// Whether it came from another registry, from which it can be pulled again.
+    pub(crate) pulled: bool,
 }
 
 impl Entry {
@@ -57,19 +62,14 @@ impl Entry {
     }
 }
 
-impl Entry {
-    /// Whether it has the name of another registry, from which it can be pulled again.
-    pub(crate) fn is_pulled(&self) -> bool {
-        self.written.parse::<ImageReference>().is_ok_and(|reference| reference.names_registry())
-    }
-}
-
 /// What a name is given to.
 pub(crate) struct Named<'a> {
     pub(crate) manifest: &'a Digest,
     pub(crate) size: u64,
     pub(crate) media_type: &'a str,
     pub(crate) namespace: Option<&'a str>,
+    /// Whether it came from another registry, and can come again.
+    pub(crate) pulled: bool,
 }
 
 impl IndexFile {
@@ -93,6 +93,7 @@ impl IndexFile {
             (ORG_OPENCONTAINERS_IMAGE_REF_NAME.to_owned(), name.clone()),
             (WRITTEN.to_owned(), reference.as_written().to_owned()),
         ]);
+        annotations.extend(named.pulled.then(|| (PULLED.to_owned(), "true".to_owned())));
         annotations.extend(named.namespace.map(|namespace| (NAMESPACE.to_owned(), namespace.to_owned())));
         let same = |other: &Entry| other.name == name && other.namespace.as_deref() == named.namespace;
         let added = ImageIndexEntry {
@@ -179,8 +180,8 @@ fn entry(raw: &ImageIndexEntry) -> Option<Entry> {
     let ref_name = annotations.get(ORG_OPENCONTAINERS_IMAGE_REF_NAME)?;
     let reference: ImageReference = ref_name.parse().ok()?;
     let written = annotations.get(WRITTEN).unwrap_or(ref_name).clone();
-    let namespace = annotations.get(NAMESPACE).cloned();
-    Some(Entry { name: reference.full_name(), written, manifest: raw.digest.parse().ok()?, namespace })
+    let (namespace, pulled) = (annotations.get(NAMESPACE).cloned(), annotations.contains_key(PULLED));
+    Some(Entry { name: reference.full_name(), written, manifest: raw.digest.parse().ok()?, namespace, pulled })
 }
 
 /// Writes the layout's version file if there is none, and refuses versions that are not known.

@@ -95,7 +95,9 @@ impl ImageStore {
         let manifest = manifest_json((&config_digest, config.len()), (&component_digest, bytes.len()));
         let digest = blobs.put(&manifest)?;
         let (size, media_type) = (manifest.len() as u64, OCI_IMAGE_MEDIA_TYPE);
-        self.layout.index.tag(&reference, &Named { manifest: &digest, size, media_type, namespace: None })?;
+        self.layout
+            .index
+            .tag(&reference, &Named { manifest: &digest, size, media_type, namespace: None, pulled: false })?;
         Ok(Image { reference: reference.to_string(), digest, component_digest, size_bytes })
     }
 
@@ -125,7 +127,9 @@ impl ImageStore {
         let digest = self.layout.blobs.put(manifest)?;
         let image = self.image_of(reference.as_written(), digest)?;
         let (size, media_type) = (manifest.len() as u64, OCI_IMAGE_MEDIA_TYPE);
-        self.layout.index.tag(reference, &Named { manifest: &image.digest, size, media_type, namespace })?;
+        self.layout
+            .index
+            .tag(reference, &Named { manifest: &image.digest, size, media_type, namespace, pulled: true })?;
         Ok(image)
     }
 

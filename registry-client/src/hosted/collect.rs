@@ -102,7 +102,7 @@ impl Repositories {
         let path = |entry: &Entry| self.store.blobs().path(&entry.manifest);
         let used = |entry: &Entry| keep.manifests.contains(&entry.manifest) || keep.references.contains(&entry.written);
         let idle = |entry: &&Entry| !used(entry) && !seen.is_young(&path(entry));
-        let pulled = |entry: &&Entry| entry.is_pulled();
+        let pulled = |entry: &&Entry| entry.pulled;
         let names = |entries: Vec<&Entry>| entries.into_iter().map(|entry| entry.name.clone()).collect();
         Ok(match keep.unused {
             Unused::Kept => BTreeSet::new(),

@@ -99,7 +99,8 @@ impl Repository {
         }
         self.links("_manifests").put(&digest, &link)?;
         if let (Some(reference), Ok(sha256)) = (tag, digest.as_str().parse()) {
-            let named = Named { manifest: &sha256, size: bytes.len() as u64, media_type, namespace: None };
+            let named =
+                Named { manifest: &sha256, size: bytes.len() as u64, media_type, namespace: None, pulled: false };
             self.store.index().tag(&reference, &named)?;
         }
         Ok(PutManifest { digest, subject: parsed.subject.map(|subject| subject.digest) })

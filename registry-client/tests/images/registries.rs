@@ -10,7 +10,10 @@ use std::{
 };
 
 use api::PullPolicy;
-use registry_client::{Access, DockerConfig, ImageStore, Registries, RegistrySettings, Request, TransferLimits};
+use registry_client::{
+    Access, DockerConfig, ImageStore, Registries, RegistrySettings, Request, TransferLimits,
+    hosted::{Collected, Keep, Repositories, Unused},
+};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -347,4 +350,23 @@ async fn a_registry_that_drips_ends_with_the_time_for_a_whole_transfer() {
     let error = registries.pull(&store, &Request::of_machine(format!("{address}/hello:v1"))).await.unwrap_err();
     assert!(error.to_string().contains("longer than 300ms"), "{error}");
     assert_eq!(store.list().unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_was_pulled_and_is_not_used_goes_by_age_and_by_size_and_what_was_built_stays() {
+    for unused in [Unused::PulledBefore(Duration::ZERO), Unused::PulledAbove(0)] {
+        let ((_dir, store), (address, _)) = (store(), registry(serve(image())));
+        let name = format!("{address}/built:v1");
+        store.put_component(&name, component("built")).unwrap();
+        let pulled = pull(&store, &address).await.unwrap();
+        let repositories = Repositories::open(store.clone()).unwrap();
+        let grace = Keep { unused, grace: Duration::from_secs(60), ..Keep::default() };
+        assert_eq!(repositories.collect(&grace).unwrap(), Collected::default(), "it was used just now");
+        let used = Keep { manifests: [pulled.digest].into(), grace: Duration::ZERO, ..grace };
+        assert_eq!(repositories.collect(&used).unwrap().names, [""; 0]);
+        let keep = Keep { manifests: [].into(), ..used };
+        assert_eq!(repositories.collect(&keep).unwrap().names, [format!("{address}/hello:v1")]);
+        let left: Vec<_> = store.list().unwrap().into_iter().map(|image| image.reference).collect();
+        assert_eq!(left, [name]);
+    }
 }
