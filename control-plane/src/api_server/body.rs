@@ -3,7 +3,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde_json::Value;
 
-use super::error::ApiError;
+use super::{error::ApiError, protobuf};
 
 /// Largest body of a request: twice the largest stored object, as patches may name each field twice.
 pub(super) const MAX_BODY_BYTES: usize = 2 << 20;
@@ -34,11 +34,15 @@ pub(super) fn parse_object(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, A
     let value = match media_type(headers) {
         yaml if YAML.contains(&yaml) => parse_yaml(bytes)?,
         json if json == "application/json" || json == "*/*" || json.ends_with("+json") => parse_json(bytes)?,
-        "application/vnd.kubernetes.protobuf" => {
-            let why = "bodies in protobuf are not read: write a manifest and use `kubectl apply -f`, \
+        "application/vnd.kubernetes.protobuf" => match protobuf::parse(bytes) {
+            Ok(Some(object)) => object,
+            Err(error) => return Err(ApiError::BadRequest(format!("the body is not protobuf: {error}"))),
+            Ok(None) => {
+                let why = "of this kind bodies in protobuf are not read: write a manifest and use `kubectl apply -f`, \
                        or add `--dry-run=client -o yaml | kubectl apply -f -` to the command";
-            return Err(ApiError::UnsupportedMediaType { why: why.to_owned() });
-        }
+                return Err(ApiError::UnsupportedMediaType { why: why.to_owned() });
+            }
+        },
         other => {
             let why = format!("bodies of type {other} are not read: send application/json or application/yaml");
             return Err(ApiError::UnsupportedMediaType { why });

@@ -20,6 +20,7 @@ mod patch;
 mod path;
 mod pod_log;
 mod private_file;
+mod protobuf;
 mod read;
 mod router;
 mod scale;

@@ -50,9 +50,7 @@ fn a_private_registry_is_used_after_a_login_and_through_the_secrets_of_one_names
     let server = format!("--docker-server={host}");
     let account = ["--docker-username=cook", "--docker-password=s3cret"];
     let secret = ["create", "secret", "docker-registry", "kitchen", &server, account[0], account[1]];
-    let yaml = sampan.kubectl_ok(&[&secret[..], &["--dry-run=client", "-o", "yaml"]].concat());
-    std::fs::write(ours.path().join("secret.yaml"), yaml).expect("a file");
-    sampan.cli_ok(&["apply", "-f", ours.path().join("secret.yaml").to_str().expect("UTF-8")]);
+    sampan.kubectl_ok(&secret);
     let with_secret = "      imagePullSecrets: [{ name: kitchen }]\n";
     deploy_as(&sampan, &image, "default", with_secret);
     sampan.cli_ok(&["rollout", "status", "deployment/hello"]);

@@ -174,16 +174,20 @@ async fn kubectl_deploys_the_samples_that_are_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kubectl_is_told_how_to_create_what_it_sends_in_protobuf() {
+async fn kubectl_creates_namespaces_secrets_and_configmaps_and_is_told_how_to_create_the_rest() {
     let server = Server::start().await;
-    let (created, said) = server.run(&["create", "namespace", "shop"]).await;
+    server.ok(&["create", "namespace", "shop"]).await;
+    server.ok(&["create", "configmap", "words", "-n", "shop", "--from-literal", "hello=world"]).await;
+    let account = ["--docker-server=a.example", "--docker-username=cook", "--docker-password=s3cret"];
+    server.ok(&[&["create", "secret", "docker-registry", "kitchen", "-n", "shop"][..], &account].concat()).await;
+    server.ok(&["create", "secret", "generic", "key", "-n", "shop", "--from-literal", "key=value"]).await;
+    let word = server.ok(&["get", "configmap", "words", "-n", "shop", "-o", "jsonpath={.data.hello}"]).await;
+    assert_eq!(word, "world");
+    let secret = ["get", "secret", "kitchen", "-n", "shop", "-o", "jsonpath={.type} {.data}"];
+    let shown = server.ok(&secret).await;
+    assert!(shown.starts_with("kubernetes.io/dockerconfigjson {\".dockerconfigjson\":\"ey"), "{shown}");
+    let (created, said) = server.run(&["create", "deployment", "hello", "--image", "hello:v1"]).await;
     // Versions before 1.32 send JSON.
     assert!(created || said.contains("--dry-run=client -o yaml | kubectl apply -f -"), "{said}");
-    let manifest = server.ok(&["create", "namespace", "shop", "--dry-run=client", "-o", "yaml"]).await;
-    let file = server.folder.path().join("namespace.yaml");
-    std::fs::write(&file, manifest).unwrap();
-    server.ok(&["apply", "-f", file.to_str().unwrap()]).await;
-    assert!(server.ok(&["get", "namespaces"]).await.contains("shop"));
-    server.ok(&["delete", "namespace", "shop"]).await;
     server.stop().await;
 }
