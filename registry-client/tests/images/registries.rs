@@ -370,3 +370,18 @@ async fn what_was_pulled_and_is_not_used_goes_by_age_and_by_size_and_what_was_bu
         assert_eq!(left, [name]);
     }
 }
+
+#[tokio::test]
+async fn processes_that_share_a_store_fetch_a_blob_once() {
+    let (dir, _) = store();
+    let (address, seen) = registry(serve(image()));
+    // What processes share is the directory: each has its own store and its own client.
+    let pulls = (0..6).map(|_| {
+        let (store, address) = (ImageStore::open(dir.path()).unwrap(), address.clone());
+        async move { pull(&store, &address).await.unwrap().digest }
+    });
+    let digests = futures::future::join_all(pulls).await;
+    assert!(digests.windows(2).all(|pair| pair[0] == pair[1]));
+    let blobs = seen.lock().unwrap().iter().filter(|request| request.path.contains("/blobs/")).count();
+    assert_eq!(blobs, 2, "a component and a config: {seen:?}");
+}
