@@ -2,7 +2,12 @@
 
 use api::Digest;
 
-use crate::{ImageError, ImageReference, ImageStore, blobs::MAX_MANIFEST_BYTES, index::Entry, manifest::of_index};
+use crate::{
+    ImageError, ImageReference, ImageStore,
+    blobs::MAX_MANIFEST_BYTES,
+    index::Entry,
+    manifest::{component_layer, of_index},
+};
 
 /// How many similar names a message suggests.
 const MAX_SUGGESTIONS: usize = 3;
@@ -21,12 +26,12 @@ impl ImageStore {
     pub(crate) fn resolve_for(&self, reference: &str, namespace: Option<&str>) -> Result<Digest, ImageError> {
         let reference: ImageReference = reference.parse()?;
         let entries = self.entries()?;
-        let mut for_it = entries.iter().filter(|entry| entry.is_for(namespace));
         let digest = match reference.digest() {
-            None => for_it.find(|entry| entry.name == reference.name()).map(|entry| entry.manifest.clone()),
-            // What was built here is for all. What has a registry's name is for those who could pull it.
-            Some(digest) if namespace.is_none() || !reference.names_registry() => Some(digest.clone()),
-            Some(digest) => for_it.any(|entry| entry.manifest == *digest).then(|| digest.clone()),
+            None => {
+                let mut for_it = entries.iter().filter(|entry| entry.is_for(namespace));
+                for_it.find(|entry| entry.name == reference.name()).map(|entry| entry.manifest.clone())
+            }
+            Some(digest) => may_use(&entries, digest, &reference, namespace).then(|| digest.clone()),
         };
         match digest {
             Some(digest) if reference.digest().is_none() || self.blobs().contains(&digest) => self.of_wasm(digest),
@@ -38,15 +43,22 @@ impl ImageStore {
     /// Of an index of images the one for Wasm; else the image itself.
     fn of_wasm(&self, digest: Digest) -> Result<Digest, ImageError> {
         let manifest = self.blobs().get(&digest, "manifest", MAX_MANIFEST_BYTES)?;
-        match manifest.as_deref().and_then(of_index) {
-            Some(Ok(entry)) => {
-                self.layer(&entry)?;
-                Ok(entry)
-            }
+        let Some(manifest) = manifest else { return Ok(digest) };
+        match of_index(&manifest) {
+            Some(Ok(entry)) => self.layer(&entry).map(|_| entry),
             Some(Err(why)) => Err(ImageError::Unsupported { digest, why }),
-            None if manifest.is_none() => Ok(digest),
-            None => self.layer(&digest).map(|_| digest),
+            None => component_layer(&digest, &manifest).map(|_| digest),
         }
+    }
+}
+
+/// Whether a namespace may use a manifest by its digest: if it has a name that is for the namespace. Without any name it
+/// was built here once, and is for all, unless the reference says that it is a registry's.
+fn may_use(entries: &[Entry], digest: &Digest, reference: &ImageReference, namespace: Option<&str>) -> bool {
+    let mut named = entries.iter().filter(|entry| entry.manifest == *digest).peekable();
+    match named.peek() {
+        None => namespace.is_none() || !reference.names_registry(),
+        Some(_) => namespace.is_none() || named.any(|entry| entry.is_for(namespace)),
     }
 }
 

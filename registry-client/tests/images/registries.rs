@@ -263,6 +263,9 @@ async fn what_one_namespace_pulled_with_its_own_credentials_is_asked_for_again_b
         let refused = registries.resolve(&store, &request(vec![])).await.unwrap_err().to_string();
         assert!(refused.contains("401"), "{refused}");
     }
+    // Nor by a name that no registry is asked for.
+    let bare = Request { reference: format!("any@{digest}"), ..by(Access::of_namespace("b", vec![])) };
+    assert!(registries.resolve(&store, &bare).await.unwrap_err().to_string().contains("not in the local store"));
     registries.resolve(&store, &by(Access::of_namespace("b", keys))).await.unwrap();
 }
 
