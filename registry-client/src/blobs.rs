@@ -62,11 +62,7 @@ impl Blobs {
 
     /// Removes a blob, if it is there.
     pub(crate) fn remove(&self, digest: &Digest) -> Result<(), ImageError> {
-        let path = self.path(digest);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &path)(error)),
-            _ => Ok(()),
-        }
+        remove(&self.path(digest))
     }
 
     /// Makes these bytes durable. A blob that is there but damaged is replaced.
@@ -100,6 +96,29 @@ impl Blobs {
         }
         Ok(Some(bytes))
     }
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> Result<(), ImageError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Gives a file that was written at `from` its final name, durably.
+pub(crate) fn settle(file: &File, from: &Path, path: &Path) -> Result<(), ImageError> {
+    let settled = || -> io::Result<()> {
+        file.sync_all()?;
+        fs::rename(from, path)?;
+        sync_dir_of(path)
+    };
+    settled().map_err(io_error("write", path))
+}
+
+/// A rename is durable only once the directory is.
+fn sync_dir_of(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Says of a file that it is in use, so that it is not collected. Whether it is there.
@@ -139,8 +158,7 @@ pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), ImageError>
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
-        // The rename itself is durable only once the directory is.
-        File::open(dir)?.sync_all()
+        sync_dir_of(path)
     };
     write().map_err(io_error("write", path))
 }

@@ -1,6 +1,6 @@
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, Read, Seek, Write},
+    io::{Read, Seek, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     thread,
@@ -11,14 +11,11 @@ use api::Digest;
 
 use crate::{
     ImageError,
-    blobs::{digest_of, io_error, touch},
+    blobs::{digest_of, io_error, settle, touch},
 };
 
 /// Between two looks at a file that another one writes.
 const LOCK_RETRY: Duration = Duration::from_millis(20);
-
-/// Bytes that are read at a time when those that are there already are counted in.
-const CHUNK_BYTES: usize = 1 << 16;
 
 /// A blob on its way into the store. What has come stays when the fetching process dies, and is gone on from.
 #[derive(Debug)]
@@ -90,13 +87,7 @@ impl Incoming {
 
     /// Gives it its final name, durably.
     pub(crate) fn finish(self, target: &Path) -> Result<(), ImageError> {
-        let dir = target.parent().unwrap_or(Path::new("."));
-        let moved = || -> io::Result<()> {
-            self.file.sync_all()?;
-            fs::rename(&self.path, target)?;
-            File::open(dir)?.sync_all()
-        };
-        moved().map_err(io_error("write", target))
+        settle(&self.file, &self.path, target)
     }
 
     /// Removes what has come: it is of no use.
@@ -111,16 +102,5 @@ fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
         _ => false,
-    }
-}
-
-/// Feeds a whole file to `each`, in pieces.
-pub(crate) fn each_piece(file: &mut impl Read, mut each: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut piece = vec![0; CHUNK_BYTES];
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok(()),
-            read => each(&piece[..read]),
-        }
     }
 }

@@ -151,9 +151,14 @@ impl ImageStore {
         self.layer(manifest).map_or(0, |layer| layer.size_bytes)
     }
 
+    /// Where a blob of either algorithm is, if it is here.
+    pub(crate) fn content_path(&self, digest: &ContentDigest) -> PathBuf {
+        self.layout.dir.join("blobs").join(digest.algorithm()).join(digest.hex())
+    }
+
     /// A manifest or config, if it is there and small enough to be one. It is not checked.
     pub(crate) fn small_blob(&self, digest: &ContentDigest) -> Option<Vec<u8>> {
-        let path = self.layout.dir.join("blobs").join(digest.algorithm()).join(digest.hex());
+        let path = self.content_path(digest);
         let size = fs::metadata(&path).ok()?.len();
         if size <= MAX_MANIFEST_BYTES { fs::read(&path).ok() } else { None }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use prost::Message;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// What such a body begins with.
 const MAGIC: &[u8] = b"k8s\0";
@@ -91,9 +91,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Option<Value>, prost::DecodeError> {
     };
     let Some(metadata) = object_meta(metadata.unwrap_or_default()) else { return Ok(None) };
     let mut object = json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata });
-    let written = fields.as_object().into_iter().flatten().filter(|(_, value)| !is_unset(value));
-    let written: Map<_, _> = written.map(|(name, value)| (name.clone(), value.clone())).collect();
-    object.as_object_mut().into_iter().for_each(|object| object.extend(written.clone()));
+    object.as_object_mut().into_iter().for_each(|object| object.extend(written(&fields)));
     Ok(Some(object))
 }
 
@@ -116,9 +114,13 @@ fn encoded(data: &BTreeMap<String, Vec<u8>>) -> BTreeMap<&String, String> {
 fn object_meta(meta: ObjectMeta) -> Option<Value> {
     let fields = json!({ "name": meta.name, "generateName": meta.generate_name, "namespace": meta.namespace,
         "labels": meta.labels, "annotations": meta.annotations, "finalizers": meta.finalizers });
-    let written = fields.as_object()?.iter().filter(|(_, value)| !is_unset(value));
-    let written: Map<_, _> = written.map(|(name, value)| (name.clone(), value.clone())).collect();
-    meta.owner_references.is_empty().then_some(Value::Object(written))
+    meta.owner_references.is_empty().then(|| Value::Object(written(&fields).collect()))
+}
+
+/// The fields that were set.
+fn written(fields: &Value) -> impl Iterator<Item = (String, Value)> {
+    let set = fields.as_object().into_iter().flatten().filter(|(_, value)| !is_unset(value));
+    set.map(|(name, value)| (name.clone(), value.clone()))
 }
 
 /// Go writes what was never set as empty.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{ContentDigest, Repositories, Repository, listing, parsed::needs};
-use crate::{ImageError, blobs::io_error, index::Entry};
+use crate::{ImageError, blobs::remove, index::Entry};
 
 /// An upload that got nothing for this long has been given up.
 pub const UPLOAD_EXPIRES_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -73,7 +73,7 @@ impl Repositories {
         let entries = self.store.entries()?;
         let gone = self.unused(&entries, keep, &seen)?;
         let mut roots: BTreeSet<ContentDigest> = keep.manifests.iter().map(ContentDigest::from).collect();
-        roots.extend(entries.iter().filter(|entry| !gone.contains(&entry.name)).map(|entry| (&entry.manifest).into()));
+        roots.extend(entries.iter().filter(|entry| !gone.contains(&key(entry))).map(|entry| (&entry.manifest).into()));
         let repositories = self.all()?;
         for repository in &repositories {
             let manifests = repository.links("_manifests");
@@ -81,14 +81,14 @@ impl Repositories {
         }
         let needed = self.reach(roots, &repositories)?;
         if !keep.dry_run {
-            self.store.index().untag(|entry| gone.contains(&entry.name))?;
+            self.store.index().untag(|entry| gone.contains(&key(entry)))?;
             for repository in &repositories {
                 repository.forget(&needed, &seen)?;
             }
         }
         let mut collected = self.sweep(&needed, &seen, keep.dry_run)?;
         collected.names =
-            entries.into_iter().filter(|entry| gone.contains(&entry.name)).map(|entry| entry.written).collect();
+            entries.into_iter().filter(|entry| gone.contains(&key(entry))).map(|entry| entry.written).collect();
         collected.names.sort();
         Ok(collected)
     }
@@ -98,12 +98,12 @@ impl Repositories {
     }
 
     /// The names that are to be taken away.
-    fn unused(&self, entries: &[Entry], keep: &Keep, seen: &Seen) -> Result<BTreeSet<String>, ImageError> {
+    fn unused(&self, entries: &[Entry], keep: &Keep, seen: &Seen) -> Result<BTreeSet<Key>, ImageError> {
         let path = |entry: &Entry| self.store.blobs().path(&entry.manifest);
         let used = |entry: &Entry| keep.manifests.contains(&entry.manifest) || keep.references.contains(&entry.written);
         let idle = |entry: &&Entry| !used(entry) && !seen.is_young(&path(entry));
         let pulled = |entry: &&Entry| entry.pulled;
-        let names = |entries: Vec<&Entry>| entries.into_iter().map(|entry| entry.name.clone()).collect();
+        let names = |entries: Vec<&Entry>| entries.into_iter().map(key).collect();
         Ok(match keep.unused {
             Unused::Kept => BTreeSet::new(),
             Unused::All => names(entries.iter().filter(idle).collect()),
@@ -165,7 +165,7 @@ impl Repositories {
             }
             collected.bytes += fs::metadata(path).map_or(0, |metadata| metadata.len());
             collected.blobs += 1;
-            if dry_run { Ok(()) } else { fs::remove_file(path).map_err(io_error("remove", path)) }
+            if dry_run { Ok(()) } else { remove(path) }
         })?;
         Ok(collected)
     }
@@ -209,11 +209,18 @@ impl Repository {
         for upload in listing(&uploads)? {
             let path = uploads.join(upload);
             if age(&path, seen.now).is_some_and(|age| age >= UPLOAD_EXPIRES_AFTER) {
-                fs::remove_file(&path).map_err(io_error("remove", &path))?;
+                remove(&path)?;
             }
         }
         Ok(())
     }
+}
+
+/// A name, with the namespace that alone may use it: the same name may be another image in another one.
+type Key = (String, Option<String>);
+
+fn key(entry: &Entry) -> Key {
+    (entry.name.clone(), entry.namespace.clone())
 }
 
 fn age(path: &Path, now: SystemTime) -> Option<Duration> {

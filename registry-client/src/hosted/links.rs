@@ -6,7 +6,7 @@ use std::{
 use super::{ContentDigest, listing};
 use crate::{
     ImageError,
-    blobs::{io_error, write_durably},
+    blobs::{io_error, remove, write_durably},
 };
 
 /// A directory with one small file for each digest that belongs there.
@@ -41,11 +41,7 @@ impl Links {
     }
 
     pub(super) fn remove(&self, digest: &ContentDigest) -> Result<(), ImageError> {
-        let path = self.path(digest);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &path)(error)),
-            _ => Ok(()),
-        }
+        remove(&self.path(digest))
     }
 
     pub(super) fn all(&self) -> Result<Vec<ContentDigest>, ImageError> {

@@ -73,7 +73,8 @@ impl Repositories {
     /// The names of all repositories that have something, sorted.
     pub fn names(&self) -> Result<Vec<String>, ImageError> {
         let mut names = self.linked()?;
-        names.extend(self.store.entries()?.iter().filter_map(|entry| repository_of(&entry.written)));
+        let written = self.store.entries()?.into_iter().filter_map(|entry| entry.written.parse().ok());
+        names.extend(written.filter_map(|reference| repository_of(&reference)));
         names.sort();
         names.dedup();
         Ok(names)
@@ -147,7 +148,7 @@ impl Repository {
     }
 
     fn blob_path(&self, digest: &ContentDigest) -> PathBuf {
-        self.store.dir().join("blobs").join(digest.algorithm()).join(digest.hex())
+        self.store.content_path(digest)
     }
 
     fn open_blob(&self, digest: &ContentDigest) -> Result<Option<(File, u64)>, ImageError> {
@@ -165,7 +166,7 @@ impl Repository {
     /// Whether a name of the local store is a tag here.
     fn tag_of(&self, written: &str) -> Option<String> {
         let reference: ImageReference = written.parse().ok()?;
-        (reference.digest().is_none() && repository_of(written).as_deref() == Some(&self.name)).then(|| reference.tag())
+        (reference.digest().is_none() && repository_of(&reference)? == self.name).then(|| reference.tag())
     }
 }
 
@@ -186,13 +187,8 @@ fn check_name(name: &str) -> Result<(), String> {
 }
 
 /// The repository in which an image of the local store is found, if it is one that is hosted here.
-fn repository_of(written: &str) -> Option<String> {
-    let reference: ImageReference = written.parse().ok()?;
-    if reference.names_registry() {
-        return None;
-    }
-    let bare = written.split('@').next().unwrap_or(written);
-    Some(bare.rsplit_once(':').map_or(bare, |(name, _)| name).to_owned())
+fn repository_of(reference: &ImageReference) -> Option<String> {
+    (!reference.names_registry()).then(|| reference.written_repository())
 }
 
 /// The names in a directory; none if it is not there.

@@ -1,7 +1,7 @@
 use std::{
     collections::HashMap,
     fs::{self, File, TryLockError},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -10,10 +10,16 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use super::{ContentDigest, Repository, content_digest::Hasher};
-use crate::{ImageError, blobs::io_error, incoming::each_piece};
+use crate::{
+    ImageError,
+    blobs::{io_error, settle},
+};
 
 /// Uploads whose digest is computed while they come. Others are read again at their end.
 const MAX_RUNNING: usize = 1024;
+
+/// Bytes that are read at a time of an upload whose digest was not computed while it came.
+const PIECE_BYTES: usize = 1 << 16;
 
 /// Digests of uploads until now, by upload, with the bytes that they cover.
 #[derive(Debug, Default)]
@@ -111,12 +117,7 @@ impl Repository {
         }
         let target = self.blob_path(digest);
         self.make_dir_of(&target)?;
-        let moved = || -> io::Result<()> {
-            upload.file.sync_all()?;
-            fs::rename(&upload.path, &target)?;
-            File::open(target.parent().unwrap_or(Path::new(".")))?.sync_all()
-        };
-        moved().map_err(io_error("write", &target))?;
+        settle(&upload.file, &upload.path, &target)?;
         self.links("_blobs").put(digest, b"")?;
         Ok(())
     }
@@ -182,4 +183,15 @@ fn checked(id: &str) -> Result<String, UploadError> {
 
 fn uuid() -> String {
     format!("{:032x}", rand::random::<u128>())
+}
+
+/// Feeds a whole file to `each`, in pieces.
+fn each_piece(file: &mut impl Read, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(()),
+            read => each(&piece[..read]),
+        }
+    }
 }

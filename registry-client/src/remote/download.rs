@@ -41,7 +41,7 @@ impl Registry {
             0 => request,
             _ => request.header(header::RANGE, format!("bytes={from}-")),
         };
-        let mut answer = self.send(Method::GET, url.clone(), ranged).await.map_err(Download::Broken)?;
+        let mut answer = self.send(Method::GET, url.clone(), ranged).await.map_err(Download::Busy)?;
         match answer.status() {
             StatusCode::OK => into.restart().map_err(Download::Disk)?,
             StatusCode::PARTIAL_CONTENT if starts_at(answer.headers(), from) => {}
@@ -71,7 +71,7 @@ impl Registry {
 pub(super) enum Download {
     /// On the way: what has come is kept, and gone on from.
     Broken(String),
-    /// The registry was asked often enough. What has come is kept.
+    /// The registry was asked as often as it is, by [`Registry::send`]. What has come is kept.
     Busy(String),
     /// The registry does not have it or give it, or it is not what it should be.
     Refused(String),

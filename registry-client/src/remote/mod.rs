@@ -6,6 +6,7 @@ mod credentials;
 mod download;
 mod endpoint;
 mod limits;
+mod manifest;
 mod progress;
 mod pull;
 mod push;

@@ -6,13 +6,8 @@ use std::{
 
 use api::Digest;
 use parking_lot::Mutex;
-use reqwest::{Method, StatusCode, header};
 
-use super::{
-    blocking,
-    download::Download,
-    registry::{Registry, read, refusal},
-};
+use super::{blocking, download::Download, registry::Registry};
 use crate::{
     Image, ImageError, ImageReference, ImageStore, Progress,
     blobs::{MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, digest_of},
@@ -23,10 +18,6 @@ use crate::{
 
 /// How long it is waited for another process that fetches the same blob. The pull's own limit may end it before.
 const FETCHED_BY_OTHERS_WITHIN: Duration = Duration::from_secs(600);
-
-/// The manifests that are asked for: OCI's, and Docker's older ones, which are alike.
-pub(super) const MANIFEST_TYPES: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
-    application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json";
 
 /// Who pulls what at the moment, and what came of it.
 #[derive(Debug, Default)]
@@ -75,17 +66,17 @@ pub(super) async fn pull(registry: &mut Registry, wanted: Wanted<'_>) -> Result<
         Some(digest) => digest.to_string(),
         None => reference.tag(),
     };
-    let mut manifest = fetch_manifest(registry, &name, reference.digest()).await.map_err(failed)?;
+    let mut manifest = registry.manifest(&name).await.map_err(failed)?;
     if let Some(entry) = of_index(&manifest) {
         let digest = entry.map_err(failed)?;
-        manifest = fetch_manifest(registry, &digest.to_string(), Some(&digest)).await.map_err(failed)?;
+        manifest = registry.manifest(digest.as_str()).await.map_err(failed)?;
     }
-    let layer = component_layer(&digest_of(&manifest), &manifest)?;
+    let digest = digest_of(&manifest);
+    let layer = component_layer(&digest, &manifest)?;
     if layer.size_bytes > MAX_COMPONENT_BYTES {
         let limit_bytes = MAX_COMPONENT_BYTES;
         return Err(ImageError::TooLarge { what: "component", bytes: layer.size_bytes, limit_bytes });
     }
-    let digest = digest_of(&manifest);
     if blocking(store, move |store| Ok(store.is_whole(&digest))).await? {
         // It has another name here, or this one: what is there is checked whenever it is read.
         let reference = reference.clone();
@@ -102,12 +93,25 @@ pub(super) async fn pull(registry: &mut Registry, wanted: Wanted<'_>) -> Result<
         let refused = |source| ImageError::NotAComponent { reference: reference.to_string(), source };
         inspect(bytes).map_err(refused).map(drop)
     };
-    fetch.blob(registry, &layer.digest, size_bytes, &told, check).await?;
+    let component = Expected { digest: &layer.digest, limit_bytes: size_bytes, told: &told, check: &check };
+    fetch.blob(registry, &component).await?;
     if let Some(config) = config_digest(&manifest) {
-        fetch.blob(registry, &config, MAX_MANIFEST_BYTES, &|_| {}, |_| Ok(())).await?;
+        let limit_bytes = MAX_MANIFEST_BYTES;
+        let config = Expected { digest: &config, limit_bytes, told: &|_| {}, check: &|_| Ok(()) };
+        fetch.blob(registry, &config).await?;
     }
     let reference = reference.clone();
     blocking(store, move |store| store.keep(&reference, &manifest, namespace.as_deref())).await
+}
+
+/// A blob that is to be had.
+struct Expected<'a> {
+    digest: &'a Digest,
+    limit_bytes: u64,
+    /// Is told how many bytes have come.
+    told: &'a (dyn Fn(u64) + Send + Sync),
+    /// Says what is wrong with the bytes, whose digest is right.
+    check: &'a (dyn Fn(&[u8]) -> Result<(), ImageError> + Send + Sync),
 }
 
 /// Fetching of blobs, each once however many ask.
@@ -118,14 +122,8 @@ struct Fetch<'a, F> {
 
 impl<F: Fn(String) -> ImageError> Fetch<'_, F> {
     /// Makes sure that the blob is in the store, and that `check` likes it.
-    async fn blob(
-        &self,
-        registry: &mut Registry,
-        digest: &Digest,
-        limit_bytes: u64,
-        told: &(dyn Fn(u64) + Send + Sync),
-        check: impl Fn(&[u8]) -> Result<(), ImageError>,
-    ) -> Result<(), ImageError> {
+    async fn blob(&self, registry: &mut Registry, expected: &Expected<'_>) -> Result<(), ImageError> {
+        let &Expected { digest, limit_bytes, check, .. } = expected;
         loop {
             let wanted = digest.clone();
             let begun =
@@ -142,19 +140,17 @@ impl<F: Fn(String) -> ImageError> Fetch<'_, F> {
                 }
                 continue;
             };
-            return self.missing(registry, digest, limit_bytes, told, check, incoming).await;
+            return self.missing(registry, expected, incoming).await;
         }
     }
 
     async fn missing(
         &self,
         registry: &mut Registry,
-        digest: &Digest,
-        limit_bytes: u64,
-        told: &(dyn Fn(u64) + Send + Sync),
-        check: impl Fn(&[u8]) -> Result<(), ImageError>,
+        expected: &Expected<'_>,
         mut incoming: Incoming,
     ) -> Result<(), ImageError> {
+        let &Expected { digest, limit_bytes, told, check } = expected;
         let began = Instant::now();
         let url = registry.url(&format!("blobs/{digest}")).map_err(self.failed)?;
         match registry.download(url, limit_bytes, &mut incoming, told).await {
@@ -181,20 +177,5 @@ impl<F: Fn(String) -> ImageError> Fetch<'_, F> {
         let (fetch_ms, verify_ms) = ((fetched - began).as_millis(), fetched.elapsed().as_millis());
         tracing::debug!(%digest, fetch_ms, verify_ms, "fetched a blob");
         Ok(())
-    }
-}
-
-async fn fetch_manifest(registry: &mut Registry, wanted: &str, pinned: Option<&Digest>) -> Result<Vec<u8>, String> {
-    let url = registry.url(&format!("manifests/{wanted}"))?;
-    let answer = registry.send(Method::GET, url, |request| request.header(header::ACCEPT, MANIFEST_TYPES)).await?;
-    if answer.status() != StatusCode::OK {
-        return Err(refusal(answer).await);
-    }
-    let manifest = read(answer, MAX_MANIFEST_BYTES, "the manifest").await?;
-    match pinned {
-        Some(pinned) if digest_of(&manifest) != *pinned => {
-            Err(format!("the registry sent a manifest with digest {}, not {pinned}", digest_of(&manifest)))
-        }
-        _ => Ok(manifest),
     }
 }

@@ -2,11 +2,10 @@
 
 use api::{Digest, PullPolicy};
 use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageIndex, OciImageManifest, OciManifest};
-use reqwest::{Method, StatusCode, header};
+use reqwest::{Method, StatusCode};
 
 use super::{
     Registries, Request,
-    pull::MANIFEST_TYPES,
     push::{push_blob, push_manifest},
     registry::{Registry, read, refusal},
 };
@@ -90,22 +89,6 @@ fn of_image(digest: &Digest, tagged: Option<&[u8]>) -> Vec<ContentDigest> {
 }
 
 impl Registry {
-    /// A manifest, if there is one.
-    pub(crate) async fn find_manifest(&mut self, name: &str) -> Result<Option<Vec<u8>>, String> {
-        let url = self.url(&format!("manifests/{name}"))?;
-        let answer = self.send(Method::GET, url, |request| request.header(header::ACCEPT, MANIFEST_TYPES)).await?;
-        match answer.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
-            _ => return Err(refusal(answer).await),
-        }
-        let manifest = read(answer, MAX_MANIFEST_BYTES, "the manifest").await?;
-        match name.parse::<ContentDigest>() {
-            Ok(wanted) if !wanted.fits(&manifest) => Err(format!("the registry sent a manifest that is not {wanted}")),
-            _ => Ok(Some(manifest)),
-        }
-    }
-
     /// The digests of what refers to a manifest, also in registries that know only the tag for it.
     pub(crate) async fn referrers(&mut self, manifest: &ContentDigest) -> Result<Vec<String>, String> {
         let url = self.url(&format!("referrers/{manifest}"))?;

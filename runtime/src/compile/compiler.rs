@@ -47,7 +47,10 @@ impl Compiler {
         let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
         if let Some(process) = &self.process {
             let image = image.to_owned();
-            if let Err(source) = inspect(&bytes) {
+            let looked_at = bytes.clone();
+            // A large component takes tens of milliseconds to look through: not on a thread that serves.
+            let inspected = super::blocking(move || inspect(&looked_at)).await?;
+            if let Err(source) = inspected {
                 return Err(StartError::NotAComponent { image, source });
             }
             return process.compile(bytes).await.map_err(|why| StartError::Compile { image, why });
