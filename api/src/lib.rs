@@ -3,6 +3,7 @@
 //!
 //! It holds types, their parsing and their checks. It does no I/O, reads no clock and starts no task.
 
+mod address;
 mod body;
 mod digest;
 mod http_cluster;
@@ -12,12 +13,14 @@ mod pull;
 mod quantity;
 mod serve;
 mod span;
+mod taint;
 mod time;
 
 pub mod annotations;
 pub mod replica;
 pub mod session;
 
+pub use address::Address;
 pub use body::{Body, BodyError, empty_body, full_body};
 pub use digest::{Digest, InvalidDigest};
 pub use http_cluster::{ClusterHttp, ClusterHttpError, HOPS_HEADER};
@@ -27,4 +30,5 @@ pub use pull::{Pull, PullPolicy};
 pub use quantity::{InvalidQuantity, Quantity};
 pub use serve::{Dialer, Serve, ServeError};
 pub use span::{InvalidSpan, format_span, parse_span};
+pub use taint::{Taint, TaintEffect};
 pub use time::Timestamp;

@@ -31,6 +31,16 @@ pub enum Event {
     },
     /// A worker session ended. The worker may come back.
     WorkerDisconnected(WorkerName),
+    /// A worker's process has ended, as who started it saw: nothing runs there any more.
+    WorkerDied(WorkerName),
+    /// A worker of an earlier life of the control plane, told before [`Event::Loaded`]: nothing is decided until it has said
+    /// hello, or had its time.
+    KnownWorker {
+        /// Which worker.
+        worker: WorkerName,
+        /// Whether it was cordoned.
+        cordoned: bool,
+    },
     /// A worker takes no new replicas (`true`), or takes them again.
     Cordon {
         /// Which worker.
@@ -47,6 +57,8 @@ pub enum Event {
     },
     /// Somebody deleted this replica; another takes its place if it is wanted.
     DeleteReplica(ReplicaId),
+    /// This replica is to leave its worker: it stops once another has taken its place.
+    Evict(ReplicaId),
     /// Time has passed: at least as often as [`Action::WakeAt`](crate::Action::WakeAt) asks for.
     Tick,
 }

@@ -9,7 +9,9 @@ use crate::{
 impl Scheduler {
     pub(crate) fn take(&mut self, event: Event, now: Timestamp) {
         match event {
-            Event::Worker { .. } | Event::WorkerDisconnected(_) if !self.loaded => self.early.push(event),
+            Event::Worker { .. } | Event::WorkerDisconnected(_) | Event::WorkerDied(_) if !self.loaded => {
+                self.early.push(event)
+            }
             Event::Deployment(deployment) => self.deployment(deployment, now),
             Event::DeploymentDeleted(key) => self.deployment_deleted(&key, now),
             Event::Revision(revision) => self.revision(revision),
@@ -18,6 +20,8 @@ impl Scheduler {
             Event::ImageResolved { revision, result } => self.image_resolved(&revision, result, now),
             Event::Worker { worker, message } => self.worker(&worker, message, now),
             Event::WorkerDisconnected(worker) => self.disconnected(&worker, now),
+            Event::WorkerDied(worker) => self.disconnected(&worker, now),
+            Event::KnownWorker { worker, cordoned } => self.cordon(worker, cordoned),
             Event::Cordon { worker, cordoned } => self.cordon(worker, cordoned),
             Event::StartFailed { id, failure } => {
                 // Whatever else it is by now, that start is over.
@@ -25,7 +29,7 @@ impl Scheduler {
                     self.failed(&id, failure, now);
                 }
             }
-            Event::DeleteReplica(id) => self.stop_replica(&id, now),
+            Event::DeleteReplica(id) | Event::Evict(id) => self.stop_replica(&id, now),
             Event::Tick => self.timers.woken(),
         }
     }
@@ -134,7 +138,7 @@ impl Scheduler {
                     worker.cached.insert(digest);
                 }
             }
-            WorkerUp::Hello(_) | WorkerUp::Log { .. } | WorkerUp::Heartbeat => {}
+            WorkerUp::Hello(_) | WorkerUp::Log { .. } | WorkerUp::Heartbeat | WorkerUp::Leaving => {}
         }
     }
 

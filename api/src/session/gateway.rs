@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ObjectKey, ReplicaId, WorkerName};
+use crate::{Address, ObjectKey, ReplicaId, WorkerName};
 
 /// From the control plane to a gateway.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -122,4 +122,6 @@ pub struct Endpoint {
     pub concurrency: u32,
     /// How long it may take for a request.
     pub request_deadline: Duration,
+    /// Where gateways of other processes reach its worker; `None` if it runs in this process.
+    pub address: Option<Address>,
 }

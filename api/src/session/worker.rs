@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Digest, ReplicaId, WorkerName,
+    Address, Digest, ReplicaId, Taint, WorkerName,
     replica::{LogLine, ReplicaPhase, ReplicaSpec},
 };
 
@@ -42,6 +42,8 @@ pub enum WorkerUp {
     },
     /// The worker is alive.
     Heartbeat,
+    /// The worker is about to end: its replicas are to be moved elsewhere, and no new ones come. It ends when it runs none.
+    Leaving,
 }
 
 /// Who a worker is and what it already runs.
@@ -53,6 +55,10 @@ pub struct WorkerHello {
     pub capacity: Capacity,
     /// Node labels.
     pub labels: BTreeMap<String, String>,
+    /// Node taints.
+    pub taints: Vec<Taint>,
+    /// Where gateways of other processes reach it; `None` if there are none.
+    pub address: Option<Address>,
     /// Replicas that it runs, from an earlier session.
     pub running: Vec<RunningReplica>,
     /// Components that are compiled here.

@@ -1,19 +1,26 @@
-use api::session::Endpoint;
+use std::collections::HashMap;
+
+use api::{Address, WorkerName, session::Endpoint};
 use scheduler::{ReplicaState, ReplicaView};
 
+/// Where gateways of other processes reach each worker.
+pub(crate) type Addresses = HashMap<WorkerName, Address>;
+
 /// The endpoints of a Service among replicas of its namespace that it selects.
-pub(crate) fn endpoints<'a>(selected: impl Iterator<Item = &'a ReplicaView>) -> Vec<Endpoint> {
-    selected.filter_map(endpoint).collect()
+pub(crate) fn endpoints<'a>(selected: impl Iterator<Item = &'a ReplicaView>, addresses: &Addresses) -> Vec<Endpoint> {
+    selected.filter_map(|view| endpoint(view, addresses)).collect()
 }
 
-fn endpoint(view: &ReplicaView) -> Option<Endpoint> {
+fn endpoint(view: &ReplicaView, addresses: &Addresses) -> Option<Endpoint> {
     if view.state != ReplicaState::Ready {
         return None;
     }
+    let worker = view.worker.clone()?;
     Some(Endpoint {
         replica: view.id.clone(),
-        worker: view.worker.clone()?,
         concurrency: view.template.limits.concurrency,
         request_deadline: view.template.limits.request_deadline,
+        address: addresses.get(&worker).cloned(),
+        worker,
     })
 }

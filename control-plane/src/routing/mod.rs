@@ -15,7 +15,7 @@ use api::{
     session::{IngressRule, Routes},
 };
 
-pub(crate) use endpoints::endpoints;
+pub(crate) use endpoints::{Addresses, endpoints};
 pub(crate) use ingress::ingress_rules;
 pub(crate) use reason::{Backer, reason};
 pub(crate) use service::Service;

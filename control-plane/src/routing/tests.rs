@@ -68,7 +68,7 @@ fn only_replicas_that_are_ready_are_endpoints() {
         ReplicaState::BackOff { until: CREATED },
     ];
     let views: Vec<_> = states.into_iter().map(view).collect();
-    let found = endpoints(views.iter());
+    let found = endpoints(views.iter(), &Addresses::new());
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].concurrency, views[0].template.limits.concurrency);
 }

@@ -32,6 +32,11 @@ impl Commands {
         self.send(Event::DeleteReplica(id))
     }
 
+    /// Moves a replica off its worker, as `kubectl drain` does: it stops once another has taken its place.
+    pub fn evict_replica(&self, id: ReplicaId) -> Result<(), CommandError> {
+        self.send(Event::Evict(id))
+    }
+
     /// Takes a worker out of placement (`true`), or puts it back, as `kubectl cordon` and `uncordon` do.
     pub fn cordon(&self, worker: WorkerName, cordoned: bool) -> Result<(), CommandError> {
         self.send(Event::Cordon { worker, cordoned })

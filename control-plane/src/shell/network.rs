@@ -4,12 +4,12 @@ use std::{
 };
 
 use api::{
-    ObjectKey, ReplicaId,
+    Address, ObjectKey, ReplicaId, WorkerName,
     session::{Endpoint, GatewayDown, IngressRule, Routes},
 };
 use scheduler::{Deployment, ReplicaView};
 
-use crate::routing::{Backer, Service, endpoints, reason, routes};
+use crate::routing::{Addresses, Backer, Service, endpoints, reason, routes};
 
 /// What gateways are to know, and what they have been told. It computes anew only what a change has touched.
 #[derive(Debug, Default)]
@@ -21,6 +21,7 @@ pub(super) struct Network {
     replicas: BTreeMap<ObjectKey, BTreeMap<ReplicaId, ReplicaView>>,
     routes_touched: bool,
     touched: BTreeSet<ObjectKey>,
+    addresses: Addresses,
     told_routes: Arc<Routes>,
     told: BTreeMap<ObjectKey, Told>,
 }
@@ -55,6 +56,21 @@ impl Network {
                 self.told.remove(&key);
             }
         }
+    }
+
+    /// Where gateways of other processes reach a worker, as it says.
+    pub(super) fn set_address(&mut self, worker: &WorkerName, address: Option<Address>) {
+        let before = match address.clone() {
+            Some(address) => self.addresses.insert(worker.clone(), address),
+            None => self.addresses.remove(worker),
+        };
+        if before == address {
+            return;
+        }
+        let there = |view: &&ReplicaView| view.worker.as_ref() == Some(worker);
+        let moved: Vec<ReplicaView> =
+            self.replicas.values().flat_map(BTreeMap::values).filter(there).cloned().collect();
+        moved.iter().for_each(|view| self.touch_selecting(view));
     }
 
     pub(super) fn set_ingress(&mut self, key: ObjectKey, rules: Option<Vec<IngressRule>>) {
@@ -146,7 +162,7 @@ impl Network {
             .filter(|(_, replicas)| replicas.values().next().is_some_and(|view| service.selects(&view.template)))
             .flat_map(|(_, replicas)| replicas.values())
             .collect();
-        let endpoints = endpoints(selected.iter().copied());
+        let endpoints = endpoints(selected.iter().copied(), &self.addresses);
         let reason = endpoints.is_empty().then(|| {
             let backers: Vec<_> = of_namespace(&self.deployments, &key.namespace)
                 .filter(|(_, backing)| service.selects(&backing.deployment.template))

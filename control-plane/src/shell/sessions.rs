@@ -60,6 +60,7 @@ impl Shell {
     pub(super) fn worker_says(&mut self, session: SessionId, message: WorkerUp) {
         if let WorkerUp::Hello(hello) = &message {
             self.workers.name(session, &hello.name);
+            self.network.set_address(&hello.name, hello.address.clone());
         }
         match self.workers.worker(session) {
             Some(worker) => self.step(Event::Worker { worker, message }),

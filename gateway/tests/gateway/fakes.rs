@@ -140,6 +140,7 @@ impl Running {
             worker: WorkerName("w".into()),
             concurrency: *concurrency,
             request_deadline: Duration::from_secs(30),
+            address: None,
         };
         let (endpoints, reason) = (replicas.iter().map(endpoint).collect(), reason.map(str::to_owned));
         let message = GatewayDown::Endpoints { service: key(service), endpoints, reason };

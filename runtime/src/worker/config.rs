@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fs, path::PathBuf, thread};
 
-use api::{WorkerName, session::Capacity};
+use api::{Address, Taint, WorkerName, session::Capacity};
 
 use crate::CompileProcess;
 
@@ -11,6 +11,10 @@ pub struct WorkerConfig {
     pub name: WorkerName,
     /// Node labels.
     pub labels: BTreeMap<String, String>,
+    /// Node taints.
+    pub taints: Vec<Taint>,
+    /// Where gateways of other processes reach it.
+    pub address: Option<Address>,
     /// What it says it can hold.
     pub capacity: Capacity,
     /// Where compiled components are kept, with the key that seals them. Only this user may write there.
@@ -47,6 +51,8 @@ impl WorkerConfig {
         Self {
             name,
             labels: BTreeMap::new(),
+            taints: Vec::new(),
+            address: None,
             capacity: Capacity {
                 cpu_millis: cores as u64 * 1000,
                 memory_bytes: machine_memory_bytes(),

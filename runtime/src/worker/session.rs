@@ -59,6 +59,8 @@ impl Worker {
             name: self.config.name.clone(),
             capacity: self.config.capacity,
             labels: self.config.labels.clone(),
+            taints: self.config.taints.clone(),
+            address: self.config.address.clone(),
             running: self.running.values().map(running).collect(),
             cached: self.ground.components.cached(),
         }

@@ -105,6 +105,7 @@ impl Fleet {
             worker: WorkerName("one".into()),
             concurrency: 100,
             request_deadline: Duration::from_secs(20),
+            address: None,
         })
     }
 

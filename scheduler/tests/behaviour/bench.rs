@@ -114,8 +114,15 @@ impl Bench {
     pub(crate) fn hello(&mut self, number: u32, running: Vec<RunningReplica>) {
         let capacity = Capacity { cpu_millis: 4000, memory_bytes: 4 << 30, replicas: 100 };
         let name = worker(number);
-        let hello =
-            WorkerHello { name: name.clone(), capacity, labels: Default::default(), running, cached: Vec::new() };
+        let hello = WorkerHello {
+            name: name.clone(),
+            capacity,
+            labels: Default::default(),
+            taints: Vec::new(),
+            address: None,
+            running,
+            cached: Vec::new(),
+        };
         self.step(Event::Worker { worker: name, message: WorkerUp::Hello(hello) });
     }
 

@@ -55,6 +55,8 @@ impl SimWorker {
             name: self.name.clone(),
             capacity: CAPACITY,
             labels: BTreeMap::from([("zone".to_owned(), zone(self.number))]),
+            taints: Vec::new(),
+            address: None,
             running: running
                 .map(|Running { spec, phase }| RunningReplica { spec: spec.clone(), phase: phase.clone() })
                 .collect(),

@@ -153,6 +153,8 @@ pub(super) fn hello(name: &str, running: Vec<RunningReplica>) -> WorkerUp {
         name: WorkerName(name.into()),
         capacity: Capacity { cpu_millis: 64_000, memory_bytes: 64 << 30, replicas: 1000 },
         labels: BTreeMap::new(),
+        taints: Vec::new(),
+        address: None,
         running,
         cached: Vec::new(),
     })

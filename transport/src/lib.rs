@@ -1,0 +1,3 @@
+//! Joins roles of different processes: sessions over gRPC, requests over pooled HTTP.
+
+mod wire;
