@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
@@ -12,7 +12,27 @@ use crate::{Body, session::Endpoint};
 pub trait Serve: Send + Sync {
     /// Answers one request. The body of the answer may still be produced after this resolves.
     fn serve(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, ServeError>>;
+
+    /// Whether it is in another process, with which a request may be lost.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// Whether it can be expected to answer. Read on each request.
+    fn is_reachable(&self) -> bool {
+        true
+    }
+
+    /// Resolves once it cannot be expected to answer: who can ask another then does.
+    fn lost(&self) -> BoxFuture<'static, ()> {
+        Box::pin(pending())
+    }
 }
+
+/// How long a request may take at most, as a caller in another process says: the replica's own deadline holds too.
+/// It travels as an extension of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline(pub Duration);
 
 /// Turns an endpoint that the gateway was told of into something that answers requests.
 ///
@@ -32,6 +52,12 @@ pub enum ServeError {
         /// The request, as it was handed in.
         request: Box<Request<Body>>,
         /// Why it was not taken: draining, gone, no slot free.
+        why: String,
+    },
+    /// The guest has not seen the request, but it is gone: who kept a copy may hand it to another replica.
+    #[error("{why}")]
+    Declined {
+        /// Why it was not taken.
         why: String,
     },
     /// The guest trapped, or ended without an answer.

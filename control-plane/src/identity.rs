@@ -1,5 +1,10 @@
 //! Identities and times as Kubernetes writes them.
 
+use std::{
+    sync::LazyLock,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
 use api::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -35,10 +40,17 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     Some(Timestamp { micros: u64::try_from(at.as_microsecond()).ok()? })
 }
 
-/// Now, as the shell hands it to everything that decides.
+/// The wall clock and the steady clock, read together when the process first asked.
+static START: LazyLock<(Timestamp, Instant)> = LazyLock::new(|| {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (Timestamp { micros: u64::try_from(since.as_micros()).unwrap_or(u64::MAX) }, Instant::now())
+});
+
+/// Now, as the shell hands it to everything that decides: it goes on steadily when somebody sets the machine's clock, so
+/// that no worker is lost and no token ends by it.
 pub(crate) fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp { micros: u64::try_from(since.as_micros()).unwrap_or(u64::MAX) }
+    let (at, steady) = *START;
+    at + steady.elapsed()
 }
 
 #[cfg(test)]

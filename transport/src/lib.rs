@@ -1,3 +1,18 @@
-//! Joins roles of different processes: sessions over gRPC, requests over pooled HTTP.
+//! Joins roles of different processes: sessions over gRPC, requests over pooled HTTP, and the identities behind both.
+//!
+//! Either side of a session or of a request is what it is in one process: a pair of channels, a `Serve`. It decides
+//! nothing about what is sent.
 
+mod handles;
+mod identity;
+mod machine;
+mod peer;
+mod request;
+mod session;
 mod wire;
+
+pub use handles::{JoinError, RemoteImages, RemoteKeyValue, join, renew};
+pub use identity::{Authority, AuthorityError, Fingerprint, Identity, IdentityError, Peer, Request, Role};
+pub use machine::machine;
+pub use request::{RemoteDialer, RequestLimits, RequestListener, serve_requests};
+pub use session::{Admission, ControlPlaneClient, ControlPlaneWay, Offer, PROTOCOL, SessionListener, serve_sessions};

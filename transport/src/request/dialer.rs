@@ -1,0 +1,143 @@
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Weak},
+};
+
+use api::{Address, Body, Dialer, ReplicaId, Serve, ServeError, WorkerName, session::Endpoint};
+use futures::future::BoxFuture;
+use http::{HeaderValue, Request, Response, Version};
+use http_body_util::{BodyExt, Limited};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+
+use super::{
+    RequestLimits,
+    body::Answer,
+    connect::Way,
+    headers::{self, DEADLINE, FAILURE, MAX_WHY_BYTES, REPLICA},
+    link::{Link, watch_over},
+};
+use crate::{
+    identity::{Identity, Role},
+    machine::machine,
+};
+
+/// The way to replicas in other processes.
+pub struct RemoteDialer {
+    limits: RequestLimits,
+    /// What this process shows to workers of other machines, if it has something to show.
+    identity: Option<Arc<Identity>>,
+    links: Mutex<HashMap<(WorkerName, Address), Weak<Link>>>,
+    background: Handle,
+}
+
+impl RemoteDialer {
+    /// Watches over workers on `background`. Without an identity, only workers of this machine are reached.
+    pub fn new(limits: RequestLimits, identity: Option<Arc<Identity>>, background: Handle) -> Self {
+        Self { limits, identity, links: Mutex::default(), background }
+    }
+
+    fn link(&self, worker: &WorkerName, address: &Address) -> Arc<Link> {
+        let mut links = self.links.lock();
+        links.retain(|_, link| link.strong_count() > 0);
+        let key = (worker.clone(), address.clone());
+        if let Some(link) = links.get(&key).and_then(Weak::upgrade) {
+            return link;
+        }
+        let link = Link::new(worker.to_string(), self.way(worker, address), self.limits.clone());
+        self.background.spawn(watch_over(Arc::downgrade(&link)));
+        links.insert(key, Arc::downgrade(&link));
+        link
+    }
+
+    fn way(&self, worker: &WorkerName, address: &Address) -> Way {
+        match (&address.socket, &address.tcp, &self.identity) {
+            (Some(socket), ..) if address.machine == machine() => Way::Socket(PathBuf::from(socket)),
+            (_, Some(tcp), Some(identity)) => {
+                Way::Tls { address: tcp.clone(), name: Role::Worker.server_name(&worker.0), identity: identity.clone() }
+            }
+            (_, Some(_), None) => Way::None("this gateway has not joined with a token".to_owned()),
+            (_, None, _) => Way::None("the worker is on another machine and listens on no address".to_owned()),
+        }
+    }
+}
+
+impl Dialer for RemoteDialer {
+    fn dial(&self, endpoint: &Endpoint) -> Arc<dyn Serve> {
+        let address = endpoint.address.clone().unwrap_or_default();
+        Arc::new(RemoteReplica {
+            link: self.link(&endpoint.worker, &address),
+            replica: headers::replica(&endpoint.replica),
+            deadline: headers::deadline(endpoint.request_deadline),
+            id: endpoint.replica.clone(),
+        })
+    }
+}
+
+/// A replica in another process.
+struct RemoteReplica {
+    link: Arc<Link>,
+    id: ReplicaId,
+    replica: HeaderValue,
+    deadline: HeaderValue,
+}
+
+impl Serve for RemoteReplica {
+    fn serve(&self, mut request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, ServeError>> {
+        request.headers_mut().insert(REPLICA, self.replica.clone());
+        request.headers_mut().insert(DEADLINE, self.deadline.clone());
+        *request.version_mut() = Version::HTTP_11;
+        Box::pin(exchange(self.link.clone(), self.id.clone(), request))
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    fn is_reachable(&self) -> bool {
+        self.link.is_reachable()
+    }
+
+    fn lost(&self) -> BoxFuture<'static, ()> {
+        Box::pin(self.link.lost())
+    }
+}
+
+async fn exchange(link: Arc<Link>, id: ReplicaId, mut request: Request<Body>) -> Result<Response<Body>, ServeError> {
+    loop {
+        let (mut sender, is_new) = match link.connection().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                link.set_lost(&error.to_string());
+                let why = format!("replica {id} cannot be reached: {error}");
+                return Err(ServeError::Refused { request: Box::new(request), why });
+            }
+        };
+        match sender.try_send_request(request).await {
+            Ok(response) => return answer(response.map(|body| Answer::new(body, sender, link))).await,
+            Err(mut failed) => match failed.take_message() {
+                // It was closed while it waited: nothing has been sent.
+                Some(back) if !is_new => request = back,
+                Some(back) => {
+                    let why = format!("replica {id} cannot be reached: {}", failed.error());
+                    return Err(ServeError::Refused { request: Box::new(back), why });
+                }
+                None => {
+                    link.set_lost(&failed.error().to_string());
+                    return Err(ServeError::Unreachable { why: failed.error().to_string() });
+                }
+            },
+        }
+    }
+}
+
+/// What the worker answered: for the guest, or for itself.
+async fn answer(response: Response<Answer>) -> Result<Response<Body>, ServeError> {
+    let Some(failure) = response.headers().get(FAILURE).cloned() else {
+        return Ok(response.map(BodyExt::boxed_unsync));
+    };
+    let why = Limited::new(response.into_body(), MAX_WHY_BYTES).collect().await;
+    let why = why.map(|why| String::from_utf8_lossy(&why.to_bytes()).into_owned()).unwrap_or_default();
+    Err(headers::parse_failure(&failure, why))
+}

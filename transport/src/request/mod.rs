@@ -1,0 +1,41 @@
+//! The request path between processes: pooled HTTP/1.1 over a Unix socket on one machine, over mutual TLS between machines.
+
+mod body;
+mod connect;
+mod dialer;
+mod headers;
+mod link;
+mod pool;
+mod serve;
+
+use std::time::Duration;
+
+pub use dialer::RemoteDialer;
+pub use serve::{RequestListener, serve_requests};
+
+/// The limits of requests between processes.
+#[derive(Debug, Clone)]
+pub struct RequestLimits {
+    /// How long connecting to a worker may take.
+    pub connect: Duration,
+    /// Connections to one worker that each thread keeps for further requests.
+    pub max_idle: usize,
+    /// How long it keeps one that nothing uses.
+    pub idle_for: Duration,
+    /// How often a worker is asked whether it is alive.
+    pub ping_every: Duration,
+    /// A worker that has not answered for so long gets no requests.
+    pub lost_after: Duration,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_millis(500),
+            max_idle: 256,
+            idle_for: Duration::from_secs(60),
+            ping_every: Duration::from_millis(50),
+            lost_after: Duration::from_millis(200),
+        }
+    }
+}

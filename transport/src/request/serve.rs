@@ -1,0 +1,248 @@
+//! A worker's side: requests from gateways of other processes, each handed to the replica that its headers name.
+
+use std::{
+    collections::HashMap, convert::Infallible, io, net::SocketAddr, os::fd::OwnedFd, path::PathBuf, sync::Arc, thread,
+};
+
+use api::{Body, BodyError, Dialer, ReplicaId, Serve, ServeError, WorkerName, session::Endpoint};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use tokio::{
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    runtime,
+    sync::mpsc,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::headers::{DEADLINE, FAILURE, PING, REPLICA, failure, parse_deadline, parse_replica};
+use crate::{
+    identity::{Identity, Role},
+    peer::is_own_user,
+};
+
+/// Connections that wait for a thread to take them.
+const HANDED: usize = 128;
+/// Handles of replicas that a thread keeps, so that most requests look nothing up.
+const KNOWN: usize = 1024;
+
+/// Where a worker takes requests from gateways.
+pub struct RequestListener {
+    socket: Option<UnixListener>,
+    tcp: Option<(TcpListener, Arc<Identity>)>,
+}
+
+/// A connection on its way to the thread that serves it.
+enum Accepted {
+    Socket(OwnedFd),
+    Tls(OwnedFd),
+}
+
+impl RequestListener {
+    /// Listens on a Unix socket, in place of what an earlier process left there, and on an address for gateways that show a
+    /// certificate of this installation.
+    pub async fn bind(socket: Option<PathBuf>, tcp: Option<(SocketAddr, Arc<Identity>)>) -> io::Result<Self> {
+        let socket = match socket {
+            Some(path) => Some(crate::peer::bind_private(&path)?),
+            None => None,
+        };
+        let tcp = match tcp {
+            Some((address, identity)) => Some((TcpListener::bind(address).await?, identity)),
+            None => None,
+        };
+        Ok(Self { socket, tcp })
+    }
+
+    /// The address that was bound, if one was asked for.
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.tcp.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        let from_socket = async {
+            match &self.socket {
+                Some(listener) => loop {
+                    let (stream, _) = listener.accept().await?;
+                    if is_own_user(&stream) {
+                        return Ok(Accepted::Socket(stream.into_std()?.into()));
+                    }
+                },
+                None => std::future::pending().await,
+            }
+        };
+        let from_tcp = async {
+            match &self.tcp {
+                Some((listener, _)) => {
+                    let (stream, _) = listener.accept().await?;
+                    stream.set_nodelay(true)?;
+                    Ok(Accepted::Tls(stream.into_std()?.into()))
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            accepted = from_socket => accepted,
+            accepted = from_tcp => accepted,
+        }
+    }
+}
+
+/// Takes requests until `shutdown`, on `threads` threads. A request stays on the thread that has its connection.
+pub async fn serve_requests(
+    listener: RequestListener,
+    dialer: Arc<dyn Dialer>,
+    threads: usize,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let acceptor = listener.tcp.as_ref().map(|(_, identity)| identity.clone());
+    let lanes: Vec<_> = (0..threads.max(1))
+        .map(|number| start_thread(number, dialer.clone(), acceptor.clone(), shutdown.clone()))
+        .collect::<io::Result<_>>()?;
+    for lane in lanes.iter().cycle() {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok(accepted) => {
+                if lane.send(accepted).await.is_err() {
+                    break;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn start_thread(
+    number: usize,
+    dialer: Arc<dyn Dialer>,
+    identity: Option<Arc<Identity>>,
+    shutdown: CancellationToken,
+) -> io::Result<mpsc::Sender<Accepted>> {
+    let (handed, mut connections) = mpsc::channel(HANDED);
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name(format!("requests-{number}")).spawn(move || {
+        let desk = Arc::new(Desk { dialer, known: Mutex::default() });
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    Some(accepted) = connections.recv() => {
+                        tokio::spawn(serve(desk.clone(), accepted, identity.clone()));
+                    }
+                }
+            }
+        });
+    })?;
+    Ok(handed)
+}
+
+async fn serve(desk: Arc<Desk>, accepted: Accepted, identity: Option<Arc<Identity>>) {
+    let served = match accepted {
+        Accepted::Socket(fd) => match UnixStream::from_std(fd.into()) {
+            Ok(stream) => connection(desk, TokioIo::new(stream)).await,
+            Err(error) => Err(error),
+        },
+        Accepted::Tls(fd) => serve_tls(desk, fd, identity).await,
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection from a gateway ended");
+    }
+}
+
+async fn serve_tls(desk: Arc<Desk>, fd: OwnedFd, identity: Option<Arc<Identity>>) -> io::Result<()> {
+    let Some(identity) = identity else { return Ok(()) };
+    let stream = TcpStream::from_std(fd.into())?;
+    let accept = TlsAcceptor::from(identity.server_config()).accept(stream);
+    let stream = tokio::time::timeout(crate::identity::HANDSHAKE, accept).await??;
+    let peer = crate::identity::peer(stream.get_ref().1);
+    if !peer.is_some_and(|peer| matches!(peer.role, Role::Gateway | Role::Worker)) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "neither a gateway nor a worker"));
+    }
+    connection(desk, TokioIo::new(stream)).await
+}
+
+async fn connection<S>(desk: Arc<Desk>, stream: S) -> io::Result<()>
+where
+    S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request| {
+        let desk = desk.clone();
+        async move { Ok::<_, Infallible>(desk.answer(request).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).auto_date_header(false).half_close(false);
+    http.serve_connection(stream, service).await.map_err(io::Error::other)
+}
+
+/// What answers the requests of one thread.
+struct Desk {
+    dialer: Arc<dyn Dialer>,
+    known: Mutex<HashMap<HeaderValue, Arc<dyn Serve>>>,
+}
+
+impl Desk {
+    async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
+        if request.headers().contains_key(PING) {
+            let mut response = Response::new(api::empty_body());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return response;
+        }
+        if let Some(deadline) = parse_deadline(request.headers()) {
+            request.extensions_mut().insert(deadline);
+        }
+        request.headers_mut().remove(DEADLINE);
+        let named = request.headers_mut().remove(REPLICA);
+        let Some((named, id)) = named.and_then(|named| parse_replica(&named).map(|id| (named, id))) else {
+            return failed(&ServeError::BadRequest { why: "the request names no replica".to_owned() });
+        };
+        let broken = |error: hyper::Error| BodyError::Closed(error.to_string());
+        let request = request.map(|body| body.map_err(broken).boxed_unsync());
+        match self.serve_of(&named, id).serve(request).await {
+            Ok(mut response) => {
+                // A guest cannot make its answer look like the worker's.
+                response.headers_mut().remove(FAILURE);
+                response
+            }
+            Err(error) => {
+                if matches!(error, ServeError::Refused { .. }) {
+                    self.known.lock().remove(&named);
+                }
+                failed(&error)
+            }
+        }
+    }
+
+    fn serve_of(&self, named: &HeaderValue, id: ReplicaId) -> Arc<dyn Serve> {
+        let mut known = self.known.lock();
+        if let Some(serve) = known.get(named) {
+            return serve.clone();
+        }
+        if known.len() >= KNOWN {
+            known.clear();
+        }
+        // Of an endpoint, only the name matters to who looks replicas up.
+        let endpoint = Endpoint {
+            replica: id,
+            worker: WorkerName("".into()),
+            concurrency: 0,
+            request_deadline: std::time::Duration::MAX,
+            address: None,
+        };
+        let serve = self.dialer.dial(&endpoint);
+        known.insert(named.clone(), serve.clone());
+        serve
+    }
+}
+
+fn failed(error: &ServeError) -> Response<Body> {
+    failure(error).map(api::full_body)
+}

@@ -1,0 +1,274 @@
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use api::session::{GatewayDown, GatewaySide, GatewayUp, Session, WorkerDown, WorkerSide, WorkerUp, in_process};
+use futures::{Stream, StreamExt, future::BoxFuture, stream};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::{TcpStream, UnixStream},
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Code, Status, Streaming,
+    transport::{Channel, Endpoint, Uri},
+};
+
+use super::{
+    MAX_MESSAGE_BYTES, PROTOCOL,
+    frame::{Content, Message, Packet},
+    pump::{Broken, Line},
+};
+use crate::{
+    identity::{CONTROL_PLANE, Fingerprint, Identity, Role},
+    peer::Stream as ByteStream,
+    wire::proto::{Opening, control_plane_client::ControlPlaneClient as Grpc},
+};
+
+/// Frames on their way into a connection.
+const IN_CONNECTION: usize = 64;
+/// The wait before another try to connect; each further one doubles it.
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+/// The longest wait before another try.
+const RETRY_LAST: Duration = Duration::from_millis(500);
+/// What was said last, as a session ended, has so long to arrive.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// How the control plane is reached.
+#[derive(Clone)]
+pub enum ControlPlaneWay {
+    /// It is on this machine.
+    Socket(PathBuf),
+    /// Over the network; each side shows who it is.
+    Tls {
+        /// `HOST:PORT`.
+        address: String,
+        /// What this process shows.
+        identity: Arc<Identity>,
+    },
+    /// Over the network, to ask for a certificate: only the control plane shows who it is.
+    Join {
+        /// `HOST:PORT`.
+        address: String,
+        /// Of the installation's authority.
+        authority: Fingerprint,
+    },
+}
+
+impl ControlPlaneWay {
+    async fn open(self) -> std::io::Result<TokioIo<Box<dyn ByteStream>>> {
+        let (address, config) = match self {
+            Self::Socket(path) => return Ok(TokioIo::new(Box::new(UnixStream::connect(path).await?))),
+            Self::Tls { address, identity } => (address, identity.client_config()),
+            Self::Join { address, authority } => {
+                (address, Arc::new(authority.client_config().map_err(std::io::Error::other)?))
+            }
+        };
+        let mut config = (*config).clone();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let name = Role::ControlPlane.server_name(CONTROL_PLANE);
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+        Ok(TokioIo::new(Box::new(stream)))
+    }
+
+    /// A channel that connects when it is used, and again when it broke.
+    pub(crate) fn channel(&self) -> Channel {
+        let way = self.clone();
+        let connector = tower::service_fn(move |_: Uri| way.clone().open());
+        // The address is of no use to a connector that knows its own.
+        Endpoint::from_static("http://control-plane").connect_timeout(CONNECT).connect_with_connector_lazy(connector)
+    }
+}
+
+/// A worker's or a gateway's way to its control plane.
+#[derive(Clone)]
+pub struct ControlPlaneClient {
+    way: ControlPlaneWay,
+    connected: Arc<AtomicBool>,
+}
+
+/// What a client sends, and the call that carries it.
+trait Opens: Message {
+    type Down: Message;
+
+    fn call(
+        grpc: Grpc<Channel>,
+        frames: impl Stream<Item = Self::Frame> + Send + 'static,
+    ) -> BoxFuture<'static, Result<Streaming<<Self::Down as Message>::Frame>, Status>>;
+}
+
+impl Opens for WorkerUp {
+    type Down = WorkerDown;
+
+    fn call(
+        mut grpc: Grpc<Channel>,
+        frames: impl Stream<Item = Self::Frame> + Send + 'static,
+    ) -> BoxFuture<'static, Result<Streaming<<WorkerDown as Message>::Frame>, Status>> {
+        Box::pin(async move { Ok(grpc.worker_session(frames).await?.into_inner()) })
+    }
+}
+
+impl Opens for GatewayUp {
+    type Down = GatewayDown;
+
+    fn call(
+        mut grpc: Grpc<Channel>,
+        frames: impl Stream<Item = Self::Frame> + Send + 'static,
+    ) -> BoxFuture<'static, Result<Streaming<<GatewayDown as Message>::Frame>, Status>> {
+        Box::pin(async move { Ok(grpc.gateway_session(frames).await?.into_inner()) })
+    }
+}
+
+impl ControlPlaneClient {
+    /// Connects nowhere yet.
+    pub fn new(way: ControlPlaneWay) -> Self {
+        Self { way, connected: Arc::default() }
+    }
+
+    /// Whether a session has a connection now.
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Relaxed)
+    }
+
+    pub(crate) fn grpc(&self) -> Grpc<Channel> {
+        Grpc::new(self.way.channel())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Begins a worker session. It connects, and connects again, until the session ends or `stop`.
+    pub fn worker_session(&self, stop: CancellationToken) -> WorkerSide {
+        self.begin::<WorkerUp>(stop)
+    }
+
+    /// Begins a gateway session. It connects, and connects again, until the session ends or `stop`.
+    pub fn gateway_session(&self, stop: CancellationToken) -> GatewaySide {
+        self.begin::<GatewayUp>(stop)
+    }
+
+    fn begin<Up: Opens>(&self, stop: CancellationToken) -> Session<Up, Up::Down> {
+        let (here, there) = in_process();
+        let line = Line::new(there, Box::new(|_| Ok(())));
+        let client = self.clone();
+        tokio::spawn(async move {
+            client.keep::<Up>(line, &stop).await;
+            client.connected.store(false, Relaxed);
+        });
+        here
+    }
+
+    /// Carries a session over one connection after the other.
+    async fn keep<Up: Opens>(&self, mut line: Line<Up, Up::Down>, stop: &CancellationToken) {
+        let session = random_session();
+        let (mut opened, mut failures) = (false, 0);
+        loop {
+            let ended = tokio::select! {
+                () = stop.cancelled() => return,
+                ended = self.connection(&mut line, &session, &mut opened, &mut failures, stop) => ended,
+            };
+            self.connected.store(false, Relaxed);
+            match ended {
+                Ended::Session => return,
+                Ended::Connection(why) => {
+                    if failures == 0 {
+                        tracing::warn!(
+                            why,
+                            "the control plane is not reached: this process goes on with what it knows"
+                        );
+                    }
+                    sleep(pause(failures)).await;
+                    failures += 1;
+                }
+            }
+        }
+    }
+
+    async fn connection<Up: Opens>(
+        &self,
+        line: &mut Line<Up, Up::Down>,
+        session: &[u8],
+        opened: &mut bool,
+        failures: &mut u32,
+        stop: &CancellationToken,
+    ) -> Ended {
+        let (outgoing, mut frames) = mpsc::channel(IN_CONNECTION);
+        let received = line.ledger.received();
+        let opening = Opening { protocol: PROTOCOL, session: session.to_vec(), received, resumes: *opened };
+        let first =
+            Packet { sequence: 0, acknowledged: received, content: Some(Content::Opening(opening)), ends: false };
+        let frames = stream::poll_fn(move |cx| frames.poll_recv(cx));
+        let frames = stream::once(std::future::ready(Up::pack(first))).chain(frames);
+        let answered = async {
+            let mut incoming = Up::call(self.grpc(), frames).await?;
+            let first = incoming.message().await?.ok_or_else(|| Status::unavailable("the connection was closed"))?;
+            Ok::<_, Status>((incoming, Up::Down::unpack(first).map_err(|error| Status::internal(error.to_string()))?))
+        };
+        let (mut incoming, first) = match answered.await {
+            Ok(answered) => answered,
+            Err(status) if status.code() == Code::NotFound => return Ended::Session,
+            Err(status) => return Ended::Connection(explain(&status)),
+        };
+        let Some(Content::Opened(answer)) = first.content else {
+            return Ended::Connection("the control plane did not answer the opening of a session".to_owned());
+        };
+        let Some(again) = line.ledger.resend(answer.received) else { return Ended::Session };
+        if *failures > 0 {
+            tracing::info!("the control plane is reached again");
+        }
+        (*opened, *failures) = (true, 0);
+        self.connected.store(true, Relaxed);
+        match line.carry(&mut incoming, &outgoing, again, stop).await {
+            Broken::Connection(why) => Ended::Connection(why),
+            Broken::Over | Broken::Refused(_) => {
+                // What was said last is still to arrive: the server then closes the stream.
+                drop(outgoing);
+                let rest = async { while incoming.next().await.is_some_and(|frame| frame.is_ok()) {} };
+                let _ = timeout(LAST_WORDS, rest).await;
+                Ended::Session
+            }
+        }
+    }
+}
+
+enum Ended {
+    Connection(String),
+    Session,
+}
+
+/// A failure with its causes.
+pub(crate) fn explain(status: &Status) -> String {
+    let mut words = status.message().to_owned();
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        words = format!("{words}: {error}");
+        source = error.source();
+    }
+    words
+}
+
+/// Doubled with each failure, and apart for processes that failed together.
+fn pause(failures: u32) -> Duration {
+    let mut byte = [128];
+    let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut byte);
+    let whole = RETRY_FIRST.saturating_mul(1 << failures.min(10)).min(RETRY_LAST);
+    whole.mul_f64(0.5 + f64::from(byte[0]) / 512.0)
+}
+
+fn random_session() -> Vec<u8> {
+    let mut session = vec![0; 16];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut session)
+        .expect("the system's random numbers");
+    session
+}

@@ -1,0 +1,24 @@
+//! Sessions between processes: each a gRPC stream in both directions, and a ledger that outlives the connection.
+//!
+//! Counted messages arrive once and in order. When a connection breaks, the client opens another and both sides send what
+//! the other has not received. When the server has forgotten the session, or has been started anew, the session ends: who
+//! held it begins another, whose first message says everything.
+
+mod client;
+mod frame;
+mod held;
+mod ledger;
+mod listener;
+mod pump;
+mod server;
+
+pub(crate) use client::explain;
+pub use client::{ControlPlaneClient, ControlPlaneWay};
+pub use listener::SessionListener;
+pub use server::{Admission, Offer, serve_sessions};
+
+/// What this version speaks. One that is higher by one is understood too: messages only ever gain fields.
+pub const PROTOCOL: u32 = 1;
+
+/// Bytes of one message: what a worker with 10 000 replicas says first is some 10 MB.
+const MAX_MESSAGE_BYTES: usize = 64 << 20;

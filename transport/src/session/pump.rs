@@ -1,0 +1,186 @@
+//! Carries the messages of a session over one connection, until it breaks or the session ends.
+
+use std::time::Duration;
+
+use api::session::Session;
+use futures::StreamExt;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
+
+use super::{
+    frame::{Content, Message, Packet},
+    ledger::Ledger,
+};
+
+/// How often a side says how much it has received, and with it that it is there.
+const WORD_EVERY: Duration = Duration::from_millis(250);
+/// A connection over which nothing came for so long is given up for another.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// A session apart from its connections: what is to be sent and received, and how far both are.
+pub(super) struct Line<Out, In> {
+    pub(super) inner: Session<In, Out>,
+    pub(super) ledger: Ledger<Out>,
+    /// A message that came and has not been taken yet.
+    pending: Option<In>,
+    /// Whether the other side may say this.
+    check: Check<In>,
+}
+
+/// Says why a message is not taken from who sent it.
+pub(super) type Check<M> = Box<dyn Fn(&M) -> Result<(), String> + Send + Sync>;
+
+/// Why a connection carries no more.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The session goes on over another connection.
+    Connection(String),
+    /// Either side has ended the session.
+    Over,
+    /// The other side said what it may not.
+    Refused(String),
+}
+
+impl<Out: Message, In: Message> Line<Out, In> {
+    /// `inner` is the far side of the session that somebody here holds: what they send comes out of it.
+    pub(super) fn new(inner: Session<In, Out>, check: Check<In>) -> Self {
+        Self { inner, ledger: Ledger::new(), pending: None, check }
+    }
+
+    /// Carries messages both ways. `again` is what the other side has not received.
+    pub(super) async fn carry(
+        &mut self,
+        incoming: &mut Streaming<In::Frame>,
+        outgoing: &mpsc::Sender<Out::Frame>,
+        again: Vec<(u64, Out)>,
+        stop: &CancellationToken,
+    ) -> Broken {
+        for (sequence, message) in again {
+            let frame = self.frame(sequence, Some(Content::Message(message)));
+            if outgoing.send(frame).await.is_err() {
+                return Broken::Connection("the connection is closed".to_owned());
+            }
+        }
+        let mut word = interval(WORD_EVERY);
+        word.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
+        loop {
+            let next = tokio::select! {
+                () = stop.cancelled() => return Broken::Connection("another connection took over".to_owned()),
+                // Nothing more is read before what came is taken: the sender then waits.
+                frame = incoming.next(), if self.pending.is_none() => Next::<Out, In>::Came(frame),
+                place = self.inner.tx.reserve(), if self.pending.is_some() => match place {
+                    Ok(place) => {
+                        place.send(self.pending.take().expect("checked by the branch's condition"));
+                        // What waited to be read meanwhile is no silence.
+                        heard = Instant::now();
+                        continue;
+                    }
+                    Err(_) => return Broken::Over,
+                },
+                message = send(&mut self.inner.rx, outgoing), if self.ledger.has_room() => Next::Send(message),
+                _ = word.tick() => Next::Word,
+            };
+            let done = match next {
+                Next::Came(frame) => {
+                    heard = Instant::now();
+                    self.came(frame)
+                }
+                Next::Send(message) => self.send(message),
+                Next::Word => self.word(outgoing, heard),
+            };
+            if let Err(broken) = done {
+                return broken;
+            }
+        }
+    }
+
+    fn came(&mut self, frame: Option<Result<In::Frame, tonic::Status>>) -> Result<(), Broken> {
+        let broken = |why: String| Err(Broken::Connection(why));
+        let frame = match frame {
+            Some(Ok(frame)) => frame,
+            Some(Err(status)) => return broken(status.message().to_owned()),
+            None => return broken("the other side closed the connection".to_owned()),
+        };
+        let Packet { sequence, acknowledged, content, ends } = match In::unpack(frame) {
+            Ok(packet) => packet,
+            Err(error) => return broken(format!("a message cannot be read: {error}")),
+        };
+        self.ledger.acknowledged(acknowledged);
+        let new = match sequence {
+            0 => true,
+            sequence => match self.ledger.receive(sequence) {
+                Ok(new) => new,
+                Err(gap) => return broken(gap.to_string()),
+            },
+        };
+        if let Some(Content::Message(message)) = content.filter(|_| new) {
+            (self.check)(&message).map_err(|why| Broken::Refused(why))?;
+            self.pending = Some(message);
+        }
+        if ends { Err(Broken::Over) } else { Ok(()) }
+    }
+
+    fn send(&mut self, taken: Taken<'_, Out>) -> Result<(), Broken> {
+        let (place, message) = match taken {
+            Taken::Message(place, message) => (place, message),
+            Taken::Over(place) => {
+                place.send(Out::pack(Packet { ends: true, ..self.packet(0, None) }));
+                return Err(Broken::Over);
+            }
+            Taken::Closed => return Err(Broken::Connection("the connection is closed".to_owned())),
+        };
+        let sequence = if message.is_counted() { self.ledger.send(message.clone()) } else { 0 };
+        let frame = self.frame(sequence, Some(Content::Message(message)));
+        place.send(frame);
+        Ok(())
+    }
+
+    fn word(&mut self, outgoing: &mpsc::Sender<Out::Frame>, heard: Instant) -> Result<(), Broken> {
+        if heard.elapsed() > SILENCE && self.pending.is_none() {
+            return Err(Broken::Connection(format!("nothing was heard for {SILENCE:?}")));
+        }
+        // One that is full says as much by itself.
+        if let Ok(place) = outgoing.try_reserve() {
+            place.send(self.frame(0, None));
+        }
+        Ok(())
+    }
+
+    pub(super) fn frame(&self, sequence: u64, content: Option<Content<Out>>) -> Out::Frame {
+        Out::pack(self.packet(sequence, content))
+    }
+
+    fn packet(&self, sequence: u64, content: Option<Content<Out>>) -> Packet<Out> {
+        Packet { sequence, acknowledged: self.ledger.received(), content, ends: false }
+    }
+}
+
+enum Next<'a, Out: Message, In: Message> {
+    Came(Option<Result<In::Frame, tonic::Status>>),
+    Send(Taken<'a, Out>),
+    Word,
+}
+
+enum Taken<'a, Out: Message> {
+    Message(mpsc::Permit<'a, Out::Frame>, Out),
+    /// Nobody sends any more.
+    Over(mpsc::Permit<'a, Out::Frame>),
+    Closed,
+}
+
+/// Takes a message only when the connection has room for it.
+async fn send<'a, Out: Message>(
+    messages: &mut mpsc::Receiver<Out>,
+    outgoing: &'a mpsc::Sender<Out::Frame>,
+) -> Taken<'a, Out> {
+    let Ok(place) = outgoing.reserve().await else { return Taken::Closed };
+    match messages.recv().await {
+        Some(message) => Taken::Message(place, message),
+        None => Taken::Over(place),
+    }
+}

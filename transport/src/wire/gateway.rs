@@ -1,0 +1,202 @@
+use std::sync::Arc;
+
+use api::{
+    WorkerName,
+    session::{
+        Endpoint, GatewayDown, GatewayUp, IngressRule, PathMatch, Routes, ServicePort, ServiceRoute, ServiceSample,
+    },
+};
+
+use super::{
+    WireError, key, micros, needed,
+    proto::{self, gateway_down, gateway_up, ingress_rule, listener},
+    replica_id, span,
+};
+
+impl From<GatewayUp> for proto::GatewayUp {
+    fn from(message: GatewayUp) -> Self {
+        use gateway_up::Content;
+        let content = match message {
+            GatewayUp::Listener { service, port, outcome } => Content::Listener(proto::Listener {
+                service: Some(service.into()),
+                port: port.into(),
+                outcome: Some(match outcome {
+                    Ok(address) => listener::Outcome::Address(address),
+                    Err(failure) => listener::Outcome::Failure(failure),
+                }),
+            }),
+            GatewayUp::Samples(samples) => {
+                Content::Samples(proto::Samples { samples: samples.into_iter().map(Into::into).collect() })
+            }
+            GatewayUp::Wake { service } => Content::Wake(service.into()),
+        };
+        Self { content: Some(content) }
+    }
+}
+
+impl TryFrom<proto::GatewayUp> for GatewayUp {
+    type Error = WireError;
+
+    fn try_from(message: proto::GatewayUp) -> Result<Self, WireError> {
+        use gateway_up::Content;
+        Ok(match message.content.ok_or(WireError::Unknown { message: "a gateway's message" })? {
+            Content::Listener(proto::Listener { service, port, outcome }) => Self::Listener {
+                service: key(service, "listener.service")?,
+                port: port_number(port, "listener.port")?,
+                outcome: match needed(outcome, "listener.outcome")? {
+                    listener::Outcome::Address(address) => Ok(address),
+                    listener::Outcome::Failure(failure) => Err(failure),
+                },
+            },
+            Content::Samples(proto::Samples { samples }) => {
+                Self::Samples(samples.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
+            }
+            Content::Wake(service) => Self::Wake { service: key(Some(service), "wake")? },
+        })
+    }
+}
+
+impl From<ServiceSample> for proto::ServiceSample {
+    fn from(sample: ServiceSample) -> Self {
+        Self {
+            service: Some(sample.service.into()),
+            window_micros: micros(sample.window),
+            arrivals: sample.arrivals,
+            completed: sample.completed,
+            failed: sample.failed,
+            in_flight: sample.in_flight,
+            queued: sample.queued,
+            latency_sum_micros: micros(sample.latency_sum),
+        }
+    }
+}
+
+impl TryFrom<proto::ServiceSample> for ServiceSample {
+    type Error = WireError;
+
+    fn try_from(sample: proto::ServiceSample) -> Result<Self, WireError> {
+        Ok(Self {
+            service: key(sample.service, "sample.service")?,
+            window: span(sample.window_micros),
+            arrivals: sample.arrivals,
+            completed: sample.completed,
+            failed: sample.failed,
+            in_flight: sample.in_flight,
+            queued: sample.queued,
+            latency_sum: span(sample.latency_sum_micros),
+        })
+    }
+}
+
+impl From<GatewayDown> for proto::GatewayDown {
+    fn from(message: GatewayDown) -> Self {
+        use gateway_down::Content;
+        let content = match message {
+            GatewayDown::Routes(routes) => {
+                let Routes { services, ingress } = Arc::unwrap_or_clone(routes);
+                Content::Routes(proto::Routes {
+                    services: services.into_iter().map(Into::into).collect(),
+                    ingress: ingress.into_iter().map(Into::into).collect(),
+                })
+            }
+            GatewayDown::Endpoints { service, endpoints, reason } => Content::Endpoints(proto::Endpoints {
+                service: Some(service.into()),
+                endpoints: endpoints.into_iter().map(Into::into).collect(),
+                reason,
+            }),
+        };
+        Self { content: Some(content) }
+    }
+}
+
+impl TryFrom<proto::GatewayDown> for GatewayDown {
+    type Error = WireError;
+
+    fn try_from(message: proto::GatewayDown) -> Result<Self, WireError> {
+        use gateway_down::Content;
+        Ok(match message.content.ok_or(WireError::Unknown { message: "a message to a gateway" })? {
+            Content::Routes(proto::Routes { services, ingress }) => Self::Routes(Arc::new(Routes {
+                services: services.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+                ingress: ingress.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            })),
+            Content::Endpoints(proto::Endpoints { service, endpoints, reason }) => Self::Endpoints {
+                service: key(service, "endpoints.service")?,
+                endpoints: endpoints.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+                reason,
+            },
+        })
+    }
+}
+
+impl From<ServiceRoute> for proto::ServiceRoute {
+    fn from(ServiceRoute { key, ports, load_balancer }: ServiceRoute) -> Self {
+        let port = |ServicePort { name, port }| proto::ServicePort { name, port: u32::from(port) };
+        Self { key: Some(key.into()), ports: ports.into_iter().map(port).collect(), load_balancer }
+    }
+}
+
+impl TryFrom<proto::ServiceRoute> for ServiceRoute {
+    type Error = WireError;
+
+    fn try_from(route: proto::ServiceRoute) -> Result<Self, WireError> {
+        let port =
+            |proto::ServicePort { name, port }| Ok(ServicePort { name, port: port_number(port, "service.port")? });
+        Ok(Self {
+            key: key(route.key, "service.key")?,
+            ports: route.ports.into_iter().map(port).collect::<Result<_, WireError>>()?,
+            load_balancer: route.load_balancer,
+        })
+    }
+}
+
+impl From<IngressRule> for proto::IngressRule {
+    fn from(IngressRule { host, path, service }: IngressRule) -> Self {
+        let path = match path {
+            PathMatch::Exact(path) => ingress_rule::Path::Exact(path),
+            PathMatch::Prefix(path) => ingress_rule::Path::Prefix(path),
+        };
+        Self { host, path: Some(path), service: Some(service.into()) }
+    }
+}
+
+impl TryFrom<proto::IngressRule> for IngressRule {
+    type Error = WireError;
+
+    fn try_from(rule: proto::IngressRule) -> Result<Self, WireError> {
+        let path = match needed(rule.path, "ingress.path")? {
+            ingress_rule::Path::Exact(path) => PathMatch::Exact(path),
+            ingress_rule::Path::Prefix(path) => PathMatch::Prefix(path),
+        };
+        Ok(Self { host: rule.host, path, service: key(rule.service, "ingress.service")? })
+    }
+}
+
+impl From<Endpoint> for proto::Endpoint {
+    fn from(endpoint: Endpoint) -> Self {
+        Self {
+            replica: Some(endpoint.replica.0.into()),
+            worker: endpoint.worker.to_string(),
+            concurrency: endpoint.concurrency,
+            request_deadline_micros: micros(endpoint.request_deadline),
+            address: endpoint.address.map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<proto::Endpoint> for Endpoint {
+    type Error = WireError;
+
+    fn try_from(endpoint: proto::Endpoint) -> Result<Self, WireError> {
+        Ok(Self {
+            replica: replica_id(endpoint.replica, "endpoint.replica")?,
+            worker: WorkerName(endpoint.worker.into()),
+            concurrency: endpoint.concurrency,
+            request_deadline: span(endpoint.request_deadline_micros),
+            address: endpoint.address.map(Into::into),
+        })
+    }
+}
+
+fn port_number(port: u32, field: &'static str) -> Result<u16, WireError> {
+    u16::try_from(port).map_err(|_| WireError::Invalid { field })
+}
