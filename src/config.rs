@@ -1,30 +1,32 @@
-//! What `up` and `dev` can be told about the server that they run.
+//! What the commands that serve can be told.
 
 use std::{
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
 use crate::{paths::DataDirArgs, registries::RegistriesArgs};
 
-/// Flags of a server.
+/// Flags of a server that plays all roles, or the control plane's and perhaps a gateway's.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct ServerArgs {
-    /// Where services answer: by host name, by Ingress rule
-    #[arg(long, env = "SAMPAN_HTTP", default_value = "127.0.0.1:8080", value_name = "IP:PORT", value_parser = address)]
-    pub(crate) http: SocketAddr,
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
 
     /// Where the API answers, for kubectl and sampan
     #[arg(long, env = "SAMPAN_API", default_value = "127.0.0.1:7443", value_name = "IP:PORT", value_parser = address)]
     pub(crate) api: SocketAddr,
 
-    /// Where ports of LoadBalancer Services are bound
-    #[arg(long, env = "SAMPAN_LOAD_BALANCER_IP", default_value = "127.0.0.1", value_name = "IP")]
-    pub(crate) load_balancer_ip: IpAddr,
+    #[command(flatten)]
+    pub(crate) gateway: GatewayLimitArgs,
 
     #[command(flatten)]
-    pub(crate) limits: LimitArgs,
+    pub(crate) worker: WorkerLimitArgs,
+
+    #[command(flatten)]
+    pub(crate) images: ImageLimitArgs,
 
     #[command(flatten)]
     pub(crate) registries: RegistriesArgs,
@@ -33,10 +35,23 @@ pub(crate) struct ServerArgs {
     pub(crate) data: DataDirArgs,
 }
 
-/// What a server takes before it refuses. What is not set keeps the default of the part that it limits.
+/// Where a gateway listens.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct HttpArgs {
+    /// Where services answer: by host name, by Ingress rule
+    #[arg(long, env = "SAMPAN_HTTP", default_value = "127.0.0.1:8080", value_name = "IP:PORT", value_parser = address)]
+    pub(crate) http: SocketAddr,
+
+    /// Where ports of LoadBalancer Services are bound
+    #[arg(long, env = "SAMPAN_LOAD_BALANCER_IP", default_value = "127.0.0.1", value_name = "IP")]
+    pub(crate) load_balancer_ip: IpAddr,
+}
+
+/// What a gateway takes before it refuses. What is not set keeps its default.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Limits")]
-pub(crate) struct LimitArgs {
+pub(crate) struct GatewayLimitArgs {
     /// Threads that serve requests [default: one for each core]
     #[arg(long, env = "SAMPAN_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
@@ -61,6 +76,15 @@ pub(crate) struct LimitArgs {
     #[arg(long, env = "SAMPAN_QUEUE_WAIT", value_name = "SPAN", value_parser = api::parse_span)]
     pub(crate) queue_wait: Option<Duration>,
 
+    /// Bytes of a body that are kept to ask another replica when a worker is lost, such as `64Ki`
+    #[arg(long, env = "SAMPAN_REPLAY_BODY_BYTES", value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) replay_body_bytes: Option<u64>,
+}
+
+/// What a worker takes before it refuses. What is not set keeps its default.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct WorkerLimitArgs {
     /// Memory for the process that compiles a component, such as `4Gi`
     #[arg(long, env = "SAMPAN_COMPILE_MEMORY", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) compile_memory: Option<u64>,
@@ -69,6 +93,15 @@ pub(crate) struct LimitArgs {
     #[arg(long, env = "SAMPAN_COMPILE_TIMEOUT", value_name = "SPAN", value_parser = api::parse_span)]
     pub(crate) compile_timeout: Option<Duration>,
 
+    /// Memory for guests, such as `2Gi` [default: all of the machine's]
+    #[arg(long, env = "SAMPAN_GUEST_MEMORY", value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) guest_memory: Option<u64>,
+}
+
+/// How many images are kept. What is not set keeps its default.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct ImageLimitArgs {
     /// Images from other registries that nothing used for this long are removed [default: 30d]
     #[arg(long, env = "SAMPAN_IMAGE_MAX_AGE", value_name = "SPAN", value_parser = api::parse_span)]
     pub(crate) image_max_age: Option<Duration>,
@@ -76,17 +109,49 @@ pub(crate) struct LimitArgs {
     /// Above this, those of them go that were not used for the longest time, such as `10Gi` [default: no limit]
     #[arg(long, env = "SAMPAN_IMAGE_MAX_BYTES", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) image_max_bytes: Option<u64>,
-
-    /// Memory for guests, such as `2Gi` [default: all of the machine's]
-    #[arg(long, env = "SAMPAN_GUEST_MEMORY", value_name = "QUANTITY", value_parser = bytes)]
-    pub(crate) guest_memory: Option<u64>,
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+/// How a process of another machine finds its control plane and is let in.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Joining")]
+pub(crate) struct JoinArgs {
+    /// Where the control plane takes sessions: HOST:PORT, or unix:PATH on the same machine
+    #[arg(long, env = "SAMPAN_JOIN", value_name = "ADDRESS", value_parser = join_address)]
+    pub(crate) join: JoinAddress,
+
+    /// File with a token of `sampan token create`; not needed again once the control plane has given a certificate
+    #[arg(long, env = "SAMPAN_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// What it is called [default: the machine's name]
+    #[arg(long, env = "SAMPAN_NAME", value_name = "NAME", value_parser = node_name)]
+    pub(crate) name: Option<String>,
+}
+
+/// Where a control plane takes sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum JoinAddress {
+    Socket(PathBuf),
+    Tcp(String),
+}
+
+fn join_address(text: &str) -> Result<JoinAddress, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(JoinAddress::Socket(path.into()));
+    }
+    let has_port = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if has_port { Ok(JoinAddress::Tcp(text.to_owned())) } else { Err("write HOST:PORT, or unix:PATH".to_owned()) }
+}
+
+fn node_name(text: &str) -> Result<String, api::InvalidName> {
+    api::check_dns_subdomain(text).map(|()| text.to_owned())
+}
+
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     text.replace("localhost:", "127.0.0.1:").parse().map_err(|_| "write IP:PORT, such as 127.0.0.1:8080".to_owned())
 }
 
-fn bytes(text: &str) -> Result<u64, api::InvalidQuantity> {
+pub(crate) fn bytes(text: &str) -> Result<u64, api::InvalidQuantity> {
     text.parse::<api::Quantity>().map(api::Quantity::as_units)
 }
 

@@ -57,6 +57,26 @@ impl DataDir {
         self.root.join("cache")
     }
 
+    /// Sockets of this machine's processes.
+    pub(crate) fn sockets(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
+    /// Where the control plane takes sessions from this machine.
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        self.sockets().join("control.sock")
+    }
+
+    /// The authority of the installation's processes.
+    pub(crate) fn cluster(&self) -> PathBuf {
+        self.root.join("cluster")
+    }
+
+    /// The certificate and the key of a process of this machine.
+    pub(crate) fn identity(&self, role: &str, name: &str) -> PathBuf {
+        self.root.join("identity").join(format!("{role}-{name}.pem"))
+    }
+
     /// How clients reach this installation.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.root.join("kubeconfig")

@@ -1,4 +1,4 @@
-//! The life of a server process: from its start through a signal to its end.
+//! The life of a process that serves: from its start through a signal to its end.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -6,7 +6,7 @@ use anyhow::Context;
 use registry_client::ImageStore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{compose, config::ServerArgs, diagnostics, screen::Screen, signals};
+use crate::{compose::Roles, diagnostics, screen::Screen, signals};
 
 /// Threads for everything that is not serving requests.
 const BACKGROUND_THREADS: usize = 2;
@@ -16,25 +16,55 @@ const LAST_WAIT: Duration = Duration::from_millis(200);
 /// Where a server can be reached.
 #[derive(Debug, Clone)]
 pub(crate) struct Addresses {
-    pub(crate) http: SocketAddr,
+    /// `None`: this process is no gateway.
+    pub(crate) http: Option<SocketAddr>,
     pub(crate) api: SocketAddr,
     pub(crate) kubeconfig: PathBuf,
     pub(crate) images: ImageStore,
+    /// Where workers and gateways of other machines join.
+    pub(crate) sessions: Option<SocketAddr>,
 }
 
 impl Addresses {
     /// Tells a person.
     pub(crate) fn show(&self, screen: Screen) {
-        let port = self.http.port();
-        screen
-            .line(format_args!("  services   http://{}, each at http://SERVICE.NAMESPACE.localhost:{port}", self.http));
+        if let Some(http) = self.http {
+            let port = http.port();
+            screen.line(format_args!("  services   http://{http}, each at http://SERVICE.NAMESPACE.localhost:{port}"));
+        }
+        if let Some(sessions) = self.sessions {
+            screen.line(format_args!("  joining    sampan worker --join {sessions} --token-file FILE"));
+        }
         screen.line(format_args!("  API        https://{}", self.api));
         screen.line(format_args!("  kubectl    export KUBECONFIG={}", self.kubeconfig.display()));
     }
 }
 
-/// Runs a server, and `work` beside it, until a signal comes or either fails.
-pub(crate) fn serve<W>(args: &ServerArgs, work: impl FnOnce(Addresses, CancellationToken) -> W) -> anyhow::Result<()>
+/// Runs roles, and `work` beside them, until a signal comes or either fails.
+pub(crate) fn serve<T, S, W>(
+    start: impl FnOnce(CancellationToken) -> S,
+    work: impl FnOnce(T, CancellationToken) -> W,
+) -> anyhow::Result<()>
+where
+    S: Future<Output = anyhow::Result<(T, Roles)>>,
+    W: Future<Output = anyhow::Result<()>>,
+{
+    run(|shutdown| async move {
+        signals::watch(shutdown.clone(), signals::END_AFTER).context("signals cannot be received")?;
+        let (started, mut roles) = start(shutdown.clone()).await?;
+        let worked = tokio::select! {
+            // `work` ends by itself when it is told to; the roles end early only by failing.
+            ended = roles.ended() => ended,
+            worked = work(started, shutdown.clone()) => worked,
+        };
+        shutdown.cancel();
+        let ended = roles.ended().await;
+        worked.and(ended)
+    })
+}
+
+/// Runs `work` with threads for what is not serving requests, and lets go of what is left at its end.
+pub(crate) fn run<W>(work: impl FnOnce(CancellationToken) -> W) -> anyhow::Result<()>
 where
     W: Future<Output = anyhow::Result<()>>,
 {
@@ -45,19 +75,7 @@ where
         .enable_all()
         .build()
         .context("threads cannot be started")?;
-    let result = runtime.block_on(async {
-        let shutdown = CancellationToken::new();
-        signals::watch(shutdown.clone()).context("signals cannot be received")?;
-        let (addresses, mut roles) = compose::start(args, &shutdown).await?;
-        let worked = tokio::select! {
-            // `work` ends by itself when it is told to; the roles end early only by failing.
-            ended = roles.ended() => ended,
-            worked = work(addresses, shutdown.clone()) => worked,
-        };
-        shutdown.cancel();
-        let ended = roles.ended().await;
-        worked.and(ended)
-    });
+    let result = runtime.block_on(work(CancellationToken::new()));
     runtime.shutdown_timeout(LAST_WAIT);
     result
 }

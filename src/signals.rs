@@ -6,12 +6,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// An orderly end that takes longer is cut short.
-const END_AFTER: Duration = Duration::from_millis(4_800);
+pub(crate) const END_AFTER: Duration = Duration::from_millis(4_800);
 /// The exit code of a program that was interrupted.
 const INTERRUPTED: i32 = 130;
 
-/// Cancels `shutdown` at the first signal. Must be called within a runtime, whose end ends it.
-pub(crate) fn watch(shutdown: CancellationToken) -> std::io::Result<()> {
+/// Cancels `shutdown` at the first signal; an end that takes longer than `end_after` is cut short. Must be called within a
+/// runtime, whose end ends it.
+pub(crate) fn watch(shutdown: CancellationToken, end_after: Duration) -> std::io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::spawn(async move {
         tokio::select! {
@@ -23,8 +24,8 @@ pub(crate) fn watch(shutdown: CancellationToken) -> std::io::Result<()> {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            () = tokio::time::sleep(END_AFTER) => {
-                eprintln!("error: not everything ended within {END_AFTER:?}; what was left is cut off");
+            () = tokio::time::sleep(end_after) => {
+                eprintln!("error: not everything ended within {end_after:?}; what was left is cut off");
             }
         }
         process::exit(INTERRUPTED);

@@ -2,14 +2,16 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use api::{
-    KeyValue,
+    KeyValue, WorkerName,
     session::{ForGateway, ForWorker},
 };
 use parking_lot::Mutex;
 use registry_client::{ImageStore, Registries, hosted::Repositories};
+use scheduler::Event;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +22,7 @@ use crate::{
     disk::DataDirLock,
     identity::now,
     images::{self, CollectionConfig},
+    join::{self, JoinTokens},
     key_value::{MemoryKeyValue, RedbKeyValue},
     logs::Logs,
     projection::Projection,
@@ -50,6 +53,27 @@ pub struct ControlPlaneConfig {
     pub persistence: Persistence,
     /// When images that nothing uses are removed.
     pub collection: CollectionConfig,
+    /// When a worker that says nothing is given up.
+    pub silence: Silence,
+    /// Names the authority that join tokens carry; `None`: nobody joins.
+    pub join_authority: Option<String>,
+}
+
+/// When a worker that says nothing is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence {
+    /// After this time its replicas get no requests, and it no new ones.
+    pub not_ready_after: Duration,
+    /// After this time its replicas are replaced elsewhere.
+    pub lost_after: Duration,
+}
+
+impl Silence {
+    /// For workers of other processes: a replica elsewhere costs a millisecond, so little is waited for.
+    pub const BETWEEN_PROCESSES: Self =
+        Self { not_ready_after: Duration::from_millis(500), lost_after: Duration::from_millis(900) };
+    /// For the worker of the same process, which cannot be lost alone.
+    pub const IN_PROCESS: Self = Self { not_ready_after: Duration::from_secs(4), lost_after: Duration::from_secs(10) };
 }
 
 /// Whether what is stored outlives the process.
@@ -122,6 +146,17 @@ impl ControlPlane {
     /// Lets a gateway join, before or while the control plane runs.
     pub fn attach_gateway(&self, session: ForGateway) {
         self.attach(Input::AttachGateway(session));
+    }
+
+    /// The process of a worker has ended, as who started it saw: its replicas are replaced at once.
+    pub fn worker_died(&self, worker: WorkerName) {
+        // Without room in the queue, its silence tells.
+        let _ = self.inputs.try_send(Input::Event(Event::WorkerDied(worker)));
+    }
+
+    /// The tokens that let workers and gateways join.
+    pub fn join_tokens(&self) -> JoinTokens {
+        JoinTokens::new(self.store.clone(), self.config.join_authority.clone().unwrap_or_default())
     }
 
     /// A session that finds no room in the queue is dropped: its other side sees the end, and comes again.
@@ -216,6 +251,7 @@ impl ControlPlane {
             measurements: self.measurements.clone(),
             images: Arc::new(self.images.clone()),
             seed: u64::from_le_bytes(seed),
+            silence: self.config.silence,
         })
     }
 
@@ -229,13 +265,14 @@ impl ControlPlane {
         let opened = tokio::task::spawn_blocking(move || Repositories::open(images)).await;
         let opened = opened.map_err(|error| RunError::Registry(error.to_string()))?;
         let repositories = opened.map_err(|error| RunError::Registry(error.to_string()))?;
+        let joining = join::router(self.join_tokens(), token.clone());
         let images = images::router(self.store.clone(), self.images.store.clone(), repositories.clone(), token.clone());
         let state = ApiState {
             durable: self.store.clone(),
             live: Arc::new(self.live.clone()),
             logs: self.logs.clone(),
             commands: Arc::new(self.commands()),
-            beside: registry::router(repositories.clone(), tokens).merge(images),
+            beside: registry::router(repositories.clone(), tokens).merge(images).merge(joining),
         };
         let collecting = images::run(self.config.collection.clone(), self.store.clone(), repositories, stop.clone());
         let (served, ()) = tokio::join!(serve(listener, certificates.server, state, token, stop), collecting);

@@ -16,6 +16,8 @@ fn open(dir: &Path) -> Result<ControlPlane, OpenError> {
         api_addr,
         persistence: Persistence::Durable,
         collection: CollectionConfig::default(),
+        silence: Silence::IN_PROCESS,
+        join_authority: None,
     };
     let registries = Registries::new(registry_client::RegistrySettings::default()).unwrap();
     ControlPlane::open(config, ImageStore::open(dir.join("images")).unwrap(), registries)

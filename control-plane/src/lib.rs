@@ -16,6 +16,7 @@ mod disk;
 mod error;
 mod identity;
 mod images;
+mod join;
 mod kind;
 mod projection;
 mod registry;
@@ -24,7 +25,8 @@ mod shell;
 #[cfg(test)]
 mod testing;
 
-pub use control_plane::{ControlPlane, ControlPlaneConfig, Persistence};
+pub use control_plane::{ControlPlane, ControlPlaneConfig, Persistence, Silence};
 pub use error::{OpenError, RunError};
 pub use images::CollectionConfig;
+pub use join::{JoinRefused, JoinTokens};
 pub use shell::{CommandError, Commands, Measured, Measurements};

@@ -91,6 +91,11 @@ impl Balancers {
         }
     }
 
+    /// Another session: it has been told nothing yet.
+    pub(crate) fn tell_again(&mut self) {
+        self.ports.values_mut().for_each(|port| port.told = false);
+    }
+
     async fn open(&mut self, service: ObjectKey, number: u16, threads: &[ServingThread]) {
         let opened = self.bind(&service, number, threads).await;
         let outcome = opened.as_ref().map(|(addr, _)| addr.to_string()).map_err(Clone::clone);

@@ -37,6 +37,8 @@ pub struct GatewayConfig {
     pub queue_wait: Duration,
     /// How long a request waits for a replica when there is none. Beyond: 503.
     pub queue_wait_no_endpoints: Duration,
+    /// Bytes of a request's body that are kept, so that another replica can be asked when a worker is lost with it.
+    pub replay_body_bytes: usize,
     /// How often measurements go up to the control plane.
     pub sample_interval: Duration,
     /// What requests in flight get to finish at shutdown.
@@ -61,6 +63,7 @@ impl Default for GatewayConfig {
             queue_limit: 1024,
             queue_wait: Duration::from_secs(10),
             queue_wait_no_endpoints: Duration::from_secs(5),
+            replay_body_bytes: 64 << 10,
             sample_interval: Duration::from_secs(1),
             drain: Duration::from_secs(4),
         }

@@ -1,21 +1,22 @@
 //! A request's way to a replica and its answer's way back: the same from a socket and from inside.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use api::{Body, ServeError};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either, select};
 use http::{Request, Response};
 use tokio::time::{Sleep, sleep};
 
 use crate::{
-    balance::{AcquireError, Measured, Permit, Service, Tried},
+    balance::{AcquireError, Measured, Permit, Replica, Service, Tried},
     body::{BodyLimits, BodyVerdict, BodyWatch, Tracked},
     refusal::{Reason, Refusal},
+    retry::Sending,
     rewrite::strip_response,
     shared::Shared,
 };
@@ -57,47 +58,80 @@ pub(crate) async fn forward(
 async fn attempt(
     shared: &Shared,
     service: &Arc<Service>,
-    mut request: Request<Body>,
+    request: Request<Body>,
     watch: Option<Arc<BodyWatch>>,
 ) -> Result<(Response<Body>, Permit), Refusal> {
     let method = request.method().clone();
+    let mut sending = Sending::new(request, shared.config.replay_body_bytes);
     let mut permit = acquire(shared, service).await?;
     let mut tried = Tried::new();
+    service.retries.deposit();
     loop {
         let replica = permit.replica();
-        let serving = Serving {
-            answer: replica.serve().serve(request),
-            watch: watch.clone(),
-            backstop: None,
-            deadline: replica.request_deadline(),
-        };
-        let why = match serving.await {
+        let why = match ask(replica, &mut sending, &watch).await {
             Outcome::Answered(Ok(mut response)) => {
                 finish(&mut response, &method);
                 return Ok((response, permit));
             }
-            Outcome::Answered(Err(ServeError::Refused { request: back, why })) => {
-                request = *back;
-                why
-            }
-            Outcome::Answered(Err(error)) => return Err(refusal_of(error)),
+            Outcome::Answered(Err(error)) => sending.again_after(error).map_err(refusal_of)?,
+            Outcome::Lost => "its worker does not answer any more".to_owned(),
             Outcome::CutOff(verdict) => return Err(cut_off(verdict, &body_limits(shared))),
             Outcome::TooLate(deadline) => return Err(refusal_of(ServeError::DeadlineExceeded { deadline })),
         };
         replica.rest();
         tried.push(replica.clone());
         drop(permit);
-        if tried.len() as u32 >= MAX_TRIES {
-            let message = format!("{MAX_TRIES} replicas of service {} refused; the last: {why}", service.key());
-            return Err(Refusal::new(Reason::ReplicasRefused, message));
+        permit = another(shared, service, &tried, &why).await?;
+    }
+}
+
+/// Hands the request to a replica.
+async fn ask(replica: &Replica, sending: &mut Sending, watch: &Option<Arc<BodyWatch>>) -> Outcome {
+    let serve = replica.serve();
+    let Some(request) = sending.next(serve.is_remote()) else {
+        let why = "the request was lost on its way".to_owned();
+        return Outcome::Answered(Err(ServeError::Unreachable { why }));
+    };
+    let serving = Serving {
+        answer: serve.serve(request),
+        watch: watch.clone(),
+        backstop: None,
+        deadline: replica.request_deadline(),
+    };
+    if !sending.survives_loss() {
+        return serving.await;
+    }
+    let mut serving = pin!(serving);
+    // Most answer at once: what tells of a loss is made for those that do not.
+    if let Poll::Ready(outcome) = futures::poll!(serving.as_mut()) {
+        return outcome;
+    }
+    match select(serving, serve.lost()).await {
+        Either::Left((outcome, _)) => outcome,
+        // The body may have passed what is kept by now: then this replica alone can answer.
+        Either::Right(((), serving)) if !sending.survives_loss() => serving.await,
+        Either::Right(_) => Outcome::Lost,
+    }
+}
+
+/// A permit of another replica, if one may be asked.
+async fn another(shared: &Shared, service: &Arc<Service>, tried: &Tried, why: &str) -> Result<Permit, Refusal> {
+    let key = service.key();
+    if tried.len() as u32 >= MAX_TRIES {
+        let message = format!("{MAX_TRIES} replicas of service {key} refused; the last: {why}");
+        return Err(Refusal::new(Reason::ReplicasRefused, message));
+    }
+    if !service.retries.withdraw() {
+        let message =
+            format!("a replica of service {key} did not take the request ({why}), and too many were sent again");
+        return Err(Refusal::new(Reason::ReplicasRefused, message));
+    }
+    match service.acquire_other(tried) {
+        Some(permit) => Ok(permit),
+        None => {
+            sleep(REFUSED_BACKOFF * tried.len() as u32).await;
+            acquire(shared, service).await
         }
-        permit = match service.acquire_other(&tried) {
-            Some(permit) => permit,
-            None => {
-                sleep(REFUSED_BACKOFF * tried.len() as u32).await;
-                acquire(shared, service).await?
-            }
-        };
     }
 }
 
@@ -153,7 +187,7 @@ pub(crate) fn cut_off(verdict: BodyVerdict, limits: &BodyLimits) -> Refusal {
 
 fn refusal_of(error: ServeError) -> Refusal {
     let reason = match &error {
-        ServeError::Refused { .. } => Reason::ReplicasRefused,
+        ServeError::Refused { .. } | ServeError::Declined { .. } => Reason::ReplicasRefused,
         ServeError::Trapped { .. } => Reason::GuestTrapped,
         ServeError::OutOfMemory { .. } => Reason::GuestOutOfMemory,
         ServeError::DeadlineExceeded { .. } => Reason::DeadlineExceeded,
@@ -175,6 +209,8 @@ enum Outcome {
     Answered(Result<Response<Body>, ServeError>),
     CutOff(BodyVerdict),
     TooLate(Duration),
+    /// The replica's worker does not answer, and another may be asked.
+    Lost,
 }
 
 impl Future for Serving {

@@ -77,15 +77,20 @@ impl Gateway {
     }
 
     /// Serves until `shutdown`, then finishes what is in flight within the drain time. Binds first, if that was not
-    /// done. When the session ends it goes on with what it last knew.
-    pub async fn run(&self, session: GatewaySide, shutdown: CancellationToken) -> Result<(), GatewayError> {
+    /// done. When a session ends it goes on with what it last knew, and takes the next of `sessions`, if there is one.
+    pub async fn run(
+        &self,
+        sessions: impl FnMut() -> Option<GatewaySide>,
+        shutdown: CancellationToken,
+    ) -> Result<(), GatewayError> {
         let http = self.bind()?;
-        self.shared.connect_up(Some(session.tx.clone()));
         // Also when this future is dropped, the threads end.
         let stop = shutdown.child_token();
         let _stop_threads = stop.clone().drop_guard();
         let threads = self.start_threads(&stop)?;
-        self.follow(session, http, &threads, &stop).await;
+        let mut balancers = Balancers::new(self.shared.clone(), http, stop.clone());
+        self.follow(sessions, Some((&mut balancers, &threads)), &stop).await;
+        drop(balancers);
         for thread in threads {
             // An error says that the thread ended too, by a panic.
             let _ = thread.ended.await;
@@ -110,17 +115,21 @@ impl Gateway {
         Ok(threads)
     }
 
+    /// As [`Gateway::run`], for calls of guests alone: it listens nowhere.
+    pub async fn run_inside(&self, sessions: impl FnMut() -> Option<GatewaySide>, shutdown: CancellationToken) {
+        self.follow(sessions, None, &shutdown).await;
+        self.shared.connect_up(None);
+    }
+
     /// Does what the control plane says, and tells it what happens, until shutdown. It never waits for the session to
     /// take a message: the control plane may itself be waiting for this gateway.
     async fn follow(
         &self,
-        session: GatewaySide,
-        http: SocketAddr,
-        threads: &[ServingThread],
+        mut sessions: impl FnMut() -> Option<GatewaySide>,
+        mut listening: Option<(&mut Balancers, &[ServingThread])>,
         stop: &CancellationToken,
     ) {
-        let GatewaySide { tx: up, mut rx } = session;
-        let mut balancers = Balancers::new(self.shared.clone(), http, stop.clone());
+        let mut session = self.next(&mut sessions);
         let mut sampler = Sampler::new();
         let mut tick = interval(self.shared.config.sample_interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -128,25 +137,55 @@ impl Gateway {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some(message) = rx.recv() => self.apply(message, &mut balancers, threads).await,
+                message = heard(&mut session) => match message {
+                    Some(message) => self.apply(message, &mut listening).await,
+                    None => {
+                        session = self.next(&mut sessions);
+                        if let Some((balancers, _)) = &mut listening {
+                            balancers.tell_again();
+                        }
+                    }
+                },
                 _ = tick.tick() => {
-                    sampler.sample(&self.shared, &up);
-                    balancers.retry(threads).await;
+                    if let Some(session) = &session {
+                        sampler.sample(&self.shared, &session.tx);
+                    }
+                    if let Some((balancers, threads)) = &mut listening {
+                        balancers.retry(threads).await;
+                    }
                 }
             }
-            balancers.tell(&up);
+            if let (Some((balancers, _)), Some(session)) = (&mut listening, &session) {
+                balancers.tell(&session.tx);
+            }
         }
     }
 
-    async fn apply(&self, message: GatewayDown, balancers: &mut Balancers, threads: &[ServingThread]) {
+    fn next(&self, sessions: &mut impl FnMut() -> Option<GatewaySide>) -> Option<GatewaySide> {
+        let session = sessions();
+        self.shared.connect_up(session.as_ref().map(|session| session.tx.clone()));
+        session
+    }
+
+    async fn apply(&self, message: GatewayDown, listening: &mut Option<(&mut Balancers, &[ServingThread])>) {
         match message {
             GatewayDown::Routes(routes) => {
                 self.shared.route(&routes);
-                balancers.replace(&routes, threads).await;
+                if let Some((balancers, threads)) = listening {
+                    balancers.replace(&routes, threads).await;
+                }
             }
             GatewayDown::Endpoints { service, endpoints, reason } => {
                 self.shared.replace(&service, &endpoints, reason);
             }
         }
+    }
+}
+
+/// What the control plane says next; `None` when the session has ended. Without a session, nothing.
+async fn heard(session: &mut Option<GatewaySide>) -> Option<GatewayDown> {
+    match session {
+        Some(session) => session.rx.recv().await,
+        None => std::future::pending().await,
     }
 }

@@ -25,6 +25,7 @@ mod listen;
 mod measurements;
 mod random;
 mod refusal;
+mod retry;
 mod rewrite;
 mod routes;
 mod sampler;

@@ -30,6 +30,8 @@ pub struct ServiceMeasurement {
     pub completed: u64,
     /// Of these, with a status of 500 or above, or with an answer that broke off.
     pub failed: u64,
+    /// Requests that were sent once more, to another replica.
+    pub retries: u64,
     /// Time from arrival to end, summed over those that ended.
     pub latency_sum: Duration,
     /// Requests being served now.
@@ -57,6 +59,7 @@ fn measure_service(service: &Service) -> ServiceMeasurement {
         arrivals: totals.arrivals,
         completed: totals.completed,
         failed: totals.failed,
+        retries: service.retries.retries(),
         latency_sum: totals.latency_sum,
         in_flight,
         queued,

@@ -4,13 +4,13 @@ use std::{
     sync::Arc,
 };
 
-use api::Digest;
+use api::{Digest, ImageBytes};
 use bytes::Bytes;
 use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
 
 use crate::{
     ImageError, ImageReference,
-    blobs::{Blobs, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, io_error, touch},
+    blobs::{Blobs, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, digest_of, io_error, touch},
     hosted::ContentDigest,
     index::{Entry, IndexFile, Named},
     inspect::inspect,
@@ -131,6 +131,29 @@ impl ImageStore {
             .index
             .tag(reference, &Named { manifest: &image.digest, size, media_type, namespace, pulled: true })?;
         Ok(image)
+    }
+
+    /// Takes in an image that was pulled elsewhere in this installation, under the name that its user wrote. Every byte is
+    /// checked against `digest` before anything is written.
+    pub fn take_in(&self, reference: &str, digest: &Digest, image: &ImageBytes) -> Result<Image, ImageError> {
+        let damaged = |why: &str| ImageError::Damaged { path: self.layout.blobs.path(digest), why: why.to_owned() };
+        if digest_of(&image.manifest) != *digest {
+            return Err(damaged("what was received has another digest"));
+        }
+        let layer = component_layer(digest, &image.manifest)?;
+        if digest_of(&image.component) != layer.digest {
+            return Err(damaged("the component that was received has another digest"));
+        }
+        self.layout.blobs.put(&image.component)?;
+        self.keep(&reference.parse()?, &image.manifest, None)
+    }
+
+    /// An image as it is stored, checked, for another process of this installation.
+    pub fn bytes_of(&self, manifest: &Digest) -> Result<ImageBytes, ImageError> {
+        let component = self.component(manifest)?;
+        let bytes = self.layout.blobs.get(manifest, "manifest", MAX_MANIFEST_BYTES)?;
+        let bytes = bytes.ok_or_else(|| ImageError::DigestNotFound { reference: manifest.to_string() })?;
+        Ok(ImageBytes { manifest: bytes.into(), component: component.bytes })
     }
 
     fn image_of(&self, reference: &str, digest: Digest) -> Result<Image, ImageError> {

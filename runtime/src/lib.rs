@@ -18,4 +18,4 @@ mod worker;
 pub use compile::{CompileProcess, compile_stdin, compiled_components};
 pub use error::WorkerError;
 pub use replica::Replicas;
-pub use worker::{Handles, Worker, WorkerConfig};
+pub use worker::{Ended, Ending, Handles, Worker, WorkerConfig};

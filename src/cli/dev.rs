@@ -1,10 +1,12 @@
 use std::path::PathBuf;
 
+use anyhow::Context;
 use kube::config::Kubeconfig;
 
 use crate::{
     build::Project,
     client::connection::Connection,
+    compose,
     config::ServerArgs,
     dev::{self, DevConfig},
     screen::Screen,
@@ -44,12 +46,20 @@ impl Dev {
         let project = Project::read(&self.path)?;
         let screen = Screen::new();
         let (namespace, build_cache) = (self.namespace, self.build_cache);
-        serve(&self.server, |addresses, shutdown| async move {
+        let server = self.server;
+        let start = |shutdown| async move { compose::up(&server, &shutdown).await };
+        serve(start, |addresses, shutdown| async move {
             screen.event("sampan", format_args!("{} is up", env!("CARGO_PKG_VERSION")));
             addresses.show(screen);
             let mut connection = Connection::open(Kubeconfig::read_from(&addresses.kubeconfig)?).await?;
             connection.namespace = namespace;
-            let config = DevConfig { project, connection, images: addresses.images, http: addresses.http, build_cache };
+            let config = DevConfig {
+                project,
+                connection,
+                images: addresses.images,
+                http: addresses.http.context("there is no gateway")?,
+                build_cache,
+            };
             dev::run(config, screen, shutdown).await?;
             screen.event("sampan", "finishing what is in flight");
             Ok(())

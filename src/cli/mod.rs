@@ -4,6 +4,7 @@ mod apply;
 mod build;
 mod delete;
 mod dev;
+mod gateway;
 mod get;
 mod images;
 mod login;
@@ -11,9 +12,12 @@ mod logs;
 mod push;
 mod rollout;
 mod scale;
+mod server;
 mod sign;
+mod token;
 mod up;
 mod version;
+mod worker;
 
 use clap::{Parser, Subcommand};
 
@@ -39,6 +43,10 @@ EXAMPLES:
 enum Command {
     Dev(dev::Dev),
     Up(up::Up),
+    Server(Box<server::Server>),
+    Worker(Box<worker::Worker>),
+    Gateway(Box<gateway::Gateway>),
+    Token(token::Token),
     Build(build::Build),
     Push(push::Push),
     Images(images::Images),
@@ -67,6 +75,10 @@ impl Cli {
         match self.command {
             Command::Dev(command) => command.run(),
             Command::Up(command) => command.run(),
+            Command::Server(command) => command.run(),
+            Command::Worker(command) => command.run(),
+            Command::Gateway(command) => command.run(),
+            Command::Token(command) => client(command.run()),
             Command::Build(command) => command.run(),
             Command::Push(command) => client(command.run()),
             Command::Images(command) => client(command.run()),

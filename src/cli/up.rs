@@ -1,4 +1,4 @@
-use crate::{config::ServerArgs, screen::Screen, serve::serve};
+use crate::{compose, config::ServerArgs, screen::Screen, serve::serve};
 
 /// Run Sampan on this machine: control plane, gateway and worker in one process
 #[derive(Debug, clap::Args)]
@@ -16,7 +16,9 @@ pub(crate) struct Up {
 impl Up {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let screen = Screen::new();
-        serve(&self.server, |addresses, shutdown| async move {
+        let server = self.server;
+        let start = |shutdown| async move { compose::up(&server, &shutdown).await };
+        serve(start, |addresses, shutdown| async move {
             screen.success("sampan", format_args!("{} is up", env!("CARGO_PKG_VERSION")));
             addresses.show(screen);
             screen.line("\nCtrl-C ends.");

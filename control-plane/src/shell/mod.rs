@@ -37,7 +37,7 @@ use scheduler::{Event, Scheduler, Settings};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{logs::Logs, projection::Projection, store::Store};
+use crate::{Silence, logs::Logs, projection::Projection, store::Store};
 
 pub use commands::{CommandError, Commands};
 pub(crate) use images::{PullNews, ResolveImage, Sources};
@@ -91,6 +91,7 @@ pub(crate) struct Handles {
     pub(crate) images: Arc<dyn ResolveImage>,
     /// Makes decisions that are left to chance the same in each run with the same seed.
     pub(crate) seed: u64,
+    pub(crate) silence: Silence,
 }
 
 /// The task that owns everything live.
@@ -136,7 +137,7 @@ impl Shell {
     ) -> Self {
         let tasks = TaskTracker::new();
         Self {
-            scheduler: Scheduler::new(handles.seed, Settings::default()),
+            scheduler: Scheduler::new(handles.seed, settings(handles.silence)),
             store: handles.store,
             projection: handles.projection,
             logs: handles.logs,
@@ -160,4 +161,9 @@ impl Shell {
             shutdown,
         }
     }
+}
+
+fn settings(silence: Silence) -> Settings {
+    let Silence { not_ready_after, lost_after } = silence;
+    Settings { not_ready_after, lost_after, ..Settings::default() }
 }

@@ -39,7 +39,8 @@ impl Replica {
 
     /// Whether this is the endpoint's replica, so that its handle and its count stay good.
     pub(super) fn is(&self, endpoint: &Endpoint) -> bool {
-        self.endpoint.replica == endpoint.replica && self.endpoint.worker == endpoint.worker
+        let (own, other) = (&self.endpoint, endpoint);
+        own.replica == other.replica && own.worker == other.worker && own.address == other.address
     }
 
     /// Takes over what may change while a replica lives.
@@ -70,7 +71,11 @@ impl Replica {
         self.rests_until_ms.store(millis(START.elapsed() + REST_AFTER_REFUSAL), Relaxed);
     }
 
+    /// Whether it is picked only if no other can be.
     pub(super) fn rests(&self) -> bool {
+        if !self.serve.is_reachable() {
+            return true;
+        }
         match self.rests_until_ms.load(Relaxed) {
             0 => false,
             until => millis(START.elapsed()) < until,

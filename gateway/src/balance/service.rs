@@ -20,6 +20,7 @@ use super::{
     queue::Queue,
     replica::{Replica, Slot},
 };
+use crate::retry::RetryBudget;
 
 /// A Service: its replicas, the requests that wait for one, and what was measured.
 pub(crate) struct Service {
@@ -27,6 +28,7 @@ pub(crate) struct Service {
     pool: ArcSwap<Pool>,
     queue: Queue,
     pub(super) meter: Meter,
+    pub(crate) retries: RetryBudget,
     /// Whether the control plane was told that a request waits for a replica to start.
     woken: AtomicBool,
 }
@@ -64,6 +66,7 @@ impl Service {
             pool: ArcSwap::default(),
             queue: Queue::default(),
             meter: Meter::default(),
+            retries: RetryBudget::default(),
             woken: AtomicBool::new(false),
         }
     }

@@ -63,6 +63,12 @@ pub fn config() -> GatewayConfig {
     }
 }
 
+/// One session, and then no other.
+fn once(side: GatewaySide) -> impl FnMut() -> Option<GatewaySide> {
+    let mut side = Some(side);
+    move || side.take()
+}
+
 pub fn start<F, A>(config: GatewayConfig, handler: F) -> Running
 where
     F: Fn(String, Request<Body>) -> A + Send + Sync + 'static,
@@ -75,7 +81,7 @@ where
     let shutdown = CancellationToken::new();
     let task = tokio::spawn({
         let (gateway, shutdown) = (gateway.clone(), shutdown.clone());
-        async move { gateway.run(side, shutdown).await }
+        async move { gateway.run(once(side), shutdown).await }
     });
     Running { gateway, addr, session, shutdown, task }
 }

@@ -14,9 +14,9 @@ use std::{
     time::Instant,
 };
 
-use api::{Digest, replica::ReplicaSpec};
+use api::{Digest, FetchImage, replica::ReplicaSpec};
 use parking_lot::Mutex;
-use registry_client::ImageStore;
+use registry_client::{ImageError, ImageStore};
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
@@ -45,19 +45,27 @@ pub(crate) struct Components {
     engine: wasmtime::Engine,
     linker: Linker<GuestState>,
     images: ImageStore,
+    /// Where images come from that are not in `images`.
+    elsewhere: Arc<dyn FetchImage>,
     cache: Arc<ArtifactCache>,
     compiler: Compiler,
     places: Mutex<HashMap<Digest, Place>>,
 }
 
 impl Components {
-    pub(crate) fn new(config: &WorkerConfig, engine: &GuestEngine, images: ImageStore) -> Result<Self, WorkerError> {
+    pub(crate) fn new(
+        config: &WorkerConfig,
+        engine: &GuestEngine,
+        images: ImageStore,
+        elsewhere: Arc<dyn FetchImage>,
+    ) -> Result<Self, WorkerError> {
         Ok(Self {
             linker: capabilities::linker(&engine.wasm).map_err(WorkerError::Engine)?,
             cache: Arc::new(ArtifactCache::open(&config.cache_dir, &engine.wasm)?),
             compiler: Compiler::new(engine.wasm.clone(), config)?,
             engine: engine.wasm.clone(),
             images,
+            elsewhere,
             places: Mutex::default(),
         })
     }
@@ -95,8 +103,7 @@ impl Components {
     }
 
     async fn component(&self, spec: &ReplicaSpec) -> Result<Component, StartError> {
-        let (images, digest) = (self.images.clone(), spec.digest.clone());
-        let source = blocking(move || images.component(&digest)).await??;
+        let source = self.source(spec).await?;
         let (cache, engine, digest) = (self.cache.clone(), self.engine.clone(), source.digest.clone());
         if let Some(component) = blocking(move || cache.load(&engine, &digest)).await? {
             return Ok(component);
@@ -112,6 +119,26 @@ impl Components {
             })
         })
         .await?
+    }
+
+    /// The component's bytes: from this worker's store, else from where all images are.
+    async fn source(&self, spec: &ReplicaSpec) -> Result<registry_client::Component, StartError> {
+        let (images, digest) = (self.images.clone(), spec.digest.clone());
+        let missing = match blocking(move || images.component(&digest)).await? {
+            Err(missing @ (ImageError::DigestNotFound { .. } | ImageError::Damaged { .. })) => missing,
+            found => return Ok(found?),
+        };
+        let fetched = self.elsewhere.fetch(spec.digest.clone()).await.map_err(|why| {
+            tracing::debug!(image = spec.image, why, "the image is nowhere else either");
+            missing
+        })?;
+        let (images, digest, reference) = (self.images.clone(), spec.digest.clone(), spec.image.clone());
+        blocking(move || {
+            images.take_in(&reference, &digest, &fetched)?;
+            images.component(&digest)
+        })
+        .await?
+        .map_err(StartError::from)
     }
 
     fn link(&self, image: &str, component: &Component) -> Result<LoadedComponent, StartError> {

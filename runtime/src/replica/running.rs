@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use api::{
     Body, Serve, ServeError,
@@ -127,7 +130,13 @@ impl Replica {
     }
 
     pub(super) fn turn(&self) -> Turn {
-        Turn::new(self.host.engine.ticker.clone(), self.cpu.clone(), self.spec.limits.request_deadline)
+        self.turn_within(self.spec.limits.request_deadline)
+    }
+
+    /// A turn that ends after `limit` at the latest, and after the replica's own deadline.
+    pub(super) fn turn_within(&self, limit: Duration) -> Turn {
+        let limit = limit.min(self.spec.limits.request_deadline);
+        Turn::new(self.host.engine.ticker.clone(), self.cpu.clone(), limit)
     }
 
     pub(super) fn succeeded(&self) {

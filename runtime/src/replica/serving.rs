@@ -4,7 +4,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use api::{Body, ServeError};
+use api::{Body, Deadline, ServeError};
 use futures::{FutureExt, future::BoxFuture};
 use http::{Method, Request, Response};
 use tokio::sync::oneshot;
@@ -51,7 +51,8 @@ type Outcome = Result<Response<Body>, GuestFailure>;
 impl Serving {
     pub(super) fn new(permit: Permit, request: Request<Body>) -> Self {
         let replica = permit.replica().clone();
-        let turn = Arc::new(replica.turn());
+        let asked = request.extensions().get::<Deadline>();
+        let turn = Arc::new(asked.map_or_else(|| replica.turn(), |Deadline(limit)| replica.turn_within(*limit)));
         let answers = if request.method() == Method::HEAD { Answer::HeadOnly } else { Answer::Whole };
         let (head_out, head) = oneshot::channel();
         let work = Box::pin(work(permit, turn.clone(), request, head_out));

@@ -13,12 +13,17 @@ use crate::log;
 pub(super) const BATCH_LINES: usize = 512;
 
 /// Sends log lines up, by replica, without waiting. What does not fit is counted, and said when there is room again.
-#[derive(Default)]
 pub(super) struct LogBatches {
+    /// Places in the session's queue that logs leave to others.
+    reserved: usize,
     dropped: HashMap<ReplicaId, usize>,
 }
 
 impl LogBatches {
+    pub(super) fn new(reserved: usize) -> Self {
+        Self { reserved, dropped: HashMap::new() }
+    }
+
     /// Sends these lines, which are in the order in which they were written.
     pub(super) fn send(&mut self, lines: &mut Vec<(ReplicaId, LogLine)>, up: &mpsc::Sender<WorkerUp>) {
         let mut by_replica: HashMap<ReplicaId, Vec<LogLine>> = HashMap::new();
@@ -31,7 +36,7 @@ impl LogBatches {
             if dropped > 0 {
                 lines.insert(0, notice(dropped));
             }
-            if up.try_send(WorkerUp::Log { id: id.clone(), lines }).is_err() {
+            if up.capacity() <= self.reserved || up.try_send(WorkerUp::Log { id: id.clone(), lines }).is_err() {
                 self.dropped.insert(id, dropped + count);
             }
         }
@@ -57,7 +62,7 @@ mod tests {
     #[test]
     fn lines_that_the_session_does_not_take_are_counted_and_said_later() {
         let (tx, mut rx) = mpsc::channel(1);
-        let mut batches = LogBatches::default();
+        let mut batches = LogBatches::new(0);
         batches.send(&mut vec![line("a", "1"), line("a", "2")], &tx);
         batches.send(&mut vec![line("a", "3")], &tx);
         let texts = |message| match message {

@@ -8,12 +8,12 @@ mod session;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use api::{
-    ClusterHttp, Digest, KeyValue, ReplicaId,
+    ClusterHttp, Digest, FetchImage, KeyValue, ReplicaId,
     replica::{LogLine, ReplicaPhase, ReplicaSpec},
 };
 use registry_client::ImageStore;
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Replicas, WorkerError, compile::Components, log::LOG_QUEUE, replica::Host};
 
@@ -29,6 +29,26 @@ pub struct Handles {
     pub key_value: Arc<dyn KeyValue>,
     /// The way to Services of the cluster.
     pub cluster_http: Arc<dyn ClusterHttp>,
+    /// Where images come from that the worker's own store does not have.
+    pub images: Arc<dyn FetchImage>,
+}
+
+/// How a worker is told to end.
+#[derive(Debug, Clone, Default)]
+pub struct Ending {
+    /// Its replicas are to be moved elsewhere; it ends when it runs none.
+    pub leave: CancellationToken,
+    /// It drains what it runs, and ends.
+    pub now: CancellationToken,
+}
+
+/// Why a worker follows a session no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The session has ended: the replicas run on.
+    Session,
+    /// The worker has ended, as it was told.
+    Worker,
 }
 
 /// The worker role.
@@ -74,7 +94,7 @@ impl Worker {
         handles: Handles,
     ) -> Result<Self, WorkerError> {
         let host = Arc::new(Host::new(&config)?);
-        let components = Components::new(&config, &host.engine, images)?;
+        let components = Components::new(&config, &host.engine, images, handles.images.clone())?;
         let (reports_in, reports) = mpsc::channel(REPORT_QUEUE);
         let (log_in, log) = mpsc::channel(LOG_QUEUE);
         let ground = Arc::new(Ground { host, components, handles, replicas, reports: reports_in, log: log_in });

@@ -3,53 +3,67 @@ use std::{sync::Arc, time::Duration};
 use api::{
     ReplicaId,
     replica::{ReplicaPhase, ReplicaSpec},
-    session::{RunningReplica, WorkerDown, WorkerHello, WorkerSide, WorkerUp},
+    session::{RunningReplica, SESSION_QUEUE, WorkerDown, WorkerHello, WorkerSide, WorkerUp},
 };
 use tokio::{
     sync::{mpsc, oneshot},
     time::{MissedTickBehavior, interval},
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{
-    Report, Running, Worker,
+    Ended, Ending, Report, Running, Worker,
     life::live,
     log_batch::{BATCH_LINES, LogBatches},
 };
 
 /// How often the worker says that it is alive.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_millis(100);
+/// How often it looks after its replicas.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Places in the session's queue that only what must arrive may take: not heartbeats, not logs.
+pub(super) const RESERVED: usize = SESSION_QUEUE / 2;
 /// What requests still in flight have when the whole worker stops. The gateway has drained before: little is left.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 
 type Up = mpsc::Sender<WorkerUp>;
 
 impl Worker {
-    /// Follows a session until it ends or `shutdown` is cancelled.
+    /// Follows a session until it ends or the worker is to end.
     ///
     /// When the session ends the replicas run on, and another session may be followed: it is told what runs.
-    /// When `shutdown` is cancelled all of them are drained first.
-    pub async fn run(&mut self, mut session: WorkerSide, shutdown: CancellationToken) {
+    /// When the worker is to end, its replicas are first moved elsewhere or drained, as [`Ending`] says.
+    pub async fn run(&mut self, mut session: WorkerSide, ending: &Ending) -> Ended {
         let up = session.tx.clone();
         if up.send(WorkerUp::Hello(self.hello())).await.is_err() {
-            return;
+            return Ended::Session;
         }
-        let mut heartbeat = interval(HEARTBEAT);
+        let (mut heartbeat, mut housekeeping) = (interval(HEARTBEAT), interval(HOUSEKEEPING));
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut lines, mut batches) = (Vec::new(), LogBatches::default());
+        housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut leaves = false;
+        let (mut lines, mut batches) = (Vec::new(), LogBatches::new(RESERVED));
         loop {
             tokio::select! {
-                () = shutdown.cancelled() => break,
+                () = ending.now.cancelled() => break,
+                () = ending.leave.cancelled(), if !leaves => {
+                    leaves = true;
+                    send(&up, WorkerUp::Leaving).await;
+                }
                 down = session.rx.recv() => match down {
                     Some(down) => self.obey(down, &up).await,
-                    None => return,
+                    None => return Ended::Session,
                 },
                 Some(report) = self.reports.recv() => self.pass_on(report, &up).await,
                 _ = self.log.recv_many(&mut lines, BATCH_LINES) => batches.send(&mut lines, &up),
-                _ = heartbeat.tick() => self.beat(&up),
+                _ = heartbeat.tick() => beat(&up),
+                _ = housekeeping.tick() => self.look_after(&up),
+            }
+            if leaves && self.running.is_empty() {
+                break;
             }
         }
         self.drain(&up).await;
+        Ended::Worker
     }
 
     fn hello(&self) -> WorkerHello {
@@ -99,9 +113,8 @@ impl Worker {
         }
     }
 
-    /// Says that the worker is alive, and what can wait for a second.
-    fn beat(&self, up: &Up) {
-        let _ = up.try_send(WorkerUp::Heartbeat);
+    /// Drops what is not needed any more, and says what can wait for a second.
+    fn look_after(&self, up: &Up) {
         for replica in self.ground.replicas.all() {
             replica.trim();
             if let Some((count, last)) = replica.health.take_traps() {
@@ -125,11 +138,18 @@ impl Worker {
         while let Ok(report) = self.reports.try_recv() {
             self.pass_on(report, up).await;
         }
-        let (mut lines, mut batches) = (Vec::new(), LogBatches::default());
+        let (mut lines, mut batches) = (Vec::new(), LogBatches::new(RESERVED));
         while let Ok(line) = self.log.try_recv() {
             lines.push(line);
         }
         batches.send(&mut lines, up);
+    }
+}
+
+/// Says that the worker is alive.
+fn beat(up: &Up) {
+    if up.capacity() > RESERVED {
+        let _ = up.try_send(WorkerUp::Heartbeat);
     }
 }
 

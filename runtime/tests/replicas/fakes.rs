@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use api::{Body, Bucket, ClusterHttp, ClusterHttpError, KeyValue, KeyValueError, Listing, ObjectKey, full_body};
+use api::{
+    Body, Bucket, ClusterHttp, ClusterHttpError, Digest, FetchImage, ImageBytes, KeyValue, KeyValueError, Listing,
+    ObjectKey, full_body,
+};
 use bytes::Bytes;
 use futures::future::{BoxFuture, ready};
 use http::{Request, Response};
@@ -103,5 +106,18 @@ impl ClusterHttp for OneService {
 }
 
 pub(crate) fn handles() -> runtime::Handles {
-    runtime::Handles { key_value: Arc::new(MemoryStore::default()), cluster_http: Arc::new(OneService) }
+    runtime::Handles {
+        key_value: Arc::new(MemoryStore::default()),
+        cluster_http: Arc::new(OneService),
+        images: Arc::new(NoImages),
+    }
+}
+
+/// Nothing is to be had from elsewhere.
+struct NoImages;
+
+impl FetchImage for NoImages {
+    fn fetch(&self, _: Digest) -> BoxFuture<'static, Result<ImageBytes, String>> {
+        Box::pin(ready(Err("there is nobody to ask".to_owned())))
+    }
 }

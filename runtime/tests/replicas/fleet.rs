@@ -10,7 +10,7 @@ use api::{
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use registry_client::ImageStore;
-use runtime::{Replicas, Worker, WorkerConfig};
+use runtime::{Ending, Replicas, Worker, WorkerConfig};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -168,7 +168,7 @@ impl Fleet {
 }
 
 async fn follow(mut worker: Worker, session: WorkerSide, shutdown: CancellationToken) -> Worker {
-    worker.run(session, shutdown).await;
+    worker.run(session, &Ending { now: shutdown, ..Ending::default() }).await;
     worker
 }
 

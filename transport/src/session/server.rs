@@ -6,7 +6,7 @@ use api::{
     FetchImage, KeyValue,
     session::{ForGateway, ForWorker, GatewayDown, GatewayUp, WorkerDown, WorkerUp},
 };
-use futures::stream;
+use futures::{future::BoxFuture, stream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, transport::Server};
@@ -32,9 +32,9 @@ const ACCEPTED: usize = 64;
 /// Decides who may join.
 pub trait Admission: Send + Sync {
     /// A certificate for who shows this join token, or why there is none, for people.
-    fn join(&self, token: &str, peer: &Peer, request: &[u8]) -> Result<String, String>;
+    fn join(&self, token: String, peer: Peer, request: Vec<u8>) -> BoxFuture<'static, Result<String, String>>;
     /// A certificate for who shows one that still holds, or why there is none, for people.
-    fn renew(&self, peer: &Peer, request: &[u8]) -> Result<String, String>;
+    fn renew(&self, peer: Peer, request: Vec<u8>) -> BoxFuture<'static, Result<String, String>>;
 }
 
 /// What a control plane offers to workers and gateways of other processes.
@@ -130,10 +130,10 @@ impl ControlPlane for Desk {
         let peer = Peer { role, name };
         let admission = &self.offer.admission;
         let certificate = match who {
-            Who::Peer(shown) if token.is_empty() && shown == peer => admission.renew(&peer, &request),
-            _ => admission.join(&token, &peer, &request),
+            Who::Peer(shown) if token.is_empty() && shown == peer => admission.renew(peer, request),
+            _ => admission.join(token, peer, request),
         };
-        let certificate = certificate.map_err(Status::permission_denied)?;
+        let certificate = certificate.await.map_err(Status::permission_denied)?;
         Ok(Response::new(CertifyAnswer { certificate }))
     }
 

@@ -87,6 +87,7 @@ impl Cluster {
             measurements: measurements.clone(),
             images: Arc::new(Images),
             seed: 1,
+            silence: crate::Silence::IN_PROCESS,
         };
         let shell = Shell::new(handles, (inputs.clone(), inbox), shutdown.clone());
         let shell = tokio::spawn(async move { shell.run(|| {}).await.expect("the store can be read") });

@@ -1,0 +1,93 @@
+use std::sync::Arc;
+
+use api::{Body, ServeError};
+use http::{HeaderMap, Method, Request, Uri};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use parking_lot::Mutex;
+
+use super::kept::{Copy, KeptBody};
+
+/// A request on its way to one replica after the other. A copy is kept only for those in other processes: one here hands
+/// back what it does not take.
+pub(crate) struct Sending {
+    state: State,
+    idempotent: bool,
+    limit_bytes: usize,
+}
+
+enum State {
+    /// As it came, or was handed back.
+    Here(Request<Body>),
+    /// It went to a replica in another process, and this is kept of it.
+    Kept { method: Method, uri: Uri, headers: HeaderMap, body: Option<Arc<Mutex<KeptBody>>> },
+    /// It is with a replica of this process, or is no more.
+    Gone,
+}
+
+impl Sending {
+    pub(crate) fn new(request: Request<Body>, limit_bytes: usize) -> Self {
+        // RFC 9110, section 9.2.2: these may be sent again when it is not known what became of the first.
+        let idempotent = matches!(
+            *request.method(),
+            Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS | Method::TRACE
+        );
+        Self { state: State::Here(request), idempotent, limit_bytes }
+    }
+
+    /// Whether another replica may be asked if this one is lost with the request.
+    pub(crate) fn survives_loss(&self) -> bool {
+        self.idempotent && self.is_kept()
+    }
+
+    fn is_kept(&self) -> bool {
+        match &self.state {
+            State::Kept { body, .. } => body.as_ref().is_none_or(|body| body.lock().is_whole()),
+            State::Here(_) | State::Gone => false,
+        }
+    }
+
+    /// The request for the next replica; `None` if it is no more.
+    pub(crate) fn next(&mut self, remote: bool) -> Option<Request<Body>> {
+        match std::mem::replace(&mut self.state, State::Gone) {
+            State::Here(request) if !remote => Some(request),
+            State::Here(request) => {
+                let (parts, body) = request.into_parts();
+                let body = (!body.is_end_stream()).then(|| KeptBody::new(body, self.limit_bytes));
+                self.state = State::Kept { method: parts.method, uri: parts.uri, headers: parts.headers, body };
+                self.copy()
+            }
+            kept @ State::Kept { .. } => {
+                self.state = kept;
+                self.copy()
+            }
+            State::Gone => None,
+        }
+    }
+
+    fn copy(&self) -> Option<Request<Body>> {
+        let State::Kept { method, uri, headers, body } = &self.state else { return None };
+        let body = body.as_ref().map_or_else(api::empty_body, |body| Copy::new(body.clone()).boxed_unsync());
+        let mut request = Request::new(body);
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = headers.clone();
+        Some(request)
+    }
+
+    /// What a replica did not take may go to another: answers why it did not, or the error that is the answer.
+    pub(crate) fn again_after(&mut self, error: ServeError) -> Result<String, ServeError> {
+        match error {
+            ServeError::Refused { request, why } => {
+                // A copy that comes back is worth less than what is kept.
+                if matches!(self.state, State::Gone) {
+                    self.state = State::Here(*request);
+                }
+                Ok(why)
+            }
+            ServeError::Declined { why } if self.is_kept() => Ok(why),
+            ServeError::Unreachable { why } if self.survives_loss() => Ok(why),
+            error => Err(error),
+        }
+    }
+}

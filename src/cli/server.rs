@@ -1,0 +1,63 @@
+use std::{net::SocketAddr, time::Duration};
+
+use transport::Authority;
+
+use crate::{
+    compose::{self, ServerPlan},
+    config::{ServerArgs, address},
+    screen::Screen,
+    serve::serve,
+};
+
+/// Run the control plane and a gateway, with workers in processes of their own
+///
+/// `--workers N` starts N worker processes on this machine and keeps them running. Workers and gateways of other machines
+/// join at the address of `--sessions`, with a token of `sampan token create`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  sampan server --workers 4                        Everything on this machine, in six processes
+  sampan server --sessions 0.0.0.0:7444            Let workers and gateways of other machines join
+  sampan server --no-gateway --sessions 10.0.0.1:7444    The control plane alone")]
+pub(crate) struct Server {
+    /// Worker processes to start on this machine
+    #[arg(long, env = "SAMPAN_WORKERS", default_value_t = 0, value_name = "N")]
+    workers: u16,
+
+    /// Where workers and gateways of other machines join
+    #[arg(long, env = "SAMPAN_SESSIONS", value_name = "IP:PORT", value_parser = address)]
+    sessions: Option<SocketAddr>,
+
+    /// Take no requests: gateways are processes of their own
+    #[arg(long, env = "SAMPAN_NO_GATEWAY")]
+    no_gateway: bool,
+
+    /// How long certificates of workers and gateways hold; they are renewed when two thirds have passed
+    #[arg(long, env = "SAMPAN_CERTIFICATE_LIFETIME", value_name = "SPAN", value_parser = api::parse_span)]
+    certificate_lifetime: Option<Duration>,
+
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+impl Server {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let screen = Screen::new();
+        let plan = ServerPlan {
+            server: self.server,
+            workers: self.workers,
+            sessions: self.sessions,
+            gateway: !self.no_gateway,
+            certificate_lifetime: self.certificate_lifetime.unwrap_or(Authority::DEFAULT_LIFETIME),
+        };
+        let start = |shutdown| async move { compose::server(&plan, &shutdown).await };
+        serve(start, |addresses, shutdown| async move {
+            screen.success("sampan", format_args!("{} is up", env!("CARGO_PKG_VERSION")));
+            addresses.show(screen);
+            screen.line("\nCtrl-C ends.");
+            shutdown.cancelled().await;
+            screen.event("sampan", "finishing what is in flight");
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,136 @@
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::print_line;
+use crate::client::connection::ClientArgs;
+
+/// Let workers and gateways of other machines join
+#[derive(Debug, clap::Args)]
+pub(crate) struct Token {
+    #[command(subcommand)]
+    command: TokenCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum TokenCommand {
+    Create(Create),
+    List(List),
+    Revoke(Revoke),
+}
+
+/// Make a join token and print it: it is shown this once
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  sampan token create > token                       For one worker or gateway, within an hour
+  sampan token create --role worker --uses 10 --ttl 10m > token    For ten workers, within ten minutes")]
+struct Create {
+    /// What may join with it: worker or gateway [default: either]
+    #[arg(long, env = "SAMPAN_TOKEN_ROLE", value_name = "ROLE", value_parser = ["worker", "gateway"])]
+    role: Option<String>,
+
+    /// How long it holds
+    #[arg(long, env = "SAMPAN_TOKEN_TTL", default_value = "1h", value_name = "SPAN", value_parser = api::parse_span)]
+    ttl: Duration,
+
+    /// How many may join with it
+    #[arg(long, env = "SAMPAN_TOKEN_USES", default_value_t = 1, value_name = "N")]
+    uses: u32,
+
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// Show the join tokens that are kept: not their text, but what they are good for and who used them
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  sampan token list")]
+struct List {
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// Take join tokens back: nobody joins with them any more. Who has joined stays
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  sampan token revoke 1f2e3d4c")]
+struct Revoke {
+    /// As `sampan token list` shows them
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
+
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Debug, Deserialize)]
+struct Listed {
+    items: Vec<Shown>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    id: String,
+    #[serde(default)]
+    token: String,
+    role: Option<String>,
+    seconds_left: u64,
+    uses_left: u32,
+    used_by: Vec<String>,
+}
+
+impl Token {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            TokenCommand::Create(create) => create.run().await,
+            TokenCommand::List(list) => list.run().await,
+            TokenCommand::Revoke(revoke) => revoke.run().await,
+        }
+    }
+}
+
+impl Create {
+    async fn run(self) -> anyhow::Result<()> {
+        let wanted = json!({ "role": self.role, "ttlSeconds": self.ttl.as_secs(), "uses": self.uses });
+        let request = http::Request::post("/sampan/v1/tokens")
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(serde_json::to_vec(&wanted)?)?;
+        let made: Shown = self.client.connect().await?.send(request).await?;
+        print_line(made.token);
+        Ok(())
+    }
+}
+
+impl List {
+    async fn run(self) -> anyhow::Result<()> {
+        let listed: Listed = self.client.connect().await?.get("/sampan/v1/tokens").await?;
+        print_line(format_args!("{:10}  {:8}  {:>8}  {:>5}  USED BY", "ID", "ROLE", "ENDS IN", "USES"));
+        for token in listed.items {
+            let role = token.role.as_deref().unwrap_or("any");
+            let ends = match token.seconds_left {
+                0 => "ended".to_owned(),
+                seconds => api::format_span(Duration::from_secs(seconds)),
+            };
+            let users = if token.used_by.is_empty() { "-".to_owned() } else { token.used_by.join(", ") };
+            print_line(format_args!("{:10}  {role:8}  {ends:>8}  {:>5}  {users}", token.id, token.uses_left));
+        }
+        Ok(())
+    }
+}
+
+impl Revoke {
+    async fn run(self) -> anyhow::Result<()> {
+        let connection = self.client.connect().await?;
+        for id in self.ids {
+            let request = http::Request::delete(format!("/sampan/v1/tokens/{id}")).body(Vec::new())?;
+            connection.send::<serde_json::Value>(request).await?;
+            print_line(format_args!("{id}  revoked"));
+        }
+        Ok(())
+    }
+}

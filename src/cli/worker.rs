@@ -1,0 +1,127 @@
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use api::Taint;
+use tokio::io::AsyncReadExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    compose::{self, WorkerPlan},
+    config::{JoinArgs, WorkerLimitArgs, address},
+    paths::DataDirArgs,
+    screen::Screen,
+    serve::run,
+    signals,
+};
+
+/// Beyond its drain timeout, a worker that ends has so long for what is left.
+const LAST: Duration = Duration::from_secs(3);
+
+/// Run a worker: it runs replicas for a control plane elsewhere
+///
+/// At the first Ctrl-C or SIGTERM it leaves: its replicas are moved to other workers, and it ends when it runs none.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  sampan worker --join 10.0.0.1:7444 --token-file ./token --listen 0.0.0.0:7500 --advertise 10.0.0.2:7500
+  sampan worker --join unix:/var/lib/sampan/run/control.sock --name second    A further one on the server's machine
+  sampan worker --join 10.0.0.1:7444 --label zone=a --taint gpu=yes:NoSchedule")]
+pub(crate) struct Worker {
+    #[command(flatten)]
+    join: JoinArgs,
+
+    /// Where gateways of other machines reach it; without, only those of this machine do
+    #[arg(long, env = "SAMPAN_LISTEN", value_name = "IP:PORT", value_parser = address)]
+    listen: Option<SocketAddr>,
+
+    /// What gateways dial, if it is not the address of --listen
+    #[arg(long, env = "SAMPAN_ADVERTISE", value_name = "HOST:PORT")]
+    advertise: Option<String>,
+
+    /// Label of its Node; may be given again
+    #[arg(long = "label", env = "SAMPAN_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
+    labels: Vec<(String, String)>,
+
+    /// Taint of its Node, such as `gpu=yes:NoSchedule`; may be given again
+    #[arg(long = "taint", env = "SAMPAN_TAINTS", value_name = "KEY=VALUE:EFFECT", value_delimiter = ',')]
+    taints: Vec<Taint>,
+
+    /// CPU for guests, such as `4` or `500m` [default: what the machine and its cgroup have]
+    #[arg(long, env = "SAMPAN_CPU", value_name = "QUANTITY", value_parser = cpu)]
+    cpu: Option<u64>,
+
+    /// Replicas that it takes
+    #[arg(long, env = "SAMPAN_MAX_REPLICAS", value_name = "N")]
+    max_replicas: Option<u32>,
+
+    /// Threads that serve requests [default: one for each core]
+    #[arg(long, env = "SAMPAN_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+
+    /// How long replicas may take to be moved when it leaves
+    #[arg(long, env = "SAMPAN_DRAIN_TIMEOUT", default_value = "30s", value_name = "SPAN", value_parser = api::parse_span)]
+    drain_timeout: Duration,
+
+    /// End when standard input does: a server started this process
+    #[arg(long, env = "SAMPAN_SUPERVISED", hide = true)]
+    supervised: bool,
+
+    #[command(flatten)]
+    limits: WorkerLimitArgs,
+
+    #[command(flatten)]
+    data: DataDirArgs,
+}
+
+impl Worker {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let (supervised, drain_timeout) = (self.supervised, self.drain_timeout);
+        let plan = WorkerPlan {
+            join: self.join,
+            labels: self.labels,
+            taints: self.taints,
+            cpu_millis: self.cpu,
+            max_replicas: self.max_replicas,
+            listen: self.listen,
+            advertise: self.advertise,
+            threads: self.threads,
+            drain_timeout,
+            limits: self.limits,
+            data: self.data,
+        };
+        run(|shutdown| async move {
+            let leave = CancellationToken::new();
+            signals::watch(leave.clone(), drain_timeout + LAST).context("signals cannot be received")?;
+            if supervised {
+                tokio::spawn(end_of_input(shutdown.clone()));
+            }
+            let starting = compose::worker(&plan, &leave, &shutdown);
+            let (name, mut roles) = tokio::select! {
+                started = starting => started?,
+                () = leave.cancelled() => return Ok(()),
+                () = shutdown.cancelled() => return Ok(()),
+            };
+            if !supervised {
+                Screen::new()
+                    .success("sampan", format_args!("worker {name} is up; Ctrl-C moves its replicas and ends"));
+            }
+            roles.ended().await
+        })
+    }
+}
+
+/// Who started this process holds the other end: when it is gone, so is the reason to run.
+async fn end_of_input(shutdown: CancellationToken) {
+    let mut byte = [0];
+    while tokio::io::stdin().read(&mut byte).await.is_ok_and(|read| read > 0) {}
+    shutdown.cancel();
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is no label: write KEY=VALUE"))?;
+    if key.is_empty() { Err("a label has a key: write KEY=VALUE".to_owned()) } else { Ok((key.into(), value.into())) }
+}
+
+fn cpu(text: &str) -> Result<u64, api::InvalidQuantity> {
+    text.parse::<api::Quantity>().map(api::Quantity::as_millis)
+}

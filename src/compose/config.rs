@@ -1,0 +1,80 @@
+//! From flags to how the roles are set up.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use api::WorkerName;
+use control_plane::{CollectionConfig, ControlPlaneConfig, Persistence, Silence};
+use gateway::GatewayConfig;
+use runtime::{CompileProcess, WorkerConfig};
+
+use super::DRAIN;
+use crate::{
+    config::{GatewayLimitArgs, HttpArgs, ServerArgs, WorkerLimitArgs},
+    paths::DataDir,
+};
+
+/// The name of a machine that has none that can be used.
+const UNNAMED: &str = "local";
+
+pub(super) fn control_plane(args: &ServerArgs, dir: &DataDir, silence: Silence) -> ControlPlaneConfig {
+    let default = CollectionConfig::default();
+    let collection = CollectionConfig {
+        max_age: args.images.image_max_age.unwrap_or(default.max_age),
+        max_bytes: args.images.image_max_bytes.or(default.max_bytes),
+        ..default
+    };
+    ControlPlaneConfig {
+        data_dir: dir.root().to_owned(),
+        api_addr: args.api,
+        persistence: Persistence::Durable,
+        collection,
+        silence,
+        join_authority: None,
+    }
+}
+
+pub(super) fn gateway(http: &HttpArgs, limits: &GatewayLimitArgs) -> GatewayConfig {
+    let default = GatewayConfig::default();
+    GatewayConfig {
+        http: http.http,
+        load_balancer_ip: http.load_balancer_ip,
+        threads: limits.threads.map_or(default.threads, usize::from),
+        max_header_bytes: limits.max_header_bytes.unwrap_or(default.max_header_bytes),
+        max_body_bytes: limits.max_body_bytes.unwrap_or(default.max_body_bytes),
+        max_connections: limits.max_connections.unwrap_or(default.max_connections),
+        queue_limit: limits.queue_limit.unwrap_or(default.queue_limit),
+        queue_wait: limits.queue_wait.unwrap_or(default.queue_wait),
+        replay_body_bytes: limits
+            .replay_body_bytes
+            .map_or(default.replay_body_bytes, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+        drain: DRAIN,
+        ..default
+    }
+}
+
+pub(super) fn worker(name: &str, limits: &WorkerLimitArgs, dir: &DataDir) -> WorkerConfig {
+    let mut config = WorkerConfig::new(WorkerName(name.into()), dir.compile_cache());
+    config.labels = BTreeMap::from([
+        ("kubernetes.io/hostname".to_owned(), name.to_owned()),
+        ("kubernetes.io/os".to_owned(), std::env::consts::OS.to_owned()),
+        ("kubernetes.io/arch".to_owned(), std::env::consts::ARCH.to_owned()),
+    ]);
+    config.compile_process = std::env::current_exe().ok().map(|program| CompileProcess {
+        // The program that runs, also when its file has been replaced meanwhile.
+        program: Some(PathBuf::from("/proc/self/exe")).filter(|path| path.exists()).unwrap_or(program),
+        args: vec!["compile".to_owned()],
+        memory_bytes: limits.compile_memory.unwrap_or(CompileProcess::DEFAULT_MEMORY_BYTES),
+        timeout: limits.compile_timeout.unwrap_or(CompileProcess::DEFAULT_TIMEOUT),
+    });
+    if let Some(memory_bytes) = limits.guest_memory {
+        config.capacity.memory_bytes = memory_bytes;
+    }
+    config
+}
+
+/// The machine's name, if it can name a Node.
+pub(crate) fn machine_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim().to_lowercase();
+    if api::check_dns_subdomain(&name).is_ok() { name } else { UNNAMED.to_owned() }
+}

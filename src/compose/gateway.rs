@@ -1,0 +1,46 @@
+use std::{net::SocketAddr, sync::Arc};
+
+use gateway::Gateway;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use transport::{Peer, RemoteDialer, RequestLimits, Role};
+
+use super::{Roles, config, joining, machine_name, make_private};
+use crate::{
+    config::{GatewayLimitArgs, HttpArgs, JoinArgs},
+    paths::DataDirArgs,
+};
+
+/// Starts a gateway. Answers once it takes connections.
+pub(crate) async fn gateway(
+    join: &JoinArgs,
+    http: &HttpArgs,
+    limits: &GatewayLimitArgs,
+    data: &DataDirArgs,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<(SocketAddr, Roles)> {
+    let dir = data.resolve()?;
+    make_private(dir.root())?;
+    let peer = Peer { role: Role::Gateway, name: join.name.clone().unwrap_or_else(machine_name) };
+    let (client, identity) = joining::join_as(join, &peer, &dir).await?;
+    let dialer = RemoteDialer::new(RequestLimits::default(), identity.clone(), Handle::current());
+    let gateway = Gateway::new(config::gateway(http, limits), Arc::new(dialer));
+    let address = gateway.bind()?;
+    let mut roles = Roles::new(shutdown);
+    if let Some(identity) = identity {
+        let (client, stop) = (client.clone(), shutdown.clone());
+        roles.spawn("the certificate's renewal", async move {
+            joining::keep_renewed(client, identity, peer, dir, stop).await;
+            Ok(())
+        });
+    }
+    let stop = shutdown.clone();
+    roles.spawn("the gateway", async move {
+        let sessions = {
+            let stop = stop.clone();
+            move || Some(client.gateway_session(stop.clone()))
+        };
+        Ok(gateway.run(sessions, stop).await?)
+    });
+    Ok((address, roles))
+}

@@ -1,0 +1,74 @@
+//! The composition root: the only place that knows which roles this process plays and how they are joined.
+//!
+//! A role is joined to the others by constructors alone: a session is a pair of channels or a stream, a replica is reached
+//! by a call or a connection. Neither side of either can tell.
+
+mod config;
+mod gateway;
+mod images;
+mod joining;
+mod nearby;
+mod server;
+mod supervisor;
+mod up;
+mod worker;
+
+pub(crate) use config::machine_name;
+pub(crate) use gateway::gateway;
+pub(crate) use server::{ServerPlan, server};
+pub(crate) use up::up;
+pub(crate) use worker::{WorkerPlan, worker};
+
+use std::{fs, os::unix::fs::DirBuilderExt, path::Path, time::Duration};
+
+use anyhow::Context;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// What requests in flight get at the end. The whole end takes five seconds at most.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// The roles of this process while they run.
+pub(crate) struct Roles {
+    tasks: JoinSet<anyhow::Result<()>>,
+    shutdown: CancellationToken,
+}
+
+impl Roles {
+    fn new(shutdown: &CancellationToken) -> Self {
+        Self { tasks: JoinSet::new(), shutdown: shutdown.clone() }
+    }
+
+    fn spawn(&mut self, what: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        self.tasks.spawn(async move {
+            let ran = task.await.with_context(|| format!("{what} failed"));
+            tracing::debug!("{what} has ended");
+            ran
+        });
+    }
+
+    /// Waits until all of them have ended: because of `shutdown`, or because one did and took the others along.
+    pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
+        let mut result = Ok(());
+        while let Some(ended) = self.tasks.join_next().await {
+            self.shutdown.cancel();
+            result = result.and(ended.context("a part of Sampan failed in a way that it should not").flatten());
+        }
+        result
+    }
+}
+
+/// Makes a directory for this user alone: there are keys and users' data in it.
+fn make_private(dir: &Path) -> anyhow::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("the directory {} cannot be made: choose another with --data-dir", dir.display()))
+}
+
+/// One session, and then no other.
+fn only<S>(session: S) -> impl FnMut() -> Option<S> {
+    let mut session = Some(session);
+    move || session.take()
+}

@@ -1,0 +1,133 @@
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use api::session;
+use control_plane::{ControlPlane, JoinTokens, Silence};
+use futures::future::BoxFuture;
+use gateway::Gateway;
+use registry_client::{ImageStore, Registries};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use transport::{Admission, Authority, Offer, Peer, RemoteDialer, RequestLimits, SessionListener, serve_sessions};
+
+use super::{Roles, config, images::StoredImages, make_private, only, supervisor::Supervisor};
+use crate::{config::ServerArgs, serve::Addresses};
+
+/// How a control plane for other processes is set up.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerPlan {
+    pub(crate) server: ServerArgs,
+    /// Worker processes to be started and kept running.
+    pub(crate) workers: u16,
+    /// Where workers and gateways of other machines join; `None`: nowhere.
+    pub(crate) sessions: Option<SocketAddr>,
+    /// Whether this process is a gateway too.
+    pub(crate) gateway: bool,
+    /// How long certificates hold.
+    pub(crate) certificate_lifetime: std::time::Duration,
+}
+
+/// Starts the control plane, a gateway beside it unless told otherwise, and worker processes.
+pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> anyhow::Result<(Addresses, Roles)> {
+    let args = &plan.server;
+    let dir = args.data.resolve()?;
+    for private in [dir.root(), &dir.sockets(), &dir.cluster()] {
+        make_private(private)?;
+    }
+    let authority = Authority::open(&dir.cluster(), plan.certificate_lifetime)?;
+    let identity = Arc::new(authority.own_identity()?);
+    let images = ImageStore::open(dir.images())?;
+    let registries = Registries::new(args.registries.settings()?)?;
+    let mut control_config = config::control_plane(args, &dir, Silence::BETWEEN_PROCESSES);
+    control_config.join_authority = Some(authority.fingerprint().to_string());
+    let control = Arc::new(ControlPlane::open(control_config, images.clone(), registries)?);
+    let listener = SessionListener::bind(dir.control_socket(), plan.sessions.map(|addr| (addr, identity.clone())));
+    let listener = listener.await.context("sessions cannot be taken: choose another address with --sessions")?;
+    let sessions = listener.tcp_addr();
+    let offer = offer(&control, &images, Arc::new(Door { authority, tokens: control.join_tokens() }));
+
+    // The gateway ends first, then the workers that it needs, then what all of them need.
+    let gateway_ends = shutdown.child_token();
+    let (workers_end, control_ends) = (CancellationToken::new(), CancellationToken::new());
+    let (gateway_ended, workers_ended) = (workers_end.clone().drop_guard(), control_ends.clone().drop_guard());
+    let mut roles = Roles::new(shutdown);
+    let mut http = None;
+    if plan.gateway {
+        let dialer = RemoteDialer::new(RequestLimits::default(), Some(identity), Handle::current());
+        let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), Arc::new(dialer));
+        http = Some(gateway.bind()?);
+        let (gateway_side, for_gateway) = session::in_process();
+        control.attach_gateway(for_gateway);
+        roles.spawn("the gateway", async move {
+            let _ended = gateway_ended;
+            Ok(gateway.run(only(gateway_side), gateway_ends).await?)
+        });
+    } else {
+        roles.spawn("the gateway's place", async move {
+            let _ended = gateway_ended;
+            gateway_ends.cancelled().await;
+            Ok(())
+        });
+    }
+    let api = control.bind().await?;
+    let supervisor = Supervisor::new(plan, &dir, control.clone());
+    roles.spawn("the workers", async move {
+        let _ended = workers_ended;
+        supervisor.run(workers_end).await;
+        Ok(())
+    });
+    let stop = control_ends.clone();
+    roles.spawn("the listener for sessions", async move { Ok(serve_sessions(listener, offer, stop).await?) });
+    roles.spawn("the control plane", async move { Ok(control.run(control_ends).await?) });
+    Ok((Addresses { http, api, kubeconfig: dir.kubeconfig(), images, sessions }, roles))
+}
+
+fn offer(control: &Arc<ControlPlane>, images: &ImageStore, admission: Arc<dyn Admission>) -> Offer {
+    let (for_workers, for_gateways) = (control.clone(), control.clone());
+    Offer {
+        worker: Arc::new(move |session| for_workers.attach_worker(session)),
+        gateway: Arc::new(move |session| for_gateways.attach_gateway(session)),
+        key_value: control.key_value(),
+        images: Arc::new(StoredImages(images.clone())),
+        admission,
+    }
+}
+
+/// Lets processes in: with a token the first time, with their certificate afterwards.
+struct Door {
+    authority: Authority,
+    tokens: JoinTokens,
+}
+
+impl Door {
+    fn sign(&self, peer: &Peer, request: &[u8]) -> Result<String, String> {
+        api::check_dns_subdomain(&peer.name).map_err(|error| error.to_string())?;
+        self.authority.sign(request, peer.role, &peer.name).map_err(|error| error.to_string())
+    }
+}
+
+impl Admission for Door {
+    fn join(&self, token: String, peer: Peer, request: Vec<u8>) -> BoxFuture<'static, Result<String, String>> {
+        // Signed first, so that a request that is none uses nothing up; given only to who has a token.
+        let (signed, tokens) = (self.sign(&peer, &request), self.tokens.clone());
+        Box::pin(async move {
+            let certificate = signed?;
+            let redeemed = tokens.redeem(&token, peer.role.as_str(), &peer.name).await;
+            match redeemed {
+                Ok(()) => {
+                    tracing::info!(role = peer.role.as_str(), name = peer.name, "joined");
+                    Ok(certificate)
+                }
+                Err(why) => {
+                    tracing::warn!(role = peer.role.as_str(), name = peer.name, %why, "refused");
+                    Err(why.to_string())
+                }
+            }
+        })
+    }
+
+    fn renew(&self, peer: Peer, request: Vec<u8>) -> BoxFuture<'static, Result<String, String>> {
+        let signed = self.sign(&peer, &request);
+        Box::pin(async move { signed })
+    }
+}

@@ -1,0 +1,116 @@
+//! Worker processes of this machine: started, kept running, and ended with the server.
+
+use std::{
+    ffi::OsString,
+    process::Stdio,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use api::WorkerName;
+use control_plane::ControlPlane;
+use tokio::{
+    process::{Child, Command},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{ServerPlan, machine_name};
+use crate::paths::DataDir;
+
+/// The wait before a worker that ended is started again; each further end soon after a start doubles it.
+const RESTART_FIRST: Duration = Duration::from_millis(10);
+/// The longest such wait.
+const RESTART_LAST: Duration = Duration::from_secs(5);
+/// A worker that ran for so long counts as well again.
+const RAN_WELL: Duration = Duration::from_secs(10);
+/// A worker that has not ended so long after it was told to is killed.
+const ENDS_WITHIN: Duration = Duration::from_millis(1500);
+
+/// Keeps worker processes running.
+pub(super) struct Supervisor {
+    workers: Vec<(WorkerName, Vec<OsString>)>,
+    control: Arc<ControlPlane>,
+}
+
+impl Supervisor {
+    pub(super) fn new(plan: &ServerPlan, dir: &DataDir, control: Arc<ControlPlane>) -> Self {
+        let machine = machine_name();
+        let workers = (1..=plan.workers).map(|number| {
+            let name = format!("{machine}-{number}");
+            (WorkerName(name.as_str().into()), arguments(plan, dir, &name))
+        });
+        Self { workers: workers.collect(), control }
+    }
+
+    /// Runs until `stop`, and until all of them have ended then.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
+        for (name, arguments) in self.workers {
+            tasks.spawn(keep_running(name, arguments, self.control.clone(), stop.clone()));
+        }
+        tasks.close();
+        tokio::join!(stop.cancelled(), tasks.wait());
+    }
+}
+
+fn arguments(plan: &ServerPlan, dir: &DataDir, name: &str) -> Vec<OsString> {
+    let mut join = OsString::from("unix:");
+    join.push(dir.control_socket());
+    let mut arguments: Vec<OsString> = vec!["worker".into(), "--supervised".into(), "--join".into(), join];
+    arguments.extend(["--name".into(), name.into(), "--data-dir".into(), dir.root().into()]);
+    let limits = &plan.server.worker;
+    let mut give = |flag: &str, value: Option<String>| {
+        arguments.extend(value.into_iter().flat_map(|value| [OsString::from(flag), value.into()]));
+    };
+    give("--compile-memory", limits.compile_memory.map(|bytes| bytes.to_string()));
+    give("--compile-timeout", limits.compile_timeout.map(api::format_span));
+    give("--guest-memory", limits.guest_memory.map(|bytes| bytes.to_string()));
+    arguments
+}
+
+async fn keep_running(name: WorkerName, arguments: Vec<OsString>, control: Arc<ControlPlane>, stop: CancellationToken) {
+    let mut pause = RESTART_FIRST;
+    loop {
+        let began = Instant::now();
+        match start(&arguments) {
+            Ok(mut child) => {
+                tokio::select! {
+                    () = stop.cancelled() => return end(child).await,
+                    ended = child.wait() => {
+                        // Before anything else: its replicas are replaced now.
+                        control.worker_died(name.clone());
+                        let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+                        tracing::warn!(worker = %name, status, "a worker ended, and is started again");
+                    }
+                }
+            }
+            Err(error) => tracing::error!(worker = %name, %error, "a worker cannot be started"),
+        }
+        pause = if began.elapsed() > RAN_WELL { RESTART_FIRST } else { (pause * 2).min(RESTART_LAST) };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+fn start(arguments: &[OsString]) -> std::io::Result<Child> {
+    let program = std::env::current_exe()?;
+    Command::new(program)
+        .args(arguments)
+        // Its end tells the worker to end: also when this process is killed.
+        .stdin(Stdio::piped())
+        // Ctrl-C at a terminal is for this process, which ends the workers in its turn.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+}
+
+async fn end(mut child: Child) {
+    drop(child.stdin.take());
+    if timeout(ENDS_WITHIN, child.wait()).await.is_err() {
+        // What is left of it has had its time.
+        let _ = child.kill().await;
+    }
+}

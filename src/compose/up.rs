@@ -1,0 +1,53 @@
+use std::sync::Arc;
+
+use api::session;
+use control_plane::{ControlPlane, Silence};
+use gateway::Gateway;
+use registry_client::{ImageStore, Registries};
+use runtime::{Ending, Handles, Replicas, Worker};
+use tokio_util::sync::CancellationToken;
+
+use super::{Roles, config, images::StoredImages, machine_name, make_private, only};
+use crate::{config::ServerArgs, serve::Addresses};
+
+/// Starts all three roles in this process, joined by sessions within it. Answers once each takes requests.
+pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyhow::Result<(Addresses, Roles)> {
+    let dir = args.data.resolve()?;
+    make_private(dir.root())?;
+    let images = ImageStore::open(dir.images())?;
+    let registries = Registries::new(args.registries.settings()?)?;
+    let control_config = config::control_plane(args, &dir, Silence::IN_PROCESS);
+    let control = Arc::new(ControlPlane::open(control_config, images.clone(), registries)?);
+    let replicas = Replicas::new();
+    let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), replicas.dialer());
+    let handles = Handles {
+        key_value: control.key_value(),
+        cluster_http: gateway.cluster_http(),
+        images: Arc::new(StoredImages(images.clone())),
+    };
+    let worker_config = config::worker(&machine_name(), &args.worker, &dir);
+    let mut worker = Worker::new(worker_config, images.clone(), replicas, handles)?;
+    let (http, api) = (gateway.bind()?, control.bind().await?);
+
+    let (worker_side, for_worker) = session::in_process();
+    let (gateway_side, for_gateway) = session::in_process();
+    control.attach_worker(for_worker);
+    control.attach_gateway(for_gateway);
+
+    // They end one after the other: no role before those that need it.
+    let gateway_ends = shutdown.child_token();
+    let (worker_ends, control_ends) = (Ending::default(), CancellationToken::new());
+    let (gateway_ended, worker_ended) = (worker_ends.now.clone().drop_guard(), control_ends.clone().drop_guard());
+    let mut roles = Roles::new(shutdown);
+    roles.spawn("the gateway", async move {
+        let _ended = gateway_ended;
+        Ok(gateway.run(only(gateway_side), gateway_ends).await?)
+    });
+    roles.spawn("the worker", async move {
+        let _ended = worker_ended;
+        worker.run(worker_side, &worker_ends).await;
+        Ok(())
+    });
+    roles.spawn("the control plane", async move { Ok(control.run(control_ends).await?) });
+    Ok((Addresses { http: Some(http), api, kubeconfig: dir.kubeconfig(), images, sessions: None }, roles))
+}

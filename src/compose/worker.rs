@@ -1,0 +1,143 @@
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use api::{Address, Taint, WorkerName};
+use gateway::{Gateway, GatewayConfig};
+use registry_client::ImageStore;
+use runtime::{Ended, Ending, Handles, Replicas, Worker, WorkerConfig};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use transport::{
+    Peer, RemoteDialer, RemoteImages, RemoteKeyValue, RequestLimits, RequestListener, Role, machine, serve_requests,
+};
+
+use super::{Roles, config, joining, machine_name, make_private, nearby::Nearby};
+use crate::config::{JoinArgs, WorkerLimitArgs};
+use crate::paths::DataDirArgs;
+
+/// How a worker of its own process is set up.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerPlan {
+    pub(crate) join: JoinArgs,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) taints: Vec<Taint>,
+    pub(crate) cpu_millis: Option<u64>,
+    pub(crate) max_replicas: Option<u32>,
+    /// Where gateways of other machines reach it; `None`: only those of this one.
+    pub(crate) listen: Option<SocketAddr>,
+    /// What others dial in place of `listen`.
+    pub(crate) advertise: Option<String>,
+    pub(crate) threads: Option<u16>,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) limits: WorkerLimitArgs,
+    pub(crate) data: DataDirArgs,
+}
+
+/// Starts a worker. It leaves when `leave` is cancelled: its replicas are moved first, for as long as its drain timeout.
+/// `shutdown` ends it at once.
+pub(crate) async fn worker(
+    plan: &WorkerPlan,
+    leave: &CancellationToken,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<(WorkerName, Roles)> {
+    let dir = plan.data.resolve()?;
+    for private in [dir.root(), &dir.sockets()] {
+        make_private(private)?;
+    }
+    let peer = Peer { role: Role::Worker, name: plan.join.name.clone().unwrap_or_else(machine_name) };
+    let (client, identity) = joining::join_as(&plan.join, &peer, &dir).await?;
+    let socket = dir.sockets().join(format!("{}.sock", peer.name));
+    let tcp = match (plan.listen, &identity) {
+        (Some(address), Some(identity)) => Some((address, identity.clone())),
+        (Some(_), None) => anyhow::bail!("--listen needs a certificate: join at HOST:PORT with a token"),
+        (None, _) => None,
+    };
+    let listener = RequestListener::bind(Some(socket.clone()), tcp).await;
+    let listener = listener.context("requests cannot be taken: choose another address with --listen")?;
+    let tcp = listener.tcp_addr().map(|bound| plan.advertise.clone().unwrap_or_else(|| bound.to_string()));
+
+    let mut worker_config = config::worker(&peer.name, &plan.limits, &dir);
+    apply(plan, &mut worker_config);
+    let socket = socket.to_str().context("the data directory's path is no UTF-8")?.to_owned();
+    worker_config.address = Some(Address { machine: machine().to_owned(), socket: Some(socket), tcp });
+    let name = worker_config.name.clone();
+    let replicas = Replicas::new();
+    let elsewhere = RemoteDialer::new(RequestLimits::default(), identity.clone(), Handle::current());
+    let dialer = Nearby { own: name.clone(), here: replicas.dialer(), elsewhere: Arc::new(elsewhere) };
+    // What its guests call is routed here: a gateway that listens nowhere.
+    let inside = Gateway::new(GatewayConfig::default(), Arc::new(dialer));
+    let handles = Handles {
+        key_value: Arc::new(RemoteKeyValue::new(&client)),
+        cluster_http: inside.cluster_http(),
+        images: Arc::new(RemoteImages::new(&client)),
+    };
+    let threads = plan.threads.map_or_else(|| GatewayConfig::default().threads, usize::from);
+    let here = replicas.dialer();
+    let mut worker = Worker::new(worker_config, ImageStore::open(dir.images())?, replicas, handles)?;
+
+    let ending = Ending { leave: leave.clone(), now: CancellationToken::new() };
+    let mut roles = Roles::new(shutdown);
+    let ended = CancellationToken::new();
+    if let Some(identity) = identity {
+        let (client, stop) = (client.clone(), ended.clone());
+        roles.spawn("the certificate's renewal", async move {
+            joining::keep_renewed(client, identity, peer, dir, stop).await;
+            Ok(())
+        });
+    }
+    let stop = ended.clone();
+    roles.spawn("the listener for requests", async move { Ok(serve_requests(listener, here, threads, stop).await?) });
+    let (inside_client, stop) = (client.clone(), ended.clone());
+    roles.spawn("the routing of guests' calls", async move {
+        let sessions = {
+            let stop = stop.clone();
+            move || Some(inside_client.gateway_session(stop.clone()))
+        };
+        inside.run_inside(sessions, stop).await;
+        Ok(())
+    });
+    roles.spawn("the end of the worker", end(ending.clone(), shutdown.clone(), plan.drain_timeout, ended.clone()));
+    roles.spawn("the worker", async move {
+        let _ended = ended.clone().drop_guard();
+        while worker.run(client.worker_session(ended.clone()), &ending).await == Ended::Session {}
+        // What it said last is on its way.
+        tokio::time::sleep(LAST_WORDS).await;
+        Ok(())
+    });
+    Ok((name, roles))
+}
+
+/// For the session's last messages.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// Ends a worker that leaves after its time, and at once when it is told so.
+async fn end(
+    ending: Ending,
+    shutdown: CancellationToken,
+    drain_timeout: Duration,
+    ended: CancellationToken,
+) -> anyhow::Result<()> {
+    let leaves_for_long = async {
+        ending.leave.cancelled().await;
+        tokio::time::sleep(drain_timeout).await;
+        tracing::warn!("not all replicas could be moved within {drain_timeout:?}: what is left is stopped");
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = leaves_for_long => {}
+        () = ended.cancelled() => {}
+    }
+    ending.now.cancel();
+    Ok(())
+}
+
+fn apply(plan: &WorkerPlan, config: &mut WorkerConfig) {
+    config.labels.extend(plan.labels.iter().cloned());
+    config.taints.clone_from(&plan.taints);
+    if let Some(cpu_millis) = plan.cpu_millis {
+        config.capacity.cpu_millis = cpu_millis;
+    }
+    if let Some(replicas) = plan.max_replicas {
+        config.capacity.replicas = replicas;
+    }
+}
