@@ -75,8 +75,13 @@ async fn keep_running(name: WorkerName, arguments: Vec<OsString>, control: Arc<C
         let began = Instant::now();
         match start(&arguments) {
             Ok(mut child) => {
+                // Held apart: waiting for the child would close it, and its end tells the worker to end.
+                let input = child.stdin.take();
                 tokio::select! {
-                    () = stop.cancelled() => return end(child).await,
+                    () = stop.cancelled() => {
+                        drop(input);
+                        return end(child).await;
+                    }
                     ended = child.wait() => {
                         // Before anything else: its replicas are replaced now.
                         control.worker_died(name.clone());
@@ -108,7 +113,6 @@ fn start(arguments: &[OsString]) -> std::io::Result<Child> {
 }
 
 async fn end(mut child: Child) {
-    drop(child.stdin.take());
     if timeout(ENDS_WITHIN, child.wait()).await.is_err() {
         // What is left of it has had its time.
         let _ = child.kill().await;

@@ -180,6 +180,7 @@ impl ControlPlaneClient {
             };
             self.connected.store(false, Relaxed);
             match ended {
+                _ if stop.is_cancelled() => return,
                 Ended::Session => return,
                 Ended::Connection(why) => {
                     if failures == 0 {
