@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use api::{Digest, ObjectKey, Pull, ReplicaId, Timestamp, WorkerName, replica::Failure, session::Capacity};
+use api::{Digest, ObjectKey, Pull, ReplicaId, Taint, Timestamp, WorkerName, replica::Failure, session::Capacity};
 
 use crate::{Resources, Revision, Template};
 
@@ -212,8 +212,12 @@ pub struct WorkerView {
     pub replicas: u32,
     /// Whether it is connected and has been heard of lately.
     pub ready: bool,
-    /// Whether it takes no new replicas.
+    /// Whether a user has taken it out of placement.
     pub cordoned: bool,
+    /// Whether it is about to end, so that it takes none either.
+    pub leaving: bool,
+    /// What keeps replicas off it.
+    pub taints: Vec<Taint>,
     /// When it first said hello.
     pub since: Timestamp,
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use api::{ObjectKey, Timestamp, WorkerName, session::WorkerUp};
 
 use crate::{
@@ -20,8 +22,11 @@ impl Scheduler {
             Event::ImageResolved { revision, result } => self.image_resolved(&revision, result, now),
             Event::Worker { worker, message } => self.worker(&worker, message, now),
             Event::WorkerDisconnected(worker) => self.disconnected(&worker, now),
-            Event::WorkerDied(worker) => self.disconnected(&worker, now),
-            Event::KnownWorker { worker, cordoned } => self.cordon(worker, cordoned),
+            Event::WorkerDied(worker) => self.died(&worker, now),
+            Event::KnownWorker { worker, cordoned } => {
+                self.expected.insert(worker.clone());
+                self.cordon(worker, cordoned);
+            }
             Event::Cordon { worker, cordoned } => self.cordon(worker, cordoned),
             Event::StartFailed { id, failure } => {
                 // Whatever else it is by now, that start is over.
@@ -29,7 +34,8 @@ impl Scheduler {
                     self.failed(&id, failure, now);
                 }
             }
-            Event::DeleteReplica(id) | Event::Evict(id) => self.stop_replica(&id, now),
+            Event::Evict(id) => self.evict(&id),
+            Event::DeleteReplica(id) => self.stop_replica(&id, now),
             Event::Tick => self.timers.woken(),
         }
     }
@@ -108,8 +114,12 @@ impl Scheduler {
         // A Deployment whose first revision was not written in time may have replicas as well.
         let may_run =
             !self.deployments.is_empty() || self.revisions.values().any(|revision| revision.spec.replicas > 0);
-        let settled_at = if may_run { now + self.settings.settle } else { now };
-        self.timers.set(settled_at, Timer::Settled);
+        let patience = match (may_run, self.expected.is_empty()) {
+            (false, _) => Duration::ZERO,
+            (true, true) => self.settings.settle_unknown,
+            (true, false) => self.settings.settle,
+        };
+        self.timers.set(now + patience, Timer::Settled);
         for key in self.deployments.keys().cloned().collect::<Vec<_>>() {
             // Before workers are listened to, so that what they run finds its revision.
             self.ensure_current_revision(&key, now);
@@ -138,7 +148,8 @@ impl Scheduler {
                     worker.cached.insert(digest);
                 }
             }
-            WorkerUp::Hello(_) | WorkerUp::Log { .. } | WorkerUp::Heartbeat | WorkerUp::Leaving => {}
+            WorkerUp::Leaving => self.leave(name),
+            WorkerUp::Hello(_) | WorkerUp::Log { .. } | WorkerUp::Heartbeat => {}
         }
     }
 

@@ -25,6 +25,6 @@ pub use action::{
     Action, Condition, DeploymentStatus, EventKind, ReplicaState, ReplicaView, RevisionStatus, Subject, WorkerView,
 };
 pub use event::Event;
-pub use model::{Deployment, EnvSource, Resources, Revision, Share, SpreadConstraint, Strategy, Template};
+pub use model::{Deployment, EnvSource, Resources, Revision, Share, SpreadConstraint, Strategy, Template, Toleration};
 pub use scheduler::Scheduler;
 pub use settings::Settings;

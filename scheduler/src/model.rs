@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::{
-    Digest, ObjectKey, Pull, Timestamp,
+    Digest, ObjectKey, Pull, Taint, TaintEffect, Timestamp,
     replica::{Grants, Limits, Probes},
 };
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,34 @@ pub struct Template {
     pub node_selector: BTreeMap<String, String>,
     /// How replicas are to be spread.
     pub spread: Vec<SpreadConstraint>,
+    /// Taints of workers that do not keep its replicas away.
+    pub tolerations: Vec<Toleration>,
+}
+
+impl Template {
+    /// Whether a taint does not keep its replicas away.
+    pub(crate) fn tolerates(&self, taint: &Taint) -> bool {
+        self.tolerations.iter().any(|toleration| toleration.covers(taint))
+    }
+}
+
+/// Taints that a replica puts up with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Toleration {
+    /// Which; `None`: any.
+    pub key: Option<String>,
+    /// With this value; `None`: with any.
+    pub value: Option<String>,
+    /// With this effect; `None`: with any.
+    pub effect: Option<TaintEffect>,
+}
+
+impl Toleration {
+    fn covers(&self, taint: &Taint) -> bool {
+        self.key.as_ref().is_none_or(|key| *key == taint.key)
+            && self.value.as_ref().is_none_or(|value| *value == taint.value)
+            && self.effect.is_none_or(|effect| effect == taint.effect)
+    }
 }
 
 /// Where environment entries come from. The shell resolves them when a replica starts.

@@ -33,6 +33,8 @@ pub struct Scheduler {
     pub(crate) loaded: bool,
     /// Whether workers have had their time to report what they run.
     pub(crate) settled: bool,
+    /// Workers of an earlier life that have not said hello yet.
+    pub(crate) expected: BTreeSet<WorkerName>,
     /// What workers said before the store was read.
     pub(crate) early: Vec<Event>,
     /// What has changed in this step, and is looked at again in it.
@@ -67,6 +69,7 @@ impl Scheduler {
             timers: Timers::default(),
             loaded: false,
             settled: false,
+            expected: BTreeSet::new(),
             early: Vec::new(),
             dirty_deployments: BTreeSet::new(),
             dirty_revisions: BTreeSet::new(),

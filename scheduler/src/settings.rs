@@ -9,9 +9,11 @@ pub struct Settings {
     pub lost_after: Duration,
     /// A lost worker is forgotten, and its Node with it, after this time without a word.
     pub forgotten_after: Duration,
-    /// After a start of the control plane, workers have so long to report what they run before anything is started or
-    /// stopped. Not waited for where the store says that nothing ran.
+    /// After a start of the control plane, workers that are known from before have so long to report what they run before
+    /// anything is started or stopped. It ends as soon as all have. Not waited for where the store says that nothing ran.
     pub settle: Duration,
+    /// The same, where no worker is known from before.
+    pub settle_unknown: Duration,
     /// The pause before a replica that failed is started again; each further failure doubles it.
     pub backoff_base: Duration,
     /// The same, after a failure that is not likely to go away by itself: a bad image, a missing ConfigMap.
@@ -46,7 +48,8 @@ impl Default for Settings {
             not_ready_after: Duration::from_secs(4),
             lost_after: Duration::from_secs(10),
             forgotten_after: Duration::from_secs(600),
-            settle: Duration::from_secs(2),
+            settle: Duration::from_secs(10),
+            settle_unknown: Duration::from_secs(2),
             backoff_base: Duration::from_millis(100),
             backoff_base_unlikely: Duration::from_secs(5),
             backoff_cap: Duration::from_secs(300),

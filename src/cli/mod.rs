@@ -9,6 +9,7 @@ mod get;
 mod images;
 mod login;
 mod logs;
+mod node;
 mod push;
 mod rollout;
 mod scale;
@@ -47,6 +48,9 @@ enum Command {
     Worker(Box<worker::Worker>),
     Gateway(Box<gateway::Gateway>),
     Token(token::Token),
+    Cordon(node::Cordon),
+    Uncordon(node::Uncordon),
+    Drain(node::Drain),
     Build(build::Build),
     Push(push::Push),
     Images(images::Images),
@@ -79,6 +83,9 @@ impl Cli {
             Command::Worker(command) => command.run(),
             Command::Gateway(command) => command.run(),
             Command::Token(command) => client(command.run()),
+            Command::Cordon(command) => client(command.run()),
+            Command::Uncordon(command) => client(command.run()),
+            Command::Drain(command) => client(command.run()),
             Command::Build(command) => command.run(),
             Command::Push(command) => client(command.run()),
             Command::Images(command) => client(command.run()),

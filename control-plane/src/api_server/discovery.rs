@@ -75,6 +75,8 @@ fn describe(resource: &Resource) -> Vec<Value> {
                 "kind": resource.kind, "verbs": ["get", "patch", "update"] }),
             Subresource::Scale => json!({ "name": name, "singularName": "", "namespaced": namespaced,
                 "group": "autoscaling", "version": "v1", "kind": "Scale", "verbs": ["get", "patch", "update"] }),
+            Subresource::Eviction => json!({ "name": name, "singularName": "", "namespaced": namespaced,
+                "group": "policy", "version": "v1", "kind": "Eviction", "verbs": ["create"] }),
             Subresource::Log => json!({ "name": name, "singularName": "", "namespaced": namespaced,
                 "kind": resource.kind, "verbs": ["get"] }),
         }

@@ -13,6 +13,8 @@ use super::{delete::DeleteOptions, error::ApiError, objects::Objects, params::Dr
 pub trait LiveCommands: Send + Sync + 'static {
     /// Drains and stops a replica; another takes its place if it is wanted.
     fn delete_replica(&self, id: ReplicaId) -> Result<(), CommandError>;
+    /// Moves a replica off its worker: it stops once another has taken its place.
+    fn evict_replica(&self, id: ReplicaId) -> Result<(), CommandError>;
     /// Takes a worker out of placement (`true`), or puts it back.
     fn cordon(&self, worker: WorkerName, cordoned: bool) -> Result<(), CommandError>;
 }
@@ -20,6 +22,10 @@ pub trait LiveCommands: Send + Sync + 'static {
 impl LiveCommands for Commands {
     fn delete_replica(&self, id: ReplicaId) -> Result<(), CommandError> {
         Self::delete_replica(self, id)
+    }
+
+    fn evict_replica(&self, id: ReplicaId) -> Result<(), CommandError> {
+        Self::evict_replica(self, id)
     }
 
     fn cordon(&self, worker: WorkerName, cordoned: bool) -> Result<(), CommandError> {
@@ -56,6 +62,23 @@ impl Objects {
             commands.delete_replica(ReplicaId(api::ObjectKey::new(namespace, target.name())))?;
         }
         Ok(stored.object)
+    }
+
+    /// Asks for a Pod to be moved; answers a `Status`. The Pod goes once another has taken its place.
+    pub(super) async fn evict_pod(
+        &self,
+        target: &Target,
+        options: &DeleteOptions,
+        dry_run: DryRun,
+        commands: &Arc<dyn LiveCommands>,
+    ) -> Result<Value, ApiError> {
+        let stored = self.get(target).await?;
+        options.check(target, &stored)?;
+        if dry_run == DryRun::No {
+            let namespace = target.namespace.as_deref().unwrap_or_default();
+            commands.evict_replica(ReplicaId(api::ObjectKey::new(namespace, target.name())))?;
+        }
+        Ok(json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 }))
     }
 
     /// Cordons a Node or puts it back: the only change that a Node takes.

@@ -1,5 +1,6 @@
 //! Bodies in protobuf, which `kubectl create` sends for some kinds whatever the server says: of the kinds that are made
-//! that way on a command line and are small, so that `kubectl create secret` and the like work.
+//! that way on a command line and are small, so that `kubectl create secret` and the like work, and of the Evictions of
+//! `kubectl drain`.
 //!
 //! Field numbers are those of Kubernetes' published `generated.proto` files.
 
@@ -78,6 +79,30 @@ struct Namespace {
     metadata: Option<ObjectMeta>,
 }
 
+#[derive(Message)]
+struct Eviction {
+    #[prost(message, tag = "1")]
+    metadata: Option<ObjectMeta>,
+    #[prost(message, tag = "2")]
+    delete_options: Option<DeleteOptions>,
+}
+
+#[derive(Message)]
+struct DeleteOptions {
+    #[prost(message, tag = "2")]
+    preconditions: Option<Preconditions>,
+    #[prost(string, repeated, tag = "5")]
+    dry_run: Vec<String>,
+}
+
+#[derive(Message)]
+struct Preconditions {
+    #[prost(string, optional, tag = "1")]
+    uid: Option<String>,
+    #[prost(string, optional, tag = "2")]
+    resource_version: Option<String>,
+}
+
 /// The object as JSON would have it; `None` if it is of a kind that is not read in this form.
 pub(super) fn parse(body: &[u8]) -> Result<Option<Value>, prost::DecodeError> {
     let Some(envelope) = body.strip_prefix(MAGIC) else { return Ok(None) };
@@ -87,6 +112,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Option<Value>, prost::DecodeError> {
         ("v1", "Secret") => secret(Secret::decode(&*raw)?),
         ("v1", "ConfigMap") => config_map(ConfigMap::decode(&*raw)?),
         ("v1", "Namespace") => (Namespace::decode(&*raw)?.metadata, json!({})),
+        ("policy/v1", "Eviction") => eviction(Eviction::decode(&*raw)?),
         _ => return Ok(None),
     };
     let Some(metadata) = object_meta(metadata.unwrap_or_default()) else { return Ok(None) };
@@ -104,6 +130,14 @@ fn secret(secret: Secret) -> (Option<ObjectMeta>, Value) {
 fn config_map(map: ConfigMap) -> (Option<ObjectMeta>, Value) {
     let fields = json!({ "data": map.data, "binaryData": encoded(&map.binary_data), "immutable": map.immutable });
     (map.metadata, fields)
+}
+
+fn eviction(eviction: Eviction) -> (Option<ObjectMeta>, Value) {
+    let options = eviction.delete_options.unwrap_or_default();
+    let preconditions = options.preconditions.unwrap_or_default();
+    let preconditions = json!({ "uid": preconditions.uid, "resourceVersion": preconditions.resource_version });
+    let fields = json!({ "deleteOptions": { "dryRun": options.dry_run, "preconditions": preconditions } });
+    (eviction.metadata, fields)
 }
 
 fn encoded(data: &BTreeMap<String, Vec<u8>>) -> BTreeMap<&String, String> {

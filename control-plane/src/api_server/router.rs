@@ -118,6 +118,13 @@ impl Call {
             (&Method::GET, _, true) => self.get().await,
             (&Method::GET, _, false) => self.list().await,
             (&Method::POST, None, false) => self.create(body::read(body).await?.as_ref()).await,
+            (&Method::POST, Some(Subresource::Eviction), true) => {
+                let eviction = body::parse_object(&self.headers, &body::read(body).await?)?;
+                let (options, dry_run) = DeleteOptions::of(eviction.get("deleteOptions").cloned(), &self.params)?;
+                let (objects, commands) = (&self.api.objects, &self.api.commands);
+                let answer = objects.evict_pod(&self.target, &options, dry_run, commands).await?;
+                Ok(json(StatusCode::CREATED, &answer))
+            }
             (&Method::PUT, Some(Subresource::Scale), true) => {
                 let scale = body::parse_object(&self.headers, &body::read(body).await?)?;
                 self.scale(ScaleChange::Put(scale)).await

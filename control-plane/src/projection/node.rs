@@ -1,4 +1,4 @@
-use api::Timestamp;
+use api::{Taint, Timestamp};
 use scheduler::WorkerView;
 use serde_json::{Value, json};
 
@@ -47,13 +47,20 @@ pub(super) fn node(view: &WorkerView, before: Option<&Value>, now: Timestamp) ->
 }
 
 fn spec(view: &WorkerView) -> Value {
-    if !view.cordoned {
-        return json!({});
+    let taint = |taint: &Taint| json!({ "key": taint.key, "value": taint.value, "effect": taint.effect.as_str() });
+    let mut taints: Vec<Value> = view.taints.iter().map(taint).collect();
+    let unschedulable = view.cordoned || view.leaving;
+    if unschedulable {
+        taints.push(json!({ "key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule" }));
     }
-    json!({
-        "unschedulable": true,
-        "taints": [{ "key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule" }],
-    })
+    let mut spec = json!({});
+    if unschedulable {
+        spec["unschedulable"] = true.into();
+    }
+    if !taints.is_empty() {
+        spec["taints"] = taints.into();
+    }
+    spec
 }
 
 fn ready_condition(view: &WorkerView, before: Option<&Value>, now: Timestamp) -> Value {

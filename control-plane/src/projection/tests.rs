@@ -144,6 +144,8 @@ fn worker(ready: bool, cordoned: bool) -> WorkerView {
         replicas: 0,
         ready,
         cordoned,
+        leaving: false,
+        taints: Vec::new(),
         since: CREATED,
     }
 }

@@ -18,7 +18,7 @@ pub(super) static POD: Resource = Resource {
     scope: Scope::Namespaced,
     durability: Durability::Live,
     names: NameRule::Subdomain,
-    subresources: &[Subresource::Log],
+    subresources: &[Subresource::Log, Subresource::Eviction],
     columns: &[
         NAME,
         Column::text("Ready", |object, _| {

@@ -82,6 +82,8 @@ pub enum Subresource {
     Scale,
     /// What a replica wrote.
     Log,
+    /// Moves a Pod off its node: `kubectl drain` asks for it.
+    Eviction,
 }
 
 impl Subresource {
@@ -91,6 +93,7 @@ impl Subresource {
             Self::Status => "status",
             Self::Scale => "scale",
             Self::Log => "log",
+            Self::Eviction => "eviction",
         }
     }
 }

@@ -42,8 +42,14 @@ impl Shell {
                     self.network.remove_replica(&revision, &id);
                 }
             }
-            Action::PublishWorker(view) => self.projection.publish_worker(&view, now),
-            Action::RemoveWorker(name) => self.projection.remove_worker(&name),
+            Action::PublishWorker(view) => {
+                self.know_worker(&view);
+                self.projection.publish_worker(&view, now);
+            }
+            Action::RemoveWorker(name) => {
+                self.forget_worker(&name);
+                self.projection.remove_worker(&name);
+            }
             Action::Emit { about, kind, reason, message } => self.emit(about, kind, reason, &message, now),
             Action::WakeAt(at) => self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at))),
         }

@@ -10,6 +10,7 @@ mod environment;
 mod gateways;
 mod images;
 mod intake;
+mod known_workers;
 mod measurements;
 mod network;
 mod objects;
@@ -45,6 +46,7 @@ pub use measurements::{Measured, Measurements};
 
 use gateways::Gateways;
 use images::Images;
+use known_workers::KnownWorkers;
 use network::Network;
 use objects::Objects;
 use revisions::Revisions;
@@ -114,6 +116,7 @@ pub(crate) struct Shell {
     network: Network,
     workers: Workers,
     gateways: Gateways,
+    known_workers: KnownWorkers,
     listeners: BTreeMap<ObjectKey, ServiceStatus>,
     writer: Writer,
     /// Events that came of carrying out actions.
@@ -152,6 +155,7 @@ impl Shell {
             network: Network::default(),
             workers: Workers::default(),
             gateways: Gateways::default(),
+            known_workers: KnownWorkers::default(),
             listeners: BTreeMap::new(),
             writer: Writer::default(),
             follow_ups: VecDeque::new(),

@@ -121,7 +121,8 @@ impl Network {
     }
 
     /// The messages that bring a gateway from what was told to what is, in the order to send them.
-    pub(super) fn changes(&mut self) -> Vec<GatewayDown> {
+    /// `settled`: whether it is known by now which replicas there are.
+    pub(super) fn changes(&mut self, settled: bool) -> Vec<GatewayDown> {
         let mut messages = Vec::new();
         if std::mem::take(&mut self.routes_touched) {
             let routes = routes(&self.services, &self.ingresses);
@@ -129,6 +130,9 @@ impl Network {
                 self.told_routes = Arc::new(routes);
                 messages.push(self.routes_message());
             }
+        }
+        if !settled {
+            return messages;
         }
         for key in std::mem::take(&mut self.touched) {
             let Some(service) = self.services.get(&key) else { continue };

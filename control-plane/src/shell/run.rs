@@ -5,7 +5,7 @@ use futures::StreamExt;
 use scheduler::Event;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Input, Shell};
+use super::{Input, Shell, known_workers::KnownWorkers};
 use crate::{
     identity::now,
     store::{Revision, StoreError, Watch, WatchEvent},
@@ -36,6 +36,10 @@ impl Shell {
     }
 
     async fn work(&mut self, ready: impl FnOnce()) -> Result<(), StoreError> {
+        self.known_workers = KnownWorkers::read(&*self.store).await?;
+        for known in self.known_workers.events() {
+            self.step(known);
+        }
         let mut watch = self.load().await?;
         self.step(Event::Loaded);
         self.tell_gateways();
@@ -131,8 +135,9 @@ impl Shell {
     }
 
     /// Tells gateways what has changed since they were told last. Before a replica is told to stop, and after each batch.
+    /// Before workers have said what they run, gateways are told of routes alone: they may know better than this process.
     pub(super) fn tell_gateways(&mut self) {
-        let changes = self.network.changes();
+        let changes = self.network.changes(self.scheduler.is_settled());
         if changes.is_empty() {
             return;
         }

@@ -38,6 +38,8 @@ const LAST_WRITES: Duration = Duration::from_secs(2);
 struct Wish {
     revision: Option<Revision>,
     status: Option<Status>,
+    /// The whole of something that is no object of the API.
+    record: Option<Bytes>,
     delete: bool,
 }
 
@@ -79,6 +81,10 @@ impl Writer {
 
     pub(super) fn service_status(&self, key: String, status: ServiceStatus) {
         self.wish(key, |wish| wish.status = Some(Status::Service(status)));
+    }
+
+    pub(super) fn record(&self, key: String, record: Bytes) {
+        self.wish(key, |wish| *wish = Wish { record: Some(record), ..Wish::default() });
     }
 
     pub(super) fn delete(&self, key: String) {
@@ -151,7 +157,8 @@ impl Wishes {
             if wish.delete {
                 return;
             }
-            wish.delete = failed.delete && wish.revision.is_none();
+            wish.delete = failed.delete && wish.revision.is_none() && wish.record.is_none();
+            wish.record = wish.record.take().or(failed.record);
             wish.revision = wish.revision.take().or(failed.revision);
             wish.status = wish.status.take().or(failed.status);
         });
@@ -174,6 +181,10 @@ async fn plan(store: &dyn Store, key: &str, wish: &Wish) -> Result<Option<(Vec<C
     let current = store.get(key).await?;
     if wish.delete {
         return Ok(current.map(|_| (Vec::new(), vec![Op::Delete(key.to_owned())])));
+    }
+    if let Some(record) = &wish.record {
+        let same = current.as_ref().is_some_and(|held| held.value == *record);
+        return Ok((!same).then(|| (Vec::new(), vec![Op::Put(key.to_owned(), record.clone())])));
     }
     let before = current.as_ref().map(parse);
     let mut compare = vec![match &current {

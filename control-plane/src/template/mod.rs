@@ -10,6 +10,7 @@ mod pull;
 mod quantities;
 mod rules;
 mod spread;
+mod tolerations;
 
 #[cfg(test)]
 mod tests;
@@ -75,6 +76,7 @@ fn read(source: &Value, typed: &PodTemplateSpec, errors: &mut Vec<FieldError>) -
         hash: hash::of(&normal),
         source: normal,
         spread: spread::read(spec, &labels, errors),
+        tolerations: tolerations::read(spec, errors),
         labels,
         image: image(container, errors),
         pull: pull::read(spec, container, errors),

@@ -1,3 +1,5 @@
+use api::TaintEffect;
+
 use super::{Class, Domains};
 use crate::state::Worker;
 
@@ -8,9 +10,10 @@ struct Filter {
 }
 
 /// All filters. The first that refuses a worker gives the reason.
-const FILTERS: [Filter; 7] = [
+const FILTERS: [Filter; 8] = [
     Filter { admits: is_ready, otherwise: "node(s) were not ready" },
     Filter { admits: is_schedulable, otherwise: "node(s) were unschedulable" },
+    Filter { admits: tolerates, otherwise: "node(s) had untolerated taint(s)" },
     Filter { admits: has_labels, otherwise: "node(s) didn't match Pod's node affinity/selector" },
     Filter { admits: keeps_spread, otherwise: "node(s) didn't match pod topology spread constraints" },
     Filter { admits: has_memory, otherwise: "Insufficient memory" },
@@ -28,7 +31,11 @@ fn is_ready(_: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
 }
 
 fn is_schedulable(_: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
-    !worker.cordoned
+    !worker.cordoned && !worker.leaving
+}
+
+fn tolerates(class: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
+    worker.taints.iter().all(|taint| taint.effect == TaintEffect::PreferNoSchedule || class.template.tolerates(taint))
 }
 
 fn has_labels(class: &Class<'_>, worker: &Worker, _: &Domains) -> bool {

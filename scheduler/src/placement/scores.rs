@@ -1,3 +1,5 @@
+use api::TaintEffect;
+
 use super::{Class, Domains};
 use crate::{Settings, state::Worker};
 
@@ -5,7 +7,7 @@ use crate::{Settings, state::Worker};
 type Score = fn(&Class<'_>, &Worker, &Domains, &Settings) -> f64;
 
 /// All scores; their sum decides.
-const SCORES: [Score; 4] = [packing, spreading, preferred_spread, image_locality];
+const SCORES: [Score; 5] = [packing, spreading, preferred_spread, image_locality, taints_to_avoid];
 
 pub(super) fn score(class: &Class<'_>, worker: &Worker, domains: &Domains, settings: &Settings) -> f64 {
     SCORES.iter().map(|score| score(class, worker, domains, settings)).sum()
@@ -44,3 +46,12 @@ fn preferred_spread(class: &Class<'_>, worker: &Worker, domains: &Domains, setti
 fn image_locality(class: &Class<'_>, worker: &Worker, _: &Domains, settings: &Settings) -> f64 {
     if worker.cached.contains(class.digest) { settings.cached_bonus } else { 0.0 }
 }
+
+/// A worker that would rather not is taken when nothing else is as good.
+fn taints_to_avoid(class: &Class<'_>, worker: &Worker, _: &Domains, _: &Settings) -> f64 {
+    let avoided = worker.taints.iter().filter(|taint| taint.effect == TaintEffect::PreferNoSchedule);
+    -(avoided.filter(|taint| !class.template.tolerates(taint)).count() as f64) * AVOIDED
+}
+
+/// More than everything else together may speak for a worker.
+const AVOIDED: f64 = 10.0;

@@ -34,6 +34,7 @@ fn template(cpu_millis: u64, memory_mib: u64) -> Template {
         requests: Resources { cpu_millis, memory_bytes: memory_mib * MIB },
         node_selector: BTreeMap::new(),
         spread: Vec::new(),
+        tolerations: Vec::new(),
     }
 }
 

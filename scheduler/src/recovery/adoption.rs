@@ -37,6 +37,7 @@ impl Scheduler {
                 self.repeat_stop(&name, &id, now);
             }
         }
+        self.evict_intolerant(&name);
     }
 
     fn introduce(&mut self, hello: &WorkerHello, now: Timestamp) {
@@ -47,12 +48,18 @@ impl Scheduler {
                 self.order.insert(at, name.clone());
             }
         }
+        if self.expected.remove(name) && self.expected.is_empty() && self.loaded && !self.settled {
+            // Once this report has been taken in.
+            self.timers.set(now, Timer::Settled);
+        }
         let cordoned = self.cordoned.contains(name);
         let Some(worker) = self.workers.get_mut(name) else { return };
         worker.capacity = hello.capacity;
         worker.labels = hello.labels.clone();
         worker.cached = hello.cached.iter().cloned().collect();
+        worker.taints = hello.taints.clone();
         worker.connected = true;
+        worker.leaving = false;
         worker.cordoned = cordoned;
         self.room.everywhere = true;
         self.touch_worker(name);

@@ -2,6 +2,7 @@
 
 mod adoption;
 pub(crate) mod backoff;
+mod departure;
 mod due;
 mod phases;
 mod silence;

@@ -24,6 +24,8 @@ impl Scheduler {
             ReplicaPhase::Failed(_) if stopping => self.remove_replica(id),
             // It was told to stop: what it says until then is late.
             _ if stopping => {}
+            // It was to go anyway, and another takes its place elsewhere.
+            ReplicaPhase::Failed(_) if self.replicas[id].leaving => self.remove_replica(id),
             ReplicaPhase::Failed(failure) => self.failed(id, failure, now),
             // Its worker stops it by itself: it is replaced.
             ReplicaPhase::Draining => self.stop_replica(id, now),

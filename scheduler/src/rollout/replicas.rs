@@ -11,22 +11,34 @@ impl Scheduler {
         }
         self.request_image(key, now);
         let Some(revision) = self.revisions.get(key) else { return };
-        let (live, wanted) = (revision.live_count(), revision.spec.replicas);
-        for _ in live..wanted {
+        let (staying, wanted) = (revision.staying(), revision.spec.replicas);
+        for _ in staying..wanted {
             self.create_replica(key, now);
         }
-        if live > wanted {
+        self.stop_leaving(key, now);
+        if staying > wanted {
             let revision = &self.revisions[key];
-            let members = revision.live.iter().filter_map(|id| self.replicas.get(id));
-            for id in victims::choose(members, live - wanted, self.spare_available(key)) {
-                self.plan.normal(
-                    Subject::Revision(key.clone()),
-                    "SuccessfulDelete",
-                    format!("Deleted pod: {}", id.0.name),
-                );
-                self.stop_replica(&id, now);
+            let members = revision.live.difference(&revision.leaving).filter_map(|id| self.replicas.get(id));
+            for id in victims::choose(members, staying - wanted, self.spare_available(key)) {
+                self.delete(key, &id, now);
             }
         }
+    }
+
+    /// Stops replicas that leave their workers, as far as others are ready in their places: those that serve nothing first.
+    fn stop_leaving(&mut self, key: &ObjectKey, now: Timestamp) {
+        let Some(revision) = self.revisions.get(key) else { return };
+        let surplus = revision.surplus_leaving();
+        let leaving = revision.leaving.iter().filter_map(|id| self.replicas.get(id));
+        for id in victims::choose(leaving, surplus, surplus) {
+            self.delete(key, &id, now);
+        }
+    }
+
+    fn delete(&mut self, key: &ObjectKey, id: &ReplicaId, now: Timestamp) {
+        let message = format!("Deleted pod: {}", id.0.name);
+        self.plan.normal(Subject::Revision(key.clone()), "SuccessfulDelete", message);
+        self.stop_replica(id, now);
     }
 
     /// How many available replicas may be stopped without going below what must stay.

@@ -22,6 +22,8 @@ pub(crate) struct Replica {
     pub(crate) answered: bool,
     /// Whether it has been ready for the revision's `min_ready`.
     pub(crate) available: bool,
+    /// Whether it is to leave its worker: it stops once another has taken its place.
+    pub(crate) leaving: bool,
     /// Failures in a row.
     pub(crate) failures: u32,
     pub(crate) created: Timestamp,
@@ -44,6 +46,7 @@ impl Replica {
             before_unknown: None,
             answered: false,
             available: false,
+            leaving: false,
             failures: 0,
             created,
             started: None,

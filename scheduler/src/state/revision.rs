@@ -12,6 +12,10 @@ pub(crate) struct RevisionState {
     pub(crate) live: BTreeSet<ReplicaId>,
     /// Replicas that are being stopped.
     pub(crate) stopping: BTreeSet<ReplicaId>,
+    /// Live ones that leave: each stops once another is ready in its place.
+    pub(crate) leaving: BTreeSet<ReplicaId>,
+    /// Of these, ready.
+    pub(crate) leaving_ready: u32,
     /// Live ones without a worker.
     pub(crate) unplaced: BTreeSet<ReplicaId>,
     /// Live ones that wait for a worker or a restart.
@@ -39,6 +43,8 @@ impl RevisionState {
             spec,
             live: BTreeSet::new(),
             stopping: BTreeSet::new(),
+            leaving: BTreeSet::new(),
+            leaving_ready: 0,
             unplaced: BTreeSet::new(),
             troubled: BTreeSet::new(),
             ready: 0,
@@ -51,6 +57,17 @@ impl RevisionState {
     /// What its replicas are spread together with: all of the Deployment's.
     pub(crate) fn group(&self) -> &ObjectKey {
         self.spec.deployment.as_ref().unwrap_or(&self.spec.key)
+    }
+
+    /// Live replicas that do not leave.
+    pub(crate) fn staying(&self) -> u32 {
+        (self.live.len() - self.leaving.len()) as u32
+    }
+
+    /// How many of those that leave are no longer needed: for each place that is wanted, one that is ready is.
+    pub(crate) fn surplus_leaving(&self) -> u32 {
+        let needed = self.spec.replicas.saturating_sub(self.ready - self.leaving_ready);
+        (self.leaving.len() as u32).saturating_sub(needed)
     }
 
     pub(crate) fn live_count(&self) -> u32 {

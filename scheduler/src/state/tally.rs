@@ -10,6 +10,10 @@ impl RevisionState {
             return;
         }
         self.live.insert(replica.id.clone());
+        if replica.leaving {
+            self.leaving.insert(replica.id.clone());
+            self.leaving_ready += u32::from(replica.is_ready());
+        }
         if replica.worker.is_none() {
             self.unplaced.insert(replica.id.clone());
         }
@@ -25,6 +29,9 @@ impl RevisionState {
         let id: &ReplicaId = &replica.id;
         self.stopping.remove(id);
         if self.live.remove(id) {
+            if self.leaving.remove(id) {
+                self.leaving_ready -= u32::from(replica.is_ready());
+            }
             self.unplaced.remove(id);
             self.troubled.remove(id);
             self.ready -= u32::from(replica.is_ready());

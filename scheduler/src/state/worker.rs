@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::{Digest, ObjectKey, ReplicaId, Timestamp, WorkerName, session::Capacity};
+use api::{Digest, ObjectKey, ReplicaId, Taint, Timestamp, WorkerName, session::Capacity};
 
 use crate::{Resources, WorkerView};
 
@@ -24,6 +24,9 @@ pub(crate) struct Worker {
     /// Silent for so long that its replicas were replaced.
     pub(crate) lost: bool,
     pub(crate) cordoned: bool,
+    /// It is about to end: it takes no new replicas, and those it has are moved.
+    pub(crate) leaving: bool,
+    pub(crate) taints: Vec<Taint>,
     pub(crate) last_heard: Timestamp,
     /// When it is looked at next: timers that were set for earlier are void.
     pub(crate) check_at: Timestamp,
@@ -45,6 +48,8 @@ impl Worker {
             ready: false,
             lost: false,
             cordoned: false,
+            leaving: false,
+            taints: Vec::new(),
             last_heard: now,
             check_at: now,
             since: now,
@@ -102,6 +107,8 @@ impl Worker {
             replicas: self.replicas.len() as u32,
             ready: self.ready,
             cordoned: self.cordoned,
+            leaving: self.leaving,
+            taints: self.taints.clone(),
             since: self.since,
         }
     }

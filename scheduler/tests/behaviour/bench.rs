@@ -47,6 +47,7 @@ pub(crate) fn template(hash: &str) -> Arc<Template> {
         requests: Resources { cpu_millis: 100, memory_bytes: 64 << 20 },
         node_selector: Default::default(),
         spread: Vec::new(),
+        tolerations: Vec::new(),
     })
 }
 

@@ -48,6 +48,11 @@ impl LiveCommands for Recorder {
         Ok(())
     }
 
+    fn evict_replica(&self, id: ReplicaId) -> Result<(), CommandError> {
+        self.said.lock().push(format!("evict {id}"));
+        Ok(())
+    }
+
     fn cordon(&self, worker: WorkerName, cordoned: bool) -> Result<(), CommandError> {
         self.said.lock().push(format!("cordon {worker} {cordoned}"));
         Ok(())

@@ -1,0 +1,53 @@
+//! Replicas that leave a worker, and workers that end.
+
+use api::{ReplicaId, TaintEffect, Timestamp, WorkerName};
+
+use crate::{Scheduler, Subject};
+
+impl Scheduler {
+    /// A replica is to leave its worker. It serves on until another is ready in its place.
+    pub(crate) fn evict(&mut self, id: &ReplicaId) {
+        if self.replicas.get(id).is_some_and(|replica| replica.is_live() && !replica.leaving) {
+            self.change(id, |replica| replica.leaving = true);
+            self.plan.normal(Subject::Replica(id.clone()), "Evicted", "The pod is moved to another node".to_owned());
+        }
+    }
+
+    /// A worker is about to end: all of its replicas are moved.
+    pub(crate) fn leave(&mut self, name: &WorkerName) {
+        let Some(worker) = self.workers.get_mut(name) else { return };
+        worker.leaving = true;
+        let held: Vec<ReplicaId> = worker.replicas.iter().cloned().collect();
+        self.touch_worker(name);
+        held.iter().for_each(|id| self.evict(id));
+    }
+
+    /// Moves what does not tolerate a worker's taints, as far as they say so.
+    pub(crate) fn evict_intolerant(&mut self, name: &WorkerName) {
+        let Some(worker) = self.workers.get(name) else { return };
+        let expelling: Vec<_> = worker.taints.iter().filter(|taint| taint.effect == TaintEffect::NoExecute).collect();
+        let stays = |id: &ReplicaId| {
+            let replica = self.replicas.get(id);
+            replica.is_none_or(|replica| expelling.iter().all(|taint| replica.template.tolerates(taint)))
+        };
+        let moved: Vec<ReplicaId> = worker.replicas.iter().filter(|id| !stays(id)).cloned().collect();
+        moved.iter().for_each(|id| self.evict(id));
+    }
+
+    /// A worker's process has ended for certain. Nothing runs there any more, so nothing is waited for.
+    pub(crate) fn died(&mut self, name: &WorkerName, now: Timestamp) {
+        self.disconnected(name, now);
+        let Some(worker) = self.workers.get_mut(name) else { return };
+        worker.lost = true;
+        for id in worker.leftovers.keys().cloned().collect::<Vec<_>>() {
+            worker.clear_leftover(&id);
+        }
+        let held: Vec<ReplicaId> = worker.replicas.iter().cloned().collect();
+        for id in held {
+            let message = format!("The worker {name} has ended: the pod is replaced");
+            self.plan.warning(Subject::Replica(id.clone()), "NodeLost", message);
+            self.remove_replica(&id);
+        }
+        self.room.everywhere = true;
+    }
+}

@@ -1,0 +1,150 @@
+//! Taking workers out of placement, emptying them, and putting them back.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::print_line;
+use crate::client::{
+    apply::{FIELD_MANAGER, request},
+    connection::{ClientArgs, Connection},
+};
+
+/// How often it is looked whether pods are gone.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Take workers out of placement: they get no new replicas, and keep those they have
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  sampan cordon worker-1
+  sampan cordon worker-1 worker-2")]
+pub(crate) struct Cordon {
+    /// As `sampan get nodes` shows them
+    #[arg(required = true, value_name = "NODE")]
+    nodes: Vec<String>,
+
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// Put workers back into placement
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  sampan uncordon worker-1")]
+pub(crate) struct Uncordon {
+    /// As `sampan get nodes` shows them
+    #[arg(required = true, value_name = "NODE")]
+    nodes: Vec<String>,
+
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// Empty workers: each replica is moved, and serves on until another is ready in its place
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  sampan drain worker-1                 Then upgrade it, and `sampan uncordon worker-1`
+  sampan drain worker-1 --timeout 1m")]
+pub(crate) struct Drain {
+    /// As `sampan get nodes` shows them
+    #[arg(required = true, value_name = "NODE")]
+    nodes: Vec<String>,
+
+    /// How long it may take until nothing runs there
+    #[arg(long, env = "SAMPAN_TIMEOUT", default_value = "5m", value_name = "SPAN", value_parser = api::parse_span)]
+    timeout: Duration,
+
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Debug, Deserialize)]
+struct Pods {
+    items: Vec<Value>,
+}
+
+impl Cordon {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        cordon_all(&self.client.connect().await?, &self.nodes, true).await
+    }
+}
+
+impl Uncordon {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        cordon_all(&self.client.connect().await?, &self.nodes, false).await
+    }
+}
+
+impl Drain {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let connection = self.client.connect().await?;
+        cordon_all(&connection, &self.nodes, true).await?;
+        let until = Instant::now() + self.timeout;
+        for node in &self.nodes {
+            drain(&connection, node, until, self.timeout).await?;
+            print_line(format_args!("node/{node} drained"));
+        }
+        Ok(())
+    }
+}
+
+async fn cordon_all(connection: &Connection, nodes: &[String], cordoned: bool) -> anyhow::Result<()> {
+    for node in nodes {
+        let uri = format!("/api/v1/nodes/{node}?fieldManager={FIELD_MANAGER}");
+        let patch = json!({ "spec": { "unschedulable": cordoned } });
+        let _: Value = connection.send(request(Method::PATCH, uri, "application/merge-patch+json", &patch)?).await?;
+        print_line(format_args!("node/{node} {}", if cordoned { "cordoned" } else { "uncordoned" }));
+    }
+    Ok(())
+}
+
+/// Asks for every pod of the node to be moved, and again for those that come, until there is none.
+async fn drain(connection: &Connection, node: &str, until: Instant, timeout: Duration) -> anyhow::Result<()> {
+    let mut asked: Vec<String> = Vec::new();
+    loop {
+        let left: Pods = connection.get(&format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}")).await?;
+        let names: Vec<(String, String)> = left.items.iter().filter_map(name_of).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        for (namespace, name) in &names {
+            if !asked.contains(name) {
+                evict(connection, namespace, name).await?;
+                print_line(format_args!("pod/{name} is moved"));
+                asked.push(name.clone());
+            }
+        }
+        if Instant::now() >= until {
+            let names: Vec<_> = names.iter().map(|(namespace, name)| format!("{namespace}/{name}")).collect();
+            anyhow::bail!(
+                "node/{node} is not empty after {}: {} could not be moved; is there room on another node?",
+                api::format_span(timeout),
+                names.join(", ")
+            );
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn evict(connection: &Connection, namespace: &str, name: &str) -> anyhow::Result<()> {
+    let eviction = json!({ "apiVersion": "policy/v1", "kind": "Eviction",
+        "metadata": { "name": name, "namespace": namespace } });
+    let uri = format!("/api/v1/namespaces/{namespace}/pods/{name}/eviction");
+    let evicted = connection.send::<Value>(request(Method::POST, uri, "application/json", &eviction)?).await;
+    match evicted {
+        // It went by itself.
+        Err(error) if crate::client::connection::refusal_code(&error) == Some(StatusCode::NOT_FOUND.as_u16()) => Ok(()),
+        evicted => evicted.map(drop),
+    }
+}
+
+fn name_of(pod: &Value) -> Option<(String, String)> {
+    let metadata = &pod["metadata"];
+    Some((metadata["namespace"].as_str()?.to_owned(), metadata["name"].as_str()?.to_owned()))
+}
