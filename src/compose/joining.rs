@@ -15,6 +15,8 @@ use crate::{
 
 /// The wait before a renewal that failed is tried again.
 const RENEW_AGAIN: Duration = Duration::from_secs(10);
+/// Certificates are not asked for more often than this.
+const RENEW_AT_MOST: Duration = Duration::from_secs(1);
 /// The wait before a control plane that was not reached is asked again.
 const JOIN_AGAIN: Duration = Duration::from_millis(500);
 
@@ -107,7 +109,7 @@ pub(super) async fn keep_renewed(
                 }
                 Err(error) => tracing::warn!(%error, "the certificate was not renewed: it is tried again"),
             }
-            sleep(RENEW_AGAIN.min(identity.remaining() / 10)).await;
+            sleep(RENEW_AGAIN.min(identity.remaining() / 10).max(RENEW_AT_MOST)).await;
         }
     };
     stop.run_until_cancelled(renewing).await;

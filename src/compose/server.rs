@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use api::session;
@@ -8,7 +8,9 @@ use gateway::Gateway;
 use registry_client::{ImageStore, Registries};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-use transport::{Admission, Authority, Offer, Peer, RemoteDialer, RequestLimits, SessionListener, serve_sessions};
+use transport::{
+    Admission, Authority, Identity, Offer, Peer, RemoteDialer, RequestLimits, SessionListener, serve_sessions,
+};
 
 use super::{Roles, config, images::StoredImages, make_private, only, supervisor::Supervisor};
 use crate::{config::ServerArgs, serve::Addresses};
@@ -24,8 +26,11 @@ pub(crate) struct ServerPlan {
     /// Whether this process is a gateway too.
     pub(crate) gateway: bool,
     /// How long certificates hold.
-    pub(crate) certificate_lifetime: std::time::Duration,
+    pub(crate) certificate_lifetime: Duration,
 }
+
+/// The certificate is not made anew more often than this.
+const RENEW_AT_MOST: Duration = Duration::from_secs(1);
 
 /// Starts the control plane, a gateway beside it unless told otherwise, and worker processes.
 pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> anyhow::Result<(Addresses, Roles)> {
@@ -34,7 +39,7 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     for private in [dir.root(), &dir.sockets(), &dir.cluster()] {
         make_private(private)?;
     }
-    let authority = Authority::open(&dir.cluster(), plan.certificate_lifetime)?;
+    let authority = Arc::new(Authority::open(&dir.cluster(), plan.certificate_lifetime)?);
     let identity = Arc::new(authority.own_identity()?);
     let images = ImageStore::open(dir.images())?;
     let registries = Registries::new(args.registries.settings()?)?;
@@ -44,7 +49,8 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let listener = SessionListener::bind(dir.control_socket(), plan.sessions.map(|addr| (addr, identity.clone())));
     let listener = listener.await.context("sessions cannot be taken: choose another address with --sessions")?;
     let sessions = listener.tcp_addr();
-    let offer = offer(&control, &images, Arc::new(Door { authority, tokens: control.join_tokens() }));
+    let offer =
+        offer(&control, &images, Arc::new(Door { authority: authority.clone(), tokens: control.join_tokens() }));
 
     // The gateway ends first, then the workers that it needs, then what all of them need.
     let gateway_ends = shutdown.child_token();
@@ -53,7 +59,7 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let mut roles = Roles::new(shutdown);
     let mut http = None;
     if plan.gateway {
-        let dialer = RemoteDialer::new(RequestLimits::default(), Some(identity), Handle::current());
+        let dialer = RemoteDialer::new(RequestLimits::default(), Some(identity.clone()), Handle::current());
         let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), Arc::new(dialer));
         http = Some(gateway.bind()?);
         let (gateway_side, for_gateway) = session::in_process();
@@ -76,10 +82,25 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
         supervisor.run(workers_end).await;
         Ok(())
     });
+    let (own, stop) = (identity.clone(), control_ends.clone());
+    roles.spawn("the certificate's renewal", async move {
+        stop.run_until_cancelled(keep_own_renewed(&authority, &own)).await;
+        Ok(())
+    });
     let stop = control_ends.clone();
     roles.spawn("the listener for sessions", async move { Ok(serve_sessions(listener, offer, stop).await?) });
     roles.spawn("the control plane", async move { Ok(control.run(control_ends).await?) });
     Ok((Addresses { http, api, kubeconfig: dir.kubeconfig(), images, sessions }, roles))
+}
+
+/// Makes the control plane's own certificate anew before it ends.
+async fn keep_own_renewed(authority: &Authority, identity: &Identity) {
+    loop {
+        tokio::time::sleep(identity.renew_in().max(RENEW_AT_MOST)).await;
+        if let Err(error) = authority.renew_own(identity) {
+            tracing::error!(%error, "the control plane's certificate was not renewed: it is tried again");
+        }
+    }
 }
 
 fn offer(control: &Arc<ControlPlane>, images: &ImageStore, admission: Arc<dyn Admission>) -> Offer {
@@ -95,7 +116,7 @@ fn offer(control: &Arc<ControlPlane>, images: &ImageStore, admission: Arc<dyn Ad
 
 /// Lets processes in: with a token the first time, with their certificate afterwards.
 struct Door {
-    authority: Authority,
+    authority: Arc<Authority>,
     tokens: JoinTokens,
 }
 

@@ -90,6 +90,14 @@ impl Client {
         self.send(self.agent.put(format!("{}{path}", self.base)), "text/plain", body.to_owned())
     }
 
+    pub(crate) fn try_put_text(&self, path: &str, body: &str) -> Result<Answer, ureq::Error> {
+        self.try_send(self.agent.put(format!("{}{path}", self.base)), "text/plain", body.to_owned())
+    }
+
+    pub(crate) fn try_post_text(&self, path: &str, content_type: &str, body: &str) -> Result<Answer, ureq::Error> {
+        self.try_send(self.agent.post(format!("{}{path}", self.base)), content_type, body.to_owned())
+    }
+
     pub(crate) fn patch_json(&self, path: &str, body: &Value) -> Answer {
         self.send(self.agent.patch(format!("{}{path}", self.base)), "application/json", body.to_string())
     }
@@ -98,11 +106,20 @@ impl Client {
         self.send(self.agent.post(format!("{}{path}", self.base)), content_type, body.to_owned())
     }
 
-    fn send(&self, mut request: ureq::RequestBuilder<ureq::typestate::WithBody>, kind: &str, body: String) -> Answer {
+    fn send(&self, request: ureq::RequestBuilder<ureq::typestate::WithBody>, kind: &str, body: String) -> Answer {
+        self.try_send(request, kind, body).expect("an answer")
+    }
+
+    fn try_send(
+        &self,
+        mut request: ureq::RequestBuilder<ureq::typestate::WithBody>,
+        kind: &str,
+        body: String,
+    ) -> Result<Answer, ureq::Error> {
         if let Some(host) = &self.host {
             request = request.header("host", host);
         }
-        read(request.content_type(kind).send(body).expect("an answer")).expect("a whole answer")
+        read(request.content_type(kind).send(body)?)
     }
 }
 

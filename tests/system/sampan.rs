@@ -68,6 +68,21 @@ impl Sampan {
         Self::start(data_dir, &[&["up"], flags].concat())
     }
 
+    /// Starts `sampan server --workers N` and waits until it serves and all workers are there.
+    pub(crate) fn server(data_dir: &Path, workers: usize) -> Self {
+        let sampan = Self::start(data_dir, &["server", "--workers", &workers.to_string()]);
+        sampan.wait_for_nodes(workers);
+        sampan
+    }
+
+    /// Waits until so many workers are ready.
+    pub(crate) fn wait_for_nodes(&self, workers: usize) {
+        wait_for("all workers are ready", || {
+            let nodes = self.cli_ok(&["get", "nodes"]);
+            (nodes.lines().filter(|line| line.contains(" Ready ")).count() == workers).then_some(())
+        });
+    }
+
     /// Starts `sampan dev FOLDER` and waits until it serves.
     pub(crate) fn dev(data_dir: &Path, folder: &Path) -> Self {
         Self::start(data_dir, &["dev", folder.to_str().expect("a path in UTF-8")])
@@ -198,9 +213,68 @@ pub(crate) fn succeed(what: &str, output: Output) -> String {
     stdout.into_owned()
 }
 
-fn free_address() -> String {
+pub(crate) fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("a bound socket").to_string()
+}
+
+/// A process of one role beside a server. Killed when dropped.
+pub(crate) struct Role {
+    child: Child,
+    output: Arc<Mutex<String>>,
+}
+
+impl Role {
+    /// Starts it through `program`, which may put it somewhere: a network namespace.
+    pub(crate) fn start(mut program: Command) -> Self {
+        let started = program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = started.expect("the program starts");
+        let output = Arc::new(Mutex::new(String::new()));
+        collect(child.stdout.take().expect("piped"), &output);
+        collect(child.stderr.take().expect("piped"), &output);
+        Self { child, output }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything that it printed until now.
+    pub(crate) fn output(&self) -> String {
+        self.output.lock().expect("no printer panicked").clone()
+    }
+
+    /// Waits until it has printed `text`.
+    pub(crate) fn wait_for_output(&self, text: &str) {
+        wait_for(&format!("`{text}` is printed"), || self.output().contains(text).then_some(()));
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        wait_for("the process ends", || self.child.try_wait().expect("the child can be asked"))
+    }
+
+    /// Ends it as a power cut does.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("the child can be killed");
+        self.child.wait().expect("the child can be waited for");
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- a role printed:\n{}", self.output());
+        }
+    }
+}
+
+/// Sends a signal, such as `STOP`.
+pub(crate) fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
+    assert!(sent.expect("kill starts").success(), "{name} to {process}");
 }
 
 fn collect(stream: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {

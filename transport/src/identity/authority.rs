@@ -17,7 +17,7 @@ use super::{CONTROL_PLANE, Fingerprint, Identity, IdentityError, Request, Role};
 /// The authority outlives every installation: who can replace its key can also read all state.
 const YEARS: (i32, i32) = (2020, 2120);
 /// Certificates hold from so long before they are made: clocks of machines differ, and jump.
-const BACKDATED: Duration = Duration::from_secs(2 * 3600);
+pub(super) const BACKDATED: Duration = Duration::from_secs(2 * 3600);
 
 /// Why there is no authority, or no certificate of it.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +86,13 @@ impl Authority {
         let pem = self.sign(request.der(), Role::ControlPlane, CONTROL_PLANE);
         let pem = pem.map_err(|error| IdentityError::Unusable(error.to_string()))?;
         Identity::of(request, &pem)
+    }
+
+    /// Gives the control plane's own identity another certificate.
+    pub fn renew_own(&self, identity: &Identity) -> Result<(), IdentityError> {
+        let request = Request::new()?;
+        let pem = self.sign(request.der(), Role::ControlPlane, CONTROL_PLANE);
+        identity.renew(request, &pem.map_err(|error| IdentityError::Unusable(error.to_string()))?)
     }
 
     /// Signs a request: the answer, in PEM, is the certificate and then the authority's own.

@@ -13,7 +13,7 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::Peer;
+use super::{Peer, authority::BACKDATED};
 
 /// Why a process cannot show who it is.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +92,7 @@ impl Identity {
     /// When two thirds of its time have passed it is renewed: this is how long that still takes.
     pub fn renew_in(&self) -> Duration {
         let (from, to) = self.held.load().holds;
-        let whole = to.duration_since(from).unwrap_or_default();
+        let whole = to.duration_since(from).unwrap_or_default().saturating_sub(BACKDATED);
         self.remaining().saturating_sub(whole / 3)
     }
 

@@ -253,7 +253,10 @@ pub(crate) fn explain(status: &Status) -> String {
     let mut words = status.message().to_owned();
     let mut source = std::error::Error::source(status);
     while let Some(error) = source {
-        words = format!("{words}: {error}");
+        let further = error.to_string();
+        if !words.contains(&further) {
+            words = format!("{words}: {further}");
+        }
         source = error.source();
     }
     words

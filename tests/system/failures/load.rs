@@ -1,0 +1,127 @@
+//! Load as callers make it: requests come when they come, whether or not earlier ones have been answered.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crate::client::{self, Client};
+
+/// Callers at the same time. More requests than these have to wait, and that counts into their latency.
+const CALLERS: usize = 24;
+/// How long the capacity is measured.
+const MEASURED: Duration = Duration::from_secs(1);
+/// What a caller of the tests' own sends at most: beyond, it is the tests that are slow.
+const MOST_PER_SECOND: f64 = 1500.0;
+
+/// An open loop of requests.
+pub(super) struct Load {
+    over: Arc<AtomicBool>,
+    callers: Vec<JoinHandle<()>>,
+    outcome: Arc<Mutex<Outcome>>,
+}
+
+/// What became of the requests.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) sent: usize,
+    pub(super) failed: Vec<String>,
+    /// When each was due, and how long after that it was answered.
+    latencies: Vec<(Instant, Duration)>,
+}
+
+impl Load {
+    /// Measures how much the system takes, and then sends seven tenths of it: GETs and idempotent PUTs.
+    pub(super) fn at_seven_tenths(address: &str, host: &'static str) -> Self {
+        let began = Instant::now();
+        let closed = client::Load::start(address, Some(host), "/env", 4);
+        thread::sleep(MEASURED);
+        let (sent, failed) = closed.stop();
+        assert!(failed.is_empty(), "before anything was wrong: {:?}", failed.first());
+        let capacity = sent as f64 / began.elapsed().as_secs_f64();
+        Self::start(address, host, (0.7 * capacity).min(MOST_PER_SECOND), &[Kind::Get, Kind::Put])
+    }
+
+    /// As many requests a second, of these kinds in turn.
+    pub(super) fn start(address: &str, host: &'static str, per_second: f64, kinds: &'static [Kind]) -> Self {
+        let (over, outcome) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Outcome::default())));
+        let (next, began) = (Arc::new(AtomicU64::new(0)), Instant::now());
+        let callers = (0..CALLERS).map(|_| {
+            let (client, over, outcome, next) =
+                (Client::new(address, Some(host)), over.clone(), outcome.clone(), next.clone());
+            thread::spawn(move || {
+                while !over.load(Relaxed) {
+                    let number = next.fetch_add(1, Relaxed);
+                    let due = began + Duration::from_secs_f64(number as f64 / per_second);
+                    thread::sleep(due.saturating_duration_since(Instant::now()));
+                    let failed = kinds[number as usize % kinds.len()].send(&client, number);
+                    outcome.lock().expect("no caller panicked").note(due, failed);
+                }
+            })
+        });
+        Self { callers: callers.collect(), over, outcome }
+    }
+
+    /// How many have failed until now.
+    pub(super) fn failed(&self) -> usize {
+        self.outcome.lock().expect("no caller panicked").failed.len()
+    }
+
+    /// Waits for what is in flight.
+    pub(super) fn stop(self) -> Outcome {
+        self.over.store(true, Relaxed);
+        self.callers.into_iter().for_each(|caller| caller.join().expect("no caller panicked"));
+        std::mem::take(&mut *self.outcome.lock().expect("no caller panicked"))
+    }
+}
+
+impl Outcome {
+    fn note(&mut self, due: Instant, failed: Option<String>) {
+        self.sent += 1;
+        self.latencies.push((due, due.elapsed()));
+        self.failed.extend(failed);
+    }
+
+    /// The longest that a request took that was due in this time.
+    pub(super) fn slowest(&self, from: Instant, to: Instant) -> Duration {
+        let within = self.latencies.iter().filter(|(due, _)| (from..to).contains(due));
+        within.map(|(_, latency)| *latency).max().unwrap_or_default()
+    }
+
+    /// The latency that 99 of 100 requests did not pass.
+    pub(super) fn p99(&self) -> Duration {
+        let mut latencies: Vec<Duration> = self.latencies.iter().map(|(_, latency)| *latency).collect();
+        latencies.sort();
+        latencies.get(latencies.len() * 99 / 100).copied().unwrap_or_default()
+    }
+}
+
+/// Kinds of requests.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Get,
+    /// Answers what it was sent.
+    Put,
+    Post,
+}
+
+impl Kind {
+    /// What went wrong, if something did.
+    fn send(self, client: &Client, number: u64) -> Option<String> {
+        let text = format!("number {number}");
+        let (answer, wanted) = match self {
+            Self::Get => (client.try_get("/env"), None),
+            Self::Put => (client.try_put_text("/echo", &text), Some(&text)),
+            Self::Post => (client.try_post_text("/echo", "text/plain", &text), Some(&text)),
+        };
+        match answer {
+            Ok(answer) if answer.status == 200 && wanted.is_none_or(|wanted| answer.body == *wanted) => None,
+            Ok(answer) => Some(format!("{self:?}: {answer:?}")),
+            Err(error) => Some(format!("{self:?}: {error}")),
+        }
+    }
+}

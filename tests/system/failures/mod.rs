@@ -1,0 +1,170 @@
+//! What callers see while something fails: nothing. Each fault happens under load.
+//!
+//! Counts are asserted as they stand. Times have tenfold slack, since machines that test are busy.
+
+mod control_plane;
+mod joining;
+mod load;
+mod network;
+mod rolling;
+mod workers;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use load::{Load, Outcome};
+
+use crate::sampan::{Role, Sampan, command, free_address, wait_for};
+
+/// The host of the test guest's Service.
+const HOST: &str = "probe.default.localhost";
+
+/// How often times may be passed.
+const SLACK: u32 = 10;
+
+/// Deploys the test guest with so many replicas, and waits until all serve.
+fn deploy(sampan: &Sampan, replicas: usize) {
+    crate::kubectl::deploy_probe(sampan);
+    sampan.cli_ok(&["scale", "deployment/probe", "--replicas", &replicas.to_string()]);
+    sampan.cli_ok(&["rollout", "status", "deployment/probe"]);
+    wait_for_ready(sampan, replicas);
+}
+
+/// Waits until exactly so many pods are there, all ready. Answers the nodes that they are on.
+fn wait_for_ready(sampan: &Sampan, replicas: usize) -> Vec<String> {
+    wait_for("all replicas are ready, and no others are there", || {
+        let pods = pods(sampan);
+        (pods.len() == replicas && pods.iter().all(|pod| pod.ready))
+            .then(|| pods.into_iter().map(|pod| pod.node).collect())
+    })
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pod {
+    name: String,
+    ready: bool,
+    restarts: String,
+    node: String,
+}
+
+fn pods(sampan: &Sampan) -> Vec<Pod> {
+    let listed = sampan.cli_ok(&["get", "pods", "-o", "wide"]);
+    let pod = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        // Further words of the restarts, such as `(3s ago)`, come before the node.
+        let node = words.iter().rev().nth(2).copied().unwrap_or_default();
+        Pod {
+            name: words[0].to_owned(),
+            ready: words[1] == "1/1",
+            restarts: words[3].to_owned(),
+            node: node.to_owned(),
+        }
+    };
+    listed.lines().skip(1).map(pod).collect()
+}
+
+/// The process of a supervised worker.
+fn worker_process(sampan: &Sampan, node: &str) -> u32 {
+    wait_for("the worker's process is there", || {
+        let wanted = |arguments: &[u8]| {
+            let text = String::from_utf8_lossy(arguments).replace('\0', " ");
+            text.contains("--supervised")
+                && text.contains(&format!("--name {node} "))
+                && text.contains(data_dir(sampan))
+        };
+        let processes =
+            fs::read_dir("/proc").expect("proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        processes.into_iter().find(|id: &u32| fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| wanted(&line)))
+    })
+}
+
+fn data_dir(sampan: &Sampan) -> &str {
+    sampan.data_dir.to_str().expect("UTF-8")
+}
+
+/// Load of GET and idempotent PUT, at seven tenths of what the system takes.
+fn load(sampan: &Sampan) -> Load {
+    Load::at_seven_tenths(&sampan.http, HOST)
+}
+
+/// Nothing may have failed.
+fn assert_none_failed(outcome: &Outcome) {
+    let failed = &outcome.failed;
+    assert!(failed.is_empty(), "{} of {} failed: {:?}", failed.len(), outcome.sent, failed.first());
+    assert!(outcome.sent > 0);
+}
+
+/// A control plane, a gateway and workers, each a process of its own, joined by tokens over TLS.
+struct Cluster {
+    server: Option<Role>,
+    /// For the command line: its process is not a server.
+    api: String,
+    sessions: String,
+    http: String,
+    folder: PathBuf,
+    workers: Vec<Role>,
+    _gateway: Role,
+}
+
+impl Cluster {
+    fn start(folder: &Path, workers: usize, server_flags: &[&str]) -> Self {
+        let (api, sessions, http) = (free_address(), free_address(), free_address());
+        let server = start_server(folder, &api, &sessions, server_flags);
+        let uses = (workers + 1).to_string();
+        let token = cli(folder, &["token", "create", "--uses", &uses]);
+        fs::write(folder.join("token"), token).expect("a token file");
+        let workers = (1..=workers).map(|number| start_worker(folder, &sessions, &format!("w{number}"))).collect();
+        let mut gateway = command(&["gateway", "--join", &sessions, "--http", &http, "--name", "g1"]);
+        gateway.arg("--token-file").arg(folder.join("token")).arg("--data-dir").arg(folder.join("g1"));
+        let gateway = Role::start(gateway);
+        gateway.wait_for_output("the gateway is up");
+        Self { server: Some(server), api, sessions, http, folder: folder.to_owned(), workers, _gateway: gateway }
+    }
+
+    fn cli(&self, args: &[&str]) -> String {
+        cli(&self.folder, args)
+    }
+}
+
+fn start_server(folder: &Path, api: &str, sessions: &str, flags: &[&str]) -> Role {
+    let mut server = command(&["server", "--no-gateway", "--api", api, "--sessions", sessions]);
+    server.args(flags).arg("--data-dir").arg(folder.join("server"));
+    let server = Role::start(server);
+    server.wait_for_output("is up");
+    wait_for("the API answers", || {
+        command(&["get", "nodes", "--data-dir"])
+            .arg(folder.join("server"))
+            .output()
+            .ok()?
+            .status
+            .success()
+            .then_some(())
+    });
+    server
+}
+
+fn start_worker(folder: &Path, sessions: &str, name: &str) -> Role {
+    let worker = Role::start(worker_command(folder, sessions, name));
+    worker.wait_for_output("is up");
+    worker
+}
+
+fn worker_command(folder: &Path, sessions: &str, name: &str) -> Command {
+    let mut worker = command(&["worker", "--join", sessions, "--name", name, "--listen", "127.0.0.1:0"]);
+    worker.arg("--token-file").arg(folder.join("token")).arg("--data-dir").arg(folder.join(name));
+    worker
+}
+
+fn cli(folder: &Path, args: &[&str]) -> String {
+    let output = command(args).arg("--data-dir").arg(folder.join("server")).output().expect("the program starts");
+    crate::sampan::succeed(&args.join(" "), output)
+}
+
+/// What a time limit comes to on a busy machine.
+fn with_slack(limit: Duration) -> Duration {
+    limit * SLACK
+}
