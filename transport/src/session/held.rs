@@ -30,8 +30,10 @@ pub(super) type Frames<F> = Pin<Box<dyn Stream<Item = Result<F, Status>> + Send>
 
 /// Sessions in one direction each, by the name that their clients chose.
 pub(super) struct Sessions<Out: Message, In: Message> {
-    held: Arc<Mutex<HashMap<Vec<u8>, Arc<Held<Out, In>>>>>,
+    held: Arc<Mutex<ByName<Out, In>>>,
 }
+
+type ByName<Out, In> = HashMap<Vec<u8>, Arc<Held<Out, In>>>;
 
 impl<Out: Message, In: Message> Default for Sessions<Out, In> {
     fn default() -> Self {

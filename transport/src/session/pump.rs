@@ -119,7 +119,7 @@ impl<Out: Message, In: Message> Line<Out, In> {
             },
         };
         if let Some(Content::Message(message)) = content.filter(|_| new) {
-            (self.check)(&message).map_err(|why| Broken::Refused(why))?;
+            (self.check)(&message).map_err(Broken::Refused)?;
             self.pending = Some(message);
         }
         if ends { Err(Broken::Over) } else { Ok(()) }
