@@ -70,7 +70,12 @@ impl Sampan {
 
     /// Starts `sampan server --workers N` and waits until it serves and all workers are there.
     pub(crate) fn server(data_dir: &Path, workers: usize) -> Self {
-        let sampan = Self::start(data_dir, &["server", "--workers", &workers.to_string()]);
+        Self::server_with(data_dir, workers, &[])
+    }
+
+    /// As [`Self::server`], with further flags.
+    pub(crate) fn server_with(data_dir: &Path, workers: usize, flags: &[&str]) -> Self {
+        let sampan = Self::start(data_dir, &[&["server", "--workers", &workers.to_string()], flags].concat());
         sampan.wait_for_nodes(workers);
         sampan
     }

@@ -3,6 +3,7 @@
 //! Counts are asserted as they stand. Times have tenfold slack, since machines that test are busy.
 
 mod control_plane;
+mod guests;
 mod joining;
 mod load;
 mod network;
