@@ -14,7 +14,7 @@ use api::{WorkerName, session};
 use control_plane::{CollectionConfig, ControlPlane, ControlPlaneConfig, Persistence};
 use gateway::{Gateway, GatewayConfig};
 use registry_client::{ImageStore, Registries};
-use runtime::{CompileProcess, Handles, Replicas, Worker, WorkerConfig};
+use runtime::{Compile, CompileProcess, Handles, Replicas, Worker, WorkerConfig};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -129,13 +129,14 @@ fn worker_config(args: &ServerArgs, dir: &DataDir) -> WorkerConfig {
         ("kubernetes.io/os".to_owned(), std::env::consts::OS.to_owned()),
         ("kubernetes.io/arch".to_owned(), std::env::consts::ARCH.to_owned()),
     ]);
-    config.compile_process = std::env::current_exe().ok().map(|program| CompileProcess {
+    let process = std::env::current_exe().ok().map(|program| CompileProcess {
         // The program that runs, also when its file has been replaced meanwhile.
         program: Some(PathBuf::from("/proc/self/exe")).filter(|path| path.exists()).unwrap_or(program),
         args: vec!["compile".to_owned()],
         memory_bytes: args.limits.compile_memory.unwrap_or(CompileProcess::DEFAULT_MEMORY_BYTES),
         timeout: args.limits.compile_timeout.unwrap_or(CompileProcess::DEFAULT_TIMEOUT),
     });
+    config.compile = process.map_or(Compile::InThreads, Compile::Process);
     if let Some(memory_bytes) = args.limits.guest_memory {
         config.capacity.memory_bytes = memory_bytes;
     }

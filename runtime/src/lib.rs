@@ -15,7 +15,7 @@ mod probes;
 mod replica;
 mod worker;
 
-pub use compile::{CompileProcess, compile_stdin, compiled_components};
+pub use compile::{Compile, CompileProcess, CompileServer, compile_stdin, compiled_components, serve_compiles};
 pub use error::WorkerError;
 pub use replica::Replicas;
 pub use worker::{Handles, Worker, WorkerConfig};

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, path::PathBuf, thread};
 use api::{Address, Taint, WorkerName, session::Capacity};
 
 use super::machine::Machine;
-use crate::CompileProcess;
+use crate::Compile;
 
 /// How a worker is set up.
 #[derive(Debug, Clone)]
@@ -30,8 +30,8 @@ pub struct WorkerConfig {
     pub background_threads: usize,
     /// Components larger than this are not compiled. Compiling cannot be interrupted, so this bounds its time.
     pub max_component_bytes: u64,
-    /// Compiles apart from what serves, within limits. `None`: in this process.
-    pub compile_process: Option<CompileProcess>,
+    /// Where components are compiled.
+    pub compile: Compile,
 }
 
 impl WorkerConfig {
@@ -66,7 +66,7 @@ impl WorkerConfig {
             table_keep_resident_bytes: Self::DEFAULT_TABLE_KEEP_RESIDENT_BYTES,
             background_threads: cores,
             max_component_bytes: Self::DEFAULT_MAX_COMPONENT_BYTES,
-            compile_process: None,
+            compile: Compile::InThreads,
         }
     }
 }
