@@ -47,7 +47,7 @@ pub(crate) fn server(memory_bytes: u64) -> CompileServer {
 
 impl Inside {
     pub(crate) fn enter(dir: &Path) -> Self {
-        let tight_server = server(100 << 20);
+        let tight_server = server(40 << 20);
         // A list of tests, and the end.
         let dead_server = CompileServer::start(&process(0), &["--list".to_owned()]).unwrap();
         let server = server(CompileProcess::DEFAULT_MEMORY_BYTES);
@@ -88,6 +88,7 @@ impl Inside {
     }
 }
 
+/// On one thread, as those that serve are.
 pub(crate) fn block_on<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(test)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
 }

@@ -1,6 +1,6 @@
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream, ToSocketAddrs},
+    net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs},
     thread,
 };
 
@@ -16,7 +16,10 @@ fn answer_once() -> (u16, thread::JoinHandle<()>) {
     let answering = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let _ = stream.read(&mut [0; 4096]).unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\noutside").unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 7\r\n\r\noutside").unwrap();
+        // Closed with something unread, it would be reset.
+        stream.shutdown(Shutdown::Write).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
     });
     (port, answering)
 }
@@ -30,6 +33,7 @@ pub(crate) fn basics(_: &Inside) {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.ends_with("outside"), "{answer}");
+    drop(stream);
     answering.join().unwrap();
 }
 
