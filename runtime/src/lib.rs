@@ -13,9 +13,11 @@ mod log;
 mod priority;
 mod probes;
 mod replica;
+mod sandbox;
 mod worker;
 
-pub use compile::{CompileProcess, compile_stdin, compiled_components};
+pub use compile::{Compile, CompileProcess, CompileServer, compile_stdin, compiled_components, serve_compiles};
 pub use error::WorkerError;
 pub use replica::Replicas;
+pub use sandbox::{Sandbox, SandboxGap};
 pub use worker::{Ended, Ending, Handles, Worker, WorkerConfig};

@@ -20,7 +20,11 @@ mod up;
 mod version;
 mod worker;
 
+use std::time::Duration;
+
 use clap::{Parser, Subcommand};
+
+use crate::compose;
 
 /// Runs HTTP services as WebAssembly components and keeps them running.
 #[derive(Debug, Parser)]
@@ -65,6 +69,14 @@ enum Command {
     Logs(logs::Logs),
     Rollout(rollout::Rollout),
     Version(version::Version),
+    /// What a worker starts before it gives up starting anything: it starts the former
+    #[command(hide = true)]
+    CompileServer {
+        /// Address space that each may use
+        memory_bytes: u64,
+        /// How long each may take
+        timeout_millis: u64,
+    },
     /// What the server starts to compile a component, from standard input to standard output
     #[command(hide = true)]
     Compile {
@@ -100,6 +112,9 @@ impl Cli {
             Command::Logs(command) => client(command.run()),
             Command::Rollout(command) => client(command.run()),
             Command::Version(command) => client(command.run()),
+            Command::CompileServer { memory_bytes, timeout_millis } => Ok(runtime::serve_compiles(
+                compose::compile_process(memory_bytes, Duration::from_millis(timeout_millis))?,
+            )?),
             Command::Compile { memory_bytes } => runtime::compile_stdin(memory_bytes).or_else(|why| {
                 // The server reads this, as it stands.
                 eprintln!("{why}");

@@ -6,8 +6,9 @@ use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    compose::{self, WorkerPlan},
+    compose::{self, WorkerPlan, confine, machine_name},
     config::{JoinArgs, WorkerLimitArgs, address},
+    diagnostics,
     paths::DataDirArgs,
     screen::Screen,
     serve::run,
@@ -62,6 +63,10 @@ pub(crate) struct Worker {
     #[arg(long, env = "SAMPAN_DRAIN_TIMEOUT", default_value = "30s", value_name = "SPAN", value_parser = api::parse_span)]
     drain_timeout: Duration,
 
+    /// Keep what the process could give up: system calls, files, capabilities
+    #[arg(long, env = "SAMPAN_NO_SANDBOX")]
+    no_sandbox: bool,
+
     /// End when standard input does: a server started this process
     #[arg(long, env = "SAMPAN_SUPERVISED", hide = true)]
     supervised: bool,
@@ -75,8 +80,10 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        diagnostics::init();
         let (supervised, drain_timeout) = (self.supervised, self.drain_timeout);
         let plan = WorkerPlan {
+            name: self.join.name.clone().unwrap_or_else(machine_name),
             join: self.join,
             labels: self.labels,
             taints: self.taints,
@@ -89,13 +96,14 @@ impl Worker {
             limits: self.limits,
             data: self.data,
         };
+        let confined = confine(&plan, !self.no_sandbox)?;
         run(|shutdown| async move {
             let leave = CancellationToken::new();
             signals::watch(leave.clone(), drain_timeout + LAST).context("signals cannot be received")?;
             if supervised {
                 tokio::spawn(end_of_input(shutdown.clone()));
             }
-            let starting = compose::worker(&plan, &leave, &shutdown);
+            let starting = compose::worker(&plan, confined, &leave, &shutdown);
             let (name, mut roles) = tokio::select! {
                 started = starting => started?,
                 () = leave.cancelled() => return Ok(()),

@@ -1,11 +1,11 @@
 //! From flags to how the roles are set up.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
 use api::WorkerName;
 use control_plane::{CollectionConfig, ControlPlaneConfig, Persistence, Silence};
 use gateway::GatewayConfig;
-use runtime::{CompileProcess, WorkerConfig};
+use runtime::{Compile, CompileProcess, WorkerConfig};
 
 use super::DRAIN;
 use crate::{
@@ -59,17 +59,29 @@ pub(super) fn worker(name: &str, limits: &WorkerLimitArgs, dir: &DataDir) -> Wor
         ("kubernetes.io/os".to_owned(), std::env::consts::OS.to_owned()),
         ("kubernetes.io/arch".to_owned(), std::env::consts::ARCH.to_owned()),
     ]);
-    config.compile_process = std::env::current_exe().ok().map(|program| CompileProcess {
-        // The program that runs, also when its file has been replaced meanwhile.
-        program: Some(PathBuf::from("/proc/self/exe")).filter(|path| path.exists()).unwrap_or(program),
-        args: vec!["compile".to_owned()],
-        memory_bytes: limits.compile_memory.unwrap_or(CompileProcess::DEFAULT_MEMORY_BYTES),
-        timeout: limits.compile_timeout.unwrap_or(CompileProcess::DEFAULT_TIMEOUT),
-    });
+    config.compile = limited_compile_process(limits).map_or(Compile::InThreads, Compile::Process);
     if let Some(memory_bytes) = limits.guest_memory {
         config.capacity.memory_bytes = memory_bytes;
     }
     config
+}
+
+/// Compiles in a process of its own, of this program.
+pub(crate) fn compile_process(memory_bytes: u64, timeout: Duration) -> std::io::Result<CompileProcess> {
+    let program = std::env::current_exe()?;
+    Ok(CompileProcess {
+        // The program that runs, also when its file has been replaced meanwhile.
+        program: Some(PathBuf::from("/proc/self/exe")).filter(|path| path.exists()).unwrap_or(program),
+        args: vec!["compile".to_owned()],
+        memory_bytes,
+        timeout,
+    })
+}
+
+/// The same, within the limits that were set.
+pub(super) fn limited_compile_process(limits: &WorkerLimitArgs) -> Option<CompileProcess> {
+    let memory_bytes = limits.compile_memory.unwrap_or(CompileProcess::DEFAULT_MEMORY_BYTES);
+    compile_process(memory_bytes, limits.compile_timeout.unwrap_or(CompileProcess::DEFAULT_TIMEOUT)).ok()
 }
 
 /// The machine's name, if it can name a Node.

@@ -4,6 +4,7 @@
 //! by a call or a connection. Neither side of either can tell.
 
 mod config;
+mod confinement;
 mod gateway;
 mod images;
 mod joining;
@@ -13,7 +14,8 @@ mod supervisor;
 mod up;
 mod worker;
 
-pub(crate) use config::machine_name;
+pub(crate) use config::{compile_process, machine_name};
+pub(crate) use confinement::confine;
 pub(crate) use gateway::gateway;
 pub(crate) use server::{ServerPlan, server};
 pub(crate) use up::up;

@@ -11,7 +11,7 @@ use transport::{
     Peer, RemoteDialer, RemoteImages, RemoteKeyValue, RequestLimits, RequestListener, Role, machine, serve_requests,
 };
 
-use super::{Roles, config, joining, machine_name, make_private, nearby::Nearby};
+use super::{Roles, config, confinement::Confined, joining, make_private, nearby::Nearby};
 use crate::config::{JoinArgs, WorkerLimitArgs};
 use crate::paths::DataDirArgs;
 
@@ -19,6 +19,7 @@ use crate::paths::DataDirArgs;
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerPlan {
     pub(crate) join: JoinArgs,
+    pub(crate) name: String,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) taints: Vec<Taint>,
     pub(crate) cpu_millis: Option<u64>,
@@ -37,6 +38,7 @@ pub(crate) struct WorkerPlan {
 /// `shutdown` ends it at once.
 pub(crate) async fn worker(
     plan: &WorkerPlan,
+    confined: Confined,
     leave: &CancellationToken,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(WorkerName, Roles)> {
@@ -44,7 +46,7 @@ pub(crate) async fn worker(
     for private in [dir.root(), &dir.sockets()] {
         make_private(private)?;
     }
-    let peer = Peer { role: Role::Worker, name: plan.join.name.clone().unwrap_or_else(machine_name) };
+    let peer = Peer { role: Role::Worker, name: plan.name.clone() };
     let (client, identity) = joining::join_as(&plan.join, &peer, &dir).await?;
     let socket = dir.sockets().join(format!("{}.sock", peer.name));
     let tcp = match (plan.listen, &identity) {
@@ -58,6 +60,7 @@ pub(crate) async fn worker(
 
     let mut worker_config = config::worker(&peer.name, &plan.limits, &dir);
     apply(plan, &mut worker_config);
+    worker_config.compile = confined.compile;
     let socket = socket.to_str().context("the data directory's path is no UTF-8")?.to_owned();
     worker_config.address = Some(Address { machine: machine().to_owned(), socket: Some(socket), tcp });
     let name = worker_config.name.clone();

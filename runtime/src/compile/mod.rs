@@ -2,11 +2,16 @@
 
 mod artifact;
 mod compiler;
+mod exchange;
 mod process;
 mod seal;
+mod serve;
+mod server;
 
 pub use artifact::compiled_components;
 pub use process::{CompileProcess, compile_stdin};
+pub use serve::serve_compiles;
+pub use server::CompileServer;
 
 use std::{
     collections::HashMap,
@@ -30,6 +35,20 @@ use crate::{
 
 use artifact::ArtifactCache;
 use compiler::Compiler;
+
+/// Components that are compiled at the same time. Each uses all processors.
+const AT_ONCE: usize = 2;
+
+/// Where components are compiled.
+#[derive(Debug, Clone)]
+pub enum Compile {
+    /// On threads of this process, which give way to those that serve. Nothing limits their memory.
+    InThreads,
+    /// Each in a limited process, which this one starts.
+    Process(CompileProcess),
+    /// Each in a limited process, which another one starts that was there before: for a worker in a sandbox.
+    Server(CompileServer),
+}
 
 /// A component, compiled, mapped and linked. All replicas of it in the process share it; it is unmapped with the last.
 pub(crate) struct LoadedComponent {

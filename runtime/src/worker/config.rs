@@ -1,8 +1,9 @@
-use std::{collections::BTreeMap, fs, path::PathBuf, thread};
+use std::{collections::BTreeMap, path::PathBuf, thread};
 
 use api::{Address, Taint, WorkerName, session::Capacity};
 
-use crate::CompileProcess;
+use super::machine::Machine;
+use crate::Compile;
 
 /// How a worker is set up.
 #[derive(Debug, Clone)]
@@ -29,8 +30,8 @@ pub struct WorkerConfig {
     pub background_threads: usize,
     /// Components larger than this are not compiled. Compiling cannot be interrupted, so this bounds its time.
     pub max_component_bytes: u64,
-    /// Compiles apart from what serves, within limits. `None`: in this process.
-    pub compile_process: Option<CompileProcess>,
+    /// Where components are compiled.
+    pub compile: Compile,
 }
 
 impl WorkerConfig {
@@ -45,8 +46,9 @@ impl WorkerConfig {
     /// Replicas that a worker takes. An idle one costs little, so it is far above the instances.
     pub const DEFAULT_MAX_REPLICAS: u32 = 10_000;
 
-    /// The defaults for this machine.
+    /// The defaults for this machine, within the control groups of this process.
     pub fn new(name: WorkerName, cache_dir: impl Into<PathBuf>) -> Self {
+        let machine = Machine::read();
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Self {
             name,
@@ -54,8 +56,8 @@ impl WorkerConfig {
             taints: Vec::new(),
             address: None,
             capacity: Capacity {
-                cpu_millis: cores as u64 * 1000,
-                memory_bytes: machine_memory_bytes(),
+                cpu_millis: machine.cpu_millis,
+                memory_bytes: machine.memory_bytes,
                 replicas: Self::DEFAULT_MAX_REPLICAS,
             },
             cache_dir: cache_dir.into(),
@@ -64,18 +66,7 @@ impl WorkerConfig {
             table_keep_resident_bytes: Self::DEFAULT_TABLE_KEEP_RESIDENT_BYTES,
             background_threads: cores,
             max_component_bytes: Self::DEFAULT_MAX_COMPONENT_BYTES,
-            compile_process: None,
+            compile: Compile::InThreads,
         }
     }
-}
-
-/// The memory of the machine, as Linux tells it; where it does not, 4 GiB.
-fn machine_memory_bytes() -> u64 {
-    const UNKNOWN: u64 = 4 << 30;
-    let total = |text: String| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kibibytes << 10)
-    };
-    fs::read_to_string("/proc/meminfo").ok().and_then(total).unwrap_or(UNKNOWN)
 }

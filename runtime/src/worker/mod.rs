@@ -3,6 +3,7 @@
 mod config;
 mod life;
 mod log_batch;
+mod machine;
 mod session;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};

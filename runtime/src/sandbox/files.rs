@@ -1,0 +1,101 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use landlock::{
+    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
+    Scope, path_beneath_rules,
+};
+
+use super::{Sandbox, SandboxGap};
+
+/// The newest rules that are asked for. An older kernel keeps those that it knows.
+const RULES: ABI = ABI::V6;
+
+/// What the standard library, the C library's resolver, the allocator and TLS read.
+const ALWAYS_READ: &[&str] = &[
+    "/dev/null",
+    "/dev/urandom",
+    "/proc/meminfo",
+    "/proc/self",
+    "/proc/sys/vm/overcommit_memory",
+    "/sys/devices/system/cpu",
+    "/sys/fs/cgroup",
+    "/sys/kernel/mm/transparent_hugepage",
+    "/etc/gai.conf",
+    "/etc/host.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/services",
+    "/etc/pki/ca-trust/extracted",
+    "/etc/pki/tls/certs",
+    "/etc/ssl/certs",
+    "/usr/local/share/ca-certificates",
+    "/usr/share/ca-certificates",
+];
+
+/// Where the resolver learns its servers. Services that manage it replace the file that it leads to.
+const RESOLVER: &str = "/etc/resolv.conf";
+
+/// Closes all files but those of the sandbox, and signals and abstract sockets of other processes.
+pub(super) fn close(sandbox: &Sandbox) -> Result<(), SandboxGap> {
+    for path in sandbox.read.iter().chain(&sandbox.read_write).filter(|path| !path.exists()) {
+        tracing::warn!(path = %path.display(), "does not exist, and so stays closed to this process");
+    }
+    let always = ALWAYS_READ.iter().map(PathBuf::from).chain(resolver(Path::new(RESOLVER)));
+    let status = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(RULES))?
+        .scope(Scope::from_all(RULES))?
+        .create()?
+        .add_rules(path_beneath_rules(always, reading()))?
+        .add_rules(path_beneath_rules(["/dev/null"], reading() | AccessFs::WriteFile))?
+        .add_rules(path_beneath_rules(&sandbox.read, reading()))?
+        .add_rules(path_beneath_rules(&sandbox.read_write, changing()))?
+        .restrict_self()?;
+    match status.ruleset {
+        RulesetStatus::FullyEnforced => Ok(()),
+        RulesetStatus::PartiallyEnforced => Err(SandboxGap::OldLandlock),
+        RulesetStatus::NotEnforced => Err(SandboxGap::NoLandlock),
+    }
+}
+
+fn reading() -> BitFlags<AccessFs> {
+    AccessFs::ReadFile | AccessFs::ReadDir
+}
+
+/// No programs, no devices.
+fn changing() -> BitFlags<AccessFs> {
+    AccessFs::from_all(RULES) & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev)
+}
+
+/// The resolver's file, and the directory that it leads to, where that is not one for everything.
+fn resolver(link: &Path) -> Vec<PathBuf> {
+    let target = fs::canonicalize(link).ok().filter(|target| target != link);
+    let dir =
+        target.as_deref().and_then(Path::parent).filter(|dir| dir.components().count() > 2 && !dir.starts_with("/etc"));
+    dir.map(Path::to_owned).into_iter().chain([link.to_owned()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_directory_that_the_resolvers_file_leads_to_is_open_because_the_file_is_replaced_there() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = fs::canonicalize(temporary.path()).unwrap();
+        let managed = dir.join("managed");
+        fs::create_dir_all(&managed).unwrap();
+        fs::write(managed.join("stub.conf"), "").unwrap();
+        let link = dir.join("resolv.conf");
+        symlink(managed.join("stub.conf"), &link).unwrap();
+        assert_eq!(resolver(&link), [managed, link.clone()]);
+        fs::remove_file(&link).unwrap();
+        fs::write(&link, "").unwrap();
+        assert_eq!(resolver(&link), std::slice::from_ref(&link));
+    }
+}

@@ -1,0 +1,76 @@
+//! What a worker's process gives up before it runs guests: files, programs, privileges and most of the kernel. Should a
+//! guest break out of its WebAssembly sandbox, it finds itself in this one.
+//!
+//! It does not limit which hosts the process connects to: the kernel offers that by port alone, and grants name hosts.
+//! `capabilities/outbound` holds guests to their grants.
+
+mod files;
+mod privileges;
+mod seccomp;
+mod system_calls;
+
+use std::{fs, io, path::PathBuf};
+
+/// What stays open to a process that enters. All else is closed to it, and to what it starts, until its end.
+#[derive(Debug, Clone, Default)]
+pub struct Sandbox {
+    /// Files and directories that are read.
+    pub read: Vec<PathBuf>,
+    /// Files and directories that are read and changed, with sockets in them.
+    pub read_write: Vec<PathBuf>,
+}
+
+/// A part of the sandbox that this kernel, or this process, does not allow.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxGap {
+    /// Other threads run already.
+    #[error("{0} threads ran before: files and capabilities stay open to them")]
+    Threads(usize),
+    /// Programs that it starts might have more privileges than it has.
+    #[error("the kernel cannot rule out new privileges: {0}")]
+    NewPrivileges(io::Error),
+    /// All files are open.
+    #[error("the kernel has no Landlock, which came with Linux 5.13 and must be enabled: files are not closed")]
+    NoLandlock,
+    /// Some accesses are not closed.
+    #[error("the kernel's Landlock is older than that of Linux 6.12: some ways to files, devices and signals are open")]
+    OldLandlock,
+    /// All files are open.
+    #[error("Landlock cannot be used: {0}; files are not closed")]
+    Landlock(#[from] landlock::RulesetError),
+    /// What the process may do as its user's superuser is not given up.
+    #[error("capabilities cannot be dropped: {0}")]
+    Capabilities(io::Error),
+    /// All of the kernel is open.
+    #[error("system calls cannot be limited: {0}")]
+    SystemCalls(#[from] seccompiler::Error),
+}
+
+impl Sandbox {
+    /// Gives up all but what is named, for good. What cannot be given up here is told, and warned of in the log.
+    ///
+    /// To be called on the main thread before any other is started: Landlock and capabilities are of threads, which
+    /// inherit them when they start. What needs programs, such as a [`CompileServer`](crate::CompileServer), must have
+    /// been started, and the directories that are named must exist. They must be open to this user without privileges.
+    pub fn enter(&self) -> Vec<SandboxGap> {
+        let steps = [
+            alone(),
+            rustix::thread::set_no_new_privs(true).map_err(|error| SandboxGap::NewPrivileges(error.into())),
+            files::close(self),
+            privileges::drop_all().map_err(SandboxGap::Capabilities),
+            // The last: it closes the calls that the others need.
+            seccomp::limit().map_err(SandboxGap::SystemCalls),
+        ];
+        let gaps: Vec<_> = steps.into_iter().filter_map(Result::err).collect();
+        for gap in &gaps {
+            tracing::warn!("the worker's sandbox has a gap: {gap}");
+        }
+        gaps
+    }
+}
+
+/// Whether this is the only thread. Where `/proc` does not tell, it is believed.
+fn alone() -> Result<(), SandboxGap> {
+    let threads = fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    if threads > 1 { Err(SandboxGap::Threads(threads - 1)) } else { Ok(()) }
+}

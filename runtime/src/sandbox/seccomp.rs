@@ -1,0 +1,137 @@
+use std::collections::BTreeMap;
+
+use libc::{
+    AF_INET, AF_INET6, AF_UNIX, CLONE_THREAD, CLONE_VM, FIOCLEX, FIONBIO, FIONREAD, PR_SET_NAME, PR_SET_VMA,
+    PRIO_PROCESS, SOCK_DGRAM, SOCK_STREAM, TCGETS, TIOCGWINSZ,
+};
+use seccompiler::{
+    BackendError, BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, apply_filter_all_threads,
+};
+
+use super::system_calls;
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// What a socket's type says besides its type: flags for its descriptor.
+const SOCKET_TYPE: u64 = 0xf;
+/// Every new namespace that `clone` can make.
+const NEW_NAMESPACES: i32 = libc::CLONE_NEWNS
+    | libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET;
+
+/// Leaves this process the system calls that a worker makes. All others fail; none kills, so that one that was missed
+/// is an error that can be read.
+pub(super) fn limit() -> Result<(), Error> {
+    // What clone3 makes is in memory that no filter sees. The C library then takes clone instead. This filter goes
+    // first, because the other closes the call that installs them.
+    let unknown = SeccompAction::Errno(libc::ENOSYS as u32);
+    apply_filter_all_threads(&program([(libc::SYS_clone3, Vec::new())].into(), SeccompAction::Allow, unknown)?)?;
+    let denied = SeccompAction::Errno(libc::EPERM as u32);
+    apply_filter_all_threads(&program(allowed()?, denied, SeccompAction::Allow)?)
+}
+
+fn program(rules: Rules, others: SeccompAction, these: SeccompAction) -> Result<BpfProgram, Error> {
+    let arch = std::env::consts::ARCH.try_into()?;
+    Ok(SeccompFilter::new(rules, others, these, arch)?.try_into()?)
+}
+
+fn allowed() -> Result<Rules, BackendError> {
+    let this = u64::from(rustix::process::getpid().as_raw_nonzero().get().unsigned_abs());
+    let calls = system_calls::ALLOWED.iter().chain(system_calls::ALLOWED_OLDER);
+    let mut rules: Rules = calls.map(|&call| (call, Vec::new())).collect();
+    // The other filter answers it.
+    rules.insert(libc::SYS_clone3, Vec::new());
+    rules.insert(libc::SYS_clone, vec![rule([threads_alone()?])?]);
+    rules.insert(libc::SYS_socket, sockets(&[AF_UNIX, AF_INET, AF_INET6])?);
+    rules.insert(libc::SYS_socketpair, sockets(&[AF_UNIX])?);
+    let ioctls = [FIONBIO, FIOCLEX, FIONREAD, TCGETS, TIOCGWINSZ];
+    rules.insert(libc::SYS_ioctl, any_of(1, ioctls)?);
+    rules.insert(libc::SYS_prctl, any_of(0, [PR_SET_NAME as u64, PR_SET_VMA as u64])?);
+    // Of this process and thread alone.
+    rules.insert(libc::SYS_prlimit64, any_of(0, [0, this])?);
+    rules.insert(libc::SYS_setpriority, vec![rule([is(0, u64::from(PRIO_PROCESS))?, is(1, 0)?])?]);
+    rules.insert(libc::SYS_tgkill, any_of(0, [this])?);
+    Ok(rules)
+}
+
+/// `clone` makes threads of this process, not processes, and nothing in namespaces of its own.
+fn threads_alone() -> Result<SeccompCondition, BackendError> {
+    let thread = (CLONE_THREAD | CLONE_VM) as u64;
+    SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(thread | NEW_NAMESPACES as u64), thread)
+}
+
+fn sockets(families: &[i32]) -> Result<Vec<SeccompRule>, BackendError> {
+    let kinds = families.iter().flat_map(|family| [(*family, SOCK_STREAM), (*family, SOCK_DGRAM)]);
+    let socket = |(family, kind): (i32, i32)| {
+        let kind = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(SOCKET_TYPE), kind as u64)?;
+        rule([is(0, family as u64)?, kind])
+    };
+    kinds.map(socket).collect()
+}
+
+fn any_of(argument: u8, values: impl IntoIterator<Item = u64>) -> Result<Vec<SeccompRule>, BackendError> {
+    values.into_iter().map(|value| rule([is(argument, value)?])).collect()
+}
+
+fn is(argument: u8, value: u64) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
+}
+
+fn rule<const N: usize>(conditions: [SeccompCondition; N]) -> Result<SeccompRule, BackendError> {
+    SeccompRule::new(conditions.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filter_compiles_and_no_call_that_is_limited_by_its_arguments_is_in_the_list_without_them() {
+        let rules = allowed().unwrap();
+        for call in [libc::SYS_clone, libc::SYS_socket, libc::SYS_ioctl, libc::SYS_prctl, libc::SYS_tgkill] {
+            assert!(!system_calls::ALLOWED.contains(&call), "{call}");
+            assert!(!rules[&call].is_empty(), "{call}");
+        }
+        program(rules, SeccompAction::Errno(1), SeccompAction::Allow).unwrap();
+    }
+
+    #[test]
+    fn what_starts_programs_or_reaches_into_other_processes_is_not_in_the_list() {
+        let rules = allowed().unwrap();
+        for call in [
+            libc::SYS_execve,
+            libc::SYS_execveat,
+            libc::SYS_ptrace,
+            libc::SYS_process_vm_readv,
+            libc::SYS_process_vm_writev,
+            libc::SYS_pidfd_getfd,
+            libc::SYS_kill,
+            libc::SYS_mount,
+            libc::SYS_move_mount,
+            libc::SYS_open_tree,
+            libc::SYS_pivot_root,
+            libc::SYS_chroot,
+            libc::SYS_bpf,
+            libc::SYS_kexec_load,
+            libc::SYS_keyctl,
+            libc::SYS_add_key,
+            libc::SYS_perf_event_open,
+            libc::SYS_unshare,
+            libc::SYS_setns,
+            libc::SYS_open_by_handle_at,
+            libc::SYS_init_module,
+            libc::SYS_finit_module,
+            libc::SYS_userfaultfd,
+            libc::SYS_io_uring_setup,
+            libc::SYS_seccomp,
+            libc::SYS_setuid,
+        ] {
+            assert!(!rules.contains_key(&call), "{call}");
+        }
+    }
+}

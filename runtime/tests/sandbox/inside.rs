@@ -1,0 +1,94 @@
+//! The process that a test runs in.
+
+use std::{
+    env,
+    future::Future,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use runtime::{Compile, CompileProcess, CompileServer, Sandbox, SandboxGap};
+
+use crate::fleet::Fleet;
+
+pub(crate) enum Test {
+    /// In the sandbox.
+    Inside(fn(&Inside)),
+    /// As it is.
+    Outside(fn()),
+}
+
+/// A process that has entered the sandbox.
+pub(crate) struct Inside {
+    /// It holds `given`, which may be read, `own`, which may be changed, and `other`.
+    pub(crate) dir: PathBuf,
+    gaps: Vec<SandboxGap>,
+    server: CompileServer,
+    /// One that may use little memory.
+    pub(crate) tight_server: CompileServer,
+    /// One that has ended.
+    pub(crate) dead_server: CompileServer,
+}
+
+/// How this program compiles.
+pub(crate) fn process(memory_bytes: u64) -> CompileProcess {
+    CompileProcess {
+        program: env::current_exe().unwrap(),
+        args: vec!["compile".into()],
+        memory_bytes,
+        timeout: Duration::from_secs(60),
+    }
+}
+
+pub(crate) fn server(memory_bytes: u64) -> CompileServer {
+    let args = ["compile-server".to_owned(), memory_bytes.to_string()];
+    CompileServer::start(&process(memory_bytes), &args).unwrap()
+}
+
+impl Inside {
+    pub(crate) fn enter(dir: &Path) -> Self {
+        let tight_server = server(40 << 20);
+        // A list of tests, and the end.
+        let dead_server = CompileServer::start(&process(0), &["--list".to_owned()]).unwrap();
+        let server = server(CompileProcess::DEFAULT_MEMORY_BYTES);
+        let built = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/guests");
+        let guests = env::var_os("SAMPAN_GUESTS").map_or(built, PathBuf::from);
+        let sandbox = Sandbox { read: vec![dir.join("given"), guests], read_write: vec![dir.join("own")] };
+        let gaps = sandbox.enter();
+        assert!(!gaps.iter().any(|gap| matches!(gap, SandboxGap::Threads(_))), "{gaps:?}");
+        Self { dir: dir.to_owned(), gaps, server, tight_server, dead_server }
+    }
+
+    pub(crate) fn run(&self, test: &fn(&Self)) {
+        self.gaps.iter().for_each(|gap| println!("not all is tested: {gap}"));
+        test(self);
+    }
+
+    /// Whether this kernel closes files. Where it does not, there is nothing to see.
+    pub(crate) fn closes_files(&self) -> bool {
+        !self.gaps.iter().any(|gap| matches!(gap, SandboxGap::NoLandlock | SandboxGap::Landlock(_)))
+    }
+
+    /// Whether this kernel limits system calls.
+    pub(crate) fn limits_calls(&self) -> bool {
+        !self.gaps.iter().any(|gap| matches!(gap, SandboxGap::SystemCalls(_)))
+    }
+
+    /// A worker that compiles by the server.
+    pub(crate) async fn fleet(&self) -> Fleet {
+        self.fleet_by(self.server.clone()).await
+    }
+
+    pub(crate) async fn fleet_by(&self, server: CompileServer) -> Fleet {
+        Fleet::with(|config| {
+            config.cache_dir = self.dir.join("own/compiled");
+            config.compile = Compile::Server(server);
+        })
+        .await
+    }
+}
+
+/// On one thread, as those that serve are.
+pub(crate) fn block_on<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+}

@@ -1,0 +1,36 @@
+//! What a worker's process gives up before it has threads: everything that it does not need.
+
+use std::fs;
+
+use anyhow::Context;
+use runtime::{Compile, CompileServer, Sandbox};
+use transport::machine;
+
+use super::{config::limited_compile_process, make_private, worker::WorkerPlan};
+
+/// What has been set up before the sandbox was entered, since it cannot be afterwards.
+pub(crate) struct Confined {
+    pub(super) compile: Compile,
+}
+
+/// Starts the process that compiles, and enters the sandbox. To be called on the main thread, before there are others.
+pub(crate) fn confine(plan: &WorkerPlan, sandboxed: bool) -> anyhow::Result<Confined> {
+    let dir = plan.data.resolve()?;
+    let identity = dir.root().join("identity");
+    let own = [dir.images(), dir.compile_cache(), dir.sockets(), identity];
+    make_private(dir.root())?;
+    own.iter().try_for_each(|folder| make_private(folder))?;
+    // Read from places that are closed afterwards, and kept.
+    machine();
+    let Some(process) = limited_compile_process(&plan.limits).filter(|_| sandboxed) else {
+        let compile = limited_compile_process(&plan.limits).map_or(Compile::InThreads, Compile::Process);
+        return Ok(Confined { compile });
+    };
+    let args = ["compile-server".to_owned(), process.memory_bytes.to_string(), process.timeout.as_millis().to_string()];
+    let server = CompileServer::start(&process, &args).context("the process that compiles cannot be started")?;
+    // A file that is not there is said when it is read.
+    let token = plan.join.token_file.iter().filter_map(|file| fs::canonicalize(file).ok()).collect();
+    // What the system lacks is warned of, and done without.
+    Sandbox { read: token, read_write: own.to_vec() }.enter();
+    Ok(Confined { compile: Compile::Server(server) })
+}
