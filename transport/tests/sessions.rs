@@ -1,5 +1,7 @@
 //! Sessions over a real socket, through a relay that can be cut.
 
+#![allow(clippy::unwrap_used, reason = "a failing test may panic anywhere")]
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,

@@ -9,8 +9,8 @@ use std::{
 use api::{
     Body, Dialer, ObjectKey, ReplicaId, Serve, ServeError, WorkerName,
     session::{
-        Endpoint, ForGateway, GatewayDown, GatewayUp, IngressRule, PathMatch, Routes, ServicePort, ServiceRoute,
-        in_process,
+        Endpoint, ForGateway, GatewayDown, GatewaySide, GatewayUp, IngressRule, PathMatch, Routes, ServicePort,
+        ServiceRoute, in_process,
     },
 };
 use futures::future::BoxFuture;
