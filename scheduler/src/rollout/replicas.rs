@@ -30,7 +30,7 @@ impl Scheduler {
         let Some(revision) = self.revisions.get(key) else { return };
         let surplus = revision.surplus_leaving();
         let leaving = revision.leaving.iter().filter_map(|id| self.replicas.get(id));
-        for id in victims::choose(leaving, surplus, surplus) {
+        for id in victims::choose(leaving, surplus, self.spare_available(key)) {
             self.delete(key, &id, now);
         }
     }

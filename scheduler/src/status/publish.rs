@@ -89,7 +89,9 @@ impl Scheduler {
     /// Why replicas of a revision cannot be had, if that is so: a reason and a message.
     fn trouble(&self, key: &ObjectKey) -> Option<(&'static str, String)> {
         let revision = self.revisions.get(key)?;
-        if let Some((failure, _)) = &revision.image.failure {
+        // What nobody wants to run, or runs after all, is no trouble.
+        let waits = revision.spec.replicas > 0 && revision.spec.digest.is_none();
+        if let Some((failure, _)) = revision.image.failure.as_ref().filter(|_| waits) {
             return Some((failure.reason.as_str(), failure.message.clone()));
         }
         let replica = revision.troubled.first().and_then(|id| self.replicas.get(id))?;

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{
-    Digest, ObjectKey, ReplicaId, Timestamp, WorkerName,
+    Digest, ObjectKey, ReplicaId, Taint, Timestamp, WorkerName,
     replica::{Failure, FailureReason, Grants, Limits, Probes, ReplicaPhase, ReplicaSpec},
     session::{Capacity, RunningReplica, WorkerHello, WorkerUp},
 };
@@ -112,14 +112,30 @@ impl Bench {
         self.actions = actions;
     }
 
+    /// A worker with taints says hello again, with what it runs.
+    pub(crate) fn hello_with(&mut self, number: u32, taints: Vec<Taint>) {
+        let held = self.views().into_iter().filter(|view| view.worker == Some(worker(number)));
+        let report = |view: ReplicaView| {
+            let mut report = running(&view.template.hash, "x");
+            report.spec.id = view.id;
+            report
+        };
+        let held = held.map(report).collect();
+        self.say_hello(number, held, taints);
+    }
+
     pub(crate) fn hello(&mut self, number: u32, running: Vec<RunningReplica>) {
+        self.say_hello(number, running, Vec::new());
+    }
+
+    fn say_hello(&mut self, number: u32, running: Vec<RunningReplica>, taints: Vec<Taint>) {
         let capacity = Capacity { cpu_millis: 4000, memory_bytes: 4 << 30, replicas: 100 };
         let name = worker(number);
         let hello = WorkerHello {
             name: name.clone(),
             capacity,
             labels: Default::default(),
-            taints: Vec::new(),
+            taints,
             address: None,
             running,
             cached: Vec::new(),

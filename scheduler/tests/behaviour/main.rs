@@ -1,5 +1,6 @@
 //! What the scheduler does, one story at a time: events in, actions out, time by hand.
 
 mod bench;
+mod departure;
 mod recovery;
 mod rollout;

@@ -1,14 +1,22 @@
 use std::time::Duration;
 
-use api::WorkerName;
+use api::{WorkerName, session::WorkerUp};
 use rand::{Rng, rngs::SmallRng};
+use scheduler::Event;
 
 use crate::world::{Happening, World};
+
+/// A worker that leaves, or another, ends after this time.
+const LEAVES_WITHIN: Duration = Duration::from_secs(3);
 
 /// What may go wrong.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
     CrashWorker,
+    /// As a supervisor sees it: the control plane is told at once.
+    WorkerDies,
+    /// It leaves in order, and ends a while later whatever has been moved by then.
+    WorkerLeaves,
     BreakSession,
     StallSession,
     RestartControlPlane,
@@ -16,11 +24,13 @@ pub(crate) enum Fault {
 
 impl Fault {
     pub(crate) fn any(rng: &mut SmallRng) -> Self {
-        match rng.random_range(0..10) {
+        match rng.random_range(0..13) {
             0..3 => Self::CrashWorker,
             3..6 => Self::BreakSession,
             6..9 => Self::StallSession,
-            _ => Self::RestartControlPlane,
+            9 => Self::RestartControlPlane,
+            10 => Self::WorkerDies,
+            _ => Self::WorkerLeaves,
         }
     }
 }
@@ -31,6 +41,15 @@ impl World {
         self.trace(|| format!("{fault:?} {worker}"));
         match fault {
             Fault::CrashWorker => self.crash(&worker),
+            Fault::WorkerDies if self.workers[&worker].alive => {
+                self.crash(&worker);
+                self.step(Event::WorkerDied(worker));
+            }
+            Fault::WorkerDies => {}
+            Fault::WorkerLeaves => {
+                self.send_up(&worker, WorkerUp::Leaving);
+                self.after(LEAVES_WITHIN, Happening::Fault(Fault::CrashWorker));
+            }
             Fault::BreakSession => self.break_session(&worker),
             Fault::StallSession => self.stall_session(&worker),
             Fault::RestartControlPlane => self.shut_down(),

@@ -19,7 +19,7 @@ use scenario::Scenario;
 use world::World;
 
 /// Seeds of small worlds: a few workers, much trouble.
-const SMALL: std::ops::Range<u64> = 0..200;
+const SMALL: std::ops::Range<u64> = 0..1000;
 /// Seeds of large worlds: a thousand workers and thousands of replicas.
 const LARGE: std::ops::Range<u64> = 10_000..10_002;
 

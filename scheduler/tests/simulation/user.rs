@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use api::ObjectKey;
+use api::{ObjectKey, ReplicaId};
 use rand::Rng;
 use scheduler::{Deployment, Event, Share, Strategy};
 
@@ -60,7 +60,8 @@ impl World {
                 self.store.delete_deployment(&key);
                 self.step(Event::DeploymentDeleted(key));
             }
-            16..18 => self.delete_a_replica(),
+            16 => self.with_a_replica(Event::DeleteReplica),
+            17 => self.with_a_replica(Event::Evict),
             _ => {
                 let (worker, cordoned) = (self.any_worker(), self.rng.random_bool(0.4));
                 self.step(Event::Cordon { worker, cordoned });
@@ -76,12 +77,12 @@ impl World {
         self.step(Event::Deployment(deployment));
     }
 
-    fn delete_a_replica(&mut self) {
+    fn with_a_replica(&mut self, event: fn(ReplicaId) -> Event) {
         let count = self.control.mirror.replicas.len();
         if count > 0 {
             let index = self.rng.random_range(0..count);
             let id = self.control.mirror.replicas.keys().nth(index).expect("it is one of them").clone();
-            self.step(Event::DeleteReplica(id));
+            self.step(event(id));
         }
     }
 
