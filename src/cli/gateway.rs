@@ -1,6 +1,7 @@
 use crate::{
     compose,
     config::{GatewayLimitArgs, HttpArgs, JoinArgs},
+    metrics::MetricsArgs,
     paths::DataDirArgs,
     screen::Screen,
     serve::serve,
@@ -23,6 +24,9 @@ pub(crate) struct Gateway {
     limits: GatewayLimitArgs,
 
     #[command(flatten)]
+    metrics: MetricsArgs,
+
+    #[command(flatten)]
     data: DataDirArgs,
 }
 
@@ -30,7 +34,7 @@ impl Gateway {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let screen = Screen::new();
         let start = |shutdown| async move {
-            compose::gateway(&self.join, &self.http, &self.limits, &self.data, &shutdown).await
+            compose::gateway(&self.join, &self.http, &self.limits, &self.metrics, &self.data, &shutdown).await
         };
         serve(start, |address, shutdown| async move {
             screen.success("sampan", format_args!("the gateway is up at http://{address}"));

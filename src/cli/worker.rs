@@ -9,6 +9,7 @@ use crate::{
     compose::{self, WorkerPlan, confine, machine_name},
     config::{JoinArgs, WorkerLimitArgs, address},
     diagnostics,
+    metrics::MetricsArgs,
     paths::DataDirArgs,
     screen::Screen,
     serve::run,
@@ -59,6 +60,10 @@ pub(crate) struct Worker {
     #[arg(long, env = "SAMPAN_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
+    /// Who may share a process: `worker`: all replicas; `namespace`: those of one namespace
+    #[arg(long, env = "SAMPAN_ISOLATION", default_value = "worker", value_name = "WHAT", value_parser = ["worker", "namespace"])]
+    isolation: String,
+
     /// How long replicas may take to be moved when it leaves
     #[arg(long, env = "SAMPAN_DRAIN_TIMEOUT", default_value = "30s", value_name = "SPAN", value_parser = api::parse_span)]
     drain_timeout: Duration,
@@ -73,6 +78,9 @@ pub(crate) struct Worker {
 
     #[command(flatten)]
     limits: WorkerLimitArgs,
+
+    #[command(flatten)]
+    metrics: MetricsArgs,
 
     #[command(flatten)]
     data: DataDirArgs,
@@ -94,16 +102,24 @@ impl Worker {
             threads: self.threads,
             drain_timeout,
             limits: self.limits,
+            metrics: self.metrics,
             data: self.data,
         };
-        let confined = confine(&plan, !self.no_sandbox)?;
+        let partitioned = self.isolation == "namespace";
+        // Who starts processes cannot give that up; it runs no guest itself.
+        let confined = confine(&plan, !self.no_sandbox && !partitioned)?;
         run(|shutdown| async move {
             let leave = CancellationToken::new();
             signals::watch(leave.clone(), drain_timeout + LAST).context("signals cannot be received")?;
             if supervised {
                 tokio::spawn(end_of_input(shutdown.clone()));
             }
-            let starting = compose::worker(&plan, confined, &leave, &shutdown);
+            let starting = async {
+                match partitioned {
+                    true => compose::partition(&plan, &leave, &shutdown).await,
+                    false => compose::worker(&plan, confined, &leave, &shutdown).await,
+                }
+            };
             let (name, mut roles) = tokio::select! {
                 started = starting => started?,
                 () = leave.cancelled() => return Ok(()),

@@ -8,6 +8,7 @@ use transport::{Peer, RemoteDialer, RequestLimits, Role};
 use super::{Roles, config, joining, machine_name, make_private};
 use crate::{
     config::{GatewayLimitArgs, HttpArgs, JoinArgs},
+    metrics::{Metrics, MetricsArgs},
     paths::DataDirArgs,
 };
 
@@ -16,6 +17,7 @@ pub(crate) async fn gateway(
     join: &JoinArgs,
     http: &HttpArgs,
     limits: &GatewayLimitArgs,
+    metrics: &MetricsArgs,
     data: &DataDirArgs,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(SocketAddr, Roles)> {
@@ -26,7 +28,10 @@ pub(crate) async fn gateway(
     let dialer = RemoteDialer::new(RequestLimits::default(), identity.clone(), Handle::current());
     let gateway = Gateway::new(config::gateway(http, limits), Arc::new(dialer));
     let address = gateway.bind()?;
+    let counted = Metrics { gateway: Some(gateway.clone()), control_plane: Some(client.clone()) };
+    let (offered, stop) = (metrics.offer(counted).await?, shutdown.clone());
     let mut roles = Roles::new(shutdown);
+    roles.spawn("the listener for metrics", async move { stop.run_until_cancelled(offered).await.unwrap_or(Ok(())) });
     if let Some(identity) = identity {
         let (client, stop) = (client.clone(), shutdown.clone());
         roles.spawn("the certificate's renewal", async move {

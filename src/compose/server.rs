@@ -13,7 +13,7 @@ use transport::{
 };
 
 use super::{Roles, config, images::StoredImages, make_private, only, supervisor::Supervisor};
-use crate::{config::ServerArgs, serve::Addresses};
+use crate::{config::ServerArgs, metrics::Metrics, serve::Addresses};
 
 /// How a control plane for other processes is set up.
 #[derive(Debug, Clone)]
@@ -57,11 +57,12 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let (workers_end, control_ends) = (CancellationToken::new(), CancellationToken::new());
     let (gateway_ended, workers_ended) = (workers_end.clone().drop_guard(), control_ends.clone().drop_guard());
     let mut roles = Roles::new(shutdown);
-    let mut http = None;
+    let (mut http, mut counted) = (None, Metrics::default());
     if plan.gateway {
         let dialer = RemoteDialer::new(RequestLimits::default(), Some(identity.clone()), Handle::current());
         let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), Arc::new(dialer));
         http = Some(gateway.bind()?);
+        counted.gateway = Some(gateway.clone());
         let (gateway_side, for_gateway) = session::in_process();
         control.attach_gateway(for_gateway);
         roles.spawn("the gateway", async move {
@@ -75,6 +76,8 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
             Ok(())
         });
     }
+    let (offered, stop) = (args.metrics.offer(counted).await?, shutdown.clone());
+    roles.spawn("the listener for metrics", async move { stop.run_until_cancelled(offered).await.unwrap_or(Ok(())) });
     let api = control.bind().await?;
     let supervisor = Supervisor::new(plan, &dir, control.clone());
     roles.spawn("the workers", async move {

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    path::Path,
     process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
@@ -16,7 +17,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{ServerPlan, machine_name};
-use crate::paths::DataDir;
+use crate::{config::WorkerLimitArgs, paths::DataDir};
 
 /// The wait before a worker that ended is started again; each further end soon after a start doubles it.
 const RESTART_FIRST: Duration = Duration::from_millis(10);
@@ -47,7 +48,11 @@ impl Supervisor {
     pub(super) async fn run(self, stop: CancellationToken) {
         let tasks = TaskTracker::new();
         for (name, arguments) in self.workers {
-            tasks.spawn(keep_running(name, arguments, self.control.clone(), stop.clone()));
+            let (control, stop, died) = (self.control.clone(), stop.clone(), name.clone());
+            // Before anything else: its replicas are replaced now.
+            tasks.spawn(
+                async move { keep_running(&name, &arguments, || control.worker_died(died.clone()), stop).await },
+            );
         }
         tasks.close();
         tokio::join!(stop.cancelled(), tasks.wait());
@@ -55,11 +60,15 @@ impl Supervisor {
 }
 
 fn arguments(plan: &ServerPlan, dir: &DataDir, name: &str) -> Vec<OsString> {
+    worker_arguments(&dir.control_socket(), name, dir, &plan.server.worker)
+}
+
+/// What a worker's process is started with that joins at a socket of this machine.
+pub(super) fn worker_arguments(socket: &Path, name: &str, dir: &DataDir, limits: &WorkerLimitArgs) -> Vec<OsString> {
     let mut join = OsString::from("unix:");
-    join.push(dir.control_socket());
+    join.push(socket);
     let mut arguments: Vec<OsString> = vec!["worker".into(), "--supervised".into(), "--join".into(), join];
     arguments.extend(["--name".into(), name.into(), "--data-dir".into(), dir.root().into()]);
-    let limits = &plan.server.worker;
     let mut give = |flag: &str, value: Option<String>| {
         arguments.extend(value.into_iter().flat_map(|value| [OsString::from(flag), value.into()]));
     };
@@ -69,11 +78,12 @@ fn arguments(plan: &ServerPlan, dir: &DataDir, name: &str) -> Vec<OsString> {
     arguments
 }
 
-async fn keep_running(name: WorkerName, arguments: Vec<OsString>, control: Arc<ControlPlane>, stop: CancellationToken) {
+/// Runs a worker's process again and again until `stop`, and tells each time that it `died`.
+pub(super) async fn keep_running(name: &WorkerName, arguments: &[OsString], died: impl Fn(), stop: CancellationToken) {
     let mut pause = RESTART_FIRST;
     loop {
         let began = Instant::now();
-        match start(&arguments) {
+        match start(arguments) {
             Ok(mut child) => {
                 // Held apart: waiting for the child would close it, and its end tells the worker to end.
                 let input = child.stdin.take();
@@ -83,8 +93,7 @@ async fn keep_running(name: WorkerName, arguments: Vec<OsString>, control: Arc<C
                         return end(child).await;
                     }
                     ended = child.wait() => {
-                        // Before anything else: its replicas are replaced now.
-                        control.worker_died(name.clone());
+                        died();
                         let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
                         tracing::warn!(worker = %name, status, "a worker ended, and is started again");
                     }

@@ -8,7 +8,7 @@ use runtime::{Ending, Handles, Replicas, Worker};
 use tokio_util::sync::CancellationToken;
 
 use super::{Roles, config, images::StoredImages, machine_name, make_private, only};
-use crate::{config::ServerArgs, serve::Addresses};
+use crate::{config::ServerArgs, metrics::Metrics, serve::Addresses};
 
 /// Starts all three roles in this process, joined by sessions within it. Answers once each takes requests.
 pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyhow::Result<(Addresses, Roles)> {
@@ -27,6 +27,8 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
     };
     let worker_config = config::worker(&machine_name(), &args.worker, &dir);
     let mut worker = Worker::new(worker_config, images.clone(), replicas, handles)?;
+    let counted = Metrics { gateway: Some(gateway.clone()), control_plane: None };
+    let offered = args.metrics.offer(counted).await?;
     let (http, api) = (gateway.bind()?, control.bind().await?);
 
     let (worker_side, for_worker) = session::in_process();
@@ -39,6 +41,8 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
     let (worker_ends, control_ends) = (Ending::default(), CancellationToken::new());
     let (gateway_ended, worker_ended) = (worker_ends.now.clone().drop_guard(), control_ends.clone().drop_guard());
     let mut roles = Roles::new(shutdown);
+    let stop = shutdown.clone();
+    roles.spawn("the listener for metrics", async move { stop.run_until_cancelled(offered).await.unwrap_or(Ok(())) });
     roles.spawn("the gateway", async move {
         let _ended = gateway_ended;
         Ok(gateway.run(only(gateway_side), gateway_ends).await?)

@@ -8,12 +8,14 @@ use runtime::{Ended, Ending, Handles, Replicas, Worker, WorkerConfig};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use transport::{
-    Peer, RemoteDialer, RemoteImages, RemoteKeyValue, RequestLimits, RequestListener, Role, machine, serve_requests,
+    ControlPlaneClient, Identity, Peer, RemoteDialer, RemoteImages, RemoteKeyValue, RequestLimits, RequestListener,
+    Role, machine, serve_requests,
 };
 
 use super::{Roles, config, confinement::Confined, joining, make_private, nearby::Nearby};
 use crate::config::{JoinArgs, WorkerLimitArgs};
-use crate::paths::DataDirArgs;
+use crate::metrics::{Metrics, MetricsArgs};
+use crate::paths::{DataDir, DataDirArgs};
 
 /// How a worker of its own process is set up.
 #[derive(Debug, Clone)]
@@ -31,17 +33,22 @@ pub(crate) struct WorkerPlan {
     pub(crate) threads: Option<u16>,
     pub(crate) drain_timeout: Duration,
     pub(crate) limits: WorkerLimitArgs,
+    pub(crate) metrics: MetricsArgs,
     pub(crate) data: DataDirArgs,
 }
 
-/// Starts a worker. It leaves when `leave` is cancelled: its replicas are moved first, for as long as its drain timeout.
-/// `shutdown` ends it at once.
-pub(crate) async fn worker(
-    plan: &WorkerPlan,
-    confined: Confined,
-    leave: &CancellationToken,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<(WorkerName, Roles)> {
+/// A worker's place in the installation: how it reaches the control plane, and where gateways reach it.
+pub(super) struct Prepared {
+    pub(super) dir: DataDir,
+    pub(super) peer: Peer,
+    pub(super) client: ControlPlaneClient,
+    pub(super) identity: Option<Arc<Identity>>,
+    pub(super) listener: RequestListener,
+    pub(super) config: WorkerConfig,
+}
+
+/// Joins, and takes the addresses.
+pub(super) async fn prepare(plan: &WorkerPlan) -> anyhow::Result<Prepared> {
     let dir = plan.data.resolve()?;
     for private in [dir.root(), &dir.sockets()] {
         make_private(private)?;
@@ -60,9 +67,21 @@ pub(crate) async fn worker(
 
     let mut worker_config = config::worker(&peer.name, &plan.limits, &dir);
     apply(plan, &mut worker_config);
-    worker_config.compile = confined.compile;
     let socket = socket.to_str().context("the data directory's path is no UTF-8")?.to_owned();
     worker_config.address = Some(Address { machine: machine().to_owned(), socket: Some(socket), tcp });
+    Ok(Prepared { dir, peer, client, identity, listener, config: worker_config })
+}
+
+/// Starts a worker. It leaves when `leave` is cancelled: its replicas are moved first, for as long as its drain timeout.
+/// `shutdown` ends it at once.
+pub(crate) async fn worker(
+    plan: &WorkerPlan,
+    confined: Confined,
+    leave: &CancellationToken,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<(WorkerName, Roles)> {
+    let Prepared { dir, peer, client, identity, listener, config: mut worker_config } = prepare(plan).await?;
+    worker_config.compile = confined.compile;
     let name = worker_config.name.clone();
     let replicas = Replicas::new();
     let elsewhere = RemoteDialer::new(RequestLimits::default(), identity.clone(), Handle::current());
@@ -74,13 +93,16 @@ pub(crate) async fn worker(
         cluster_http: inside.cluster_http(),
         images: Arc::new(RemoteImages::new(&client)),
     };
+    let ended = CancellationToken::new();
     let threads = plan.threads.map_or_else(|| GatewayConfig::default().threads, usize::from);
     let here = replicas.dialer();
     let mut worker = Worker::new(worker_config, ImageStore::open(dir.images())?, replicas, handles)?;
 
+    let counted = Metrics { gateway: Some(inside.clone()), control_plane: Some(client.clone()) };
+    let (offered, stop) = (plan.metrics.offer(counted).await?, ended.clone());
     let ending = Ending { leave: leave.clone(), now: CancellationToken::new() };
     let mut roles = Roles::new(shutdown);
-    let ended = CancellationToken::new();
+    roles.spawn("the listener for metrics", async move { stop.run_until_cancelled(offered).await.unwrap_or(Ok(())) });
     if let Some(identity) = identity {
         let (client, stop) = (client.clone(), ended.clone());
         roles.spawn("the certificate's renewal", async move {
@@ -111,10 +133,10 @@ pub(crate) async fn worker(
 }
 
 /// For the session's last messages.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+pub(super) const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// Ends a worker that leaves after its time, and at once when it is told so.
-async fn end(
+pub(super) async fn end(
     ending: Ending,
     shutdown: CancellationToken,
     drain_timeout: Duration,

@@ -9,7 +9,7 @@ fn serving(workers: u32) -> (Bench, ReplicaId, WorkerName) {
     bench.step(Event::Deployment(deployment(1)));
     bench.work_off();
     let id = bench.ids().remove(0);
-    let on = bench.view(&id).worker.unwrap();
+    let on = bench.view(&id).worker.expect("it is placed");
     (bench, id, on)
 }
 

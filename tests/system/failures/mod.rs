@@ -4,6 +4,7 @@
 
 mod control_plane;
 mod guests;
+mod isolation;
 mod joining;
 mod load;
 mod network;

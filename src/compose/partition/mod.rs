@@ -1,0 +1,69 @@
+//! A worker whose replicas run in processes of their own, one for each namespace: what one tenant's guests could break out
+//! of is not another's.
+//!
+//! To the control plane and to gateways it is one worker. To the processes that it starts it is their control plane: it
+//! hands on what it is told, and what they say.
+
+mod replicas;
+mod tenant;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use api::WorkerName;
+use gateway::GatewayConfig;
+use runtime::{Ended, Ending};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use transport::{RemoteDialer, RequestLimits, serve_requests};
+
+use super::{
+    Roles, joining,
+    worker::{LAST_WORDS, Prepared, WorkerPlan, end, prepare},
+};
+use crate::metrics::Metrics;
+use replicas::Partition;
+use tenant::{ByNamespace, Tenants};
+
+/// Starts it. It ends as a worker does.
+pub(crate) async fn partition(
+    plan: &WorkerPlan,
+    leave: &CancellationToken,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<(WorkerName, Roles)> {
+    let Prepared { dir, peer, client, identity, listener, config } = prepare(plan).await?;
+    let name = config.name.clone();
+    let elsewhere = RemoteDialer::new(RequestLimits::default(), None, Handle::current());
+    let dialer = Arc::new(ByNamespace::new(name.clone(), dir.clone(), elsewhere));
+    let ended = CancellationToken::new();
+    let tenants = Tenants::new(name.clone(), dir.clone(), plan.limits.clone(), client.clone(), ended.clone());
+    let mut partition = Partition::new(config, tenants);
+
+    let ending = Ending { leave: leave.clone(), now: CancellationToken::new() };
+    let counted = Metrics { gateway: None, control_plane: Some(client.clone()) };
+    let (offered, stop) = (plan.metrics.offer(counted).await?, ended.clone());
+    let mut roles = Roles::new(shutdown);
+    roles.spawn("the listener for metrics", async move { stop.run_until_cancelled(offered).await.unwrap_or(Ok(())) });
+    if let Some(identity) = identity {
+        let (client, stop) = (client.clone(), ended.clone());
+        roles.spawn("the certificate's renewal", async move {
+            joining::keep_renewed(client, identity, peer, dir, stop).await;
+            Ok(())
+        });
+    }
+    let threads = plan.threads.map_or_else(|| GatewayConfig::default().threads, usize::from);
+    let stop = ended.clone();
+    roles.spawn("the listener for requests", async move {
+        serve_requests(listener, dialer, threads, stop).await.context("requests cannot be taken")
+    });
+    roles.spawn("the end of the worker", end(ending.clone(), shutdown.clone(), plan.drain_timeout, ended.clone()));
+    roles.spawn("the worker", async move {
+        let _ended = ended.clone().drop_guard();
+        while partition.run(client.worker_session(ended.clone()), &ending).await == Ended::Session {}
+        tokio::time::sleep(LAST_WORDS).await;
+        drop(ended);
+        partition.end().await;
+        Ok(())
+    });
+    Ok((name, roles))
+}

@@ -1,0 +1,192 @@
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use api::{
+    ReplicaId,
+    replica::{Failure, FailureReason, ReplicaPhase, ReplicaSpec},
+    session::{RunningReplica, WorkerDown, WorkerHello, WorkerSide, WorkerUp},
+};
+use runtime::{Ended, Ending, WorkerConfig};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::tenant::{News, Tenants};
+
+/// How often it says that it is alive.
+const HEARTBEAT: Duration = Duration::from_millis(100);
+
+type Up = mpsc::Sender<WorkerUp>;
+
+/// The worker's side of the session, over all namespaces.
+pub(super) struct Partition {
+    config: WorkerConfig,
+    tenants: Tenants,
+    news: mpsc::Receiver<News>,
+    /// The session of each namespace's process that has one.
+    sessions: HashMap<String, mpsc::Sender<WorkerDown>>,
+    running: HashMap<ReplicaId, (Arc<ReplicaSpec>, ReplicaPhase)>,
+}
+
+impl Partition {
+    pub(super) fn new(config: WorkerConfig, (tenants, news): (Tenants, mpsc::Receiver<News>)) -> Self {
+        Self { config, tenants, news, sessions: HashMap::new(), running: HashMap::new() }
+    }
+
+    /// Follows a session until it ends or the worker is to end.
+    pub(super) async fn run(&mut self, mut session: WorkerSide, ending: &Ending) -> Ended {
+        let up = session.tx.clone();
+        if up.send(WorkerUp::Hello(self.hello())).await.is_err() {
+            return Ended::Session;
+        }
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut leaves = false;
+        loop {
+            tokio::select! {
+                () = ending.now.cancelled() => return Ended::Worker,
+                () = ending.leave.cancelled(), if !leaves => {
+                    leaves = true;
+                    send(&up, WorkerUp::Leaving).await;
+                }
+                down = session.rx.recv() => match down {
+                    Some(down) => self.obey(down, &up).await,
+                    None => return Ended::Session,
+                },
+                Some(news) = self.news.recv() => self.hear(news, &up).await,
+                _ = heartbeat.tick() => drop(up.try_send(WorkerUp::Heartbeat)),
+            }
+            if leaves && self.running.is_empty() {
+                return Ended::Worker;
+            }
+        }
+    }
+
+    /// Ends all processes.
+    pub(super) async fn end(&mut self) {
+        self.tenants.end().await;
+    }
+
+    fn hello(&self) -> WorkerHello {
+        let running = |(spec, phase): &(Arc<ReplicaSpec>, ReplicaPhase)| RunningReplica {
+            spec: (**spec).clone(),
+            phase: phase.clone(),
+        };
+        WorkerHello {
+            name: self.config.name.clone(),
+            capacity: self.config.capacity,
+            labels: self.config.labels.clone(),
+            taints: self.config.taints.clone(),
+            address: self.config.address.clone(),
+            running: self.running.values().map(running).collect(),
+            cached: Vec::new(),
+        }
+    }
+
+    async fn obey(&mut self, down: WorkerDown, up: &Up) {
+        match down {
+            WorkerDown::Start(spec) => match self.running.get(&spec.id) {
+                Some((_, phase)) => send(up, said(&spec.id, phase.clone())).await,
+                None => {
+                    let namespace = spec.id.0.namespace.to_string();
+                    self.running.insert(spec.id.clone(), (spec.clone(), ReplicaPhase::Starting));
+                    send(up, said(&spec.id, ReplicaPhase::Starting)).await;
+                    self.tenants.ensure(&namespace);
+                    // Without a session yet, it is told when it says hello.
+                    self.tell(&namespace, WorkerDown::Start(spec)).await;
+                }
+            },
+            WorkerDown::Stop { id, grace } if self.running.contains_key(&id) => {
+                let namespace = id.0.namespace.to_string();
+                self.tell(&namespace, WorkerDown::Stop { id, grace }).await;
+            }
+            WorkerDown::Stop { id, .. } => send(up, said(&id, ReplicaPhase::Stopped)).await,
+        }
+    }
+
+    async fn tell(&mut self, namespace: &str, message: WorkerDown) {
+        if let Some(session) = self.sessions.get(namespace) {
+            // One that has ended is followed by a hello, which sets it right.
+            let _ = session.send(message).await;
+        }
+    }
+
+    async fn hear(&mut self, news: News, up: &Up) {
+        match news {
+            News::Joined(namespace, session) => {
+                self.sessions.insert(namespace, session);
+            }
+            News::Died(namespace) => {
+                self.sessions.remove(&namespace);
+                self.fail(&namespace, |_| true, up).await;
+            }
+            News::Says(namespace, WorkerUp::Hello(hello)) => self.reconcile(&namespace, hello.running, up).await,
+            News::Says(_, WorkerUp::Phase { id, phase }) => self.phase(id, phase, up).await,
+            News::Says(_, WorkerUp::Heartbeat | WorkerUp::Leaving) => {}
+            News::Says(_, message @ WorkerUp::Log { .. }) => drop(up.try_send(message)),
+            News::Says(_, message) => send(up, message).await,
+        }
+    }
+
+    /// A process says what it runs: what it should and does not is started, or failed if it did before.
+    async fn reconcile(&mut self, namespace: &str, reported: Vec<RunningReplica>, up: &Up) {
+        let reported: HashMap<ReplicaId, ReplicaPhase> =
+            reported.into_iter().map(|running| (running.spec.id, running.phase)).collect();
+        self.fail(namespace, |id| !reported.contains_key(id), up).await;
+        let wanted: Vec<Arc<ReplicaSpec>> = self.of(namespace).map(|(spec, _)| spec.clone()).collect();
+        for spec in wanted.into_iter().filter(|spec| !reported.contains_key(&spec.id)) {
+            self.tell(namespace, WorkerDown::Start(spec)).await;
+        }
+        for (id, phase) in reported {
+            match self.running.contains_key(&id) {
+                true => self.phase(id, phase, up).await,
+                false => self.tell(namespace, WorkerDown::Stop { id, grace: Duration::ZERO }).await,
+            }
+        }
+    }
+
+    /// Says that replicas have ended with their process. One that was only starting is started again in the next.
+    async fn fail(&mut self, namespace: &str, ended: impl Fn(&ReplicaId) -> bool, up: &Up) {
+        let ran = |phase: &ReplicaPhase| *phase != ReplicaPhase::Starting;
+        let failed: Vec<ReplicaId> = self
+            .of(namespace)
+            .filter(|(spec, phase)| ran(phase) && ended(&spec.id))
+            .map(|(spec, _)| spec.id.clone())
+            .collect();
+        for id in failed {
+            let message = format!("the process of namespace {namespace} ended");
+            let phase = ReplicaPhase::Failed(Failure { reason: FailureReason::Error, message });
+            self.running.remove(&id);
+            send(up, said(&id, phase)).await;
+        }
+    }
+
+    fn of(&self, namespace: &str) -> impl Iterator<Item = &(Arc<ReplicaSpec>, ReplicaPhase)> {
+        self.running.values().filter(move |(spec, _)| *spec.id.0.namespace == *namespace)
+    }
+
+    async fn phase(&mut self, id: ReplicaId, phase: ReplicaPhase, up: &Up) {
+        if matches!(phase, ReplicaPhase::Stopped | ReplicaPhase::Failed(_)) {
+            self.running.remove(&id);
+        } else if let Some((_, now)) = self.running.get_mut(&id) {
+            *now = phase.clone();
+        }
+        let stopped = phase == ReplicaPhase::Stopped;
+        send(up, said(&id, phase)).await;
+        let namespace = id.0.namespace.to_string();
+        // One that failed is started again soon; its process stays.
+        if stopped && self.of(&namespace).next().is_none() {
+            self.sessions.remove(&namespace);
+            self.tenants.dismiss(&namespace);
+        }
+    }
+}
+
+fn said(id: &ReplicaId, phase: ReplicaPhase) -> WorkerUp {
+    WorkerUp::Phase { id: id.clone(), phase }
+}
+
+/// When nobody listens any more, the loop learns it from the other direction.
+async fn send(up: &Up, message: WorkerUp) {
+    let _ = up.send(message).await;
+}

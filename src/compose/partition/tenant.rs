@@ -1,0 +1,191 @@
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+
+use api::{
+    Address, Dialer, Serve, WorkerName,
+    session::{Endpoint, ForGateway, ForWorker, Session, WorkerDown, WorkerUp},
+};
+use futures::future::{BoxFuture, ready};
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use transport::{
+    Admission, ControlPlaneClient, Offer, Peer, RemoteDialer, RemoteImages, RemoteKeyValue, SessionListener, machine,
+    serve_sessions,
+};
+
+use crate::{
+    compose::supervisor::{keep_running, worker_arguments},
+    config::WorkerLimitArgs,
+    paths::DataDir,
+};
+
+/// What comes of the processes that waits for the loop. Beyond it, they wait.
+const WAITING: usize = 1024;
+
+/// What a namespace's process does.
+pub(super) enum News {
+    /// It has a session from now on.
+    Joined(String, mpsc::Sender<WorkerDown>),
+    /// It says this.
+    Says(String, WorkerUp),
+    /// It has ended; another is started in its place.
+    Died(String),
+}
+
+/// The processes, one for each namespace in which something runs.
+pub(super) struct Tenants {
+    name: WorkerName,
+    dir: DataDir,
+    limits: WorkerLimitArgs,
+    client: ControlPlaneClient,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    running: HashMap<String, CancellationToken>,
+    news: mpsc::Sender<News>,
+}
+
+/// The name of a namespace's process, and with it of its socket.
+fn tenant_name(worker: &WorkerName, namespace: &str) -> String {
+    format!("{worker}.{namespace}")
+}
+
+impl Tenants {
+    pub(super) fn new(
+        name: WorkerName,
+        dir: DataDir,
+        limits: WorkerLimitArgs,
+        client: ControlPlaneClient,
+        stop: CancellationToken,
+    ) -> (Self, mpsc::Receiver<News>) {
+        let (news, inbox) = mpsc::channel(WAITING);
+        let (tasks, running) = (TaskTracker::new(), HashMap::new());
+        (Self { name, dir, limits, client, stop, tasks, running, news }, inbox)
+    }
+
+    /// Starts the process of a namespace, if it does not run.
+    pub(super) fn ensure(&mut self, namespace: &str) {
+        if self.running.contains_key(namespace) {
+            return;
+        }
+        let stop = self.stop.child_token();
+        self.running.insert(namespace.to_owned(), stop.clone());
+        let name = tenant_name(&self.name, namespace);
+        let socket = self.dir.sockets().join(format!("{name}.control.sock"));
+        let arguments = worker_arguments(&socket, &name, &self.dir, &self.limits);
+        let (offer, news, namespace) = (self.offer(namespace), self.news.clone(), namespace.to_owned());
+        self.tasks.spawn(async move {
+            let listener = match SessionListener::bind(socket, None).await {
+                Ok(listener) => listener,
+                Err(error) => return tracing::error!(namespace, %error, "its process cannot be started"),
+            };
+            let name = WorkerName(name.into());
+            let died = || {
+                // Without room, the process that is started in its place tells by what it does not run.
+                let _ = news.try_send(News::Died(namespace.clone()));
+            };
+            let (sessions, stopped) = (serve_sessions(listener, offer, stop.clone()), stop.clone());
+            let (served, ()) = tokio::join!(sessions, keep_running(&name, &arguments, died, stopped));
+            if let Err(error) = served {
+                tracing::error!(namespace, %error, "sessions of its process cannot be taken");
+            }
+        });
+    }
+
+    /// Ends the process of a namespace in which nothing runs any more.
+    pub(super) fn dismiss(&mut self, namespace: &str) {
+        if let Some(stop) = self.running.remove(namespace) {
+            stop.cancel();
+        }
+    }
+
+    /// Ends all of them, and waits for it.
+    pub(super) async fn end(&mut self) {
+        self.running.drain().for_each(|(_, stop)| stop.cancel());
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// What a process is offered: its sessions end here, the rest is the control plane's.
+    fn offer(&self, namespace: &str) -> Offer {
+        let (news, client, stop) = (self.news.clone(), self.client.clone(), self.stop.clone());
+        let namespace = namespace.to_owned();
+        Offer {
+            worker: Arc::new(move |session| hear(session, namespace.clone(), news.clone())),
+            gateway: Arc::new(move |session| pass_on(session, &client, &stop)),
+            key_value: Arc::new(RemoteKeyValue::new(&self.client)),
+            images: Arc::new(RemoteImages::new(&self.client)),
+            admission: Arc::new(Nobody),
+        }
+    }
+}
+
+/// Reads what a process says until its session ends.
+fn hear(session: ForWorker, namespace: String, news: mpsc::Sender<News>) {
+    let Session { tx, mut rx } = session;
+    tokio::spawn(async move {
+        if news.send(News::Joined(namespace.clone(), tx)).await.is_err() {
+            return;
+        }
+        while let Some(message) = rx.recv().await {
+            if news.send(News::Says(namespace.clone(), message)).await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Joins the routing of a process' calls to the control plane's: each message is handed on.
+fn pass_on(session: ForGateway, client: &ControlPlaneClient, stop: &CancellationToken) {
+    let (stop, Session { tx: near_tx, rx: near_rx }) = (stop.child_token(), session);
+    let Session { tx: far_tx, rx: far_rx } = client.gateway_session(stop.clone());
+    tokio::spawn(async move {
+        let _ended = stop.clone().drop_guard();
+        tokio::select! {
+            () = all(near_rx, far_tx) => {}
+            () = all(far_rx, near_tx) => {}
+            () = stop.cancelled() => {}
+        }
+    });
+}
+
+async fn all<M>(mut from: mpsc::Receiver<M>, to: mpsc::Sender<M>) {
+    while let Some(message) = from.recv().await {
+        if to.send(message).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Nobody joins a worker but the processes that it starts.
+struct Nobody;
+
+impl Admission for Nobody {
+    fn join(&self, _: String, _: Peer, _: Vec<u8>) -> BoxFuture<'static, Result<String, String>> {
+        Box::pin(ready(Err("a worker lets nobody join: ask the control plane".to_owned())))
+    }
+
+    fn renew(&self, peer: Peer, request: Vec<u8>) -> BoxFuture<'static, Result<String, String>> {
+        self.join(String::new(), peer, request)
+    }
+}
+
+/// The way to a replica: through the socket of its namespace's process.
+pub(super) struct ByNamespace {
+    worker: WorkerName,
+    sockets: PathBuf,
+    elsewhere: RemoteDialer,
+}
+
+impl ByNamespace {
+    pub(super) fn new(worker: WorkerName, dir: DataDir, elsewhere: RemoteDialer) -> Self {
+        Self { worker, sockets: dir.sockets(), elsewhere }
+    }
+}
+
+impl Dialer for ByNamespace {
+    fn dial(&self, endpoint: &Endpoint) -> Arc<dyn Serve> {
+        let name = tenant_name(&self.worker, &endpoint.replica.0.namespace);
+        let socket = self.sockets.join(format!("{name}.sock")).to_str().map(str::to_owned);
+        let address = Some(Address { machine: machine().to_owned(), socket, tcp: None });
+        self.elsewhere.dial(&Endpoint { worker: WorkerName(name.into()), address, ..endpoint.clone() })
+    }
+}

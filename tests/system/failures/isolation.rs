@@ -1,0 +1,58 @@
+use std::fs;
+
+use super::{HOST, pods};
+use crate::{
+    client::Client,
+    kubectl::deploy_probe,
+    sampan::{Role, Sampan, command, signal, wait_for},
+};
+
+const OTHER: &str = "probe.other.localhost";
+
+#[test]
+fn replicas_of_different_namespaces_share_no_process_and_one_that_ends_is_no_others_trouble() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sampan = Sampan::server_with(folder.path(), 0, &[]);
+    let mut worker =
+        command(&["worker", "--isolation", "namespace", "--name", "w", "--drain-timeout", "1s", "--data-dir"]);
+    worker.arg(folder.path()).arg("--join").arg(format!("unix:{}", folder.path().join("run/control.sock").display()));
+    let worker = Role::start(worker);
+    sampan.wait_for_nodes(1);
+    deploy_probe(&sampan);
+    sampan.kubectl_ok(&["create", "namespace", "other"]);
+    let manifest = folder.path().join("probe.yaml");
+    sampan.cli_ok(&["apply", "-n", "other", "-f", manifest.to_str().expect("UTF-8")]);
+    sampan.cli_ok(&["rollout", "status", "-n", "other", "deployment/probe"]);
+
+    let (one, other) = (Client::new(&sampan.http, Some(HOST)), Client::new(&sampan.http, Some(OTHER)));
+    assert_eq!((one.get("/env").status, other.get("/env").status), (200, 200));
+    assert_eq!(one.put_text("/kv/default/greeting", "hello").status, 200);
+    assert_eq!(other.get("/kv/default/greeting").status, 404, "stores are apart");
+    let (first, second) = (process(&sampan, "w.default"), process(&sampan, "w.other"));
+    assert_ne!(first, second);
+
+    signal("KILL", first.expect("it runs"));
+    for _ in 0..20 {
+        assert_eq!(other.get("/env").status, 200);
+    }
+    wait_for("the killed one is back", || one.try_get("/env").is_ok_and(|answer| answer.status == 200).then_some(()));
+    assert_eq!(process(&sampan, "w.other"), second, "it was left alone");
+
+    sampan.kubectl_ok(&["delete", "deployment", "probe", "-n", "other"]);
+    wait_for("a process without replicas ends", || process(&sampan, "w.other").is_none().then_some(()));
+    assert_eq!(pods(&sampan).len(), 2);
+    signal("TERM", worker.id());
+    wait_for("nothing is left running", || process(&sampan, "w.default").is_none().then_some(()));
+}
+
+/// The process of a namespace on the worker.
+fn process(sampan: &Sampan, name: &str) -> Option<u32> {
+    let data_dir = super::data_dir(sampan);
+    let is_it = |line: &[u8]| {
+        let line = String::from_utf8_lossy(line).replace('\0', " ");
+        line.contains(&format!("--name {name} ")) && line.contains(data_dir)
+    };
+    let processes =
+        fs::read_dir("/proc").expect("proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    processes.into_iter().find(|id: &u32| fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| is_it(&line)))
+}
