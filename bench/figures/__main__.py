@@ -1,8 +1,8 @@
-"""Measures what is named on the command line, or everything: `bench/run [throughput|neighbour|start|memory|images]...`"""
+"""Measures what is named on the command line, or everything: `bench/run [throughput|processes|...]...`"""
 
 import sys
 
-from . import images, memory, neighbour, start, throughput
+from . import images, kills, memory, neighbour, processes, scheduler, start, throughput
 from .machine import describe
 
 FIGURES = {
@@ -11,6 +11,9 @@ FIGURES = {
     "start": start.measure,
     "memory": memory.measure,
     "images": images.measure,
+    "processes": processes.measure,
+    "kills": kills.measure,
+    "scheduler": scheduler.measure,
 }
 
 

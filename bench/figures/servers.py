@@ -61,16 +61,16 @@ def wasmtime_serve(component: Path, *options: str):
 
 
 class Sampan:
-    """A `sampan up` with a data directory of its own."""
+    """A `sampan up`, or another command that serves, with a data directory of its own."""
 
-    def __init__(self, log: str = "warn") -> None:
+    def __init__(self, *command: str, log: str = "warn") -> None:
         self.program = os.environ["SAMPAN"]
         self.data_dir = tempfile.mkdtemp(prefix="sampan-bench-")
         self.http_port, self.api_port = free_port(), free_port()
         self.log = open(Path(self.data_dir, "log"), "w", encoding="utf-8")
         self.process = subprocess.Popen(
             [
-                self.program, "up", "--data-dir", self.data_dir,
+                self.program, *(command or ("up",)), "--data-dir", self.data_dir,
                 "--http", f"127.0.0.1:{self.http_port}", "--api", f"127.0.0.1:{self.api_port}",
             ],
             stdout=self.log,
