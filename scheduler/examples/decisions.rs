@@ -25,7 +25,8 @@ fn main() {
 
 fn decisions_per_second() -> f64 {
     let mut bench = Bench::new(NODES);
-    let deployments: Vec<_> = (0..DEPLOYMENTS).map(|n| deployment(n, REPLICAS, requests(u64::from(n % 7) + 1))).collect();
+    let deployments: Vec<_> =
+        (0..DEPLOYMENTS).map(|n| deployment(n, REPLICAS, requests(u64::from(n % 7) + 1))).collect();
     let began = Instant::now();
     let placed: usize = deployments.into_iter().map(|deployment| bench.place(deployment)).sum();
     placed as f64 / began.elapsed().as_secs_f64()
@@ -68,7 +69,8 @@ struct Bench {
 
 impl Bench {
     fn new(nodes: u32) -> Self {
-        let mut bench = Self { scheduler: Scheduler::new(1, Settings::default()), now: Timestamp::from_secs(1_000_000) };
+        let mut bench =
+            Self { scheduler: Scheduler::new(1, Settings::default()), now: Timestamp::from_secs(1_000_000) };
         bench.step(Event::Loaded);
         for number in 0..nodes {
             let worker = WorkerName(format!("node-{number}").into());

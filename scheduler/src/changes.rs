@@ -18,12 +18,12 @@ impl Scheduler {
 
     /// Changes a replica. Nothing happens if there is none.
     pub(crate) fn change(&mut self, id: &ReplicaId, change: impl FnOnce(&mut Replica)) {
-        let Some(mut replica) = self.replicas.remove(id) else { return };
+        let Some(replica) = self.replicas.get_mut(id) else { return };
         if let Some(revision) = self.revisions.get_mut(&replica.revision) {
-            revision.discount(&replica);
+            revision.discount(replica);
         }
         let had_worker = replica.worker.is_some();
-        change(&mut replica);
+        change(replica);
         // Only what is ready can be available.
         replica.available &= replica.is_ready();
         if let Some(worker) =
@@ -32,8 +32,11 @@ impl Scheduler {
             worker.bind(id.clone(), &replica.group, replica.template.requests);
             self.dirty_workers.insert(worker.name.clone());
         }
-        self.count(&replica);
-        self.replicas.insert(id.clone(), replica);
+        if let Some(revision) = self.revisions.get_mut(&replica.revision) {
+            revision.count(replica);
+        }
+        let (key, is_placed) = (replica.revision.clone(), replica.worker.is_some());
+        self.counted(&key, is_placed);
         self.dirty_replicas.insert(id.clone());
     }
 
@@ -56,15 +59,21 @@ impl Scheduler {
     }
 
     fn count(&mut self, replica: &Replica) {
-        let key = &replica.revision;
-        let Some(revision) = self.revisions.get_mut(key) else { return };
-        revision.count(replica);
+        if let Some(revision) = self.revisions.get_mut(&replica.revision) {
+            revision.count(replica);
+        }
+        self.counted(&replica.revision, replica.worker.is_some());
+    }
+
+    /// A replica was counted into its revision: what waits for a worker is known anew.
+    fn counted(&mut self, key: &ObjectKey, is_placed: bool) {
+        let Some(revision) = self.revisions.get(key) else { return };
         if revision.unplaced.is_empty() {
             self.waiting.remove(key);
-        } else if self.waiting.insert(key.clone()) || replica.worker.is_none() {
+        } else if self.waiting.insert(key.clone()) || !is_placed {
             self.room.untried.insert(key.clone());
         }
-        self.touch_revision(&replica.revision);
+        self.touch_revision(key);
     }
 
     /// Something about a revision or its replicas has changed.

@@ -8,7 +8,7 @@ use crate::{
     names::Names,
     placement::Room,
     plan::Plan,
-    state::{DeploymentState, Replica, RevisionState, Worker},
+    state::{DeploymentState, Replica, RevisionState, Workers},
     timers::Timers,
 };
 
@@ -21,9 +21,7 @@ pub struct Scheduler {
     pub(crate) deployments: BTreeMap<ObjectKey, DeploymentState>,
     pub(crate) revisions: BTreeMap<ObjectKey, RevisionState>,
     pub(crate) replicas: BTreeMap<ReplicaId, Replica>,
-    pub(crate) workers: BTreeMap<WorkerName, Worker>,
-    /// The names of all workers, to sample from.
-    pub(crate) order: Vec<WorkerName>,
+    pub(crate) workers: Workers,
     pub(crate) cordoned: BTreeSet<WorkerName>,
     /// Revisions with replicas that have no worker.
     pub(crate) waiting: BTreeSet<ObjectKey>,
@@ -61,8 +59,7 @@ impl Scheduler {
             deployments: BTreeMap::new(),
             revisions: BTreeMap::new(),
             replicas: BTreeMap::new(),
-            workers: BTreeMap::new(),
-            order: Vec::new(),
+            workers: Workers::default(),
             cordoned: BTreeSet::new(),
             waiting: BTreeSet::new(),
             room: Room::default(),

@@ -16,7 +16,7 @@ impl Scheduler {
 
     /// All workers, by name. What is reserved includes replicas that are not owned any more but have not ended.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView> + '_ {
-        self.workers.values().map(crate::state::Worker::view)
+        self.workers.iter().map(crate::state::Worker::view)
     }
 
     /// A Deployment's status as it was last told.

@@ -44,10 +44,11 @@ impl Scheduler {
         let mut domains = Domains::count(&template, &group, &self.workers);
         let waiting: Vec<ReplicaId> = revision.unplaced.iter().cloned().collect();
         for (index, id) in waiting.iter().enumerate() {
-            let order = only.unwrap_or(&self.order);
-            let first = if order.is_empty() { 0 } else { self.rng.random_range(0..order.len()) };
             let class = Class { template: &template, digest: &digest, group: &group, desired };
-            let view = View { workers: &self.workers, order, first };
+            let mut view = View { workers: &self.workers, only, first: 0 };
+            if view.len() > 0 {
+                view.first = self.rng.random_range(0..view.len());
+            }
             match place(&class, view, &domains, &self.settings) {
                 Ok(worker) => {
                     domains.add(&template, &self.workers[&worker]);

@@ -1,8 +1,11 @@
 use std::collections::BTreeMap;
 
-use api::{ObjectKey, WorkerName};
+use api::ObjectKey;
 
-use crate::{SpreadConstraint, Template, state::Worker};
+use crate::{
+    SpreadConstraint, Template,
+    state::{Worker, Workers},
+};
 
 /// For each spread constraint of a template, how many replicas of the group each domain holds.
 #[derive(Debug, Default)]
@@ -12,10 +15,10 @@ pub(crate) struct Domains {
 
 impl Domains {
     /// Counts. Without constraints no worker is looked at.
-    pub(crate) fn count(template: &Template, group: &ObjectKey, workers: &BTreeMap<WorkerName, Worker>) -> Self {
+    pub(crate) fn count(template: &Template, group: &ObjectKey, workers: &Workers) -> Self {
         let of_constraint = |constraint: &SpreadConstraint| {
             let mut counts = BTreeMap::new();
-            for worker in workers.values().filter(|worker| is_eligible(template, worker)) {
+            for worker in workers.iter().filter(|worker| is_eligible(template, worker)) {
                 if let Some(domain) = worker.labels.get(&constraint.topology_key) {
                     *counts.entry(domain.clone()).or_default() += worker.of_group(group);
                 }

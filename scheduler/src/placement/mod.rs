@@ -13,7 +13,10 @@ use std::collections::BTreeMap;
 
 use api::{Digest, ObjectKey, WorkerName};
 
-use crate::{Settings, Template, state::Worker};
+use crate::{
+    Settings, Template,
+    state::{Worker, Workers},
+};
 
 pub(crate) use apply::Room;
 pub(crate) use domains::Domains;
@@ -29,13 +32,20 @@ pub(crate) struct Class<'a> {
     pub(crate) desired: u32,
 }
 
-/// Where a replica may be placed: workers by name, and the names in an order to sample from.
-#[derive(Debug, Clone, Copy)]
+/// Where a replica may be placed.
+#[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
-    pub(crate) workers: &'a BTreeMap<WorkerName, Worker>,
-    /// The names to look at, beginning at `first` and going round.
-    pub(crate) order: &'a [WorkerName],
+    pub(crate) workers: &'a Workers,
+    /// These alone; `None`: all.
+    pub(crate) only: Option<&'a [WorkerName]>,
+    /// The position at which looking begins; it goes round.
     pub(crate) first: usize,
+}
+
+impl View<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.only.map_or(self.workers.len(), <[_]>::len)
+    }
 }
 
 /// The best worker for a replica of this class, or why there is none.
@@ -45,12 +55,28 @@ pub(crate) fn place(
     domains: &Domains,
     settings: &Settings,
 ) -> Result<WorkerName, String> {
-    let wanted = sampling::candidates(view.order.len(), settings);
+    match view.only {
+        None => best(class, view.workers.from(view.first), view.len(), domains, settings),
+        Some(names) => {
+            let (before, after) = names.split_at(view.first.min(names.len()));
+            let workers = after.iter().chain(before).filter_map(|name| view.workers.get(name));
+            best(class, workers, view.len(), domains, settings)
+        }
+    }
+}
+
+fn best<'a>(
+    class: &Class<'_>,
+    workers: impl Iterator<Item = &'a Worker>,
+    count: usize,
+    domains: &Domains,
+    settings: &Settings,
+) -> Result<WorkerName, String> {
+    let wanted = sampling::candidates(count, settings);
     let mut refusals: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut best: Option<(f64, &WorkerName)> = None;
     let mut found = 0;
-    let (after, before) = view.order.split_at(view.first.min(view.order.len()));
-    for worker in before.iter().chain(after).filter_map(|name| view.workers.get(name)) {
+    for worker in workers {
         match filters::refusal(class, worker, domains) {
             Some(reason) => *refusals.entry(reason).or_default() += 1,
             None => {
@@ -65,7 +91,7 @@ pub(crate) fn place(
             }
         }
     }
-    best.map(|(_, name)| name.clone()).ok_or_else(|| unplaceable(view.order.len(), &refusals))
+    best.map(|(_, name)| name.clone()).ok_or_else(|| unplaceable(count, &refusals))
 }
 
 /// As Kubernetes says it, the most frequent reason first.

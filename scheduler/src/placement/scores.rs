@@ -19,8 +19,13 @@ fn packing(class: &Class<'_>, worker: &Worker, _: &Domains, _: &Settings) -> f64
     let requests = class.template.requests;
     let free_cpu = free_share(worker.reserved.cpu_millis + requests.cpu_millis, worker.capacity.cpu_millis);
     let free_memory = free_share(worker.reserved.memory_bytes + requests.memory_bytes, worker.capacity.memory_bytes);
-    let fit = 20.0 - (10f64.powf(free_cpu) + 10f64.powf(free_memory));
+    let fit = 20.0 - (power_of_ten(free_cpu) + power_of_ten(free_memory));
     fit.clamp(0.0, HIGHEST) / HIGHEST
+}
+
+/// Faster than `powf`, of which placing at thousands of workers does millions.
+fn power_of_ten(exponent: f64) -> f64 {
+    (exponent * std::f64::consts::LN_10).exp()
 }
 
 fn free_share(used: u64, capacity: u64) -> f64 {

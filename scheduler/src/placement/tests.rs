@@ -40,22 +40,23 @@ fn template(cpu_millis: u64, memory_mib: u64) -> Template {
 
 /// A few workers to place on.
 struct Cluster {
-    workers: BTreeMap<WorkerName, Worker>,
+    workers: Workers,
     placed: u32,
 }
 
 impl Cluster {
     fn of(workers: impl IntoIterator<Item = Worker>) -> Self {
-        Self { workers: workers.into_iter().map(|worker| (worker.name.clone(), worker)).collect(), placed: 0 }
+        let mut all = Workers::default();
+        workers.into_iter().for_each(|worker| all.add(worker));
+        Self { workers: all, placed: 0 }
     }
 
     fn place(&mut self, template: &Template, desired: u32) -> Result<Arc<str>, String> {
         let group = ObjectKey::new("default", "app");
         let digest = Digest::from_sha256([0; 32]);
-        let order: Vec<WorkerName> = self.workers.keys().cloned().collect();
         let domains = Domains::count(template, &group, &self.workers);
         let class = Class { template, digest: &digest, group: &group, desired };
-        let view = View { workers: &self.workers, order: &order, first: 0 };
+        let view = View { workers: &self.workers, only: None, first: 0 };
         let name = place(&class, view, &domains, &Settings::default())?;
         self.placed += 1;
         let id = ReplicaId(ObjectKey::new("default", format!("app-{}", self.placed)));
@@ -143,9 +144,9 @@ proptest! {
                     && worker.reserved.memory_bytes + memory * MIB <= worker.capacity.memory_bytes
                     && worker.occupied() < worker.capacity.replicas
             };
-            let has_room = cluster.workers.values().any(fits);
+            let has_room = cluster.workers.iter().any(fits);
             prop_assert_eq!(cluster.place(&template, 3).is_ok(), has_room);
-            for worker in cluster.workers.values() {
+            for worker in cluster.workers.iter() {
                 prop_assert!(worker.reserved.cpu_millis <= worker.capacity.cpu_millis);
                 prop_assert!(worker.reserved.memory_bytes <= worker.capacity.memory_bytes);
                 prop_assert!(worker.occupied() <= worker.capacity.replicas);

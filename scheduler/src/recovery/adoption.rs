@@ -42,11 +42,8 @@ impl Scheduler {
 
     fn introduce(&mut self, hello: &WorkerHello, now: Timestamp) {
         let name = &hello.name;
-        if !self.workers.contains_key(name) {
-            self.workers.insert(name.clone(), Worker::new(name.clone(), hello.capacity, now));
-            if let Err(at) = self.order.binary_search(name) {
-                self.order.insert(at, name.clone());
-            }
+        if !self.workers.contains(name) {
+            self.workers.add(Worker::new(name.clone(), hello.capacity, now));
         }
         if self.expected.remove(name) && self.expected.is_empty() && self.loaded && !self.settled {
             // Once this report has been taken in.

@@ -131,7 +131,6 @@ impl Scheduler {
 
     fn forget_worker(&mut self, name: &WorkerName) {
         self.workers.remove(name);
-        self.order.retain(|other| other != name);
         self.dirty_workers.remove(name);
         self.room.everywhere = true;
         self.plan.report(Action::RemoveWorker(name.clone()));

@@ -5,8 +5,10 @@ mod replica;
 mod revision;
 mod tally;
 mod worker;
+mod workers;
 
 pub(crate) use deployment::DeploymentState;
 pub(crate) use replica::Replica;
 pub(crate) use revision::RevisionState;
 pub(crate) use worker::Worker;
+pub(crate) use workers::Workers;
