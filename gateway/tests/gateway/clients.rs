@@ -45,6 +45,14 @@ pub async fn get(addr: SocketAddr, host: &str, path: &str) -> Seen {
     raw(addr, format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")).await
 }
 
+/// A request of this method with a body.
+pub async fn send(addr: SocketAddr, host: &str, method: &str, path: &str, body: &str) -> Seen {
+    let length = body.len();
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    raw(addr, head + body).await
+}
+
 /// Reads until the gateway closes the connection.
 pub async fn to_end(stream: &mut TcpStream) -> Seen {
     let mut bytes = Vec::new();

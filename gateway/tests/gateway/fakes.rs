@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -26,22 +29,31 @@ pub type Answer = Result<Response<Body>, ServeError>;
 type Handler = Arc<dyn Fn(String, Request<Body>) -> BoxFuture<'static, Answer> + Send + Sync>;
 
 /// Every replica answers with `handler`, which is told the replica's name.
-struct FakeDialer(Handler);
+struct FakeDialer {
+    handler: Handler,
+    remote: Arc<AtomicBool>,
+}
 
 struct FakeReplica {
     name: String,
     handler: Handler,
+    remote: Arc<AtomicBool>,
 }
 
 impl Dialer for FakeDialer {
     fn dial(&self, endpoint: &Endpoint) -> Arc<dyn Serve> {
-        Arc::new(FakeReplica { name: endpoint.replica.0.name.to_string(), handler: self.0.clone() })
+        let (handler, remote) = (self.handler.clone(), self.remote.clone());
+        Arc::new(FakeReplica { name: endpoint.replica.0.name.to_string(), handler, remote })
     }
 }
 
 impl Serve for FakeReplica {
     fn serve(&self, request: Request<Body>) -> BoxFuture<'static, Answer> {
         (self.handler)(self.name.clone(), request)
+    }
+
+    fn is_remote(&self) -> bool {
+        self.remote.load(Relaxed)
     }
 }
 
@@ -50,6 +62,7 @@ pub struct Running {
     pub gateway: Gateway,
     pub addr: SocketAddr,
     pub session: ForGateway,
+    pub remote: Arc<AtomicBool>,
     pub shutdown: CancellationToken,
     pub task: JoinHandle<Result<(), GatewayError>>,
 }
@@ -75,7 +88,8 @@ where
     A: Future<Output = Answer> + Send + 'static,
 {
     let handler: Handler = Arc::new(move |name, request| Box::pin(handler(name, request)));
-    let gateway = Gateway::new(config, Arc::new(FakeDialer(handler)));
+    let remote = Arc::<AtomicBool>::default();
+    let gateway = Gateway::new(config, Arc::new(FakeDialer { handler, remote: remote.clone() }));
     let addr = gateway.bind().unwrap();
     let (side, session) = in_process();
     let shutdown = CancellationToken::new();
@@ -83,7 +97,7 @@ where
         let (gateway, shutdown) = (gateway.clone(), shutdown.clone());
         async move { gateway.run(once(side), shutdown).await }
     });
-    Running { gateway, addr, session, shutdown, task }
+    Running { gateway, addr, session, remote, shutdown, task }
 }
 
 /// A gateway with the Service `shop/cart`, and replicas of it with these concurrencies, called r0, r1, …
@@ -120,6 +134,11 @@ pub fn text(text: impl Into<String>) -> Answer {
 }
 
 impl Running {
+    /// From now on all replicas are in other processes.
+    pub fn make_remote(&self) {
+        self.remote.store(true, Relaxed);
+    }
+
     pub async fn route(&self, routes: Routes) {
         let keys: Vec<_> = routes.services.iter().map(|service| service.key.clone()).collect();
         self.session.tx.send(GatewayDown::Routes(Arc::new(routes))).await.unwrap();

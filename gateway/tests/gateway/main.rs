@@ -10,5 +10,6 @@ mod failures;
 mod fakes;
 mod limits;
 mod messages;
+mod remote;
 mod routing;
 mod streaming;
