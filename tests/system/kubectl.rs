@@ -16,7 +16,7 @@ use crate::{
 const HELLO: &str = "samples/hello/deploy";
 
 /// A server with the hello sample deployed and ready.
-fn with_hello(data_dir: &std::path::Path) -> Sampan {
+pub(crate) fn with_hello(data_dir: &std::path::Path) -> Sampan {
     let sampan = Sampan::up(data_dir);
     let component = guest("hello");
     sampan.cli_ok(&["build", component.to_str().expect("UTF-8"), "-t", "hello:dev"]);

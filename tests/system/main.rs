@@ -7,6 +7,7 @@ mod dev;
 mod failures;
 mod gateway;
 mod kubectl;
+mod nodes;
 mod overload;
 mod registry;
 mod shop;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::{ReplicaId, WorkerName};
 use serde_json::{Value, json};
 
-use crate::{CommandError, Commands, resources::Durability};
+use crate::{CommandError, Commands, resources::Durability, shell::worker_record, store::Op};
 
 use super::{delete::DeleteOptions, error::ApiError, objects::Objects, params::DryRun, patch::Patch, path::Target};
 
@@ -91,7 +91,7 @@ impl Objects {
     ) -> Result<Value, ApiError> {
         let node = self.get(target).await?.object;
         let patched = patch.apply(target.resource, target.name(), &node)?;
-        self.write_node(target, &node, patched, dry_run, commands)
+        self.write_node(target, &node, patched, dry_run, commands).await
     }
 
     /// As [`Self::patch_node`], with the whole Node.
@@ -103,10 +103,10 @@ impl Objects {
         commands: &Arc<dyn LiveCommands>,
     ) -> Result<Value, ApiError> {
         let node = self.get(target).await?.object;
-        self.write_node(target, &node, new, dry_run, commands)
+        self.write_node(target, &node, new, dry_run, commands).await
     }
 
-    fn write_node(
+    async fn write_node(
         &self,
         target: &Target,
         old: &Value,
@@ -127,7 +127,11 @@ impl Objects {
             refuse_writes(target)?;
         }
         if dry_run == DryRun::No && wanted != cordoned(old) {
-            commands.cordon(WorkerName(target.name().into()), wanted)?;
+            let worker = WorkerName(target.name().into());
+            // A cordon is intent: it holds after a crash once it was answered.
+            let (key, record) = worker_record(&worker, wanted);
+            self.durable.txn(Vec::new(), vec![Op::Put(key, record)]).await?;
+            commands.cordon(worker, wanted)?;
         }
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
         Ok(new)

@@ -21,6 +21,12 @@ struct Known {
     cordoned: bool,
 }
 
+/// The record of a worker: its key, and what it holds. Who cordons a worker writes it before it is answered.
+pub(crate) fn record(name: &WorkerName, cordoned: bool) -> (String, Bytes) {
+    let record = serde_json::to_vec(&Known { cordoned }).expect("plain data is JSON");
+    (object_key(GROUP, PLURAL, None, &name.0), Bytes::from(record))
+}
+
 /// What has been written of each worker.
 #[derive(Debug, Default)]
 pub(super) struct KnownWorkers(BTreeMap<WorkerName, Known>);
@@ -60,8 +66,8 @@ impl Shell {
     pub(super) fn know_worker(&mut self, view: &WorkerView) {
         let known = Known { cordoned: view.cordoned };
         if self.known_workers.0.insert(view.name.clone(), known) != Some(known) {
-            let record = Bytes::from(serde_json::to_vec(&known).expect("plain data is JSON"));
-            self.writer.record(object_key(GROUP, PLURAL, None, &view.name.0), record);
+            let (key, record) = record(&view.name, known.cordoned);
+            self.writer.record(key, record);
         }
     }
 

@@ -42,6 +42,7 @@ use crate::{Silence, logs::Logs, projection::Projection, store::Store};
 
 pub use commands::{CommandError, Commands};
 pub(crate) use images::{PullNews, ResolveImage, Sources};
+pub(crate) use known_workers::record as worker_record;
 pub use measurements::{Measured, Measurements};
 
 use gateways::Gateways;

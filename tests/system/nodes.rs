@@ -1,0 +1,103 @@
+//! Nodes that are cordoned and drained, by the real kubectl and by `sampan`.
+
+use std::{
+    process::Output,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use crate::{
+    client::Client,
+    kubectl::with_hello,
+    sampan::{Sampan, wait_for},
+};
+
+/// The name of the only node.
+fn node(sampan: &Sampan) -> String {
+    let name = || Some(sampan.kubectl_ok(&["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"]));
+    wait_for("there is a node", || name().filter(|name| !name.is_empty()))
+}
+
+fn pods(sampan: &Sampan, phase: &str) -> usize {
+    let phases = sampan.kubectl_ok(&["get", "pods", "-o", "jsonpath={.items[*].status.phase}"]);
+    phases.split_whitespace().filter(|found| *found == phase).count()
+}
+
+/// What a command said that must fail.
+fn failed(what: &str, output: Output) -> String {
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{what}: {said}");
+    said
+}
+
+#[test]
+fn new_pods_wait_while_the_node_is_cordoned_and_say_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sampan = with_hello(folder.path());
+    let node = node(&sampan);
+    assert!(sampan.kubectl_ok(&["cordon", &node]).contains("cordoned"));
+    assert!(sampan.cli_ok(&["get", "nodes"]).contains("Ready,SchedulingDisabled"));
+    sampan.kubectl_ok(&["scale", "deployment/hello", "--replicas=2"]);
+    wait_for("a pod is pending", || (pods(&sampan, "Pending") == 1).then_some(()));
+    let why = sampan.kubectl_ok(&["get", "pods", "-o", "jsonpath={.items[*].status.conditions[0].message}"]);
+    assert!(why.contains("unschedulable"), "{why}");
+    assert_eq!(pods(&sampan, "Running"), 1, "what runs there goes on");
+    let uncordoned = sampan.kubectl_ok(&["uncordon", &node]);
+    assert!(uncordoned.contains("uncordoned"), "{uncordoned}");
+    sampan.kubectl_ok(&["rollout", "status", "deployment/hello", "--timeout=120s"]);
+    assert_eq!(pods(&sampan, "Running"), 2);
+    assert!(!sampan.cli_ok(&["get", "nodes"]).contains("SchedulingDisabled"));
+}
+
+#[test]
+fn a_cordon_survives_a_kill_as_soon_as_it_is_answered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sampan = with_hello(folder.path());
+    let name = node(&sampan);
+    assert_eq!(sampan.cli_ok(&["cordon", &name]), format!("node/{name} cordoned\n"));
+    sampan.kill();
+    let sampan = Sampan::up(folder.path());
+    assert_eq!(node(&sampan), name);
+    assert_eq!(sampan.cli_ok(&["cordon", &name]), format!("node/{name} cordoned\n"));
+    wait_for("its pod waits", || (pods(&sampan, "Pending") == 1).then_some(()));
+    assert_eq!(sampan.cli_ok(&["uncordon", &name]), format!("node/{name} uncordoned\n"));
+    sampan.kubectl_ok(&["rollout", "status", "deployment/hello", "--timeout=120s"]);
+}
+
+#[test]
+fn draining_the_only_node_runs_out_of_time_and_no_request_fails() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sampan = with_hello(folder.path());
+    let node = node(&sampan);
+    let over = AtomicBool::new(false);
+    let asked = thread::scope(|scope| {
+        let asking = scope.spawn(|| ask_until(&sampan, &over));
+        // Failing before it says so would leave the thread to ask for ever.
+        let told = [drain_with_kubectl(&sampan, &node), sampan.cli(&["drain", &node, "--timeout", "3s"])];
+        over.store(true, Ordering::Relaxed);
+        let [kubectl, own] = told.map(|output| failed("drain", output));
+        assert!(kubectl.contains("evicting pod default/hello-"), "{kubectl}");
+        assert!(kubectl.contains("unable to drain node"), "{kubectl}");
+        assert!(own.contains(&format!("node/{node} cordoned")) && own.contains("pod/hello-"), "{own}");
+        assert!(own.contains("is not empty after 3s: default/hello-"), "{own}");
+        asking.join().expect("every request is answered")
+    });
+    assert!(asked > 0);
+    sampan.cli_ok(&["uncordon", &node]);
+    sampan.kubectl_ok(&["rollout", "status", "deployment/hello", "--timeout=120s"]);
+}
+
+fn drain_with_kubectl(sampan: &Sampan, node: &str) -> Output {
+    sampan.kubectl(&["drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=3s"])
+}
+
+/// Asks again and again; each request must be answered well. Answers how many there were.
+fn ask_until(sampan: &Sampan, over: &AtomicBool) -> usize {
+    let client = Client::new(&sampan.http, Some("hello.default.localhost"));
+    let mut asked = 0;
+    while !over.load(Ordering::Relaxed) {
+        assert_eq!(client.get("/").status, 200);
+        asked += 1;
+    }
+    asked
+}
