@@ -32,13 +32,7 @@ pub(crate) async fn gateway(
     let (offered, stop) = (metrics.offer(counted).await?, shutdown.clone());
     let mut roles = Roles::new(shutdown);
     roles.spawn("the listener for metrics", async move { stop.run_until_cancelled(offered).await.unwrap_or(Ok(())) });
-    if let Some(identity) = identity {
-        let (client, stop) = (client.clone(), shutdown.clone());
-        roles.spawn("the certificate's renewal", async move {
-            joining::keep_renewed(client, identity, peer, dir, stop).await;
-            Ok(())
-        });
-    }
+    joining::spawn_renewal(&mut roles, &client, identity, (peer, dir), shutdown.clone());
     let stop = shutdown.clone();
     roles.spawn("the gateway", async move {
         let sessions = {

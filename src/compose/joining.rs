@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use transport::{ControlPlaneClient, ControlPlaneWay, Fingerprint, Identity, JoinError, Peer, join, renew};
 
-use super::make_private;
+use super::{Roles, make_private};
 use crate::{
     config::{JoinAddress, JoinArgs},
     paths::DataDir,
@@ -89,8 +89,25 @@ async fn join_with_token(args: &JoinArgs, address: &str, peer: &Peer) -> anyhow:
     }
 }
 
-/// Renews the certificate before it ends, as long as the process runs.
-pub(super) async fn keep_renewed(
+/// Renews what this process shows, if it shows something, as long as it runs.
+pub(super) fn spawn_renewal(
+    roles: &mut Roles,
+    client: &ControlPlaneClient,
+    identity: Option<Arc<Identity>>,
+    (peer, dir): (Peer, DataDir),
+    stop: CancellationToken,
+) {
+    if let Some(identity) = identity {
+        let client = client.clone();
+        roles.spawn("the certificate's renewal", async move {
+            keep_renewed(client, identity, peer, dir, stop).await;
+            Ok(())
+        });
+    }
+}
+
+/// Renews the certificate before it ends.
+async fn keep_renewed(
     client: ControlPlaneClient,
     identity: Arc<Identity>,
     peer: Peer,

@@ -103,13 +103,7 @@ pub(crate) async fn worker(
     let ending = Ending { leave: leave.clone(), now: CancellationToken::new() };
     let mut roles = Roles::new(shutdown);
     roles.spawn("the listener for metrics", async move { stop.run_until_cancelled(offered).await.unwrap_or(Ok(())) });
-    if let Some(identity) = identity {
-        let (client, stop) = (client.clone(), ended.clone());
-        roles.spawn("the certificate's renewal", async move {
-            joining::keep_renewed(client, identity, peer, dir, stop).await;
-            Ok(())
-        });
-    }
+    joining::spawn_renewal(&mut roles, &client, identity, (peer, dir), ended.clone());
     let stop = ended.clone();
     roles.spawn("the listener for requests", async move { Ok(serve_requests(listener, here, threads, stop).await?) });
     let (inside_client, stop) = (client.clone(), ended.clone());

@@ -55,13 +55,7 @@ impl Objects {
         dry_run: DryRun,
         commands: &Arc<dyn LiveCommands>,
     ) -> Result<Value, ApiError> {
-        let stored = self.get(target).await?;
-        options.check(target, &stored)?;
-        if dry_run == DryRun::No {
-            let namespace = target.namespace.as_deref().unwrap_or_default();
-            commands.delete_replica(ReplicaId(api::ObjectKey::new(namespace, target.name())))?;
-        }
-        Ok(stored.object)
+        self.command_pod(target, options, dry_run, |id| commands.delete_replica(id)).await
     }
 
     /// Asks for a Pod to be moved; answers a `Status`. The Pod goes once another has taken its place.
@@ -72,13 +66,25 @@ impl Objects {
         dry_run: DryRun,
         commands: &Arc<dyn LiveCommands>,
     ) -> Result<Value, ApiError> {
+        self.command_pod(target, options, dry_run, |id| commands.evict_replica(id)).await?;
+        Ok(json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 }))
+    }
+
+    /// Gives a command about a Pod that is there and as it is expected. Answers the Pod as it stands.
+    async fn command_pod(
+        &self,
+        target: &Target,
+        options: &DeleteOptions,
+        dry_run: DryRun,
+        command: impl FnOnce(ReplicaId) -> Result<(), CommandError>,
+    ) -> Result<Value, ApiError> {
         let stored = self.get(target).await?;
         options.check(target, &stored)?;
         if dry_run == DryRun::No {
             let namespace = target.namespace.as_deref().unwrap_or_default();
-            commands.evict_replica(ReplicaId(api::ObjectKey::new(namespace, target.name())))?;
+            command(ReplicaId(api::ObjectKey::new(namespace, target.name())))?;
         }
-        Ok(json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 }))
+        Ok(stored.object)
     }
 
     /// Cordons a Node or puts it back: the only change that a Node takes.

@@ -44,13 +44,7 @@ pub(crate) async fn partition(
     let (offered, stop) = (plan.metrics.offer(counted).await?, ended.clone());
     let mut roles = Roles::new(shutdown);
     roles.spawn("the listener for metrics", async move { stop.run_until_cancelled(offered).await.unwrap_or(Ok(())) });
-    if let Some(identity) = identity {
-        let (client, stop) = (client.clone(), ended.clone());
-        roles.spawn("the certificate's renewal", async move {
-            joining::keep_renewed(client, identity, peer, dir, stop).await;
-            Ok(())
-        });
-    }
+    joining::spawn_renewal(&mut roles, &client, identity, (peer, dir), ended.clone());
     let threads = plan.threads.map_or_else(|| GatewayConfig::default().threads, usize::from);
     let stop = ended.clone();
     roles.spawn("the listener for requests", async move {
