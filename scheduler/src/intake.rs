@@ -24,7 +24,7 @@ impl Scheduler {
             Event::WorkerDisconnected(worker) => self.disconnected(&worker, now),
             Event::WorkerDied(worker) => self.died(&worker, now),
             Event::KnownWorker { worker, cordoned } => {
-                self.expected.insert(worker.clone());
+                self.know(&worker, now);
                 self.cordon(worker, cordoned);
             }
             Event::Cordon { worker, cordoned } => self.cordon(worker, cordoned),

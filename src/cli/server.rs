@@ -1,5 +1,6 @@
 use std::{net::SocketAddr, time::Duration};
 
+use control_plane::Silence;
 use transport::Authority;
 
 use crate::{
@@ -36,6 +37,10 @@ pub(crate) struct Server {
     #[arg(long, env = "SAMPAN_CERTIFICATE_LIFETIME", value_name = "SPAN", value_parser = api::parse_span)]
     certificate_lifetime: Option<Duration>,
 
+    /// A worker that has said nothing for so long is replaced; after half of it, its replicas get no requests
+    #[arg(long, env = "SAMPAN_LOST_AFTER", value_name = "SPAN", value_parser = api::parse_span)]
+    lost_after: Option<Duration>,
+
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -48,6 +53,10 @@ impl Server {
             workers: self.workers,
             sessions: self.sessions,
             gateway: !self.no_gateway,
+            silence: self.lost_after.map_or(Silence::BETWEEN_PROCESSES, |lost_after| Silence {
+                not_ready_after: lost_after / 2,
+                lost_after,
+            }),
             certificate_lifetime: self.certificate_lifetime.unwrap_or(Authority::DEFAULT_LIFETIME),
         };
         let start = |shutdown| async move { compose::server(&plan, &shutdown).await };

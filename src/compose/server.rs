@@ -25,6 +25,8 @@ pub(crate) struct ServerPlan {
     pub(crate) sessions: Option<SocketAddr>,
     /// Whether this process is a gateway too.
     pub(crate) gateway: bool,
+    /// When a worker that says nothing is given up.
+    pub(crate) silence: Silence,
     /// How long certificates hold.
     pub(crate) certificate_lifetime: Duration,
 }
@@ -43,7 +45,7 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let identity = Arc::new(authority.own_identity()?);
     let images = ImageStore::open(dir.images())?;
     let registries = Registries::new(args.registries.settings()?)?;
-    let mut control_config = config::control_plane(args, &dir, Silence::BETWEEN_PROCESSES);
+    let mut control_config = config::control_plane(args, &dir, plan.silence);
     control_config.join_authority = Some(authority.fingerprint().to_string());
     let control = Arc::new(ControlPlane::open(control_config, images.clone(), registries)?);
     let listener = SessionListener::bind(dir.control_socket(), plan.sessions.map(|addr| (addr, identity.clone())));

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use api::{
     ObjectKey, ReplicaId, Timestamp, WorkerName,
     replica::ReplicaPhase,
-    session::{RunningReplica, WorkerHello},
+    session::{Capacity, RunningReplica, WorkerHello},
 };
 
 use crate::{
@@ -11,6 +11,9 @@ use crate::{
     state::{Replica, Worker},
     timers::Timer,
 };
+
+/// What a worker can hold that has not said it.
+const NOTHING: Capacity = Capacity { cpu_millis: 0, memory_bytes: 0, replicas: 0 };
 
 impl Scheduler {
     /// A worker begins a session and says what it runs: that is taken for what is, whatever was believed.
@@ -38,6 +41,14 @@ impl Scheduler {
             }
         }
         self.evict_intolerant(&name);
+    }
+
+    /// A worker of an earlier life: it is there, and not ready, until it says hello or is forgotten.
+    pub(crate) fn know(&mut self, name: &WorkerName, now: Timestamp) {
+        self.expected.insert(name.clone());
+        self.workers.add(Worker::new(name.clone(), NOTHING, now));
+        self.touch_worker(name);
+        self.check_worker_at(name, now + self.settings.not_ready_after);
     }
 
     fn introduce(&mut self, hello: &WorkerHello, now: Timestamp) {

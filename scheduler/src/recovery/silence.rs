@@ -74,7 +74,7 @@ impl Scheduler {
         self.check_worker_at(name, at);
     }
 
-    fn check_worker_at(&mut self, name: &WorkerName, at: Timestamp) {
+    pub(super) fn check_worker_at(&mut self, name: &WorkerName, at: Timestamp) {
         let Some(worker) = self.workers.get_mut(name) else { return };
         worker.check_at = at;
         self.timers.set(at, Timer::Worker(name.clone()));

@@ -1,5 +1,5 @@
 use api::{ReplicaId, Taint, TaintEffect, WorkerName, replica::ReplicaPhase, session::WorkerUp};
-use scheduler::{Event, ReplicaState, Toleration};
+use scheduler::{Action, Event, ReplicaState, Toleration};
 
 use crate::bench::{Bench, deployment, running, template, trap, worker};
 
@@ -127,6 +127,19 @@ fn a_known_worker_that_does_not_come_back_holds_nothing_up_for_long() {
     assert!(bench.scheduler.is_settled());
     bench.work_off();
     assert_eq!(bench.ids().len(), 1);
+}
+
+#[test]
+fn a_known_worker_that_never_comes_back_is_shown_as_not_ready_and_forgotten_in_the_end() {
+    let mut bench = Bench::new();
+    bench.step(Event::KnownWorker { worker: worker(9), cordoned: true });
+    bench.step(Event::Loaded);
+    let known = bench.scheduler.workers().find(|view| view.name == worker(9)).expect("it is shown");
+    assert!(!known.ready && known.cordoned);
+    bench.hello(0, Vec::new());
+    bench.pass(610, &[0]);
+    assert!(bench.scheduler.workers().all(|view| view.name != worker(9)));
+    assert!(bench.actions.contains(&Action::RemoveWorker(worker(9))));
 }
 
 #[test]
