@@ -25,6 +25,8 @@ pub struct ReplicaSpec {
     pub grants: Grants,
     /// What the guest may use.
     pub limits: Limits,
+    /// What it takes of its worker's capacity.
+    pub reserves: Reserves,
     /// How readiness and liveness are found out.
     pub probes: Probes,
 }
@@ -36,6 +38,15 @@ pub struct Grants {
     pub outbound: Vec<String>,
     /// `wasi:keyvalue` stores, as the `sampan.dev/key-value` annotation names them.
     pub key_value: Vec<String>,
+}
+
+/// What a replica takes of its worker's capacity while it runs: what its pod asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Reserves {
+    /// CPU in thousandths of a core.
+    pub cpu_millis: u64,
+    /// Memory.
+    pub memory_bytes: u64,
 }
 
 /// What a guest may use.
@@ -121,6 +132,8 @@ pub struct HttpProbe {
 /// How far a replica is, in the order in which it goes through it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReplicaPhase {
+    /// It runs nothing and holds nothing; its component is compiled, and the first request starts it.
+    Standby,
     /// The component is fetched, compiled and linked.
     Starting,
     /// It runs, but its readiness or startup probe has not succeeded.

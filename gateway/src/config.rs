@@ -64,7 +64,7 @@ impl Default for GatewayConfig {
             queue_wait: Duration::from_secs(10),
             queue_wait_no_endpoints: Duration::from_secs(5),
             replay_body_bytes: 64 << 10,
-            sample_interval: Duration::from_secs(1),
+            sample_interval: api::session::SAMPLE_WINDOW,
             drain: Duration::from_secs(4),
         }
     }

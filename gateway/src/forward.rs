@@ -38,7 +38,11 @@ pub(crate) async fn forward(
     watch: Option<Arc<BodyWatch>>,
 ) -> Response<Tracked> {
     let mut measured = Measured::arrival(service);
-    match attempt(shared, measured.service(), request, watch).await {
+    let outcome = match first_permit(shared, &mut measured).await {
+        Ok(permit) => attempt(shared, measured.service(), permit, request, watch).await,
+        Err(refusal) => Err(refusal),
+    };
+    match outcome {
         Ok((response, permit)) => {
             if response.status().is_server_error() {
                 measured.failed();
@@ -55,15 +59,26 @@ pub(crate) async fn forward(
     }
 }
 
+/// A permit for a request that has just arrived; with how long it waited, it is measured.
+async fn first_permit(shared: &Shared, measured: &mut Measured) -> Result<Permit, Refusal> {
+    if let Some(permit) = measured.service().try_acquire() {
+        measured.taken_at_once();
+        return Ok(permit);
+    }
+    let permit = wait_for_permit(shared, measured.service()).await?;
+    measured.taken_now();
+    Ok(permit)
+}
+
 async fn attempt(
     shared: &Shared,
     service: &Arc<Service>,
+    mut permit: Permit,
     request: Request<Body>,
     watch: Option<Arc<BodyWatch>>,
 ) -> Result<(Response<Body>, Permit), Refusal> {
     let method = request.method().clone();
     let mut sending = Sending::new(request, shared.config.replay_body_bytes);
-    let mut permit = acquire(shared, service).await?;
     let mut tried = Tried::new();
     service.retries.deposit();
     loop {
@@ -142,11 +157,15 @@ fn finish(response: &mut Response<Body>, method: &http::Method) {
 }
 
 async fn acquire(shared: &Shared, service: &Arc<Service>) -> Result<Permit, Refusal> {
-    if let Some(permit) = service.try_acquire() {
-        return Ok(permit);
+    match service.try_acquire() {
+        Some(permit) => Ok(permit),
+        None => wait_for_permit(shared, service).await,
     }
+}
+
+async fn wait_for_permit(shared: &Shared, service: &Arc<Service>) -> Result<Permit, Refusal> {
     let key = service.key();
-    let acquired = service.acquire(shared.waits(), || shared.wake(key)).await;
+    let acquired = service.acquire(shared.waits(), || shared.wake(service)).await;
     acquired.map_err(|error| match error {
         AcquireError::QueueFull => {
             let limit = shared.config.queue_limit;

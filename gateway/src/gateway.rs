@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     GatewayConfig, GatewayError, Measurements,
+    balance::WhyNone,
     balancers::Balancers,
     cluster_http::InnerCalls,
     front::Door,
@@ -175,8 +176,8 @@ impl Gateway {
                     balancers.replace(&routes, threads).await;
                 }
             }
-            GatewayDown::Endpoints { service, endpoints, reason } => {
-                self.shared.replace(&service, &endpoints, reason);
+            GatewayDown::Endpoints { service, endpoints, reason, hopeless } => {
+                self.shared.replace(&service, &endpoints, WhyNone { reason, hopeless });
             }
         }
     }

@@ -33,7 +33,8 @@ impl Sampler {
         Self { since: Instant::now(), last: HashMap::new() }
     }
 
-    /// Sends a sample of each Service where something happened. If the session is full, the next window is longer.
+    /// Sends a sample of each Service where something happens, and an empty message where nothing does. If the session is full,
+    /// the next window is longer.
     pub(crate) fn sample(&mut self, shared: &Shared, up: &mpsc::Sender<GatewayUp>) {
         let Ok(place) = up.try_reserve() else { return };
         let now = Instant::now();
@@ -42,9 +43,7 @@ impl Sampler {
         let services = shared.services();
         self.last.retain(|key, _| services.iter().any(|service| service.key() == key));
         let samples: Vec<_> = services.iter().filter_map(|service| self.one(service, window)).collect();
-        if !samples.is_empty() {
-            place.send(GatewayUp::Samples(samples));
-        }
+        place.send(GatewayUp::Samples(samples));
     }
 
     fn one(&mut self, service: &Service, window: Duration) -> Option<ServiceSample> {
@@ -62,6 +61,9 @@ impl Sampler {
             in_flight,
             queued,
             latency_sum: totals.latency_sum.saturating_sub(last.totals.latency_sum),
+            served: totals.served - last.totals.served,
+            service_sum: totals.service_sum.saturating_sub(last.totals.service_sum),
+            presence: totals.presence.saturating_sub(last.totals.presence),
         })
     }
 }

@@ -13,7 +13,8 @@ use tokio::sync::mpsc;
 
 use crate::{
     GatewayConfig,
-    balance::{Service, Waits},
+    balance::{Service, Waits, WhyNone},
+    measurements::loads,
     refusal::RefusalCounts,
     routes::{RouteTable, Rule},
 };
@@ -69,9 +70,10 @@ impl Shared {
         self.up.store(up.map(Arc::new));
     }
 
-    /// Asks for a replica to be started. Whether the message went out.
-    pub(crate) fn wake(&self, service: &ObjectKey) -> bool {
-        let wake = GatewayUp::Wake { service: service.clone() };
+    /// Says that requests wait for a replica. Whether the message went out.
+    pub(crate) fn wake(&self, service: &Service) -> bool {
+        let (in_flight, queued) = loads(service, &service.totals());
+        let wake = GatewayUp::Wake { service: service.key().clone(), queued, in_flight };
         self.up.load().as_ref().is_some_and(|up| up.try_send(wake).is_ok())
     }
 
@@ -102,7 +104,7 @@ impl Shared {
     }
 
     /// Replaces the endpoints of a Service.
-    pub(crate) fn replace(&self, key: &ObjectKey, endpoints: &[Endpoint], reason: Option<String>) {
+    pub(crate) fn replace(&self, key: &ObjectKey, endpoints: &[Endpoint], why_none: WhyNone) {
         let listed = self.directory.load().services.contains_key(key);
         let service = {
             let mut services = self.services.lock();
@@ -112,7 +114,8 @@ impl Shared {
             }
             service
         };
-        service.replace(endpoints, reason, &*self.dialer);
+        service.replace(endpoints, why_none, &*self.dialer);
+        service.tell_if_waiting(|| self.wake(&service));
     }
 }
 

@@ -149,7 +149,7 @@ impl Scheduler {
                 }
             }
             WorkerUp::Leaving => self.leave(name),
-            WorkerUp::Hello(_) | WorkerUp::Log { .. } | WorkerUp::Heartbeat => {}
+            WorkerUp::Hello(_) | WorkerUp::Log { .. } | WorkerUp::Usage(_) | WorkerUp::Heartbeat => {}
         }
     }
 

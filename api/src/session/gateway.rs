@@ -17,6 +17,8 @@ pub enum GatewayDown {
         endpoints: Vec<Endpoint>,
         /// Why there are none or too few, for the answer to a request that finds none.
         reason: Option<String>,
+        /// Whether waiting for one is in vain for now: requests that wait are answered with the reason.
+        hopeless: bool,
     },
 }
 
@@ -32,14 +34,23 @@ pub enum GatewayUp {
         /// The address that it listens at, or why it does not.
         outcome: Result<String, String>,
     },
-    /// What was measured since the last sample of each of these Services.
+    /// What was measured since the last sample of each of these Services; of all others, nothing happened. Sent each
+    /// [`SAMPLE_WINDOW`] also when it is empty: its absence means that nothing is known.
     Samples(Vec<ServiceSample>),
-    /// A request waits for a Service that has no endpoint.
+    /// Requests wait for a replica of a Service: there is none, or all are busy. Sent when the first has to wait and when
+    /// more do, without waiting for a sample.
     Wake {
         /// Which Service.
         service: ObjectKey,
+        /// Requests that wait here.
+        queued: u32,
+        /// Requests that are being served from here.
+        in_flight: u32,
     },
 }
+
+/// How often a gateway says what it has measured.
+pub const SAMPLE_WINDOW: Duration = Duration::from_millis(100);
 
 /// What was measured at a Service over one window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +71,13 @@ pub struct ServiceSample {
     pub queued: u32,
     /// Time from arrival to end, summed over those that ended.
     pub latency_sum: Duration,
+    /// Requests that ended in it after a replica had worked on them.
+    pub served: u64,
+    /// Time from when a replica took them to their end, summed over those.
+    pub service_sum: Duration,
+    /// Time that requests spent here within the window, waiting or being served, summed: divided by the window it is how many
+    /// there were on average.
+    pub presence: Duration,
 }
 
 /// Everything that decides which Service a request goes to.
@@ -124,4 +142,6 @@ pub struct Endpoint {
     pub request_deadline: Duration,
     /// Where gateways of other processes reach its worker; `None` if it runs in this process.
     pub address: Option<Address>,
+    /// Whether it runs nothing yet, and the first request starts it. It may refuse for want of room.
+    pub standby: bool,
 }

@@ -7,9 +7,10 @@ mod gateway;
 mod worker;
 
 pub use gateway::{
-    Endpoint, GatewayDown, GatewayUp, IngressRule, PathMatch, Routes, ServicePort, ServiceRoute, ServiceSample,
+    Endpoint, GatewayDown, GatewayUp, IngressRule, PathMatch, Routes, SAMPLE_WINDOW, ServicePort, ServiceRoute,
+    ServiceSample,
 };
-pub use worker::{Capacity, RunningReplica, WorkerDown, WorkerHello, WorkerUp};
+pub use worker::{Capacity, CpuUsage, RunningReplica, WorkerDown, WorkerHello, WorkerUp};
 
 use tokio::sync::mpsc;
 

@@ -40,10 +40,21 @@ pub enum WorkerUp {
         /// Which component.
         digest: Digest,
     },
+    /// CPU time that replicas have used since they started, of those where it has grown since the last report.
+    Usage(Vec<CpuUsage>),
     /// The worker is alive.
     Heartbeat,
     /// The worker is about to end: its replicas are to be moved elsewhere, and no new ones come. It ends when it runs none.
     Leaving,
+}
+
+/// CPU time that a replica has used since it started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuUsage {
+    /// Which replica.
+    pub id: ReplicaId,
+    /// Time in its guest.
+    pub used: Duration,
 }
 
 /// Who a worker is and what it already runs.
@@ -90,6 +101,9 @@ pub struct RunningReplica {
 pub enum WorkerDown {
     /// Run this replica. Answered by `Phase` messages.
     Start(Arc<ReplicaSpec>),
+    /// Be ready to run this replica: compile it now, start it when a request comes. Answered by `Phase` messages, `Standby`
+    /// first. It holds nothing until then, and is not started if there is no room for it.
+    Standby(Arc<ReplicaSpec>),
     /// Finish what is in flight within `grace`, then stop. A replica that is not here answers `Stopped`.
     Stop {
         /// Which replica.

@@ -22,5 +22,6 @@ fn endpoint(view: &ReplicaView, addresses: &Addresses) -> Option<Endpoint> {
         request_deadline: view.template.limits.request_deadline,
         address: addresses.get(&worker).cloned(),
         worker,
+        standby: false,
     })
 }

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use api::{ObjectKey, Timestamp, replica::ReplicaSpec, session::WorkerDown};
+use api::{
+    ObjectKey, Timestamp,
+    replica::{ReplicaSpec, Reserves},
+    session::WorkerDown,
+};
 use scheduler::{Action, DeploymentStatus, Event, EventKind, ReplicaView, Revision, Subject};
 
 use super::{PullNews, Shell, environment, replica_set::revision_uid};
@@ -71,6 +75,10 @@ impl Shell {
             environment,
             grants: template.grants.clone(),
             limits: template.limits.clone(),
+            reserves: Reserves {
+                cpu_millis: template.requests.cpu_millis,
+                memory_bytes: template.requests.memory_bytes,
+            },
             probes: template.probes.clone(),
         };
         // A worker that has gone in the meantime: the end of its session is in the queue, and the scheduler acts on it.

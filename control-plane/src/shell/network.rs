@@ -153,7 +153,12 @@ impl Network {
     /// The endpoints of one Service, as last told.
     pub(super) fn endpoints_message(&self, key: &ObjectKey) -> Option<GatewayDown> {
         let told = self.told.get(key)?.clone();
-        Some(GatewayDown::Endpoints { service: key.clone(), endpoints: told.endpoints, reason: told.reason })
+        Some(GatewayDown::Endpoints {
+            service: key.clone(),
+            endpoints: told.endpoints,
+            reason: told.reason,
+            hopeless: false,
+        })
     }
 
     /// Every Service that has been told of.

@@ -73,7 +73,7 @@ impl Shell {
         match message {
             GatewayUp::Listener { service, port, outcome } => self.listened(&service, port, outcome),
             GatewayUp::Samples(samples) => self.measurements.sampled(samples, now()),
-            GatewayUp::Wake { service } => self.measurements.woken(&service),
+            GatewayUp::Wake { service, .. } => self.measurements.woken(&service),
         }
     }
 

@@ -58,6 +58,17 @@ impl Queue {
         true
     }
 
+    /// Sends everybody away: waiting is in vain.
+    pub(super) fn dismiss(&self) {
+        let dismissed = {
+            let mut line = self.line.lock();
+            self.waiting.store(0, SeqCst);
+            std::mem::take(&mut line.waiters)
+        };
+        // Outside of the lock: each wakes a request.
+        drop(dismissed);
+    }
+
     /// Gives slots that `take` yields to those who wait longest, until one or the other runs out.
     pub(super) fn serve(&self, take: impl Fn() -> Option<Slot>) {
         loop {

@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc, LazyLock,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
     },
     time::{Duration, Instant},
 };
@@ -21,6 +21,8 @@ pub(crate) struct Replica {
     concurrency: AtomicU32,
     request_deadline_ms: AtomicU64,
     in_flight: AtomicU32,
+    /// It runs nothing yet, and is started by its first request, if there is room.
+    standby: AtomicBool,
     /// Zero, or until when it rests.
     rests_until_ms: AtomicU64,
 }
@@ -32,6 +34,7 @@ impl Replica {
             concurrency: AtomicU32::new(endpoint.concurrency),
             request_deadline_ms: AtomicU64::new(millis(endpoint.request_deadline)),
             in_flight: AtomicU32::new(0),
+            standby: AtomicBool::new(endpoint.standby),
             rests_until_ms: AtomicU64::new(0),
             endpoint,
         }
@@ -46,6 +49,7 @@ impl Replica {
     /// Takes over what may change while a replica lives.
     pub(super) fn adjust(&self, endpoint: &Endpoint) {
         self.concurrency.store(endpoint.concurrency, SeqCst);
+        self.standby.store(endpoint.standby, Relaxed);
         self.request_deadline_ms.store(millis(endpoint.request_deadline), Relaxed);
     }
 
@@ -80,6 +84,11 @@ impl Replica {
             0 => false,
             until => millis(START.elapsed()) < until,
         }
+    }
+
+    /// Whether it can be picked at all: a standby that refused has no room to start, and waiting for it is in vain.
+    pub(super) fn is_usable(&self) -> bool {
+        !self.standby.load(Relaxed) || !self.rests()
     }
 
     /// Takes a slot, if one is free. The count never passes the concurrency.

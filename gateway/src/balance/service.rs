@@ -1,13 +1,8 @@
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use api::{Dialer, ObjectKey, session::Endpoint};
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
@@ -29,15 +24,32 @@ pub(crate) struct Service {
     queue: Queue,
     pub(super) meter: Meter,
     pub(crate) retries: RetryBudget,
-    /// Whether the control plane was told that a request waits for a replica to start.
-    woken: AtomicBool,
+    told: Mutex<Told>,
 }
+
+/// What the control plane was told of requests that wait.
+#[derive(Default)]
+struct Told {
+    /// So many. Zero: it was not told.
+    queued: usize,
+    at: Option<Instant>,
+}
+
+/// Where replicas are there but busy, the control plane is told of a new queue this often at most.
+const TELL_AT_MOST: Duration = Duration::from_millis(5);
 
 #[derive(Default)]
 struct Pool {
     replicas: Vec<Arc<Replica>>,
-    /// Why there are none or too few, as the control plane said.
-    reason: Option<String>,
+    why_none: WhyNone,
+}
+
+/// Why a Service has no replicas, as the control plane said.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct WhyNone {
+    pub(crate) reason: Option<String>,
+    /// Waiting for one is in vain for now.
+    pub(crate) hopeless: bool,
 }
 
 /// How long and in how long a line a request waits for a replica.
@@ -67,7 +79,7 @@ impl Service {
             queue: Queue::default(),
             meter: Meter::default(),
             retries: RetryBudget::default(),
-            woken: AtomicBool::new(false),
+            told: Mutex::default(),
         }
     }
 
@@ -76,7 +88,7 @@ impl Service {
     }
 
     /// Replaces the endpoints. Replicas that stay keep their handles and their counts.
-    pub(crate) fn replace(self: &Arc<Self>, endpoints: &[Endpoint], reason: Option<String>, dialer: &dyn Dialer) {
+    pub(crate) fn replace(self: &Arc<Self>, endpoints: &[Endpoint], why_none: WhyNone, dialer: &dyn Dialer) {
         let old = self.pool.load_full();
         let keep_or_dial = |endpoint: &Endpoint| match old.replicas.iter().find(|replica| replica.is(endpoint)) {
             Some(replica) => {
@@ -86,15 +98,21 @@ impl Service {
             None => Arc::new(Replica::dial(endpoint.clone(), dialer)),
         };
         let replicas = endpoints.iter().map(keep_or_dial).collect();
-        self.pool.store(Arc::new(Pool { replicas, reason }));
-        if !endpoints.is_empty() {
-            self.woken.store(false, Relaxed);
-        }
+        let hopeless = endpoints.is_empty() && why_none.hopeless;
+        self.pool.store(Arc::new(Pool { replicas, why_none }));
         self.slot_freed();
+        if hopeless {
+            self.queue.dismiss();
+        }
     }
 
     pub(crate) fn has_endpoints(&self) -> bool {
         !self.pool.load().replicas.is_empty()
+    }
+
+    /// Whether there is a replica that a request can hope for.
+    fn has_usable(&self) -> bool {
+        self.pool.load().replicas.iter().any(|replica| replica.is_usable())
     }
 
     /// Replicas, and the requests that they can take at the same time.
@@ -135,20 +153,40 @@ impl Service {
         let arrived = Instant::now();
         let mut place = self.join(waits.limit)?;
         self.queue.serve(|| self.take());
-        if !self.has_endpoints() {
-            self.tell(wake);
-            if let Ok(permit) = timeout_at(arrived + waits.no_endpoints, place.called()).await {
-                return Ok(permit);
-            }
-            if !self.has_endpoints() {
-                // Whoever comes next asks again: the message may have been lost.
-                self.woken.store(false, Relaxed);
-                let reason = self.pool.load().reason.clone();
-                return Err(AcquireError::NoEndpoints { waited: arrived.elapsed(), reason });
+        if let Some(permit) = place.called_already() {
+            return Ok(permit);
+        }
+        if self.is_hopeless() {
+            return Err(self.no_endpoints(arrived));
+        }
+        self.tell(&wake);
+        if !self.has_usable() {
+            match timeout_at(arrived + waits.no_endpoints, place.called()).await {
+                Ok(Some(permit)) => return Ok(permit),
+                Ok(None) => return Err(self.no_endpoints(arrived)),
+                Err(_) if !self.has_usable() => {
+                    // Whoever comes next asks again: the message may have been lost.
+                    *self.told.lock() = Told::default();
+                    return Err(self.no_endpoints(arrived));
+                }
+                Err(_) => {}
             }
         }
-        let called = timeout_at(arrived + waits.all_busy, place.called()).await;
-        called.map_err(|_| AcquireError::AllBusy { waited: arrived.elapsed() })
+        match timeout_at(arrived + waits.all_busy, place.called()).await {
+            Ok(Some(permit)) => Ok(permit),
+            Ok(None) => Err(self.no_endpoints(arrived)),
+            Err(_) => Err(AcquireError::AllBusy { waited: arrived.elapsed() }),
+        }
+    }
+
+    fn is_hopeless(&self) -> bool {
+        let pool = self.pool.load();
+        pool.replicas.is_empty() && pool.why_none.hopeless
+    }
+
+    fn no_endpoints(&self, arrived: Instant) -> AcquireError {
+        let reason = self.pool.load().why_none.reason.clone();
+        AcquireError::NoEndpoints { waited: arrived.elapsed(), reason }
     }
 
     /// A slot may be free: the next in line gets it.
@@ -158,15 +196,30 @@ impl Service {
         }
     }
 
-    fn tell(&self, wake: impl Fn() -> bool) {
-        if !self.woken.swap(true, Relaxed) && !wake() {
-            self.woken.store(false, Relaxed);
+    /// Replicas came or went: if requests wait all the same, the control plane is told anew.
+    pub(crate) fn tell_if_waiting(&self, wake: impl Fn() -> bool) {
+        self.told.lock().queued = 0;
+        if self.queue.waiting() > 0 {
+            self.tell(&wake);
+        }
+    }
+
+    /// Tells the control plane that requests wait: when the first does, and each time that twice as many do.
+    fn tell(&self, wake: &impl Fn() -> bool) {
+        let queued = self.queue.waiting();
+        let mut told = self.told.lock();
+        let now = Instant::now();
+        if told.queued == 0 && self.has_usable() && told.at.is_some_and(|at| now - at < TELL_AT_MOST) {
+            return;
+        }
+        if (told.queued == 0 || queued >= 2 * told.queued) && wake() {
+            *told = Told { queued: queued.max(1), at: Some(now) };
         }
     }
 
     fn take(&self) -> Option<Slot> {
         let pool = self.pool.load();
-        pick(&pool.replicas, |replica| !replica.rests()).or_else(|| pick(&pool.replicas, |_| true))
+        pick(&pool.replicas, |replica| !replica.rests()).or_else(|| pick(&pool.replicas, Replica::is_usable))
     }
 
     fn join(self: &Arc<Self>, limit: usize) -> Result<Place, AcquireError> {
@@ -184,16 +237,18 @@ struct Place {
 }
 
 impl Place {
-    async fn called(&mut self) -> Permit {
-        if let Some(receiver) = &mut self.receiver {
-            let slot = receiver.await;
-            self.receiver = None;
-            if let Ok(slot) = slot {
-                return Permit::new(self.service.clone(), slot);
-            }
-        }
-        // The line drops a hand only after calling it, and is itself kept by `self.service`.
-        std::future::pending().await
+    /// Its turn; or `None` if it was sent away.
+    async fn called(&mut self) -> Option<Permit> {
+        let slot = self.receiver.as_mut()?.await;
+        self.receiver = None;
+        slot.ok().map(|slot| Permit::new(self.service.clone(), slot))
+    }
+
+    /// The same, if it is known already.
+    fn called_already(&mut self) -> Option<Permit> {
+        let slot = self.receiver.as_mut()?.try_recv().ok()?;
+        self.receiver = None;
+        Some(Permit::new(self.service.clone(), slot))
     }
 }
 

@@ -166,9 +166,14 @@ impl Running {
             concurrency: *concurrency,
             request_deadline: Duration::from_secs(30),
             address: None,
+            standby: false,
         };
-        let (endpoints, reason) = (replicas.iter().map(endpoint).collect(), reason.map(str::to_owned));
-        let message = GatewayDown::Endpoints { service: key(service), endpoints, reason };
+        self.tell(service, replicas.iter().map(endpoint).collect(), reason, false).await;
+    }
+
+    pub async fn tell(&self, service: &str, endpoints: Vec<Endpoint>, reason: Option<&str>, hopeless: bool) {
+        let reason = reason.map(str::to_owned);
+        let message = GatewayDown::Endpoints { service: key(service), endpoints, reason, hopeless };
         self.session.tx.send(message).await.unwrap();
     }
 

@@ -13,3 +13,4 @@ mod messages;
 mod remote;
 mod routing;
 mod streaming;
+mod waking;

@@ -1,14 +1,15 @@
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     fs, hash,
     hash::{Hash, Hasher},
     io::{self, Write},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
 use api::Digest;
+use parking_lot::Mutex;
 use wasmtime::component::Component;
 
 use super::seal::Seal;
@@ -29,6 +30,16 @@ pub(super) struct ArtifactCache {
     dir: PathBuf,
     seal: Seal,
     compiler: String,
+    /// Artifacts whose seal this process has checked, as the files were then.
+    checked: Mutex<HashMap<Digest, Stamp>>,
+}
+
+/// What tells a file from another, and from itself after a change: device, inode, size, and when its inode last changed.
+type Stamp = (u64, u64, u64, (i64, i64));
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let file = fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino(), file.size(), (file.ctime(), file.ctime_nsec())))
 }
 
 /// The digests, in hexadecimal, of the components that have been compiled into this directory.
@@ -48,7 +59,8 @@ impl ArtifactCache {
         let seal = Seal::open(dir).map_err(failed("read or make the key in"))?;
         let mut hasher = hash::DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Ok(Self { dir: dir.to_owned(), seal, compiler: format!("{:016x}-v{FORMAT}", hasher.finish()) })
+        let compiler = format!("{:016x}-v{FORMAT}", hasher.finish());
+        Ok(Self { dir: dir.to_owned(), seal, compiler, checked: Mutex::default() })
     }
 
     pub(super) fn contains(&self, digest: &Digest) -> bool {
@@ -58,9 +70,7 @@ impl ArtifactCache {
     /// The component, if it is here and sealed by this installation. Anything else is as good as nothing.
     pub(super) fn load(&self, engine: &wasmtime::Engine, digest: &Digest) -> Option<Component> {
         let path = self.path(digest, ARTIFACT);
-        let artifact = fs::read(&path).ok()?;
-        let seal = fs::read(self.path(digest, SEAL)).ok()?;
-        if !self.seal.fits(&self.name(digest), &artifact, &seal) {
+        if !self.is_sealed(digest, &path)? {
             tracing::warn!(path = %path.display(), "the compiled component does not bear our seal: compiling it again");
             return None;
         }
@@ -69,6 +79,22 @@ impl ArtifactCache {
         // file is only ever replaced by rename, in a directory that only this user can write, so its mapping stays.
         let component = unsafe { Component::deserialize_file(engine, &path) };
         component.inspect_err(|error| tracing::warn!(path = %path.display(), %error, "cannot load")).ok()
+    }
+
+    /// Whether an artifact bears our seal; `None` if there is none. What was checked once is not read again while its file
+    /// is the same.
+    fn is_sealed(&self, digest: &Digest, path: &Path) -> Option<bool> {
+        let before = stamp(path)?;
+        if self.checked.lock().get(digest) == Some(&before) {
+            return Some(true);
+        }
+        let artifact = fs::read(path).ok()?;
+        let seal = fs::read(self.path(digest, SEAL)).ok()?;
+        let fits = self.seal.fits(&self.name(digest), &artifact, &seal);
+        if fits {
+            self.checked.lock().insert(digest.clone(), before);
+        }
+        Some(fits)
     }
 
     /// Keeps what was compiled. The seal goes first, so that an artifact is never seen without one.
@@ -177,7 +203,7 @@ mod tests {
         fs::write(&path, bytes).unwrap();
         assert!(cache.load(&fixture.engine, &fixture.digest).is_some());
         fs::remove_file(cache.path(&fixture.digest, SEAL)).unwrap();
-        assert!(cache.load(&fixture.engine, &fixture.digest).is_none());
+        assert!(fixture.cache().load(&fixture.engine, &fixture.digest).is_none());
     }
 
     #[test]

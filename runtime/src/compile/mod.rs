@@ -7,6 +7,7 @@ mod process;
 mod seal;
 mod serve;
 mod server;
+mod warm;
 
 pub use artifact::compiled_components;
 pub use process::{CompileProcess, compile_stdin};
@@ -35,6 +36,7 @@ use crate::{
 
 use artifact::ArtifactCache;
 use compiler::Compiler;
+use warm::WarmPool;
 
 /// Components that are compiled at the same time. Each uses all processors.
 const AT_ONCE: usize = 2;
@@ -50,10 +52,12 @@ pub enum Compile {
     Server(CompileServer),
 }
 
-/// A component, compiled, mapped and linked. All replicas of it in the process share it; it is unmapped with the last.
+/// A component, compiled, mapped and linked. All replicas of it in the process share it; after the last it is kept warm for
+/// a while.
 pub(crate) struct LoadedComponent {
     pub(crate) pre: ProxyPre<GuestState>,
     pub(crate) imports: Vec<String>,
+    mapped_bytes: u64,
 }
 
 /// One image: whoever holds the lock loads it, and who comes after finds it loaded.
@@ -69,6 +73,7 @@ pub(crate) struct Components {
     cache: Arc<ArtifactCache>,
     compiler: Compiler,
     places: Mutex<HashMap<Digest, Place>>,
+    warm: WarmPool<LoadedComponent>,
 }
 
 impl Components {
@@ -86,11 +91,15 @@ impl Components {
             images,
             elsewhere,
             places: Mutex::default(),
+            warm: WarmPool::new(config.warm_bytes),
         })
     }
 
     /// The component of a replica's image: from this process, else from the cache, else compiled.
     pub(crate) async fn load(&self, spec: &ReplicaSpec) -> Result<Arc<LoadedComponent>, StartError> {
+        if let Some(component) = self.warm.take(&spec.digest, Instant::now()) {
+            return Ok(component);
+        }
         let place = self.place(&spec.digest);
         let mut loaded = place.lock().await;
         if let Some(component) = loaded.upgrade() {
@@ -99,7 +108,13 @@ impl Components {
         let component = self.component(spec).await?;
         let component = Arc::new(self.link(&spec.image, &component)?);
         *loaded = Arc::downgrade(&component);
+        self.warm.keep(&spec.digest, &component, component.mapped_bytes, Instant::now());
         Ok(component)
+    }
+
+    /// Lets go of what was kept warm for too long, and of more where the machine is short of memory.
+    pub(crate) fn trim(&self, short_of_memory: bool) {
+        self.warm.trim(short_of_memory, Instant::now());
     }
 
     /// The images whose component is compiled and on disk.
@@ -114,19 +129,24 @@ impl Components {
 
     fn place(&self, digest: &Digest) -> Place {
         let mut places = self.places.lock();
-        // Places that nobody waits at and whose component is gone.
-        places.retain(|_, place| {
-            Arc::strong_count(place) > 1 || place.try_lock().is_ok_and(|loaded| loaded.strong_count() > 0)
-        });
+        if places.len() == places.capacity() {
+            // Places that nobody waits at and whose component is gone.
+            places.retain(|_, place| {
+                Arc::strong_count(place) > 1 || place.try_lock().is_ok_and(|loaded| loaded.strong_count() > 0)
+            });
+        }
         places.entry(digest.clone()).or_default().clone()
     }
 
     async fn component(&self, spec: &ReplicaSpec) -> Result<Component, StartError> {
-        let source = self.source(spec).await?;
-        let (cache, engine, digest) = (self.cache.clone(), self.engine.clone(), source.digest.clone());
-        if let Some(component) = blocking(move || cache.load(&engine, &digest)).await? {
+        let (images, cache, engine) = (self.images.clone(), self.cache.clone(), self.engine.clone());
+        let digest = spec.digest.clone();
+        // Compiled already, its bytes need not be read: what is sealed was made of bytes that were checked.
+        let compiled = move || cache.load(&engine, &images.component_digest(&digest).ok()?);
+        if let Some(component) = blocking(compiled).await? {
             return Ok(component);
         }
+        let source = self.source(spec).await?;
         let began = Instant::now();
         let artifact = self.compiler.compile(&spec.image, source.bytes).await?;
         tracing::debug!(image = spec.image, compile_ms = began.elapsed().as_millis(), "compiled a component");
@@ -167,7 +187,8 @@ impl Components {
         check_imports(image, &imports, Granted::Something)?;
         let pre = self.linker.instantiate_pre(component).and_then(ProxyPre::new);
         let pre = pre.map_err(|error| StartError::Link { image: image.to_owned(), why: format!("{error:#}") })?;
-        Ok(LoadedComponent { pre, imports })
+        let mapped = component.image_range();
+        Ok(LoadedComponent { pre, imports, mapped_bytes: mapped.end.addr().saturating_sub(mapped.start.addr()) as u64 })
     }
 }
 

@@ -7,6 +7,21 @@ use std::{
 const WINDOW: Duration = Duration::from_millis(100);
 const USED_BITS: u32 = 32;
 
+/// The CPU time of a replica, as the wall time of the polls of its guests. Its own cache line: threads that serve write it.
+#[derive(Default)]
+#[repr(align(64))]
+pub(crate) struct UsedCpu(AtomicU64);
+
+impl UsedCpu {
+    pub(crate) fn add(&self, spent: Duration) {
+        self.0.fetch_add(spent.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn total(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
 /// The CPU limit of a replica: so much time in each window of 100 ms. What was used beyond, because a stretch was not
 /// interrupted in time, is paid for in the windows that follow.
 pub(crate) struct CpuMeter {

@@ -12,7 +12,14 @@ use super::Replica;
 /// The worker puts them in; the gateway of the same process finds them through [`dialer`](Self::dialer). Clones share it.
 #[derive(Clone, Default)]
 pub struct Replicas {
-    running: Arc<DashMap<ReplicaId, Arc<Replica>>>,
+    running: Arc<DashMap<ReplicaId, Present>>,
+}
+
+/// What a name stands for.
+enum Present {
+    Running(Arc<Replica>),
+    /// It is started by its first request.
+    Standby(Arc<dyn Serve>),
 }
 
 impl Replicas {
@@ -27,7 +34,11 @@ impl Replicas {
     }
 
     pub(crate) fn insert(&self, replica: Arc<Replica>) {
-        self.running.insert(replica.spec.id.clone(), replica);
+        self.running.insert(replica.spec.id.clone(), Present::Running(replica));
+    }
+
+    pub(crate) fn insert_standby(&self, id: &ReplicaId, on_demand: Arc<dyn Serve>) {
+        self.running.insert(id.clone(), Present::Standby(on_demand));
     }
 
     pub(crate) fn remove(&self, id: &ReplicaId) {
@@ -35,14 +46,19 @@ impl Replicas {
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Replica>> {
-        self.running.iter().map(|entry| entry.value().clone()).collect()
+        let running = |present: &Present| match present {
+            Present::Running(replica) => Some(replica.clone()),
+            Present::Standby(_) => None,
+        };
+        self.running.iter().filter_map(|entry| running(entry.value())).collect()
     }
 }
 
 impl Dialer for Replicas {
     fn dial(&self, endpoint: &Endpoint) -> Arc<dyn Serve> {
-        match self.running.get(&endpoint.replica) {
-            Some(replica) => replica.value().serve_handle(),
+        match self.running.get(&endpoint.replica).as_deref() {
+            Some(Present::Running(replica)) => replica.serve_handle(),
+            Some(Present::Standby(on_demand)) => on_demand.clone(),
             None => Arc::new(Gone(endpoint.replica.clone())),
         }
     }

@@ -9,12 +9,13 @@ use api::{
 };
 use futures::future::{BoxFuture, ready};
 use http::{Request, Response};
+use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Host,
     admission::Admission,
-    cpu::CpuMeter,
+    cpu::{CpuMeter, UsedCpu},
     failure::{GuestFailure, backtrace, reason},
     health::Health,
     idle::IdleInstances,
@@ -37,7 +38,9 @@ pub(crate) struct Replica {
     pub(super) memory: Arc<MemoryBudget>,
     pub(super) idle: Arc<IdleInstances>,
     cpu: Option<Arc<CpuMeter>>,
+    used: UsedCpu,
     admission: Admission,
+    ready: SetOnce<()>,
     killed: CancellationToken,
     log: Arc<ReplicaLog>,
 }
@@ -63,7 +66,9 @@ impl Replica {
             memory: MemoryBudget::new(limits.memory_bytes),
             idle,
             cpu: limits.cpu_millis.map(|millis| Arc::new(CpuMeter::new(millis))),
+            used: UsedCpu::default(),
             admission: Admission::new(limits.concurrency),
+            ready: SetOnce::new(),
             killed: CancellationToken::new(),
             log,
             spec,
@@ -96,6 +101,37 @@ impl Replica {
     /// The way to it for the roles of this process.
     pub(crate) fn serve_handle(self: &Arc<Self>) -> Arc<dyn Serve> {
         Arc::new(LocalReplica(self.clone()))
+    }
+
+    /// It is ready for requests, as its probes say, for the first time.
+    pub(crate) fn set_ready(&self) {
+        // Later times change nothing.
+        let _ = self.ready.set(());
+    }
+
+    pub(crate) fn was_ready(&self) -> bool {
+        self.ready.initialized()
+    }
+
+    /// Resolves when it has been ready, or never will be.
+    pub(crate) async fn ready(&self) {
+        // Without probes it is ready as soon as it is there, whoever says so first.
+        if self.spec.probes.startup.is_none() && self.spec.probes.readiness.is_none() {
+            return;
+        }
+        tokio::select! {
+            _ = self.ready.wait() => {}
+            () = self.killed.cancelled() => {}
+        }
+    }
+
+    /// CPU time that its guest has used.
+    pub(crate) fn cpu_used(&self) -> Duration {
+        self.used.total()
+    }
+
+    pub(super) fn computed(&self, spent: Duration) {
+        self.used.add(spent);
     }
 
     /// Takes no more requests; those that are in go on.

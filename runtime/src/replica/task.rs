@@ -33,10 +33,11 @@ impl Future for GuestTask {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.turn.polling();
-        let began = self.turn.cpu().map(|_| Instant::now());
+        let began = Instant::now();
         let polled = catch_unwind(AssertUnwindSafe(|| self.work.as_mut().poll(cx)));
-        if let (Some(cpu), Some(began)) = (self.turn.cpu(), began) {
-            let now = Instant::now();
+        let now = Instant::now();
+        self.replica.computed(now - began);
+        if let Some(cpu) = self.turn.cpu() {
             cpu.charge(now, now - began);
         }
         polled.unwrap_or_else(|panic| {

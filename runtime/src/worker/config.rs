@@ -26,6 +26,8 @@ pub struct WorkerConfig {
     pub memory_keep_resident_bytes: usize,
     /// Bytes of each table slot that stay resident between instances.
     pub table_keep_resident_bytes: usize,
+    /// Compiled components that nothing runs stay mapped up to this, so that they start at once.
+    pub warm_bytes: u64,
     /// Threads for guests that compute for long. They run at a lower priority.
     pub background_threads: usize,
     /// Components larger than this are not compiled. Compiling cannot be interrupted, so this bounds its time.
@@ -41,6 +43,8 @@ impl WorkerConfig {
     pub const DEFAULT_MEMORY_KEEP_RESIDENT_BYTES: usize = 2 << 20;
     /// Covers the tables of guests of compiled languages.
     pub const DEFAULT_TABLE_KEEP_RESIDENT_BYTES: usize = 512 << 10;
+    /// Some hundreds of components of compiled languages.
+    pub const DEFAULT_WARM_BYTES: u64 = 512 << 20;
     /// Interpreted languages bring their interpreter: 10 to 20 MB are usual.
     pub const DEFAULT_MAX_COMPONENT_BYTES: u64 = registry_client::MAX_COMPONENT_BYTES;
     /// Replicas that a worker takes. An idle one costs little, so it is far above the instances.
@@ -64,6 +68,7 @@ impl WorkerConfig {
             max_instances: Self::DEFAULT_MAX_INSTANCES,
             memory_keep_resident_bytes: Self::DEFAULT_MEMORY_KEEP_RESIDENT_BYTES,
             table_keep_resident_bytes: Self::DEFAULT_TABLE_KEEP_RESIDENT_BYTES,
+            warm_bytes: Self::DEFAULT_WARM_BYTES,
             background_threads: cores,
             max_component_bytes: Self::DEFAULT_MAX_COMPONENT_BYTES,
             compile: Compile::InThreads,

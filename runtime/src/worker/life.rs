@@ -1,13 +1,17 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{
-    ReplicaId, Serve,
+    Digest, ReplicaId, Serve,
     replica::{Failure, FailureReason, ReplicaPhase, ReplicaSpec},
 };
 use futures::{StreamExt, future::Either, stream};
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{Ground, Report};
+use super::{
+    Ground, Report,
+    room::Held,
+    standby::{OnDemand, Standby},
+};
 use crate::{
     capabilities::{Capabilities, Granted, check_imports},
     error::StartError,
@@ -23,23 +27,66 @@ const LINGER: Duration = Duration::from_millis(100);
 pub(super) async fn live(ground: Arc<Ground>, spec: Arc<ReplicaSpec>, mut stop: oneshot::Receiver<Duration>) {
     let id = spec.id.clone();
     report(&ground, &id, ReplicaPhase::Starting).await;
+    let held = ground.room.hold(spec.reserves);
     let started = tokio::select! {
-        started = start(&ground, spec) => started,
+        started = try_start(&ground, spec) => started,
         _ = &mut stop => return report(&ground, &id, ReplicaPhase::Stopped).await,
     };
-    let replica = match started {
-        Ok(replica) => replica,
-        Err(error) => return report(&ground, &id, ReplicaPhase::Failed(error.into_failure())).await,
+    match started {
+        Ok(replica) => serve(&ground, replica, held, stop).await,
+        Err(error) => report(&ground, &id, ReplicaPhase::Failed(error.into_failure())).await,
+    }
+}
+
+/// A replica that its first request starts. That it can be started is tried at once: what is wrong is told before somebody
+/// waits for it.
+pub(super) async fn stand_by(ground: Arc<Ground>, spec: Arc<ReplicaSpec>, mut stop: oneshot::Receiver<Duration>) {
+    let id = spec.id.clone();
+    let known = ground.proven.lock().contains(&proof(&spec));
+    let trial = async {
+        match known {
+            true => start(&ground, spec.clone()).await,
+            false => try_start(&ground, spec.clone()).await,
+        }
     };
+    let tried = tokio::select! {
+        tried = Box::pin(trial) => tried,
+        _ = &mut stop => return report(&ground, &id, ReplicaPhase::Stopped).await,
+    };
+    match tried {
+        Ok(replica) => replica.kill(),
+        Err(error) => return report(&ground, &id, ReplicaPhase::Failed(error.into_failure())).await,
+    }
+    let (standby, started) = Standby::new(ground.clone(), spec);
+    ground.replicas.insert_standby(&id, Arc::new(OnDemand(standby)));
+    report(&ground, &id, ReplicaPhase::Standby).await;
+    let started = tokio::select! {
+        // First: who was started while it was told to stop has a request to finish.
+        biased;
+        started = started => started,
+        _ = &mut stop => {
+            ground.replicas.remove(&id);
+            return report(&ground, &id, ReplicaPhase::Stopped).await;
+        }
+    };
+    // The standby is held by whoever may start it, so that it is dropped only with the worker.
+    let Ok((replica, held)) = started else { return };
+    Box::pin(serve(&ground, replica, held, stop)).await;
+}
+
+/// A replica that has been started, to its end.
+async fn serve(ground: &Arc<Ground>, replica: Arc<Replica>, held: Held, mut stop: oneshot::Receiver<Duration>) {
+    let id = replica.spec.id.clone();
     ground.replicas.insert(replica.clone());
     let end = tokio::select! {
-        failure = run(&ground, &replica) => ReplicaPhase::Failed(failure),
+        failure = run(ground, &replica) => ReplicaPhase::Failed(failure),
         // Without a worker that could stop it in time, it stops at once.
-        grace = &mut stop => drain(&ground, &replica, grace.unwrap_or_default()).await,
+        grace = &mut stop => drain(ground, &replica, grace.unwrap_or_default()).await,
     };
     replica.kill();
     ground.replicas.remove(&id);
-    report(&ground, &id, end).await;
+    drop(held);
+    report(ground, &id, end).await;
 }
 
 async fn report(ground: &Ground, id: &ReplicaId, phase: ReplicaPhase) {
@@ -47,15 +94,28 @@ async fn report(ground: &Ground, id: &ReplicaId, phase: ReplicaPhase) {
     let _ = ground.reports.send(Report::Phase(id.clone(), phase)).await;
 }
 
-async fn start(ground: &Ground, spec: Arc<ReplicaSpec>) -> Result<Arc<Replica>, StartError> {
+/// Starts a replica, and makes an instance to see that it can be made.
+async fn try_start(ground: &Ground, spec: Arc<ReplicaSpec>) -> Result<Arc<Replica>, StartError> {
+    let replica = start(ground, spec).await?;
+    replica.try_instantiate().await?;
+    ground.proven.lock().insert(proof(&replica.spec));
+    Ok(replica)
+}
+
+/// What decides whether an instance can be made: the component, and the memory that it may have.
+fn proof(spec: &ReplicaSpec) -> (Digest, u64) {
+    (spec.digest.clone(), spec.limits.memory_bytes)
+}
+
+pub(super) async fn start(ground: &Ground, spec: Arc<ReplicaSpec>) -> Result<Arc<Replica>, StartError> {
     let component = ground.components.load(&spec).await?;
-    let _ = ground.reports.send(Report::Cached(spec.digest.clone())).await;
+    if ground.told_cached.lock().insert(spec.digest.clone()) {
+        let _ = ground.reports.send(Report::Cached(spec.digest.clone())).await;
+    }
     check_imports(&spec.image, &component.imports, Granted::of(&spec.grants.key_value))?;
     let log = Arc::new(ReplicaLog::new(spec.id.clone(), ground.log.clone()));
     let capabilities = Capabilities::granted(&spec, &ground.handles, ground.host.outbound.clone(), log.clone())?;
-    let replica = Replica::new(spec, component, capabilities, ground.host.clone(), log);
-    replica.try_instantiate().await?;
-    Ok(replica)
+    Ok(Replica::new(spec, component, capabilities, ground.host.clone(), log))
 }
 
 /// Runs until the replica fails by itself.
@@ -82,12 +142,18 @@ async fn probe(ground: &Ground, replica: &Arc<Replica>) -> Failure {
         None => Either::Right(stream::pending()),
     };
     let always_ready = probes.readiness.is_none();
+    if always_ready {
+        replica.set_ready();
+    }
     report(ground, id, if always_ready { ReplicaPhase::Ready } else { ReplicaPhase::NotReady }).await;
     let mut readiness = Box::pin(of(probes.readiness));
     let mut liveness = Box::pin(of(probes.liveness));
     loop {
         tokio::select! {
             Some(ready) = readiness.next() => {
+                if ready {
+                    replica.set_ready();
+                }
                 report(ground, id, if ready { ReplicaPhase::Ready } else { ReplicaPhase::NotReady }).await;
             }
             Some(alive) = liveness.next() => if !alive {

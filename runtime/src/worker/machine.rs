@@ -11,6 +11,11 @@ use rustix::thread::sched_getaffinity;
 /// What the machine has, where Linux does not tell it.
 const UNKNOWN_MEMORY_BYTES: u64 = 4 << 30;
 
+/// Of the machine's memory, less than a twentieth is available: it is short of it.
+const SHORT_BELOW_A: u64 = 20;
+/// So much of the last ten seconds, in percent, something in the control group waited for memory: it is short of it.
+const SHORT_FROM_PRESSURE: f64 = 5.0;
+
 /// Processors and memory for this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Machine {
@@ -22,13 +27,36 @@ impl Machine {
     /// This machine, within the control groups of this process.
     pub(super) fn read() -> Self {
         let limits = Limits::under(Path::new("/"));
-        let total = fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory_total(&text));
+        let total = fs::read_to_string("/proc/meminfo").ok().and_then(|text| kibibytes(&text, "MemTotal"));
         let total = total.unwrap_or(UNKNOWN_MEMORY_BYTES);
         Self {
             cpu_millis: cpu_millis(limits.cpu_millis),
             memory_bytes: limits.memory_bytes.map_or(total, |limit| limit.min(total)),
         }
     }
+}
+
+/// Whether this machine or this process's control group is short of memory, so that what is only kept warm should go.
+pub(super) fn is_short_of_memory() -> bool {
+    is_short_under(Path::new("/"))
+}
+
+fn is_short_under(root: &Path) -> bool {
+    let meminfo = fs::read_to_string(root.join("proc/meminfo")).unwrap_or_default();
+    let machine = match (kibibytes(&meminfo, "MemTotal"), kibibytes(&meminfo, "MemAvailable")) {
+        (Some(total), Some(available)) => available < total / SHORT_BELOW_A,
+        _ => false,
+    };
+    let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
+    let own = group(&groups, "").map(|group| unified(root, group));
+    let pressure = own.and_then(|levels| fs::read_to_string(levels.first()?.join("memory.pressure")).ok());
+    machine || pressure.as_deref().and_then(some_pressure).is_some_and(|percent| percent >= SHORT_FROM_PRESSURE)
+}
+
+/// `some avg10=0.12 avg60=...`, in percent.
+fn some_pressure(text: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("some avg10="))?;
+    line.split(' ').next()?.parse().ok()
 }
 
 /// The standard library rounds a quota down to whole processors; it alone knows the quotas of the first version.
@@ -50,12 +78,7 @@ impl Limits {
     fn under(root: &Path) -> Self {
         let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
         let mounts = root.join("sys/fs/cgroup");
-        let unified = group(&groups, "").map(|group| {
-            // Where both versions are mounted, the second is in a directory of its own.
-            let hybrid = mounts.join("unified");
-            levels(if hybrid.exists() { &hybrid } else { &mounts }, group)
-        });
-        let unified = unified.unwrap_or_default();
+        let unified = group(&groups, "").map(|group| unified(root, group)).unwrap_or_default();
         let first = group(&groups, "memory").map(|group| levels(&mounts.join("memory"), group)).unwrap_or_default();
         let memory = tightest(&unified, "memory.max", bytes);
         Self {
@@ -77,14 +100,23 @@ fn group<'a>(groups: &'a str, controller: &str) -> Option<&'a str> {
     })
 }
 
+/// The directories of a group of the second version, and of all above it.
+fn unified(root: &Path, group: &str) -> Vec<PathBuf> {
+    let mounts = root.join("sys/fs/cgroup");
+    // Where both versions are mounted, the second is in a directory of its own.
+    let hybrid = mounts.join("unified");
+    levels(if hybrid.exists() { &hybrid } else { &mounts }, group)
+}
+
 /// The directories of a group and of all above it. In a container some of them are out of sight.
 fn levels(mount: &Path, group: &str) -> Vec<PathBuf> {
     let inside = Path::new(group.trim_start_matches('/'));
     inside.ancestors().map(|level| mount.join(level)).collect()
 }
 
-fn memory_total(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+/// A line of `/proc/meminfo`, in bytes.
+fn kibibytes(meminfo: &str, name: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes << 10)
 }
@@ -105,20 +137,40 @@ fn quota_millis(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn limits(files: &[(&str, &str)]) -> Limits {
+    fn files(files: &[(&str, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let path = root.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        Limits::under(root.path())
+        root
+    }
+
+    fn limits(named: &[(&str, &str)]) -> Limits {
+        Limits::under(files(named).path())
     }
 
     #[test]
-    fn the_total_memory_is_in_kibibytes() {
-        assert_eq!(memory_total("MemFree: 1 kB\nMemTotal:       16 kB\n"), Some(16 << 10));
-        assert_eq!(memory_total("MemTotal: much"), None);
+    fn memory_is_told_in_kibibytes() {
+        assert_eq!(kibibytes("MemFree: 1 kB\nMemTotal:       16 kB\n", "MemTotal"), Some(16 << 10));
+        assert_eq!(kibibytes("MemTotal: much", "MemTotal"), None);
+    }
+
+    #[test]
+    fn memory_is_short_where_little_is_available_or_the_group_waits_for_it() {
+        let short = |available: &str, waited: &str| {
+            let root = files(&[
+                ("proc/meminfo", &format!("MemTotal: 1000 kB\nMemAvailable: {available} kB\n")),
+                ("proc/self/cgroup", "0::/worker\n"),
+                ("sys/fs/cgroup/worker/memory.pressure", &format!("some avg10={waited} avg60=0.00 total=1\n")),
+            ]);
+            is_short_under(root.path())
+        };
+        assert!(!short("500", "0.10"));
+        assert!(short("40", "0.00"));
+        assert!(short("500", "7.25"));
+        assert!(!is_short_under(files(&[]).path()), "where nothing is told, nothing is short");
     }
 
     #[test]

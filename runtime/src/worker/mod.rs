@@ -4,14 +4,21 @@ mod config;
 mod life;
 mod log_batch;
 mod machine;
+mod room;
 mod session;
+mod standby;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use api::{
     ClusterHttp, Digest, FetchImage, KeyValue, ReplicaId,
     replica::{LogLine, ReplicaPhase, ReplicaSpec},
 };
+use parking_lot::Mutex;
 use registry_client::ImageStore;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -19,6 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{Replicas, WorkerError, compile::Components, log::LOG_QUEUE, replica::Host};
 
 pub use config::WorkerConfig;
+use room::Room;
 
 /// Reports of replicas that wait for the worker's loop. Beyond it, they wait.
 const REPORT_QUEUE: usize = 1024;
@@ -68,6 +76,11 @@ struct Ground {
     components: Components,
     handles: Handles,
     replicas: Replicas,
+    room: Arc<Room>,
+    /// Images of which this session's control plane knows that they are compiled here.
+    told_cached: Mutex<HashSet<Digest>>,
+    /// Components that were instantiated here, with the memory that they had for it.
+    proven: Mutex<HashSet<(Digest, u64)>>,
     reports: mpsc::Sender<Report>,
     log: mpsc::Sender<(ReplicaId, LogLine)>,
 }
@@ -76,6 +89,8 @@ struct Ground {
 struct Running {
     spec: Arc<ReplicaSpec>,
     phase: ReplicaPhase,
+    /// CPU time that the control plane has been told of.
+    told_used: Duration,
     /// Taken when it was told to stop.
     stop: Option<oneshot::Sender<Duration>>,
 }
@@ -98,7 +113,17 @@ impl Worker {
         let components = Components::new(&config, &host.engine, images, handles.images.clone())?;
         let (reports_in, reports) = mpsc::channel(REPORT_QUEUE);
         let (log_in, log) = mpsc::channel(LOG_QUEUE);
-        let ground = Arc::new(Ground { host, components, handles, replicas, reports: reports_in, log: log_in });
+        let ground = Arc::new(Ground {
+            host,
+            components,
+            handles,
+            replicas,
+            room: Room::new(config.capacity),
+            told_cached: Mutex::default(),
+            proven: Mutex::default(),
+            reports: reports_in,
+            log: log_in,
+        });
         Ok(Self { config, ground, running: HashMap::new(), reports, log, lives: TaskTracker::new() })
     }
 }

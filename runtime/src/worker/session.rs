@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use api::{
     ReplicaId,
     replica::{ReplicaPhase, ReplicaSpec},
-    session::{RunningReplica, SESSION_QUEUE, WorkerDown, WorkerHello, WorkerSide, WorkerUp},
+    session::{CpuUsage, RunningReplica, SESSION_QUEUE, WorkerDown, WorkerHello, WorkerSide, WorkerUp},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -12,8 +12,9 @@ use tokio::{
 
 use super::{
     Ended, Ending, Report, Running, Worker,
-    life::live,
+    life::{live, stand_by},
     log_batch::{BATCH_LINES, LogBatches},
+    machine::is_short_of_memory,
 };
 
 /// How often the worker says that it is alive.
@@ -69,6 +70,8 @@ impl Worker {
     fn hello(&self) -> WorkerHello {
         let running =
             |running: &Running| RunningReplica { spec: (*running.spec).clone(), phase: running.phase.clone() };
+        let cached = self.ground.components.cached();
+        *self.ground.told_cached.lock() = cached.iter().cloned().collect();
         WorkerHello {
             name: self.config.name.clone(),
             capacity: self.config.capacity,
@@ -76,7 +79,7 @@ impl Worker {
             taints: self.config.taints.clone(),
             address: self.config.address.clone(),
             running: self.running.values().map(running).collect(),
-            cached: self.ground.components.cached(),
+            cached,
         }
     }
 
@@ -86,6 +89,10 @@ impl Worker {
                 Some(running) => send(up, phase(spec.id.clone(), running.phase.clone())).await,
                 None => self.start(spec),
             },
+            WorkerDown::Standby(spec) => match self.running.get(&spec.id) {
+                Some(running) => send(up, phase(spec.id.clone(), running.phase.clone())).await,
+                None => self.stand_by(spec),
+            },
             WorkerDown::Stop { id, grace } => match self.running.get_mut(&id) {
                 Some(running) => stop(running, grace),
                 None => send(up, phase(id, ReplicaPhase::Stopped)).await,
@@ -94,9 +101,21 @@ impl Worker {
     }
 
     fn start(&mut self, spec: Arc<ReplicaSpec>) {
+        let stopped = self.begins(spec.clone());
+        self.lives.spawn(live(self.ground.clone(), spec, stopped));
+    }
+
+    fn stand_by(&mut self, spec: Arc<ReplicaSpec>) {
+        let stopped = self.begins(spec.clone());
+        self.lives.spawn(stand_by(self.ground.clone(), spec, stopped));
+    }
+
+    /// Takes note of a replica; answers what will tell it to stop.
+    fn begins(&mut self, spec: Arc<ReplicaSpec>) -> oneshot::Receiver<Duration> {
         let (stop, stopped) = oneshot::channel();
-        self.lives.spawn(live(self.ground.clone(), spec.clone(), stopped));
-        self.running.insert(spec.id.clone(), Running { spec, phase: ReplicaPhase::Starting, stop: Some(stop) });
+        let (phase, told_used) = (ReplicaPhase::Starting, Duration::ZERO);
+        self.running.insert(spec.id.clone(), Running { spec, phase, told_used, stop: Some(stop) });
+        stopped
     }
 
     async fn pass_on(&mut self, report: Report, up: &Up) {
@@ -114,13 +133,24 @@ impl Worker {
     }
 
     /// Drops what is not needed any more, and says what can wait for a second.
-    fn look_after(&self, up: &Up) {
+    fn look_after(&mut self, up: &Up) {
+        let mut usage = Vec::new();
         for replica in self.ground.replicas.all() {
             replica.trim();
+            let id = &replica.spec.id;
             if let Some((count, last)) = replica.health.take_traps() {
-                let _ = up.try_send(WorkerUp::Traps { id: replica.spec.id.clone(), count, last });
+                let _ = up.try_send(WorkerUp::Traps { id: id.clone(), count, last });
+            }
+            let used = replica.cpu_used();
+            if let Some(running) = self.running.get_mut(id).filter(|running| running.told_used != used) {
+                running.told_used = used;
+                usage.push(CpuUsage { id: id.clone(), used });
             }
         }
+        if !usage.is_empty() && up.capacity() > RESERVED {
+            let _ = up.try_send(WorkerUp::Usage(usage));
+        }
+        self.ground.components.trim(is_short_of_memory());
     }
 
     /// Stops every replica, and passes on what they say until the last has ended.

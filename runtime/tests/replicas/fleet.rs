@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use api::{
     Body, Dialer, ObjectKey, ReplicaId, Serve, ServeError, Timestamp, WorkerName, empty_body,
-    replica::{Grants, Limits, LogLine, Probes, ReplicaPhase, ReplicaSpec},
+    replica::{Grants, Limits, LogLine, Probes, ReplicaPhase, ReplicaSpec, Reserves},
     session::{self, Endpoint, ForWorker, WorkerDown, WorkerSide, WorkerUp},
 };
 use http::{Request, Response};
@@ -71,6 +71,7 @@ impl Fleet {
             digest: image.digest,
             environment: [("GREETING".to_owned(), "ahoy".to_owned())].into(),
             grants: Grants { outbound: Vec::new(), key_value: vec!["carts".into()] },
+            reserves: Reserves::default(),
             limits: Limits { request_deadline: Duration::from_secs(20), ..Limits::default() },
             probes: Probes::default(),
         }
@@ -106,6 +107,7 @@ impl Fleet {
             concurrency: 100,
             request_deadline: Duration::from_secs(20),
             address: None,
+            standby: false,
         })
     }
 

@@ -9,4 +9,5 @@ mod life;
 mod limits;
 mod outbound;
 mod requests;
+mod standby;
 mod traps;

@@ -29,6 +29,7 @@ impl Scheduler {
             ReplicaPhase::Failed(failure) => self.failed(id, failure, now),
             // Its worker stops it by itself: it is replaced.
             ReplicaPhase::Draining => self.stop_replica(id, now),
+            ReplicaPhase::Standby => {}
             ReplicaPhase::Starting => self.change(id, |replica| {
                 replica.state = ReplicaState::Starting;
                 replica.answered = true;

@@ -227,6 +227,7 @@ pub(crate) fn running(hash: &str, suffix: &str) -> RunningReplica {
             environment: Default::default(),
             grants: template.grants.clone(),
             limits: template.limits.clone(),
+            reserves: Default::default(),
             probes: template.probes.clone(),
         },
         phase: ReplicaPhase::Ready,

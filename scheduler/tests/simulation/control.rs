@@ -99,6 +99,7 @@ impl World {
                     environment: Default::default(),
                     grants: template.grants.clone(),
                     limits: template.limits.clone(),
+                    reserves: Default::default(),
                     probes: template.probes.clone(),
                 };
                 self.send_down(&worker, WorkerDown::Start(Arc::new(spec)));

@@ -84,6 +84,7 @@ impl World {
                 self.send_up(name, WorkerUp::Phase { id: id.clone(), phase: ReplicaPhase::Starting });
                 self.set_off(name, id, ReplicaPhase::Starting);
             }
+            WorkerDown::Standby(_) => {}
             WorkerDown::Stop { id, grace } => match self.workers.get_mut(name).and_then(|w| w.running.get_mut(&id)) {
                 None => self.send_up(name, WorkerUp::Phase { id, phase: ReplicaPhase::Stopped }),
                 Some(running) if running.phase == ReplicaPhase::Draining => {}

@@ -25,7 +25,15 @@ pub(super) struct Partition {
     news: mpsc::Receiver<News>,
     /// The session of each namespace's process that has one.
     sessions: HashMap<String, mpsc::Sender<WorkerDown>>,
-    running: HashMap<ReplicaId, (Arc<ReplicaSpec>, ReplicaPhase)>,
+    running: HashMap<ReplicaId, Held>,
+}
+
+/// A replica of one of the processes.
+struct Held {
+    spec: Arc<ReplicaSpec>,
+    phase: ReplicaPhase,
+    /// How its process is told of it.
+    order: fn(Arc<ReplicaSpec>) -> WorkerDown,
 }
 
 impl Partition {
@@ -68,10 +76,7 @@ impl Partition {
     }
 
     fn hello(&self) -> WorkerHello {
-        let running = |(spec, phase): &(Arc<ReplicaSpec>, ReplicaPhase)| RunningReplica {
-            spec: (**spec).clone(),
-            phase: phase.clone(),
-        };
+        let running = |held: &Held| RunningReplica { spec: (*held.spec).clone(), phase: held.phase.clone() };
         WorkerHello {
             name: self.config.name.clone(),
             capacity: self.config.capacity,
@@ -85,23 +90,27 @@ impl Partition {
 
     async fn obey(&mut self, down: WorkerDown, up: &Up) {
         match down {
-            WorkerDown::Start(spec) => match self.running.get(&spec.id) {
-                Some((_, phase)) => send(up, said(&spec.id, phase.clone())).await,
-                None => {
-                    let namespace = spec.id.0.namespace.to_string();
-                    self.running.insert(spec.id.clone(), (spec.clone(), ReplicaPhase::Starting));
-                    send(up, said(&spec.id, ReplicaPhase::Starting)).await;
-                    self.tenants.ensure(&namespace);
-                    // Without a session yet, it is told when it says hello.
-                    self.tell(&namespace, WorkerDown::Start(spec)).await;
-                }
-            },
+            WorkerDown::Start(spec) => self.take(spec, WorkerDown::Start, up).await,
+            WorkerDown::Standby(spec) => self.take(spec, WorkerDown::Standby, up).await,
             WorkerDown::Stop { id, grace } if self.running.contains_key(&id) => {
                 let namespace = id.0.namespace.to_string();
                 self.tell(&namespace, WorkerDown::Stop { id, grace }).await;
             }
             WorkerDown::Stop { id, .. } => send(up, said(&id, ReplicaPhase::Stopped)).await,
         }
+    }
+
+    async fn take(&mut self, spec: Arc<ReplicaSpec>, order: fn(Arc<ReplicaSpec>) -> WorkerDown, up: &Up) {
+        if let Some(held) = self.running.get(&spec.id) {
+            return send(up, said(&spec.id, held.phase.clone())).await;
+        }
+        let namespace = spec.id.0.namespace.to_string();
+        let held = Held { spec: spec.clone(), phase: ReplicaPhase::Starting, order };
+        self.running.insert(spec.id.clone(), held);
+        send(up, said(&spec.id, ReplicaPhase::Starting)).await;
+        self.tenants.ensure(&namespace);
+        // Without a session yet, it is told when it says hello.
+        self.tell(&namespace, order(spec)).await;
     }
 
     async fn tell(&mut self, namespace: &str, message: WorkerDown) {
@@ -133,9 +142,10 @@ impl Partition {
         let reported: HashMap<ReplicaId, ReplicaPhase> =
             reported.into_iter().map(|running| (running.spec.id, running.phase)).collect();
         self.fail(namespace, |id| !reported.contains_key(id), up).await;
-        let wanted: Vec<Arc<ReplicaSpec>> = self.of(namespace).map(|(spec, _)| spec.clone()).collect();
-        for spec in wanted.into_iter().filter(|spec| !reported.contains_key(&spec.id)) {
-            self.tell(namespace, WorkerDown::Start(spec)).await;
+        let missing = self.of(namespace).filter(|held| !reported.contains_key(&held.spec.id));
+        let orders: Vec<WorkerDown> = missing.map(|held| (held.order)(held.spec.clone())).collect();
+        for order in orders {
+            self.tell(namespace, order).await;
         }
         for (id, phase) in reported {
             match self.running.contains_key(&id) {
@@ -145,14 +155,11 @@ impl Partition {
         }
     }
 
-    /// Says that replicas have ended with their process. One that was only starting is started again in the next.
+    /// Says that replicas have ended with their process. What did not run yet is taken up by the next.
     async fn fail(&mut self, namespace: &str, ended: impl Fn(&ReplicaId) -> bool, up: &Up) {
-        let ran = |phase: &ReplicaPhase| *phase != ReplicaPhase::Starting;
-        let failed: Vec<ReplicaId> = self
-            .of(namespace)
-            .filter(|(spec, phase)| ran(phase) && ended(&spec.id))
-            .map(|(spec, _)| spec.id.clone())
-            .collect();
+        let ran = |phase: &ReplicaPhase| !matches!(phase, ReplicaPhase::Starting | ReplicaPhase::Standby);
+        let failed = self.of(namespace).filter(|held| ran(&held.phase) && ended(&held.spec.id));
+        let failed: Vec<ReplicaId> = failed.map(|held| held.spec.id.clone()).collect();
         for id in failed {
             let message = format!("the process of namespace {namespace} ended");
             let phase = ReplicaPhase::Failed(Failure { reason: FailureReason::Error, message });
@@ -161,15 +168,15 @@ impl Partition {
         }
     }
 
-    fn of(&self, namespace: &str) -> impl Iterator<Item = &(Arc<ReplicaSpec>, ReplicaPhase)> {
-        self.running.values().filter(move |(spec, _)| *spec.id.0.namespace == *namespace)
+    fn of(&self, namespace: &str) -> impl Iterator<Item = &Held> {
+        self.running.values().filter(move |held| *held.spec.id.0.namespace == *namespace)
     }
 
     async fn phase(&mut self, id: ReplicaId, phase: ReplicaPhase, up: &Up) {
         if matches!(phase, ReplicaPhase::Stopped | ReplicaPhase::Failed(_)) {
             self.running.remove(&id);
-        } else if let Some((_, now)) = self.running.get_mut(&id) {
-            *now = phase.clone();
+        } else if let Some(held) = self.running.get_mut(&id) {
+            held.phase = phase.clone();
         }
         let stopped = phase == ReplicaPhase::Stopped;
         send(up, said(&id, phase)).await;

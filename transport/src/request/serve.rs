@@ -236,6 +236,7 @@ impl Desk {
             concurrency: 0,
             request_deadline: std::time::Duration::MAX,
             address: None,
+            standby: false,
         };
         let serve = self.dialer.dial(&endpoint);
         known.insert(named.clone(), serve.clone());

@@ -28,7 +28,9 @@ impl From<GatewayUp> for proto::GatewayUp {
             GatewayUp::Samples(samples) => {
                 Content::Samples(proto::Samples { samples: samples.into_iter().map(Into::into).collect() })
             }
-            GatewayUp::Wake { service } => Content::Wake(service.into()),
+            GatewayUp::Wake { service, queued, in_flight } => {
+                Content::Waiting(proto::Waiting { service: Some(service.into()), queued, in_flight })
+            }
         };
         Self { content: Some(content) }
     }
@@ -51,7 +53,11 @@ impl TryFrom<proto::GatewayUp> for GatewayUp {
             Content::Samples(proto::Samples { samples }) => {
                 Self::Samples(samples.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
             }
-            Content::Wake(service) => Self::Wake { service: key(Some(service), "wake")? },
+            // As protocol 1 says it: one waits at least.
+            Content::Wake(service) => Self::Wake { service: key(Some(service), "wake")?, queued: 1, in_flight: 0 },
+            Content::Waiting(proto::Waiting { service, queued, in_flight }) => {
+                Self::Wake { service: key(service, "waiting.service")?, queued, in_flight }
+            }
         })
     }
 }
@@ -67,6 +73,9 @@ impl From<ServiceSample> for proto::ServiceSample {
             in_flight: sample.in_flight,
             queued: sample.queued,
             latency_sum_micros: micros(sample.latency_sum),
+            served: sample.served,
+            service_sum_micros: micros(sample.service_sum),
+            presence_micros: micros(sample.presence),
         }
     }
 }
@@ -84,6 +93,9 @@ impl TryFrom<proto::ServiceSample> for ServiceSample {
             in_flight: sample.in_flight,
             queued: sample.queued,
             latency_sum: span(sample.latency_sum_micros),
+            served: sample.served,
+            service_sum: span(sample.service_sum_micros),
+            presence: span(sample.presence_micros),
         })
     }
 }
@@ -99,10 +111,11 @@ impl From<GatewayDown> for proto::GatewayDown {
                     ingress: ingress.into_iter().map(Into::into).collect(),
                 })
             }
-            GatewayDown::Endpoints { service, endpoints, reason } => Content::Endpoints(proto::Endpoints {
+            GatewayDown::Endpoints { service, endpoints, reason, hopeless } => Content::Endpoints(proto::Endpoints {
                 service: Some(service.into()),
                 endpoints: endpoints.into_iter().map(Into::into).collect(),
                 reason,
+                hopeless,
             }),
         };
         Self { content: Some(content) }
@@ -119,10 +132,11 @@ impl TryFrom<proto::GatewayDown> for GatewayDown {
                 services: services.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
                 ingress: ingress.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             })),
-            Content::Endpoints(proto::Endpoints { service, endpoints, reason }) => Self::Endpoints {
+            Content::Endpoints(proto::Endpoints { service, endpoints, reason, hopeless }) => Self::Endpoints {
                 service: key(service, "endpoints.service")?,
                 endpoints: endpoints.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
                 reason,
+                hopeless,
             },
         })
     }
@@ -179,6 +193,7 @@ impl From<Endpoint> for proto::Endpoint {
             concurrency: endpoint.concurrency,
             request_deadline_micros: micros(endpoint.request_deadline),
             address: endpoint.address.map(Into::into),
+            standby: endpoint.standby,
         }
     }
 }
@@ -193,6 +208,7 @@ impl TryFrom<proto::Endpoint> for Endpoint {
             concurrency: endpoint.concurrency,
             request_deadline: span(endpoint.request_deadline_micros),
             address: endpoint.address.map(Into::into),
+            standby: endpoint.standby,
         })
     }
 }

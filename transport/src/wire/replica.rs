@@ -1,6 +1,6 @@
 use api::replica::{
     Failure, FailureReason, Grants, HttpProbe, Isolation, Limits, LogLevel, LogLine, LogSource, Probes, ReplicaPhase,
-    ReplicaSpec,
+    ReplicaSpec, Reserves,
 };
 
 use super::{
@@ -24,6 +24,8 @@ impl From<ReplicaSpec> for proto::ReplicaSpec {
             startup: spec.probes.startup.map(Into::into),
             readiness: spec.probes.readiness.map(Into::into),
             liveness: spec.probes.liveness.map(Into::into),
+            reserved_cpu_millis: spec.reserves.cpu_millis,
+            reserved_memory_bytes: spec.reserves.memory_bytes,
         }
     }
 }
@@ -41,6 +43,7 @@ impl TryFrom<proto::ReplicaSpec> for ReplicaSpec {
             environment: spec.environment.into_iter().collect(),
             grants: Grants { outbound: spec.outbound, key_value: spec.key_value },
             limits: needed(spec.limits, "replica.limits")?.into(),
+            reserves: Reserves { cpu_millis: spec.reserved_cpu_millis, memory_bytes: spec.reserved_memory_bytes },
             probes: Probes {
                 startup: spec.startup.map(Into::into),
                 readiness: spec.readiness.map(Into::into),
@@ -108,6 +111,7 @@ impl From<proto::Probe> for HttpProbe {
 impl From<ReplicaPhase> for proto::ReplicaPhase {
     fn from(phase: ReplicaPhase) -> Self {
         let (kind, failure) = match phase {
+            ReplicaPhase::Standby => (Kind::Standby, None),
             ReplicaPhase::Starting => (Kind::Starting, None),
             ReplicaPhase::NotReady => (Kind::NotReady, None),
             ReplicaPhase::Ready => (Kind::Ready, None),
@@ -127,6 +131,7 @@ impl TryFrom<proto::ReplicaPhase> for ReplicaPhase {
     fn try_from(phase: proto::ReplicaPhase) -> Result<Self, WireError> {
         Ok(match phase.kind() {
             Kind::Unspecified => return Err(WireError::Unknown { message: "a phase" }),
+            Kind::Standby => Self::Standby,
             Kind::Starting => Self::Starting,
             Kind::NotReady => Self::NotReady,
             Kind::Ready => Self::Ready,

@@ -6,16 +6,17 @@ use api::{
     Address, Digest, KeyValueError, ObjectKey, ReplicaId, Taint, TaintEffect, Timestamp, WorkerName,
     replica::{
         Failure, FailureReason, Grants, HttpProbe, Isolation, Limits, LogLevel, LogLine, LogSource, Probes,
-        ReplicaPhase, ReplicaSpec,
+        ReplicaPhase, ReplicaSpec, Reserves,
     },
     session::{
-        Capacity, Endpoint, GatewayDown, GatewayUp, IngressRule, PathMatch, Routes, RunningReplica, ServicePort,
-        ServiceRoute, ServiceSample, WorkerDown, WorkerHello, WorkerUp,
+        Capacity, CpuUsage, Endpoint, GatewayDown, GatewayUp, IngressRule, PathMatch, Routes, RunningReplica,
+        ServicePort, ServiceRoute, ServiceSample, WorkerDown, WorkerHello, WorkerUp,
     },
 };
 use prost::Message;
 
 use super::{WireError, key_value_outcome, key_value_result, proto};
+use crate::PROTOCOL;
 
 fn id() -> ReplicaId {
     ReplicaId(service())
@@ -61,8 +62,14 @@ fn spec() -> ReplicaSpec {
             request_deadline: Duration::from_secs(5),
             isolation: Isolation::Replica { max_reuse: 100 },
         },
+        reserves: Reserves::default(),
         probes: Probes { startup: Some(probe("/s")), readiness: Some(probe("/r")), liveness: None },
     }
+}
+
+/// What protocol 2 added is in samples of their own, so that those of protocol 1 stay what they were.
+fn reserving() -> ReplicaSpec {
+    ReplicaSpec { reserves: Reserves { cpu_millis: 100, memory_bytes: 32 << 20 }, ..spec() }
 }
 
 fn failed() -> ReplicaPhase {
@@ -91,6 +98,8 @@ fn worker_up() -> Vec<(&'static str, WorkerUp)> {
         ("cached", WorkerUp::Cached { digest: digest() }),
         ("heartbeat", WorkerUp::Heartbeat),
         ("leaving", WorkerUp::Leaving),
+        ("standing-by", WorkerUp::Phase { id: id(), phase: ReplicaPhase::Standby }),
+        ("usage", WorkerUp::Usage(vec![CpuUsage { id: id(), used: Duration::from_millis(1234) }])),
     ]
 }
 
@@ -98,6 +107,7 @@ fn worker_down() -> Vec<(&'static str, WorkerDown)> {
     vec![
         ("start", WorkerDown::Start(Arc::new(spec()))),
         ("stop", WorkerDown::Stop { id: id(), grace: Duration::from_secs(30) }),
+        ("standby", WorkerDown::Standby(Arc::new(reserving()))),
     ]
 }
 
@@ -111,12 +121,23 @@ fn gateway_up() -> Vec<(&'static str, GatewayUp)> {
         in_flight: 2,
         queued: 3,
         latency_sum: Duration::from_millis(12),
+        served: 0,
+        service_sum: Duration::ZERO,
+        presence: Duration::ZERO,
+    };
+    let served = ServiceSample {
+        served: 4,
+        service_sum: Duration::from_millis(10),
+        presence: Duration::from_millis(150),
+        ..sample.clone()
     };
     vec![
         ("listening", GatewayUp::Listener { service: service(), port: 80, outcome: Ok("127.0.0.1:80".into()) }),
         ("not-listening", GatewayUp::Listener { service: service(), port: 80, outcome: Err("taken".into()) }),
         ("samples", GatewayUp::Samples(vec![sample])),
-        ("wake", GatewayUp::Wake { service: service() }),
+        ("served", GatewayUp::Samples(vec![served])),
+        ("wake", GatewayUp::Wake { service: service(), queued: 1, in_flight: 0 }),
+        ("waiting", GatewayUp::Wake { service: service(), queued: 40, in_flight: 100 }),
     ]
 }
 
@@ -133,13 +154,19 @@ fn gateway_down() -> Vec<(&'static str, GatewayDown)> {
         concurrency: 100,
         request_deadline: Duration::from_secs(30),
         address: Some(address()),
+        standby: false,
+    };
+    let endpoints = |endpoints, reason: Option<&str>, hopeless| GatewayDown::Endpoints {
+        service: service(),
+        endpoints,
+        reason: reason.map(str::to_owned),
+        hopeless,
     };
     vec![
         ("routes", GatewayDown::Routes(Arc::new(routes))),
-        (
-            "endpoints",
-            GatewayDown::Endpoints { service: service(), endpoints: vec![endpoint], reason: Some("starting".into()) },
-        ),
+        ("endpoints", endpoints(vec![endpoint.clone()], Some("starting"), false)),
+        ("on-demand", endpoints(vec![Endpoint { standby: true, ..endpoint }], None, false)),
+        ("hopeless", endpoints(Vec::new(), Some("it does not compile"), true)),
     ]
 }
 
@@ -194,22 +221,25 @@ fn a_message_of_a_later_version_is_known_to_be_one() {
     assert!(matches!(WorkerUp::try_from(later), Err(WireError::Unknown { .. })));
 }
 
-/// Protocol 1 as it was when it was recorded. A new protocol gets a file of its own beside it; this one stays as it is.
+/// Each protocol as it was when it was recorded. A new one gets a file beside the others, which stay as they are.
 #[test]
-fn what_the_previous_protocol_wrote_is_still_read() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/protocol-1.txt");
+fn what_this_and_the_previous_protocol_wrote_is_still_read() {
+    let file =
+        |protocol: u32| Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/protocol-{protocol}.txt"));
+    let samples = samples();
     if std::env::var_os("SAMPAN_RECORD_PROTOCOL").is_some() {
         // Maps have no order, so that what is recorded has one entry in each.
-        let lines = samples().into_iter().map(|sample| format!("{} {}\n", sample.name, hex::encode(sample.bytes)));
-        std::fs::write(&file, lines.collect::<String>()).unwrap();
+        let lines = samples.iter().map(|sample| format!("{} {}\n", sample.name, hex::encode(&sample.bytes)));
+        std::fs::write(file(PROTOCOL), lines.collect::<String>()).unwrap();
     }
-    let recorded = std::fs::read_to_string(&file).unwrap();
-    let samples = samples();
-    assert_eq!(recorded.lines().count(), samples.len());
-    for line in recorded.lines() {
-        let (name, bytes) = line.split_once(' ').unwrap();
-        let sample = samples.iter().find(|sample| sample.name == name).unwrap();
-        assert_eq!((sample.read)(&hex::decode(bytes).unwrap()).unwrap(), sample.expected, "{name}");
+    for protocol in PROTOCOL - 1..=PROTOCOL {
+        let recorded = std::fs::read_to_string(file(protocol)).unwrap();
+        assert!(protocol < PROTOCOL || recorded.lines().count() == samples.len(), "record the new messages");
+        for line in recorded.lines() {
+            let (name, bytes) = line.split_once(' ').unwrap();
+            let sample = samples.iter().find(|sample| sample.name == name).unwrap();
+            assert_eq!((sample.read)(&hex::decode(bytes).unwrap()).unwrap(), sample.expected, "{protocol}: {name}");
+        }
     }
 }
 

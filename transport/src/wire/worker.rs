@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use api::{
     Taint, WorkerName,
-    session::{Capacity, RunningReplica, WorkerDown, WorkerHello, WorkerUp},
+    session::{Capacity, CpuUsage, RunningReplica, WorkerDown, WorkerHello, WorkerUp},
 };
 
 use super::{
@@ -25,6 +25,11 @@ impl From<WorkerUp> for proto::WorkerUp {
                 Content::Log(proto::Log { id: Some(id.0.into()), lines })
             }
             WorkerUp::Cached { digest } => Content::Cached(digest.to_string()),
+            WorkerUp::Usage(replicas) => {
+                let usage =
+                    |CpuUsage { id, used }| proto::CpuUsage { id: Some(id.0.into()), used_micros: micros(used) };
+                Content::Usage(proto::Usage { replicas: replicas.into_iter().map(usage).collect() })
+            }
             WorkerUp::Heartbeat => Content::Heartbeat(Empty {}),
             WorkerUp::Leaving => Content::Leaving(Empty {}),
         };
@@ -49,6 +54,12 @@ impl TryFrom<proto::WorkerUp> for WorkerUp {
                 Self::Log { id: replica_id(id, "log.id")?, lines: lines.into_iter().map(Into::into).collect() }
             }
             Content::Cached(text) => Self::Cached { digest: digest(&text, "cached")? },
+            Content::Usage(proto::Usage { replicas }) => {
+                let usage = |usage: proto::CpuUsage| {
+                    Ok(CpuUsage { id: replica_id(usage.id, "usage.id")?, used: span(usage.used_micros) })
+                };
+                Self::Usage(replicas.into_iter().map(usage).collect::<Result<_, WireError>>()?)
+            }
             Content::Heartbeat(_) => Self::Heartbeat,
             Content::Leaving(_) => Self::Leaving,
         })
@@ -116,6 +127,7 @@ impl From<WorkerDown> for proto::WorkerDown {
         use worker_down::Content;
         let content = match message {
             WorkerDown::Start(spec) => Content::Start(Arc::unwrap_or_clone(spec).into()),
+            WorkerDown::Standby(spec) => Content::Standby(Arc::unwrap_or_clone(spec).into()),
             WorkerDown::Stop { id, grace } => {
                 Content::Stop(proto::Stop { id: Some(id.0.into()), grace_micros: micros(grace) })
             }
@@ -131,6 +143,7 @@ impl TryFrom<proto::WorkerDown> for WorkerDown {
         use worker_down::Content;
         Ok(match message.content.ok_or(WireError::Unknown { message: "a message to a worker" })? {
             Content::Start(spec) => Self::Start(Arc::new(spec.try_into()?)),
+            Content::Standby(spec) => Self::Standby(Arc::new(spec.try_into()?)),
             Content::Stop(proto::Stop { id, grace_micros }) => {
                 Self::Stop { id: replica_id(id, "stop.id")?, grace: span(grace_micros) }
             }

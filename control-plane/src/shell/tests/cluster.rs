@@ -165,6 +165,7 @@ pub(super) fn hello(name: &str, running: Vec<RunningReplica>) -> WorkerUp {
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     pub(super) started: Vec<Arc<ReplicaSpec>>,
+    pub(super) standing_by: Vec<Arc<ReplicaSpec>>,
     pub(super) stopped: Vec<ReplicaId>,
 }
 
@@ -185,6 +186,11 @@ impl Worker {
                         let id = spec.id.clone();
                         noted.lock().started.push(spec);
                         (id, [ReplicaPhase::Starting, ReplicaPhase::Ready])
+                    }
+                    WorkerDown::Standby(spec) => {
+                        let id = spec.id.clone();
+                        noted.lock().standing_by.push(spec);
+                        (id, [ReplicaPhase::Starting, ReplicaPhase::Standby])
                     }
                     WorkerDown::Stop { id, .. } => {
                         noted.lock().stopped.push(id.clone());
@@ -228,7 +234,7 @@ impl Gateway {
         while let Ok(message) = self.side.rx.try_recv() {
             match message {
                 GatewayDown::Routes(routes) => self.routes = routes,
-                GatewayDown::Endpoints { service, endpoints, reason } => {
+                GatewayDown::Endpoints { service, endpoints, reason, .. } => {
                     self.endpoints.insert(service, (endpoints, reason));
                 }
             }

@@ -149,9 +149,12 @@ async fn samples_are_kept_as_the_last_measurements() {
         in_flight: 0,
         queued: 0,
         latency_sum: std::time::Duration::from_millis(7),
+        served: 7,
+        service_sum: std::time::Duration::from_millis(7),
+        presence: std::time::Duration::from_millis(7),
     };
     gateway.side.tx.send(GatewayUp::Samples(vec![sample.clone()])).await.unwrap();
-    gateway.side.tx.send(GatewayUp::Wake { service: service.clone() }).await.unwrap();
+    gateway.side.tx.send(GatewayUp::Wake { service: service.clone(), queued: 1, in_flight: 0 }).await.unwrap();
     let measured = eventually("the sample is kept", async || {
         cluster.measurements.of(&service).filter(|measured| measured.wakes == 1)
     })
