@@ -1,16 +1,35 @@
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+//! HorizontalPodAutoscalers. They are stored as `autoscaling/v2`; `autoscaling/v1` is another view of the same objects.
+
+mod behavior;
+mod columns;
+mod metrics;
+mod v1;
+mod v1_names;
+
+#[cfg(test)]
+mod tests;
+
+use k8s_openapi::api::autoscaling::v2::{
+    CrossVersionObjectReference, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec,
+};
 use serde_json::{Value, json};
 
 use super::{
     Durability, NameRule, Resource, Scope, Subresource,
-    column::{AGE, Column, NAME, joined, list_at, number_at},
     field::FieldError,
     honoured::{Rule::*, Rules},
     resource::schema_of,
+    scaling,
+    schema::decode,
     workload::MAX_REPLICAS,
 };
 
-pub(super) static HORIZONTAL_POD_AUTOSCALER: Resource = Resource {
+pub(crate) use metrics::warnings;
+pub(super) use v1::HORIZONTAL_POD_AUTOSCALER_V1;
+
+pub(super) static HORIZONTAL_POD_AUTOSCALER: Resource = V2;
+
+const V2: Resource = Resource {
     group: "autoscaling",
     version: "v2",
     kind: "HorizontalPodAutoscaler",
@@ -22,77 +41,95 @@ pub(super) static HORIZONTAL_POD_AUTOSCALER: Resource = Resource {
     durability: Durability::Durable,
     names: NameRule::Subdomain,
     subresources: &[Subresource::Status],
-    columns: &[
-        NAME,
-        Column::text("Reference", |object, _| {
-            let target = &object["spec"]["scaleTargetRef"];
-            let part = |field: &str| target[field].as_str().unwrap_or_default().to_owned();
-            json!(format!("{}/{}", part("kind"), part("name")))
-        }),
-        Column::text("Targets", |object, _| targets(object)),
-        Column::text("MinPods", |object, _| json!(number_at(object, "/spec/minReplicas").to_string())),
-        Column::number("MaxPods", |object, _| number_at(object, "/spec/maxReplicas")),
-        Column::number("Replicas", |object, _| number_at(object, "/status/currentReplicas")),
-        AGE,
-    ],
+    columns: columns::ALL,
     schema: schema_of::<HorizontalPodAutoscaler>,
     honoured: RULES,
     default: set_defaults,
     validate,
-    warnings: |_| vec!["the autoscaler is stored, but nothing acts on it yet: the number of replicas stays".to_owned()],
+    view: None,
 };
 
+const NO_REPLICA_SETS: &str = "a ReplicaSet follows its Deployment: name that one";
+const METRIC_TYPES: &str =
+    "what is measured is each replica's requests (`Pods`) and CPU (`Resource`, `ContainerResource`)";
+const REQUEST_METRICS: &str = "this is what gateways measure";
+const OWN_REQUESTS: &str = "the requests of the target itself are measured: remove it";
+const AVERAGE: &str = "it is compared with the average over the replicas";
+const WRITE_AVERAGE: &str = "write `averageValue`: it is compared with the average over the replicas";
+const CPU_ALONE: &str = "memory and other resources are limited for each replica, and not measured";
+const CPU_TARGETS: &str = "CPU is compared with what is requested, or with a number of cores";
+
 const RULES: Rules = &[
-    ("spec.scaleTargetRef", Honoured),
+    ("spec.scaleTargetRef.apiVersion", Only(&["apps/v1"], NO_REPLICA_SETS)),
+    ("spec.scaleTargetRef.kind", Only(&["Deployment"], NO_REPLICA_SETS)),
+    ("spec.scaleTargetRef.name", Honoured),
     ("spec.minReplicas", Honoured),
     ("spec.maxReplicas", Honoured),
-    ("spec.metrics", Honoured),
+    ("spec.metrics[].type", Only(&["Pods", "Resource", "ContainerResource"], METRIC_TYPES)),
+    ("spec.metrics[].pods.metric.name", Only(&["http_requests_per_second", "http_concurrency"], REQUEST_METRICS)),
+    ("spec.metrics[].pods.metric.selector", Refused(OWN_REQUESTS)),
+    ("spec.metrics[].pods.target.type", Only(&["AverageValue"], AVERAGE)),
+    ("spec.metrics[].pods.target.averageValue", Honoured),
+    ("spec.metrics[].pods.target.averageUtilization", Refused(WRITE_AVERAGE)),
+    ("spec.metrics[].pods.target.value", Refused(WRITE_AVERAGE)),
+    ("spec.metrics[].resource.name", Only(&["cpu"], CPU_ALONE)),
+    ("spec.metrics[].resource.target.type", Only(&["Utilization", "AverageValue"], CPU_TARGETS)),
+    ("spec.metrics[].resource.target.averageUtilization", Honoured),
+    ("spec.metrics[].resource.target.averageValue", Honoured),
+    ("spec.metrics[].resource.target.value", Refused(WRITE_AVERAGE)),
+    ("spec.metrics[].containerResource.name", Only(&["cpu"], CPU_ALONE)),
+    ("spec.metrics[].containerResource.container", Honoured),
+    ("spec.metrics[].containerResource.target.type", Only(&["Utilization", "AverageValue"], CPU_TARGETS)),
+    ("spec.metrics[].containerResource.target.averageUtilization", Honoured),
+    ("spec.metrics[].containerResource.target.averageValue", Honoured),
+    ("spec.metrics[].containerResource.target.value", Refused(WRITE_AVERAGE)),
+    ("spec.metrics[].object", Refused(METRIC_TYPES)),
+    ("spec.metrics[].external", Refused(METRIC_TYPES)),
     ("spec.behavior", Honoured),
 ];
 
-fn targets(object: &Value) -> Value {
-    let current = list_at(object, "/status/currentMetrics");
-    let metrics = list_at(object, "/spec/metrics").iter().enumerate();
-    joined(metrics.map(|(index, metric)| {
-        let resource = &metric["resource"];
-        let name = resource["name"].as_str().unwrap_or("metric");
-        let target = &resource["target"];
-        let wanted = match target["averageUtilization"].as_i64() {
-            Some(percent) => format!("{percent}%"),
-            None => target["averageValue"].as_str().unwrap_or("<unknown>").to_owned(),
-        };
-        let now = current.get(index).and_then(|metric| metric["resource"]["current"]["averageUtilization"].as_i64());
-        let now = now.map_or_else(|| "<unknown>".to_owned(), |percent| format!("{percent}%"));
-        format!("{name}: {now}/{wanted}")
-    }))
-}
-
 fn set_defaults(object: &mut Value) {
+    v1::drop_round_trip_annotations(object);
     let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
     spec.entry("minReplicas").or_insert_with(|| json!(1));
-    spec.entry("metrics").or_insert_with(|| {
-        json!([{ "type": "Resource",
-            "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 80 } } }])
-    });
+    if let Some(target) = spec.get_mut("scaleTargetRef").and_then(Value::as_object_mut) {
+        target.entry("apiVersion").or_insert_with(|| json!("apps/v1"));
+    }
+    let metrics = spec.entry("metrics").or_insert_with(|| json!([]));
+    metrics::set_defaults(metrics);
+    if let Some(behavior) = spec.get_mut("behavior").and_then(Value::as_object_mut) {
+        behavior::set_defaults(behavior);
+    }
 }
 
 fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
-    let spec = &new["spec"];
+    let mut errors = scaling::check(new);
+    // The schema has been checked, so it can be read.
+    let spec: HorizontalPodAutoscalerSpec = decode(&new["spec"]).unwrap_or_default();
+    errors.extend(check_target(&spec.scale_target_ref));
+    errors.extend(check_bounds(&spec));
+    errors.extend(metrics::check(spec.metrics.as_deref().unwrap_or_default()));
+    errors.extend(spec.behavior.iter().flat_map(behavior::check));
+    errors
+}
+
+fn check_target(target: &CrossVersionObjectReference) -> Vec<FieldError> {
+    let parts = [("kind", &target.kind), ("name", &target.name)];
+    let missing = parts.into_iter().filter(|(_, value)| value.is_empty());
+    let error = |(field, _)| {
+        FieldError::required(format!("spec.scaleTargetRef.{field}"), "is missing: name the Deployment that is scaled")
+    };
+    missing.map(error).collect()
+}
+
+fn check_bounds(spec: &HorizontalPodAutoscalerSpec) -> Vec<FieldError> {
+    let (least, most) = (spec.min_replicas.unwrap_or(1), i64::from(spec.max_replicas));
     let mut errors = Vec::new();
-    let target = &spec["scaleTargetRef"];
-    if !matches!(target["kind"].as_str(), Some("Deployment" | "ReplicaSet")) {
-        let message = "only a Deployment or a ReplicaSet can be scaled";
-        errors.push(FieldError::invalid("spec.scaleTargetRef.kind", message));
-    }
-    if target["name"].as_str().unwrap_or_default().is_empty() {
-        errors.push(FieldError::required("spec.scaleTargetRef.name", "is missing: name what is to be scaled"));
-    }
-    let (least, most) = (spec["minReplicas"].as_i64().unwrap_or(1), spec["maxReplicas"].as_i64().unwrap_or(0));
     if !(1..=MAX_REPLICAS).contains(&most) {
         let message = format!("{most} is out of range: use 1 to {MAX_REPLICAS}");
         errors.push(FieldError::invalid("spec.maxReplicas", message));
     }
-    if !(0..=most.max(0)).contains(&least) {
+    if !(0..=most.max(0)).contains(&i64::from(least)) {
         let message = format!("{least} is out of range: use 0 to `maxReplicas`");
         errors.push(FieldError::invalid("spec.minReplicas", message));
     }
