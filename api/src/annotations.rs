@@ -5,12 +5,19 @@
 pub struct Annotation {
     /// The full key.
     pub key: &'static str,
-    /// Where it may stand.
+    /// Where it may stand: `A or B`.
     pub on: &'static str,
     /// What holds without it.
     pub default: &'static str,
     /// What it means, in one sentence for users.
     pub meaning: &'static str,
+}
+
+impl Annotation {
+    /// Whether it may stand on an object of this kind, or on a pod template.
+    pub fn is_for(&self, place: &str) -> bool {
+        self.on.split(" or ").any(|known| known.starts_with(place))
+    }
 }
 
 macro_rules! annotations {
@@ -36,8 +43,36 @@ annotations! {
         "Comma-separated hosts that the guest may send HTTP requests to: Service names, `api.example.com`, `*.example.com`, `host:port`.";
     KEY_VALUE = "key-value", on "pod template", default "none",
         "Comma-separated `wasi:keyvalue` stores that the guest may open; they are shared within the namespace.";
+    SCALE = "scale", on "Deployment", default "none",
+        "`MIN..MAX`, such as `0..50`: the number of replicas follows the traffic, within these bounds. Without a HorizontalPodAutoscaler.";
+    AUTOSCALER = "autoscaler", on "Deployment or HorizontalPodAutoscaler", default "sqrt-staffing",
+        "Which policy decides the number of replicas: `sqrt-staffing`, `kpa` (Knative's) or `hpa` (Kubernetes').";
+    SCALE_TO_ZERO_AFTER = "scale-to-zero-after", on "Deployment or HorizontalPodAutoscaler", default "5s",
+        "After how long without a request no replica is left, where the minimum is 0.";
     SIGNED_BY = "signed-by", on "Namespace", default "none",
         "Public keys in PEM: images in the namespace must have a cosign signature by one of them.";
     IMAGE_DIGEST = "image-digest", on "ReplicaSet (set by Sampan)", default "-",
         "The digest that the revision's image reference was resolved to.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_for_users_is_this_one() {
+        let readme = include_str!("../../README.md");
+        for annotation in ALL.iter().filter(|annotation| !annotation.on.contains("set by Sampan")) {
+            let name = annotation.key.trim_start_matches("sampan.dev/");
+            let row = format!("| `{name}` | {} | {} | {} |", annotation.on, annotation.default, annotation.meaning);
+            assert!(readme.contains(&row), "README.md lacks: {row}");
+        }
+    }
+
+    #[test]
+    fn an_annotation_is_for_each_of_the_places_that_it_names() {
+        let autoscaler = ALL.iter().find(|annotation| annotation.key == AUTOSCALER).expect("it is there");
+        assert!(autoscaler.is_for("Deployment") && autoscaler.is_for("HorizontalPodAutoscaler"));
+        assert!(!autoscaler.is_for("pod template"));
+    }
 }

@@ -38,8 +38,9 @@ pub(super) fn parse_object(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, A
             Ok(Some(object)) => object,
             Err(error) => return Err(ApiError::BadRequest(format!("the body is not protobuf: {error}"))),
             Ok(None) => {
-                let why = "of this kind bodies in protobuf are not read: write a manifest and use `kubectl apply -f`, \
-                       or add `--dry-run=client -o yaml | kubectl apply -f -` to the command";
+                let why = "bodies in protobuf are read of few kinds, with the fields that kubectl writes, and this is another: \
+                       write a manifest and use `kubectl apply -f`, or add `--dry-run=client -o yaml | kubectl apply -f -` to \
+                       the command";
                 return Err(ApiError::UnsupportedMediaType { why: why.to_owned() });
             }
         },

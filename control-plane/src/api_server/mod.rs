@@ -4,6 +4,7 @@
 //! what objects ask for: the shell watches the same stores.
 
 mod accept;
+mod advice;
 mod auth;
 mod body;
 mod certificates;
@@ -28,6 +29,7 @@ mod selector;
 mod server;
 mod strategic_merge;
 mod table;
+mod versions;
 mod watch;
 mod write;
 

@@ -8,7 +8,7 @@ use crate::{
     store::{self, Revision, Store},
 };
 
-use super::{error::ApiError, path::Target};
+use super::{error::ApiError, path::Target, versions::of_stored};
 
 /// The objects of both stores, by what a path names.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ pub(super) fn prefix(target: &Target) -> String {
     store::collection_prefix(target.resource.group, target.resource.plural, target.namespace.as_deref())
 }
 
-/// From stored bytes to an object with its version.
+/// From stored bytes to an object with its version, as this version of its kind has it.
 pub(super) fn decode(resource: &Resource, bytes: &Bytes, revision: Revision) -> Result<Value, ApiError> {
     let object = serde_json::from_slice(bytes);
     let mut object: Value = object.map_err(|error| ApiError::Internal {
@@ -59,7 +59,7 @@ pub(super) fn decode(resource: &Resource, bytes: &Bytes, revision: Revision) -> 
     object["apiVersion"] = json!(resource.api_version());
     object["kind"] = json!(resource.kind);
     object["metadata"]["resourceVersion"] = json!(revision.to_string());
-    Ok(object)
+    Ok(of_stored(resource, object))
 }
 
 /// From an object to what is stored: without its version, which the store knows.

@@ -158,8 +158,8 @@ impl Call {
     }
 
     /// An object, with what its writer should know.
-    fn object(&self, code: StatusCode, object: Value) -> Result<Response, ApiError> {
-        let warnings = (self.target.resource.warnings)(&object);
+    async fn object(&self, code: StatusCode, object: Value) -> Result<Response, ApiError> {
+        let warnings = self.api.objects.warnings(self.target.resource, &object).await;
         let mut response = json(code, &self.presentation()?.object(object));
         for warning in warnings {
             if let Ok(value) = HeaderValue::try_from(format!("299 - \"{}\"", warning.replace('"', "'"))) {
@@ -204,7 +204,7 @@ impl Call {
         refuse_writes(&self.target)?;
         let object = body::parse_object(&self.headers, body)?;
         let created = self.api.objects.create(&self.target, object, self.params.dry_run()?).await?;
-        self.object(StatusCode::CREATED, created)
+        self.object(StatusCode::CREATED, created).await
     }
 
     async fn update(&self, body: &[u8]) -> Result<Response, ApiError> {
@@ -217,22 +217,22 @@ impl Call {
                 objects.modify(&self.target, dry_run, |_| Ok(object.clone())).await?
             }
         };
-        self.object(StatusCode::OK, updated)
+        self.object(StatusCode::OK, updated).await
     }
 
     async fn patch(&self, patch: Patch) -> Result<Response, ApiError> {
         let (objects, dry_run) = (&self.api.objects, self.params.dry_run()?);
         if self.target.resource.plural == "nodes" {
             let node = objects.patch_node(&self.target, &patch, dry_run, &self.api.commands).await?;
-            return self.object(StatusCode::OK, node);
+            return self.object(StatusCode::OK, node).await;
         }
         refuse_writes(&self.target)?;
         if matches!(patch, Patch::Apply(_)) && self.params.field_manager().is_empty() {
             return Err(ApiError::BadRequest("an apply patch needs the parameter `fieldManager`".to_owned()));
         }
         match objects.patch(&self.target, &patch, dry_run).await? {
-            Patched::Changed(object) => self.object(StatusCode::OK, object),
-            Patched::Created(object) => self.object(StatusCode::CREATED, object),
+            Patched::Changed(object) => self.object(StatusCode::OK, object).await,
+            Patched::Created(object) => self.object(StatusCode::CREATED, object).await,
         }
     }
 

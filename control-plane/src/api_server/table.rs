@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::resources::{Column, Resource};
 
-use super::{accept::Form, error::ApiError, params::Params};
+use super::{accept::Form, error::ApiError, params::Params, versions::in_stored_form};
 
 /// What of each object stands in its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,8 @@ impl Presentation {
     }
 
     fn row(&self, object: Value) -> Value {
-        let cells: Vec<_> = self.resource.columns.iter().map(|column| (column.cell)(&object, self.now)).collect();
+        let stored = in_stored_form(self.resource, &object);
+        let cells: Vec<_> = self.resource.columns.iter().map(|column| (column.cell)(&stored, self.now)).collect();
         match self.include {
             IncludeObject::None => json!({ "cells": cells }),
             IncludeObject::Metadata => json!({ "cells": cells, "object": metadata_of(&object) }),

@@ -13,14 +13,20 @@ use super::{
     objects::{Objects, Stored, encode, key},
     params::DryRun,
     path::Target,
+    versions::{of_stored, to_stored},
 };
 
 /// How often a change or a deletion is tried again that others were faster than, unless it names the version that it is for.
 pub(super) const MAX_ATTEMPTS: usize = 16;
 
 impl Objects {
-    /// Creates an object in the collection that the path names; answers it as it is stored.
-    pub(super) async fn create(&self, target: &Target, mut object: Value, dry_run: DryRun) -> Result<Value, ApiError> {
+    /// Creates an object in the collection that the path names; answers it as it is stored, in the version of the path.
+    pub(super) async fn create(&self, target: &Target, object: Value, dry_run: DryRun) -> Result<Value, ApiError> {
+        let object = to_stored(target, object)?;
+        Ok(of_stored(target.resource, self.create_stored(&target.stored(), object, dry_run).await?))
+    }
+
+    async fn create_stored(&self, target: &Target, mut object: Value, dry_run: DryRun) -> Result<Value, ApiError> {
         check_kind(target.resource, &mut object)?;
         let metadata = metadata_of(&mut object, target)?;
         if metadata.get("resourceVersion").and_then(Value::as_str).is_some_and(|version| !version.is_empty()) {
@@ -70,8 +76,22 @@ impl Objects {
 
     /// Changes an object, again and again if others are faster, unless the changed one names the version that it is for.
     ///
-    /// `change` is given the object as it stands, with its version; what it answers is checked and completed here.
+    /// `change` is given the object as it stands, with its version; what it answers is checked and completed here. Both
+    /// are as the version of the path has them.
     pub(super) async fn modify(
+        &self,
+        target: &Target,
+        dry_run: DryRun,
+        change: impl Fn(&Value) -> Result<Value, ApiError>,
+    ) -> Result<Value, ApiError> {
+        if target.resource.view.is_none() {
+            return self.modify_stored(target, dry_run, change).await;
+        }
+        let change = |stored: &Value| to_stored(target, change(&of_stored(target.resource, stored.clone()))?);
+        Ok(of_stored(target.resource, self.modify_stored(&target.stored(), dry_run, change).await?))
+    }
+
+    async fn modify_stored(
         &self,
         target: &Target,
         dry_run: DryRun,

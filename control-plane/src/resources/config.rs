@@ -9,7 +9,7 @@ use super::{
     column::{AGE, Column, NAME},
     field::{Cause, FieldError},
     honoured::Rule::*,
-    resource::{no_defaults, no_warnings, schema_of},
+    resource::{no_defaults, schema_of},
 };
 
 pub(super) static CONFIG_MAP: Resource = Resource {
@@ -29,7 +29,7 @@ pub(super) static CONFIG_MAP: Resource = Resource {
     honoured: &[("data", Honoured), ("binaryData", Honoured), ("immutable", Honoured)],
     default: no_defaults,
     validate,
-    warnings: no_warnings,
+    view: None,
 };
 
 pub(super) static SECRET: Resource = Resource {
@@ -49,7 +49,7 @@ pub(super) static SECRET: Resource = Resource {
     honoured: &[("data", Honoured), ("stringData", Honoured), ("type", Honoured), ("immutable", Honoured)],
     default: set_secret_defaults,
     validate,
-    warnings: no_warnings,
+    view: None,
 };
 
 const DATA: Column = Column::number("Data", |object, _| {

@@ -6,7 +6,8 @@ use super::{
     column::{AGE, Column, NAME, number_at},
     field::FieldError,
     honoured::{Rule::*, Rules},
-    resource::{no_warnings, schema_of},
+    resource::schema_of,
+    scaling,
     workload::{self, CONTAINERS, IMAGES, SELECTOR, check_count},
 };
 
@@ -39,7 +40,7 @@ pub(super) static DEPLOYMENT: Resource = Resource {
     honoured: RULES,
     default: set_defaults,
     validate,
-    warnings: no_warnings,
+    view: None,
 };
 
 const RULES: Rules = &[
@@ -75,6 +76,7 @@ fn set_defaults(object: &mut Value) {
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = workload::validate(new, old);
+    errors.extend(scaling::check(new));
     let spec = &new["spec"];
     errors.extend(check_count(spec, "revisionHistoryLimit", 1000));
     errors.extend(check_count(spec, "progressDeadlineSeconds", i64::from(i32::MAX)));

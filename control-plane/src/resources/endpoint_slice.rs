@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::{
     Durability, NameRule, Resource, Scope,
     column::{AGE, Column, NAME, joined, list_at},
-    resource::{no_checks, no_defaults, no_warnings, schema_of},
+    resource::{no_checks, no_defaults, schema_of},
 };
 
 pub(super) static ENDPOINT_SLICE: Resource = Resource {
@@ -36,5 +36,5 @@ pub(super) static ENDPOINT_SLICE: Resource = Resource {
     honoured: &[],
     default: no_defaults,
     validate: no_checks,
-    warnings: no_warnings,
+    view: None,
 };

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::{
     Durability, NameRule, Resource, Scope,
     column::{Column, NAME, age, text_at},
-    resource::{no_checks, no_defaults, no_warnings, schema_of},
+    resource::{no_checks, no_defaults, schema_of},
 };
 
 pub(super) static EVENT: Resource = Resource {
@@ -39,7 +39,7 @@ pub(super) static EVENT: Resource = Resource {
     honoured: &[],
     default: no_defaults,
     validate: no_checks,
-    warnings: no_warnings,
+    view: None,
 };
 
 fn last_seen(object: &Value, now: api::Timestamp) -> Value {

@@ -6,7 +6,7 @@ use super::{
     column::{AGE, Column, NAME, joined, list_at, text_at},
     field::FieldError,
     honoured::{Rule::*, Rules},
-    resource::{no_defaults, no_warnings, schema_of},
+    resource::{no_defaults, schema_of},
 };
 
 pub(super) static INGRESS: Resource = Resource {
@@ -37,7 +37,7 @@ pub(super) static INGRESS: Resource = Resource {
     honoured: RULES,
     default: no_defaults,
     validate,
-    warnings: no_warnings,
+    view: None,
 };
 
 const RULES: Rules = &[

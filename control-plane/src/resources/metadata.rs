@@ -112,7 +112,8 @@ pub(crate) fn check_own_annotations(
             };
             return Some(FieldError::new(Cause::Unknown, path, message));
         };
-        let here = known.on.starts_with(stands_on);
+        // What stands on a Deployment is copied to its ReplicaSets, for undo.
+        let here = known.is_for(stands_on) || (stands_on == "ReplicaSet" && known.is_for("Deployment"));
         (!here).then(|| FieldError::invalid(path, format!("means nothing here: it belongs on the {}", known.on)))
     });
     wrong.collect()

@@ -22,14 +22,16 @@ mod service;
 mod workload;
 
 pub mod honoured;
+pub(crate) mod scaling;
 
 #[cfg(test)]
 mod tests;
 
 pub use column::Column;
 pub use field::{Cause, FieldError, nearest};
+pub(crate) use horizontal_pod_autoscaler::warnings as autoscaler_warnings;
 pub(crate) use metadata::{check_labels, check_own_annotations};
-pub use resource::{Durability, NameRule, Resource, Scope, Subresource};
+pub use resource::{Durability, NameRule, Resource, Scope, Subresource, View};
 pub(crate) use schema::decode;
 
 /// Every kind, in the order of discovery. Where a kind has several versions, the first is preferred.
@@ -44,6 +46,7 @@ pub static ALL: &[&Resource] = &[
     &deployment::DEPLOYMENT,
     &replica_set::REPLICA_SET,
     &horizontal_pod_autoscaler::HORIZONTAL_POD_AUTOSCALER,
+    &horizontal_pod_autoscaler::HORIZONTAL_POD_AUTOSCALER_V1,
     &ingress::INGRESS,
     &endpoint_slice::ENDPOINT_SLICE,
 ];

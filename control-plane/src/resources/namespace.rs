@@ -8,7 +8,7 @@ use super::{
     column::{AGE, Column, NAME},
     field::FieldError,
     honoured::Rule::*,
-    resource::{no_warnings, schema_of},
+    resource::schema_of,
 };
 
 pub(super) static NAMESPACE: Resource = Resource {
@@ -28,7 +28,7 @@ pub(super) static NAMESPACE: Resource = Resource {
     honoured: &[("spec.finalizers[]", Only(&["kubernetes"], "namespaces are emptied when they are deleted"))],
     default: set_defaults,
     validate: check_keys,
-    warnings: no_warnings,
+    view: None,
 };
 
 /// A policy that cannot be read would deny everything: better to say so at once.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::{
     Durability, NameRule, Resource, Scope, Subresource,
     column::{AGE, Column, NAME, age, list_at, text_at},
-    resource::{no_checks, no_defaults, no_warnings, schema_of},
+    resource::{no_checks, no_defaults, schema_of},
 };
 
 pub(super) static POD: Resource = Resource {
@@ -38,7 +38,7 @@ pub(super) static POD: Resource = Resource {
     honoured: &[],
     default: no_defaults,
     validate: no_checks,
-    warnings: no_warnings,
+    view: None,
 };
 
 /// The word that says most: the reason that a container waits or ended, else the phase.

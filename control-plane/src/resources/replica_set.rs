@@ -4,7 +4,7 @@ use super::{
     Durability, NameRule, Resource, Scope, Subresource,
     column::{AGE, Column, NAME, number_at},
     honoured::{Rule::*, Rules},
-    resource::{no_warnings, schema_of},
+    resource::schema_of,
     workload::{self, CONTAINERS, IMAGES, SELECTOR},
 };
 
@@ -34,7 +34,7 @@ pub(super) static REPLICA_SET: Resource = Resource {
     honoured: RULES,
     default: workload::set_defaults,
     validate: workload::validate,
-    warnings: no_warnings,
+    view: None,
 };
 
 const RULES: Rules = &[

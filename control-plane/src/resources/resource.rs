@@ -42,8 +42,19 @@ pub struct Resource {
     pub default: fn(&mut Value),
     /// Checks what types cannot say, against what is stored if it is there.
     pub validate: fn(new: &Value, old: Option<&Value>) -> Vec<FieldError>,
-    /// What a user should know though the object is right.
-    pub warnings: fn(&Value) -> Vec<String>,
+    /// In which other version its objects are stored; `None`: in this one.
+    pub view: Option<View>,
+}
+
+/// How objects that are stored in one version of a kind are seen and written in another.
+#[derive(Debug)]
+pub struct View {
+    /// The version that is stored, checked and acted upon.
+    pub stored: &'static Resource,
+    /// From the stored version to this one.
+    pub of_stored: fn(Value) -> Value,
+    /// From this version, whose schema has been checked, to the stored one.
+    pub to_stored: fn(Value) -> Result<Value, FieldError>,
 }
 
 /// Whether objects live in namespaces.
@@ -145,11 +156,6 @@ pub(super) fn no_defaults(_: &mut Value) {}
 
 /// For kinds that are right when their types are.
 pub(super) fn no_checks(_: &Value, _: Option<&Value>) -> Vec<FieldError> {
-    Vec::new()
-}
-
-/// For kinds that do all that they promise.
-pub(super) fn no_warnings(_: &Value) -> Vec<String> {
     Vec::new()
 }
 

@@ -8,7 +8,7 @@ use super::{
     column::{AGE, Column, NAME, joined, list_at, selector, text_at},
     field::{Cause, FieldError},
     honoured::{Rule::*, Rules},
-    resource::{no_warnings, schema_of},
+    resource::schema_of,
     schema::decode,
 };
 
@@ -37,7 +37,7 @@ pub(super) static SERVICE: Resource = Resource {
     honoured: RULES,
     default: set_defaults,
     validate,
-    warnings: no_warnings,
+    view: None,
 };
 
 const BY_NAME: &str = "a Service is reached by its name, and has no address within the cluster";

@@ -7,7 +7,8 @@ fn no_two_kinds_share_a_path_or_a_short_name() {
     let mut seen = HashSet::new();
     for resource in ALL {
         assert!(seen.insert(format!("{}/{}", resource.api_version(), resource.plural)));
-        for name in resource.short_names {
+        // Another version of a kind is called the same.
+        for name in resource.short_names.iter().filter(|_| resource.view.is_none()) {
             assert!(seen.insert((*name).to_owned()), "{name}");
         }
     }

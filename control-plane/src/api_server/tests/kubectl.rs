@@ -174,7 +174,7 @@ async fn kubectl_deploys_the_samples_that_are_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kubectl_creates_namespaces_secrets_and_configmaps_and_is_told_how_to_create_the_rest() {
+async fn kubectl_creates_what_it_sends_in_protobuf_and_is_told_how_to_create_the_rest() {
     let server = Server::start().await;
     server.ok(&["create", "namespace", "shop"]).await;
     server.ok(&["create", "configmap", "words", "-n", "shop", "--from-literal", "hello=world"]).await;
@@ -186,8 +186,55 @@ async fn kubectl_creates_namespaces_secrets_and_configmaps_and_is_told_how_to_cr
     let secret = ["get", "secret", "kitchen", "-n", "shop", "-o", "jsonpath={.type} {.data}"];
     let shown = server.ok(&secret).await;
     assert!(shown.starts_with("kubernetes.io/dockerconfigjson {\".dockerconfigjson\":\"ey"), "{shown}");
-    let (created, said) = server.run(&["create", "deployment", "hello", "--image", "hello:v1"]).await;
+    server.ok(&["create", "deployment", "hello", "--image", "hello:v1", "--replicas=2", "--port=80"]).await;
+    let spec = "jsonpath={.spec.replicas} {.spec.template.spec.containers[0].ports[0].containerPort}";
+    assert_eq!(server.ok(&["get", "deployment", "hello", "-o", spec]).await, "2 80");
+    let (created, said) = server.run(&["create", "service", "clusterip", "hello", "--tcp=80"]).await;
     // Versions before 1.32 send JSON.
     assert!(created || said.contains("--dry-run=client -o yaml | kubectl apply -f -"), "{said}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_autoscales_and_shows_what_an_autoscaler_does() {
+    let server = Server::start().await;
+    server.ok(&["apply", "-f", &server.manifest(&deployment("cart"))]).await;
+    let said = server.ok(&["autoscale", "deployment", "cart", "--min=1", "--max=5", "--cpu-percent=50"]).await;
+    assert!(said.contains("autoscaled") && said.contains("requests none"), "{said}");
+    let table = server.ok(&["get", "hpa"]).await;
+    let heading: Vec<_> = table.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(heading, ["NAME", "REFERENCE", "TARGETS", "MINPODS", "MAXPODS", "REPLICAS", "AGE"]);
+    assert!(table.contains("Deployment/cart   cpu: <unknown>/50%   1         5         0 "), "{table}");
+    let metric = |side: &str, amount: Value| json!({ "type": "Pods", "pods": { "metric": { "name": "http_requests_per_second" }, side: amount } });
+    let target = metric("target", json!({ "type": "AverageValue", "averageValue": "50" }));
+    let patch = json!({ "spec": { "minReplicas": 0, "metrics": [target],
+        "behavior": { "scaleDown": { "stabilizationWindowSeconds": 2 } } } });
+    server.ok(&["patch", "hpa", "cart", "--type=merge", "-p", &patch.to_string()]).await;
+    let condition = |kind: &str, reason: &str| {
+        json!({ "type": kind, "status": "True", "reason": reason, "message": "so it is",
+        "lastTransitionTime": "2026-01-01T00:00:00Z" })
+    };
+    let status = json!({ "status": { "observedGeneration": 2, "currentReplicas": 2, "desiredReplicas": 3,
+        "lastScaleTime": "2026-01-01T00:00:00Z", "currentMetrics": [metric("current", json!({ "averageValue": "61500m" }))],
+        "conditions": [condition("AbleToScale", "ReadyForNewScale"), condition("ScalingActive", "ValidMetricFound")] } });
+    server.ok(&["patch", "hpa", "cart", "--subresource=status", "--type=merge", "-p", &status.to_string()]).await;
+    let table = server.ok(&["get", "hpa"]).await;
+    assert!(table.contains("61500m/50   0         5         2 "), "{table}");
+    let described = server.ok(&["describe", "hpa", "cart"]).await;
+    for line in [
+        "\"http_requests_per_second\" on pods:  61500m / 50",
+        "2 current / 3 desired",
+        "ReadyForNewScale",
+        "Stabilization Window: 2 seconds",
+    ] {
+        assert!(described.contains(line), "{line}: {described}");
+    }
+    let old = server.ok(&["get", "horizontalpodautoscalers.v1.autoscaling", "cart", "-o", "yaml"]).await;
+    assert!(old.contains("apiVersion: autoscaling/v1") && old.contains("alpha.kubernetes.io/conditions"), "{old}");
+    let whole: Value = serde_norway::from_str(&old).unwrap();
+    let applied = server.ok(&["replace", "-f", &server.manifest(&whole)]).await;
+    assert!(applied.contains("replaced"), "{applied}");
+    let window = "jsonpath={.spec.behavior.scaleDown.stabilizationWindowSeconds} {.status.desiredReplicas}";
+    assert_eq!(server.ok(&["get", "hpa", "cart", "-o", window]).await, "2 3");
     server.stop().await;
 }

@@ -1,5 +1,6 @@
 //! The API as clients see it, over stores in memory.
 
+mod autoscalers;
 mod discovery;
 mod kubectl;
 mod objects;

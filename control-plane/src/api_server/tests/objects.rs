@@ -159,18 +159,6 @@ async fn deleting_a_pod_and_cordoning_a_node_are_commands() {
 }
 
 #[tokio::test]
-async fn an_autoscaler_is_stored_with_a_warning() {
-    let fixture = Fixture::new().await;
-    let autoscaler = json!({ "metadata": { "name": "a" }, "spec": { "maxReplicas": 3,
-        "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "cart" } } });
-    let path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers";
-    let response = fixture.response("POST", path, &[], &autoscaler.to_string()).await;
-    assert_eq!(response.status(), StatusCode::CREATED);
-    let warning = response.headers()[header::WARNING].to_str().unwrap();
-    assert!(warning.starts_with("299 - \"") && warning.contains("nothing acts on it"), "{warning}");
-}
-
-#[tokio::test]
 async fn a_secret_takes_plain_text_and_keeps_it_encoded() {
     let fixture = Fixture::new().await;
     let secret = json!({ "metadata": { "name": "s" }, "stringData": { "password": "abc" } });

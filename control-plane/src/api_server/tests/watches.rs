@@ -3,12 +3,12 @@ use futures::StreamExt;
 use super::*;
 
 /// The lines of a watch, one by one.
-struct Lines {
+pub(super) struct Lines {
     body: axum::body::BodyDataStream,
 }
 
 impl Lines {
-    async fn open(fixture: &Fixture, path: &str) -> Self {
+    pub(super) async fn open(fixture: &Fixture, path: &str) -> Self {
         Self::open_as(fixture, path, "application/json").await
     }
 
@@ -23,7 +23,7 @@ impl Lines {
         Some(serde_json::from_slice(&bytes).unwrap())
     }
 
-    async fn expect(&mut self, kind: &str, name: &str) -> Value {
+    pub(super) async fn expect(&mut self, kind: &str, name: &str) -> Value {
         let event = self.next().await.expect("the watch goes on");
         assert_eq!((&event["type"], &event["object"]["metadata"]["name"]), (&json!(kind), &json!(name)), "{event}");
         event

@@ -1,0 +1,124 @@
+//! From protobuf to JSON, by tables of fields.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::{Map, Value, json};
+
+use super::wire::{self, Malformed, Wire};
+
+/// A field of a message: its number, its name in JSON, and what it holds.
+#[derive(Debug)]
+pub(super) struct Field(pub(super) u64, pub(super) &'static str, pub(super) Type);
+
+/// What a field holds.
+#[derive(Debug)]
+pub(super) enum Type {
+    Text,
+    /// Bytes, which JSON has as Base64.
+    Bytes,
+    /// A number that Go always writes: zero says nothing.
+    Number,
+    /// A number that Go writes if it is set: zero says something.
+    OptionalNumber,
+    /// As [`Type::Number`].
+    Flag,
+    /// As [`Type::OptionalNumber`].
+    OptionalFlag,
+    Quantity,
+    Message(&'static [Field]),
+    List(&'static Type),
+    Map(&'static Type),
+    /// Not the client's to say.
+    Ignored,
+}
+
+/// Why a message was not read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// It says something that no table knows.
+    Unknown,
+    Malformed(Malformed),
+}
+
+impl From<Malformed> for Unreadable {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+const QUANTITY: &[Field] = &[Field(1, "string", Type::Text)];
+
+/// The fields of a message that say something.
+pub(super) fn message(table: &[Field], bytes: &[u8]) -> Result<Map<String, Value>, Unreadable> {
+    let mut object = Map::new();
+    for field in wire::fields(bytes) {
+        let (number, value) = field?;
+        let Some(Field(_, name, holds)) = table.iter().find(|Field(known, ..)| *known == number) else {
+            // Go writes most fields though they were never set.
+            match value {
+                Wire::Number(0) | Wire::Bytes([]) => continue,
+                _ => return Err(Unreadable::Unknown),
+            }
+        };
+        match (holds, object.entry(*name)) {
+            (Type::Ignored, _) => {}
+            (Type::List(element), list) => {
+                if let Value::Array(list) = list.or_insert_with(|| json!([])) {
+                    list.push(read(element, value)?);
+                }
+            }
+            (Type::Map(element), map) => {
+                if let Value::Object(map) = map.or_insert_with(|| json!({})) {
+                    let (key, value) = entry(element, value)?;
+                    map.insert(key, value);
+                }
+            }
+            (holds, place) => {
+                let value = read(holds, value)?;
+                if says_something(holds, &value) {
+                    *place.or_insert(Value::Null) = value;
+                }
+            }
+        }
+    }
+    Ok(object)
+}
+
+fn read(holds: &Type, value: Wire<'_>) -> Result<Value, Unreadable> {
+    match (holds, value) {
+        (Type::Text, Wire::Bytes(bytes)) => Ok(json!(text(bytes)?)),
+        (Type::Bytes, Wire::Bytes(bytes)) => Ok(json!(BASE64_STANDARD.encode(bytes))),
+        // Negative numbers are written as the large ones with the same bits.
+        (Type::Number | Type::OptionalNumber, Wire::Number(number)) => Ok(json!(number.cast_signed())),
+        (Type::Flag | Type::OptionalFlag, Wire::Number(number)) => Ok(json!(number != 0)),
+        (Type::Message(table), Wire::Bytes(bytes)) => message(table, bytes).map(Value::Object),
+        (Type::Quantity, Wire::Bytes(bytes)) => Ok(message(QUANTITY, bytes)?.remove("string").unwrap_or(json!("0"))),
+        _ => Err(Malformed("a field is not of the kind that its number stands for").into()),
+    }
+}
+
+fn entry(element: &Type, value: Wire<'_>) -> Result<(String, Value), Unreadable> {
+    let Wire::Bytes(bytes) = value else { return Err(Malformed("a map holds what is no entry").into()) };
+    let (mut key, mut held) = (String::new(), read(element, Wire::Bytes(&[]))?);
+    for field in wire::fields(bytes) {
+        match field? {
+            (1, Wire::Bytes(bytes)) => text(bytes)?.clone_into(&mut key),
+            (2, value) => held = read(element, value)?,
+            _ => return Err(Malformed("an entry of a map holds more than a key and a value").into()),
+        }
+    }
+    Ok((key, held))
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Malformed> {
+    str::from_utf8(bytes).map_err(|_| Malformed("a text is not UTF-8"))
+}
+
+fn says_something(holds: &Type, value: &Value) -> bool {
+    match (holds, value) {
+        (Type::Number, Value::Number(number)) => number.as_i64() != Some(0),
+        (Type::Flag, value) => *value == true,
+        (Type::Text | Type::Bytes, Value::String(text)) => !text.is_empty(),
+        (Type::Message(_), Value::Object(fields)) => !fields.is_empty(),
+        _ => true,
+    }
+}

@@ -1,0 +1,101 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+/// A body as kubectl writes it: the magic, `runtime.Unknown` with the kind, then the object.
+fn body(api_version: &str, kind: &str, object: &[u8]) -> Vec<u8> {
+    let mut type_meta = Vec::new();
+    put(&mut type_meta, 1, api_version.as_bytes());
+    put(&mut type_meta, 2, kind.as_bytes());
+    let mut body = MAGIC.to_vec();
+    put(&mut body, 1, &type_meta);
+    put(&mut body, 2, object);
+    put(&mut body, 3, b"");
+    body
+}
+
+fn put(message: &mut Vec<u8>, field: u8, bytes: &[u8]) {
+    message.extend([field << 3 | 2, u8::try_from(bytes.len()).expect("short")]);
+    message.extend(bytes);
+}
+
+#[test]
+fn what_kubectl_autoscale_sends_is_read() {
+    // Of `kubectl autoscale deployment hello --min=1 --max=5 --cpu-percent=50`, version 1.33.
+    let sent = hex::decode(concat!(
+        "6b3873000a290a0e6175746f7363616c696e672f76321217486f72697a6f6e74616c506f644175746f7363616c6572126",
+        "50a150a0568656c6c6f12001a0022002a003200380042001246",
+        "0a1c0a0a4465706c6f796d656e74120568656c6c6f1a07617070732f763110011805",
+        "22220a085265736f7572636522160a03637075120f0a0b5574696c697a6174696f6e2032",
+        "1a04180020001a002200",
+    ))
+    .unwrap();
+    let target = json!({ "type": "Utilization", "averageUtilization": 50 });
+    assert_eq!(
+        parse(&sent),
+        Ok(Some(json!({
+            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": { "name": "hello" },
+            "spec": {
+                "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "hello" },
+                "minReplicas": 1, "maxReplicas": 5,
+                "metrics": [{ "type": "Resource", "resource": { "name": "cpu", "target": target } }],
+            },
+        })))
+    );
+}
+
+#[test]
+fn a_zero_is_kept_where_it_was_set_and_dropped_where_go_always_writes_it() {
+    // `replicas` is a pointer in Go, `minReadySeconds` is not.
+    let deployment = [&[2 << 3 | 2, 4][..], &[1 << 3, 0, 5 << 3, 0]].concat();
+    let read = parse(&body("apps/v1", "Deployment", &deployment)).unwrap().unwrap();
+    assert_eq!(read["spec"], json!({ "replicas": 0 }));
+    let class = [&[2 << 3][..], &[0xff; 9], &[1]].concat();
+    let read = parse(&body("scheduling.k8s.io/v1", "PriorityClass", &class)).unwrap().unwrap();
+    assert_eq!(read["value"], -1);
+}
+
+#[test]
+fn maps_hold_texts_bytes_and_empty_values() {
+    let mut entry = Vec::new();
+    put(&mut entry, 1, b"key");
+    put(&mut entry, 2, b"\xff\x00");
+    let mut secret = Vec::new();
+    put(&mut secret, 2, &entry);
+    put(&mut secret, 2, b"\x0a\x05empty");
+    let read = parse(&body("v1", "Secret", &secret)).unwrap().unwrap();
+    assert_eq!(read["data"], json!({ "key": "/wA=", "empty": "" }));
+}
+
+#[test]
+fn what_no_table_names_is_not_dropped_in_silence() {
+    assert_eq!(parse(b"{}"), Ok(None));
+    assert_eq!(parse(&body("v1", "Pod", b"")), Ok(None));
+    let mut unset = Vec::new();
+    put(&mut unset, 9, b"");
+    assert!(parse(&body("v1", "Secret", &unset)).unwrap().is_some());
+    let mut set = Vec::new();
+    put(&mut set, 9, b"x");
+    assert_eq!(parse(&body("v1", "Secret", &set)), Ok(None));
+}
+
+#[test]
+fn bytes_that_are_no_protobuf_are_said_to_be_none() {
+    for object in
+        [&b"\x0a\x05ab"[..], b"\x0a", b"\x0b", b"\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x18\x05"]
+    {
+        assert!(parse(&body("v1", "Secret", object)).is_err(), "{object:?}");
+    }
+    let mut not_utf8 = Vec::new();
+    put(&mut not_utf8, 3, b"\xff");
+    assert!(parse(&body("v1", "Secret", &not_utf8)).is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(kind in 0usize..tables::KINDS.len(), object in prop::collection::vec(any::<u8>(), 0..100)) {
+        let (api_version, name, _) = tables::KINDS[kind];
+        let _ = parse(&body(api_version, name, &object));
+    }
+}
