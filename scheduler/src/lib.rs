@@ -5,6 +5,7 @@
 //! so the same events give the same actions. The control plane is its shell.
 
 mod action;
+pub mod autoscale;
 mod changes;
 mod event;
 mod intake;
