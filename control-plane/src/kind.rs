@@ -21,6 +21,7 @@ kinds! {
     NAMESPACE = "", "namespaces", "Namespace", "v1";
     DEPLOYMENT = "apps", "deployments", "Deployment", "apps/v1";
     REPLICA_SET = "apps", "replicasets", "ReplicaSet", "apps/v1";
+    HORIZONTAL_POD_AUTOSCALER = "autoscaling", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "autoscaling/v2";
     SERVICE = "", "services", "Service", "v1";
     INGRESS = "networking.k8s.io", "ingresses", "Ingress", "networking.k8s.io/v1";
     CONFIG_MAP = "", "configmaps", "ConfigMap", "v1";

@@ -29,4 +29,4 @@ pub use control_plane::{ControlPlane, ControlPlaneConfig, Persistence, Silence};
 pub use error::{OpenError, RunError};
 pub use images::CollectionConfig;
 pub use join::{JoinRefused, JoinTokens};
-pub use shell::{CommandError, Commands, Measured, Measurements};
+pub use shell::{Autoscaled, CommandError, Commands, Measured, Measurements};

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use api::{Digest, ObjectKey, Pull, ReplicaId, Taint, Timestamp, WorkerName, replica::Failure, session::Capacity};
 
-use crate::{Resources, Revision, Template};
+use crate::{Resources, Revision, Template, autoscale::Why};
 
 /// What is to be done, in this order.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,6 +10,22 @@ pub enum Action {
     /// Resolve the environment, then tell the worker to start this replica. If it cannot be resolved,
     /// answer with [`Event::StartFailed`](crate::Event::StartFailed).
     Start {
+        /// Where.
+        worker: WorkerName,
+        /// Which replica.
+        id: ReplicaId,
+        /// Of which revision.
+        revision: ObjectKey,
+        /// What it is.
+        template: Arc<Template>,
+        /// Its pinned image.
+        digest: Digest,
+        /// When it was made.
+        created: Timestamp,
+    },
+    /// Resolve the environment, then tell the worker to be ready to run this replica, whose first request starts it. If it
+    /// cannot be resolved, answer with [`Event::StartFailed`](crate::Event::StartFailed).
+    Standby {
         /// Where.
         worker: WorkerName,
         /// Which replica.
@@ -67,6 +83,31 @@ pub enum Action {
     PublishWorker(WorkerView),
     /// A worker is gone for good.
     RemoveWorker(WorkerName),
+    /// Write the number of replicas that a Deployment's autoscaler wants, whenever that is.
+    DeploymentReplicas {
+        /// Which Deployment.
+        key: ObjectKey,
+        /// How many.
+        replicas: u32,
+    },
+    /// A Deployment wants another number of replicas, as its autoscaler decided.
+    Rescaled {
+        /// Which Deployment.
+        deployment: ObjectKey,
+        /// The number until now.
+        before: u32,
+        /// The number from now on.
+        wanted: u32,
+        /// From which inputs and by which rule, in one line.
+        why: String,
+    },
+    /// What an autoscaler last decided and why, for its object's status.
+    AutoscalerStatus {
+        /// The Deployment that it scales.
+        deployment: ObjectKey,
+        /// Which.
+        status: AutoscalerStatus,
+    },
     /// Something that a user wants to know happened to an object.
     Emit {
         /// To which object.
@@ -90,6 +131,22 @@ pub enum Subject {
     Revision(ObjectKey),
     Replica(ReplicaId),
     Worker(WorkerName),
+    Autoscaler(ObjectKey),
+}
+
+/// What is observed of an autoscaler.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AutoscalerStatus {
+    /// The HorizontalPodAutoscaler, if there is one: else an annotation of the Deployment says how it is scaled.
+    pub object: Option<ObjectKey>,
+    /// Replicas that there are.
+    pub replicas: u32,
+    /// Replicas that are wanted.
+    pub desired: u32,
+    /// The last decision: its inputs, its rule, and what limited it.
+    pub why: Why,
+    /// When the wanted number last changed.
+    pub last_scaled: Option<Timestamp>,
 }
 
 /// How an event is to be taken.
@@ -178,13 +235,18 @@ pub struct ReplicaView {
 /// How far a replica is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReplicaState {
+    /// It runs nothing and is no Pod. Once its worker is ready for it, it is an endpoint that its first request starts.
+    Standby {
+        /// Whether its worker has said that it can start it.
+        ready: bool,
+    },
     /// It has no worker. The message says why, worker by worker or in sum.
     Unplaced(String),
     /// The worker was told to start it.
     Starting,
     /// It runs, but a probe has not succeeded.
     NotReady,
-    /// It takes requests. In this state alone it is an endpoint.
+    /// It takes requests, as an endpoint.
     Ready,
     /// It failed and is started again at this time.
     BackOff {

@@ -8,7 +8,7 @@ impl Scheduler {
     pub(crate) fn add_replica(&mut self, replica: Replica) {
         let id = replica.id.clone();
         if let Some(worker) = replica.worker.as_ref().and_then(|name| self.workers.get_mut(name)) {
-            worker.bind(id.clone(), &replica.group, replica.template.requests);
+            worker.take_in(&replica);
             self.dirty_workers.insert(worker.name.clone());
         }
         self.count(&replica);
@@ -22,14 +22,16 @@ impl Scheduler {
         if let Some(revision) = self.revisions.get_mut(&replica.revision) {
             revision.discount(replica);
         }
-        let had_worker = replica.worker.is_some();
+        let held = (replica.worker.is_some(), replica.reserved);
         change(replica);
         // Only what is ready can be available.
         replica.available &= replica.is_ready();
+        let holds = (replica.worker.is_some(), replica.reserved);
         if let Some(worker) =
-            replica.worker.as_ref().filter(|_| !had_worker).and_then(|name| self.workers.get_mut(name))
+            replica.worker.as_ref().filter(|_| holds != held).and_then(|name| self.workers.get_mut(name))
         {
-            worker.bind(id.clone(), &replica.group, replica.template.requests);
+            worker.let_go(replica);
+            worker.take_in(replica);
             self.dirty_workers.insert(worker.name.clone());
         }
         if let Some(revision) = self.revisions.get_mut(&replica.revision) {
@@ -44,9 +46,12 @@ impl Scheduler {
     pub(crate) fn remove_replica(&mut self, id: &ReplicaId) {
         let Some(replica) = self.replicas.remove(id) else { return };
         if let Some(worker) = replica.worker.as_ref().and_then(|name| self.workers.get_mut(name)) {
-            worker.unbind(id, &replica.group, replica.template.requests);
+            worker.let_go(&replica);
             self.dirty_workers.insert(worker.name.clone());
             self.room.freed.insert(worker.name.clone());
+        }
+        if let Some(scaling) = self.deployments.get_mut(&replica.group).and_then(|owner| owner.scaling.as_mut()) {
+            scaling.cpu.remove(id);
         }
         if let Some(revision) = self.revisions.get_mut(&replica.revision) {
             revision.discount(&replica);

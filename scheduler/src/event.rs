@@ -1,6 +1,14 @@
-use api::{Digest, ObjectKey, ReplicaId, WorkerName, replica::Failure, session::WorkerUp};
+use api::{
+    Digest, ObjectKey, ReplicaId, WorkerName,
+    replica::Failure,
+    session::{ServiceSample, WorkerUp},
+};
 
-use crate::{Deployment, Revision};
+use crate::{Deployment, Revision, autoscale::Autoscaler};
+
+/// Tells gateways apart, for as long as their sessions last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GatewayId(pub u64);
 
 /// What the scheduler is told.
 #[derive(Debug, Clone)]
@@ -59,6 +67,33 @@ pub enum Event {
     DeleteReplica(ReplicaId),
     /// This replica is to leave its worker: it stops once another has taken its place.
     Evict(ReplicaId),
+    /// What a Deployment's number of replicas follows from now on. Told before [`Event::Loaded`] at start.
+    Autoscaler(Autoscaler),
+    /// Its number is the user's again.
+    AutoscalerDeleted(ObjectKey),
+    /// A gateway says what it measured in its last window: of each Deployment that it has anything to say of. It is told
+    /// each window also where there is nothing: otherwise nothing is known of its requests.
+    Sampled {
+        /// Which gateway.
+        gateway: GatewayId,
+        /// The Deployment that each sample is for.
+        samples: Vec<(ObjectKey, ServiceSample)>,
+    },
+    /// Requests wait at a gateway for a replica of a Deployment: there is none, or all are busy.
+    Waiting {
+        /// Which gateway.
+        gateway: GatewayId,
+        /// At which Service.
+        service: ObjectKey,
+        /// For replicas of this Deployment.
+        deployment: ObjectKey,
+        /// How many wait there.
+        queued: u32,
+        /// How many are being served from there.
+        in_flight: u32,
+    },
+    /// A gateway's session ended. It may serve on, and come back.
+    GatewayDisconnected(GatewayId),
     /// Time has passed: at least as often as [`Action::WakeAt`](crate::Action::WakeAt) asks for.
     Tick,
 }

@@ -30,10 +30,19 @@ impl Scheduler {
             Event::Cordon { worker, cordoned } => self.cordon(worker, cordoned),
             Event::StartFailed { id, failure } => {
                 // Whatever else it is by now, that start is over.
-                if self.replicas.get(&id).is_some_and(|replica| replica.state == ReplicaState::Starting) {
-                    self.failed(&id, failure, now);
+                match self.replicas.get(&id) {
+                    Some(replica) if replica.state == ReplicaState::Starting => self.failed(&id, failure, now),
+                    Some(replica) if replica.is_standby() => self.standby_failed(&id, failure, now),
+                    _ => {}
                 }
             }
+            Event::Autoscaler(spec) => self.autoscaler(spec, now),
+            Event::AutoscalerDeleted(key) => self.autoscaler_deleted(&key),
+            Event::Sampled { gateway, samples } => self.sampled(gateway, samples, now),
+            Event::Waiting { gateway, service, deployment, queued, in_flight } => {
+                self.waiting(gateway, (&service, &deployment), (queued, in_flight), now);
+            }
+            Event::GatewayDisconnected(gateway) => self.gateway_disconnected(gateway, now),
             Event::Evict(id) => self.evict(&id),
             Event::DeleteReplica(id) => self.stop_replica(&id, now),
             Event::Tick => self.timers.woken(),
@@ -46,13 +55,18 @@ impl Scheduler {
             Some(deployment) => {
                 // What was paused, or is wanted anew, has its whole time again.
                 deployment.progressed = now;
+                if deployment.spec.replicas != spec.replicas {
+                    deployment.number_written(spec.replicas, now);
+                }
                 deployment.spec = spec;
+                self.look_again(&key, now);
             }
             None => {
                 let mut deployment = DeploymentState::new(spec, now);
                 let owned = self.revisions.values().filter(|revision| revision.spec.deployment.as_ref() == Some(&key));
                 deployment.revisions = owned.map(|revision| revision.spec.key.clone()).collect();
                 self.deployments.insert(key.clone(), deployment);
+                self.attach_autoscaler(&key, now);
             }
         }
         self.touch_deployment(&key);
@@ -149,7 +163,8 @@ impl Scheduler {
                 }
             }
             WorkerUp::Leaving => self.leave(name),
-            WorkerUp::Hello(_) | WorkerUp::Log { .. } | WorkerUp::Usage(_) | WorkerUp::Heartbeat => {}
+            WorkerUp::Usage(usage) => self.used_cpu(usage, now),
+            WorkerUp::Hello(_) | WorkerUp::Log { .. } | WorkerUp::Heartbeat => {}
         }
     }
 
@@ -159,5 +174,6 @@ impl Scheduler {
         worker.cordoned = cordoned;
         self.room.everywhere = true;
         self.touch_worker(&name);
+        self.touch_standbys_of(&name);
     }
 }

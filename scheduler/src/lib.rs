@@ -15,6 +15,7 @@ mod placement;
 mod plan;
 mod recovery;
 mod rollout;
+mod scaling;
 mod scheduler;
 mod settings;
 mod state;
@@ -23,9 +24,10 @@ mod timers;
 mod views;
 
 pub use action::{
-    Action, Condition, DeploymentStatus, EventKind, ReplicaState, ReplicaView, RevisionStatus, Subject, WorkerView,
+    Action, AutoscalerStatus, Condition, DeploymentStatus, EventKind, ReplicaState, ReplicaView, RevisionStatus,
+    Subject, WorkerView,
 };
-pub use event::Event;
+pub use event::{Event, GatewayId};
 pub use model::{Deployment, EnvSource, Resources, Revision, Share, SpreadConstraint, Strategy, Template, Toleration};
 pub use scheduler::Scheduler;
 pub use settings::Settings;

@@ -5,9 +5,11 @@ use rand::{SeedableRng, rngs::SmallRng};
 
 use crate::{
     Action, Event, Settings,
+    autoscale::Autoscaler,
     names::Names,
     placement::Room,
     plan::Plan,
+    scaling::Gateways,
     state::{DeploymentState, Replica, RevisionState, Workers},
     timers::Timers,
 };
@@ -26,6 +28,11 @@ pub struct Scheduler {
     /// Revisions with replicas that have no worker.
     pub(crate) waiting: BTreeSet<ObjectKey>,
     pub(crate) room: Room,
+    /// Deployments whose standbys found no worker.
+    pub(crate) homeless: BTreeSet<ObjectKey>,
+    /// What each Deployment's number of replicas follows, also of those that are not told yet.
+    pub(crate) autoscalers: BTreeMap<ObjectKey, Autoscaler>,
+    pub(crate) gateways: Gateways,
     pub(crate) timers: Timers,
     /// Whether the store has been read.
     pub(crate) loaded: bool,
@@ -63,6 +70,9 @@ impl Scheduler {
             cordoned: BTreeSet::new(),
             waiting: BTreeSet::new(),
             room: Room::default(),
+            homeless: BTreeSet::new(),
+            autoscalers: BTreeMap::new(),
+            gateways: Gateways::default(),
             timers: Timers::default(),
             loaded: false,
             settled: false,

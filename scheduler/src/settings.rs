@@ -36,6 +36,8 @@ pub struct Settings {
     pub compare_all_up_to: usize,
     /// Beyond that, so many workers with room are compared, beginning at a random one.
     pub candidates: usize,
+    /// A gateway whose session ended may serve on for so long: until then nothing is scaled down.
+    pub gateway_grace: Duration,
     /// What a compiled component on a worker is worth in its score; a full worker is worth 1.
     pub cached_bonus: f64,
     /// What a preferred spread is worth: a domain that is ahead by `max_skew` loses this.
@@ -61,6 +63,7 @@ impl Default for Settings {
             stop_answer_within: Duration::from_secs(5),
             compare_all_up_to: 64,
             candidates: 24,
+            gateway_grace: Duration::from_secs(30),
             cached_bonus: 0.25,
             preferred_spread_weight: 0.5,
         }

@@ -19,6 +19,10 @@ pub(crate) enum Timer {
     Available(ReplicaId),
     /// An image is to be resolved again.
     Image(ObjectKey),
+    /// A Deployment's number of replicas is to be decided again.
+    Scale(ObjectKey),
+    /// A standby that could not be made ready is tried again.
+    Standby(ObjectKey),
     /// A Deployment's rollout may have taken too long.
     Progress(ObjectKey),
 }

@@ -19,6 +19,11 @@ impl Scheduler {
         self.workers.iter().map(crate::state::Worker::view)
     }
 
+    /// How many replicas a Deployment is to have now: as the user wrote, or as its autoscaler decided.
+    pub fn wanted_replicas(&self, key: &ObjectKey) -> Option<u32> {
+        self.deployments.get(key).map(crate::state::DeploymentState::wanted)
+    }
+
     /// A Deployment's status as it was last told.
     pub fn deployment_status(&self, key: &ObjectKey) -> Option<&DeploymentStatus> {
         self.deployments.get(key)?.told.as_ref()

@@ -78,7 +78,8 @@ fn status(view: &ReplicaView) -> Value {
 
 fn phase(view: &ReplicaView) -> &'static str {
     match view.state {
-        ReplicaState::Unplaced(_) | ReplicaState::Starting => "Pending",
+        // What stands by is not shown.
+        ReplicaState::Standby { .. } | ReplicaState::Unplaced(_) | ReplicaState::Starting => "Pending",
         // As in Kubernetes, a Pod that ran once stays Running while its container is started again.
         ReplicaState::BackOff { .. } if view.started.is_none() || view.restarts == 0 => "Pending",
         ReplicaState::BackOff { .. } => "Running",

@@ -32,6 +32,7 @@ pub use field::{Cause, FieldError, nearest};
 pub(crate) use horizontal_pod_autoscaler::warnings as autoscaler_warnings;
 pub(crate) use metadata::{check_labels, check_own_annotations};
 pub use resource::{Durability, NameRule, Resource, Scope, Subresource, View};
+pub(crate) use scaling::{parse_bounds, parse_idle};
 pub(crate) use schema::decode;
 
 /// Every kind, in the order of discovery. Where a kind has several versions, the first is preferred.

@@ -12,9 +12,11 @@ pub(crate) fn endpoints<'a>(selected: impl Iterator<Item = &'a ReplicaView>, add
 }
 
 fn endpoint(view: &ReplicaView, addresses: &Addresses) -> Option<Endpoint> {
-    if view.state != ReplicaState::Ready {
-        return None;
-    }
+    let standby = match view.state {
+        ReplicaState::Ready => false,
+        ReplicaState::Standby { ready: true } => true,
+        _ => return None,
+    };
     let worker = view.worker.clone()?;
     Some(Endpoint {
         replica: view.id.clone(),
@@ -22,6 +24,6 @@ fn endpoint(view: &ReplicaView, addresses: &Addresses) -> Option<Endpoint> {
         request_deadline: view.template.limits.request_deadline,
         address: addresses.get(&worker).cloned(),
         worker,
-        standby: false,
+        standby,
     })
 }

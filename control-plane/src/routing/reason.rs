@@ -11,6 +11,8 @@ pub(crate) struct Backer<'a> {
     pub(crate) key: &'a ObjectKey,
     /// How many replicas are wanted.
     pub(crate) wanted: u32,
+    /// Whether the traffic decides that: then none running means that one is started.
+    pub(crate) scaled: bool,
     /// What keeps it from having replicas at all, as its status says.
     pub(crate) trouble: Option<&'a str>,
 }
@@ -28,8 +30,9 @@ pub(crate) fn reason(service: &Service, backers: &[Backer<'_>], selected: &[&Rep
     };
     let name = &backer.key.name;
     match backer.trouble {
-        _ if backer.wanted == 0 => format!("deployment {name} is scaled to 0 replicas"),
+        _ if backer.wanted == 0 && !backer.scaled => format!("deployment {name} is scaled to 0 replicas"),
         Some(trouble) => format!("deployment {name}: {trouble}"),
+        None if backer.scaled => format!("deployment {name}: a replica is being started"),
         None => format!("deployment {name}: its first replica has not been started yet"),
     }
 }
@@ -37,7 +40,7 @@ pub(crate) fn reason(service: &Service, backers: &[Backer<'_>], selected: &[&Rep
 /// What a user most needs to know comes last.
 fn severity(state: &ReplicaState) -> u8 {
     match state {
-        ReplicaState::Ready => 0,
+        ReplicaState::Ready | ReplicaState::Standby { .. } => 0,
         ReplicaState::Stopping => 1,
         ReplicaState::Starting => 2,
         ReplicaState::NotReady => 3,
@@ -60,6 +63,7 @@ fn replica_reason(view: &ReplicaView, selected: &[&ReplicaView]) -> String {
         ReplicaState::NotReady => format!("{count} replicas run but their readiness probe has not succeeded"),
         ReplicaState::Starting => format!("{count} replicas are starting"),
         ReplicaState::Stopping => format!("{count} replicas are stopping"),
+        ReplicaState::Standby { .. } => "a replica is being prepared".to_owned(),
         ReplicaState::Ready => format!("{count} replicas have just become ready"),
     }
 }

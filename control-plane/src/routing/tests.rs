@@ -22,7 +22,11 @@ fn backer(wanted: u32, trouble: Option<&'static str>) -> (ObjectKey, u32, Option
 fn reason_of(state: Option<ReplicaState>, (key, wanted, trouble): (ObjectKey, u32, Option<&str>)) -> String {
     let view = state.map(view);
     let selected: Vec<_> = view.iter().collect();
-    reason(&Service::read(&service("hello", "ClusterIP")), &[Backer { key: &key, wanted, trouble }], &selected)
+    reason(
+        &Service::read(&service("hello", "ClusterIP")),
+        &[Backer { key: &key, wanted, scaled: false, trouble }],
+        &selected,
+    )
 }
 
 #[test]
@@ -104,7 +108,7 @@ fn a_failure_outweighs_a_replica_that_merely_starts() {
     failed.last_failure = Some((failure, CREATED));
     let starting = view(ReplicaState::Starting);
     let key = hello();
-    let backers = [Backer { key: &key, wanted: 2, trouble: None }];
+    let backers = [Backer { key: &key, wanted: 2, scaled: false, trouble: None }];
     let said = reason(&Service::read(&service("hello", "ClusterIP")), &backers, &[&starting, &failed]);
     assert_eq!(said, "deployment hello: 1 of 2 replicas failed and are started again later: image not found");
 }

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use api::{
-    ObjectKey, Timestamp,
+    Digest, ObjectKey, Timestamp,
     replica::{ReplicaSpec, Reserves},
     session::WorkerDown,
 };
-use scheduler::{Action, DeploymentStatus, Event, EventKind, ReplicaView, Revision, Subject};
+use scheduler::{Action, DeploymentStatus, Event, EventKind, ReplicaState, ReplicaView, Revision, Subject};
 
-use super::{PullNews, Shell, environment, replica_set::revision_uid};
+use super::{PullNews, Shell, environment, network::Trouble, replica_set::revision_uid};
 use crate::{
     identity::{derived_uid, now},
-    kind::{DEPLOYMENT, NODE, POD, REPLICA_SET},
+    kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, NODE, POD, REPLICA_SET},
     projection::{About, Owner, Report, node_uid, pod_uid},
 };
 
@@ -22,7 +22,20 @@ const MAX_TOLD_OF_A_PULL: usize = 10;
 impl Shell {
     pub(super) fn carry_out(&mut self, action: Action, now: Timestamp) {
         match action {
-            action @ Action::Start { .. } => self.start(action),
+            Action::Start { worker, id, revision, template, digest, created } => {
+                let subject = environment::Subject { id: &id, worker: &worker, template: &template };
+                if let Some(spec) = self.spec(&subject, &revision, digest, created) {
+                    // A worker that has gone in the meantime: the end of its session is in the queue, and the scheduler acts
+                    // on it.
+                    self.workers.send(&worker, WorkerDown::Start(spec));
+                }
+            }
+            Action::Standby { worker, id, revision, template, digest, created } => {
+                let subject = environment::Subject { id: &id, worker: &worker, template: &template };
+                if let Some(spec) = self.spec(&subject, &revision, digest, created) {
+                    self.workers.send(&worker, WorkerDown::Standby(spec));
+                }
+            }
             Action::Stop { worker, id, grace } => {
                 // Gateways must know first: a replica that stops refuses new requests.
                 self.tell_gateways();
@@ -54,19 +67,35 @@ impl Shell {
                 self.forget_worker(&name);
                 self.projection.remove_worker(&name);
             }
+            Action::DeploymentReplicas { key, replicas } => {
+                self.writer.deployment_replicas(DEPLOYMENT.key(&key), replicas);
+            }
+            Action::Rescaled { deployment, before, wanted, why } => {
+                tracing::info!(%deployment, before, wanted, why, "scaled");
+            }
+            Action::AutoscalerStatus { deployment, status } => self.autoscaler_status(&deployment, status),
             Action::Emit { about, kind, reason, message } => self.emit(about, kind, reason, &message, now),
             Action::WakeAt(at) => self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at))),
         }
     }
 
-    fn start(&mut self, action: Action) {
-        let Action::Start { worker, id, revision, template, digest, created } = action else { return };
-        let subject = environment::Subject { id: &id, worker: &worker, template: &template };
-        let environment = match environment::resolve(&subject, &self.objects) {
+    /// What a worker is told of a replica; `None` if something that it needs is missing, which the scheduler is told.
+    fn spec(
+        &mut self,
+        subject: &environment::Subject<'_>,
+        revision: &ObjectKey,
+        digest: Digest,
+        created: Timestamp,
+    ) -> Option<Arc<ReplicaSpec>> {
+        let (id, template) = (subject.id.clone(), subject.template);
+        let environment = match environment::resolve(subject, &self.objects) {
             Ok(environment) => environment,
-            Err(failure) => return self.follow_ups.push_back(Event::StartFailed { id, failure }),
+            Err(failure) => {
+                self.follow_ups.push_back(Event::StartFailed { id, failure });
+                return None;
+            }
         };
-        let spec = ReplicaSpec {
+        Some(Arc::new(ReplicaSpec {
             id,
             revision: revision.name.to_string(),
             created,
@@ -80,9 +109,7 @@ impl Shell {
                 memory_bytes: template.requests.memory_bytes,
             },
             probes: template.probes.clone(),
-        };
-        // A worker that has gone in the meantime: the end of its session is in the queue, and the scheduler acts on it.
-        self.workers.send(&worker, WorkerDown::Start(Arc::new(spec)));
+        }))
     }
 
     fn put_revision(&mut self, revision: Revision) {
@@ -94,15 +121,25 @@ impl Shell {
 
     fn deployment_status(&mut self, key: &ObjectKey, status: DeploymentStatus) {
         let failure = status.conditions.iter().find(|condition| condition.kind == "ReplicaFailure" && condition.status);
-        self.network.set_trouble(key, failure.map(|condition| condition.message.clone()));
+        let trouble = failure.map(|condition| Trouble {
+            message: condition.message.clone(),
+            // What cannot be placed may be as soon as something ends; what cannot be run stays so for a while.
+            lasts: condition.reason != "FailedScheduling",
+        });
+        self.network.set_trouble(key, trouble);
         self.writer.deployment_status(DEPLOYMENT.key(key), status);
     }
 
     fn publish_replica(&mut self, view: ReplicaView, now: Timestamp) {
         let uid = self.revision_uid(&view.revision);
         let owner = Owner { name: &view.revision.name, uid: &uid };
-        self.logs.announce(&view.id);
-        self.projection.publish_replica(&view, &owner, now);
+        if matches!(view.state, ReplicaState::Standby { .. }) {
+            // It is no Pod until a request makes it one.
+            self.projection.remove_replica(&view.id);
+        } else {
+            self.logs.announce(&view.id);
+            self.projection.publish_replica(&view, &owner, now);
+        }
         self.replicas.insert(view.id.clone(), view.revision.clone());
         self.network.set_replica(view);
     }
@@ -121,6 +158,10 @@ impl Shell {
             Subject::Deployment(key) => About { kind: DEPLOYMENT, uid: self.deployment_uid(&key).to_owned(), key },
             Subject::Revision(key) => About { kind: REPLICA_SET, uid: self.revision_uid(&key), key },
             Subject::Replica(id) => About { kind: POD, uid: pod_uid(&id), key: id.0 },
+            Subject::Autoscaler(key) => {
+                let uid = self.autoscaler_uid(&key);
+                About { kind: HORIZONTAL_POD_AUTOSCALER, uid, key }
+            }
             Subject::Worker(name) => About { kind: NODE, uid: node_uid(&name), key: ObjectKey::new("", name.0) },
         };
         self.projection.events.report(&Report { about: &about, kind, reason, message }, now);

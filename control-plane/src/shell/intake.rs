@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     identity::now,
-    kind::{DEPLOYMENT, INGRESS, REPLICA_SET, SERVICE},
+    kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, REPLICA_SET, SERVICE},
     projection::{About, Report},
     routing::{Service, ingress_rules},
 };
@@ -34,6 +34,7 @@ impl Shell {
             (DEPLOYMENT, None) => self.deployment_deleted(&key),
             (REPLICA_SET, Some(object)) => self.replica_set_stored(key, &object),
             (REPLICA_SET, None) => self.replica_set_deleted(key, change.before.as_ref()),
+            (HORIZONTAL_POD_AUTOSCALER, object) => self.autoscaler_stored(key, object.as_ref()),
             (SERVICE, Some(object)) => self.service_stored(key, Service::read(&object)),
             (SERVICE, None) => {
                 self.listeners.remove(&key);
@@ -51,6 +52,8 @@ impl Shell {
     }
 
     fn deployment_stored(&mut self, key: ObjectKey, object: &Value) {
+        // Annotations are no part of what a generation counts.
+        self.annotations_stored(&key, Some(object));
         let identity = identity(object);
         match self.told.insert((DEPLOYMENT.plural, key.clone()), identity.clone()) {
             // Only its status or its metadata changed.
@@ -72,6 +75,7 @@ impl Shell {
     }
 
     fn deployment_deleted(&mut self, key: &ObjectKey) {
+        self.annotations_stored(key, None);
         self.told.remove(&(DEPLOYMENT.plural, key.clone()));
         self.network.remove_deployment(key);
         for revision in self.revisions.forget_owned(key) {

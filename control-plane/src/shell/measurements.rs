@@ -2,6 +2,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use api::{ObjectKey, Timestamp, session::ServiceSample};
 use parking_lot::Mutex;
+use scheduler::AutoscalerStatus;
 
 /// The last that gateways measured at each Service. Clones are handles to the same.
 ///
@@ -9,6 +10,19 @@ use parking_lot::Mutex;
 #[derive(Debug, Clone, Default)]
 pub struct Measurements {
     services: Arc<Mutex<HashMap<ObjectKey, Measured>>>,
+    /// By the Deployment that each scales.
+    autoscalers: Arc<Mutex<HashMap<ObjectKey, Autoscaled>>>,
+}
+
+/// What an autoscaler last decided, and how often its number changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Autoscaled {
+    /// The last decision.
+    pub status: AutoscalerStatus,
+    /// How often it wanted more than before, since the process started.
+    pub ups: u64,
+    /// How often it wanted fewer.
+    pub downs: u64,
 }
 
 /// What was measured at one Service.
@@ -36,6 +50,32 @@ impl Measurements {
 
     pub(super) fn woken(&self, service: &ObjectKey) {
         self.services.lock().entry(service.clone()).or_default().wakes += 1;
+    }
+
+    /// What was decided of each Deployment that traffic scales.
+    pub fn autoscalers(&self) -> Vec<(ObjectKey, Autoscaled)> {
+        let mut all: Vec<_> =
+            self.autoscalers.lock().iter().map(|(key, decided)| (key.clone(), decided.clone())).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    pub(super) fn decided(&self, deployment: &ObjectKey, status: AutoscalerStatus) {
+        let mut autoscalers = self.autoscalers.lock();
+        match autoscalers.get_mut(deployment) {
+            Some(decided) => {
+                decided.ups += u64::from(status.desired > decided.status.desired);
+                decided.downs += u64::from(status.desired < decided.status.desired);
+                decided.status = status;
+            }
+            None => {
+                autoscalers.insert(deployment.clone(), Autoscaled { status, ups: 0, downs: 0 });
+            }
+        }
+    }
+
+    pub(super) fn not_scaled(&self, deployment: &ObjectKey) {
+        self.autoscalers.lock().remove(deployment);
     }
 
     pub(super) fn forget(&self, service: &ObjectKey) {

@@ -4,6 +4,8 @@
 //! Around it are tasks of their own: a reader for each session, image look-ups, and the writer to the durable store.
 
 mod actions;
+mod autoscaler_status;
+mod autoscalers;
 mod commands;
 mod deployment;
 mod environment;
@@ -17,6 +19,7 @@ mod objects;
 mod replica_set;
 mod revisions;
 mod run;
+mod scaling;
 mod service_status;
 mod sessions;
 mod workers;
@@ -34,7 +37,7 @@ use api::{
     ObjectKey, ReplicaId, Timestamp,
     session::{ForGateway, ForWorker, GatewayUp, WorkerUp},
 };
-use scheduler::{Event, Scheduler, Settings};
+use scheduler::{Event, GatewayId, Scheduler, Settings};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -43,8 +46,9 @@ use crate::{Silence, logs::Logs, projection::Projection, store::Store};
 pub use commands::{CommandError, Commands};
 pub(crate) use images::{PullNews, ResolveImage, Sources};
 pub(crate) use known_workers::record as worker_record;
-pub use measurements::{Measured, Measurements};
+pub use measurements::{Autoscaled, Measured, Measurements};
 
+use autoscalers::Autoscalers;
 use gateways::Gateways;
 use images::Images;
 use known_workers::KnownWorkers;
@@ -62,6 +66,13 @@ pub(crate) const QUEUE: usize = 8192;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SessionId(u64);
 
+impl SessionId {
+    /// What the scheduler calls the gateway of a session.
+    fn gateway(self) -> GatewayId {
+        GatewayId(self.0)
+    }
+}
+
 /// What comes into the shell's queue.
 #[derive(Debug)]
 pub(crate) enum Input {
@@ -78,7 +89,7 @@ pub(crate) enum Input {
     /// A gateway session begins.
     AttachGateway(ForGateway),
     /// A gateway says something.
-    FromGateway(GatewayUp),
+    FromGateway(SessionId, GatewayUp),
     /// A gateway session ended.
     GatewayGone(SessionId),
 }
@@ -114,6 +125,7 @@ pub(crate) struct Shell {
     revisions: Revisions,
     /// The revision of each replica that is published.
     replicas: BTreeMap<ReplicaId, ObjectKey>,
+    autoscalers: Autoscalers,
     network: Network,
     workers: Workers,
     gateways: Gateways,
@@ -153,6 +165,7 @@ impl Shell {
             told: BTreeMap::new(),
             revisions: Revisions::default(),
             replicas: BTreeMap::new(),
+            autoscalers: Autoscalers::default(),
             network: Network::default(),
             workers: Workers::default(),
             gateways: Gateways::default(),

@@ -7,7 +7,7 @@ use api::{
     Address, ObjectKey, ReplicaId, WorkerName,
     session::{Endpoint, GatewayDown, IngressRule, Routes},
 };
-use scheduler::{Deployment, ReplicaView};
+use scheduler::{Deployment, ReplicaState, ReplicaView};
 
 use crate::routing::{Addresses, Backer, Service, endpoints, reason, routes};
 
@@ -17,6 +17,10 @@ pub(super) struct Network {
     services: BTreeMap<ObjectKey, Service>,
     ingresses: BTreeMap<ObjectKey, Vec<IngressRule>>,
     deployments: BTreeMap<ObjectKey, Backing>,
+    /// Deployments whose number of replicas follows the traffic.
+    scaled: BTreeSet<ObjectKey>,
+    /// The Deployments behind each Service that somebody has asked for, until one of them changes.
+    behind: BTreeMap<ObjectKey, Arc<[ObjectKey]>>,
     /// By revision, so that a selector is compared once for all of its replicas.
     replicas: BTreeMap<ObjectKey, BTreeMap<ReplicaId, ReplicaView>>,
     routes_touched: bool,
@@ -30,13 +34,22 @@ pub(super) struct Network {
 #[derive(Debug)]
 struct Backing {
     deployment: Deployment,
-    trouble: Option<String>,
+    trouble: Option<Trouble>,
+}
+
+/// What keeps a Deployment from having replicas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) message: String,
+    /// Whether it is not likely to be over in a moment: then requests need not wait for its end.
+    pub(super) lasts: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Told {
     endpoints: Vec<Endpoint>,
     reason: Option<String>,
+    hopeless: bool,
 }
 
 impl Network {
@@ -46,6 +59,7 @@ impl Network {
 
     pub(super) fn set_service(&mut self, key: ObjectKey, service: Option<Service>) {
         self.routes_touched = true;
+        self.behind.remove(&key);
         match service {
             Some(service) => {
                 self.touched.insert(key.clone());
@@ -83,25 +97,67 @@ impl Network {
 
     pub(super) fn set_deployment(&mut self, deployment: Deployment) {
         let key = deployment.key.clone();
-        self.touch_namespace(&key.namespace);
-        self.deployments
-            .entry(key)
-            .and_modify(|backing| backing.deployment = deployment.clone())
-            .or_insert_with(|| Backing { deployment, trouble: None });
+        self.touch_behind(&deployment);
+        let before = match self.deployments.get_mut(&key) {
+            Some(backing) => Some(std::mem::replace(&mut backing.deployment, deployment)),
+            None => {
+                self.deployments.insert(key, Backing { deployment, trouble: None });
+                None
+            }
+        };
+        if let Some(before) = before {
+            self.touch_behind(&before);
+        }
     }
 
     pub(super) fn remove_deployment(&mut self, key: &ObjectKey) {
-        self.deployments.remove(key);
-        self.touch_namespace(&key.namespace);
+        self.scaled.remove(key);
+        if let Some(backing) = self.deployments.remove(key) {
+            self.touch_behind(&backing.deployment);
+        }
+    }
+
+    /// Whether a Deployment's number of replicas follows the traffic.
+    pub(super) fn set_scaled(&mut self, key: &ObjectKey, scaled: bool) {
+        let changed = if scaled { self.scaled.insert(key.clone()) } else { self.scaled.remove(key) };
+        if let Some(backing) = self.deployments.get(key).filter(|_| changed) {
+            let deployment = backing.deployment.clone();
+            self.touch_behind(&deployment);
+        }
     }
 
     /// What keeps a Deployment from having replicas, as its status says.
-    pub(super) fn set_trouble(&mut self, key: &ObjectKey, trouble: Option<String>) {
+    pub(super) fn set_trouble(&mut self, key: &ObjectKey, trouble: Option<Trouble>) {
         let Some(backing) = self.deployments.get_mut(key) else { return };
         if backing.trouble != trouble {
             backing.trouble = trouble;
-            self.touch_namespace(&key.namespace);
+            let deployment = backing.deployment.clone();
+            self.touch_behind(&deployment);
         }
+    }
+
+    /// The Deployments whose replicas a Service selects.
+    pub(super) fn behind(&mut self, key: &ObjectKey) -> Arc<[ObjectKey]> {
+        if let Some(behind) = self.behind.get(key) {
+            return behind.clone();
+        }
+        let Some(service) = self.services.get(key) else { return Arc::new([]) };
+        let deployments = of_namespace(&self.deployments, &key.namespace);
+        let selected = deployments.filter(|(_, backing)| service.selects(&backing.deployment.template));
+        let behind: Arc<[ObjectKey]> = selected.map(|(deployment, _)| deployment.clone()).collect();
+        self.behind.insert(key.clone(), behind.clone());
+        behind
+    }
+
+    /// Replicas of a Deployment that are endpoints.
+    pub(super) fn ready_of(&self, deployment: &ObjectKey) -> usize {
+        let of_it = |revision: &ObjectKey, view: &ReplicaView| {
+            revision.name.strip_suffix(&*view.template.hash).and_then(|name| name.strip_suffix('-'))
+                == Some(&*deployment.name)
+        };
+        let replicas = of_namespace(&self.replicas, &deployment.namespace)
+            .filter(|(revision, replicas)| replicas.values().next().is_some_and(|view| of_it(revision, view)));
+        replicas.flat_map(|(_, replicas)| replicas.values()).filter(|view| view.state == ReplicaState::Ready).count()
     }
 
     pub(super) fn set_replica(&mut self, view: ReplicaView) {
@@ -152,13 +208,8 @@ impl Network {
 
     /// The endpoints of one Service, as last told.
     pub(super) fn endpoints_message(&self, key: &ObjectKey) -> Option<GatewayDown> {
-        let told = self.told.get(key)?.clone();
-        Some(GatewayDown::Endpoints {
-            service: key.clone(),
-            endpoints: told.endpoints,
-            reason: told.reason,
-            hopeless: false,
-        })
+        let Told { endpoints, reason, hopeless } = self.told.get(key)?.clone();
+        Some(GatewayDown::Endpoints { service: key.clone(), endpoints, reason, hopeless })
     }
 
     /// Every Service that has been told of.
@@ -172,18 +223,24 @@ impl Network {
             .flat_map(|(_, replicas)| replicas.values())
             .collect();
         let endpoints = endpoints(selected.iter().copied(), &self.addresses);
-        let reason = endpoints.is_empty().then(|| {
-            let backers: Vec<_> = of_namespace(&self.deployments, &key.namespace)
-                .filter(|(_, backing)| service.selects(&backing.deployment.template))
-                .map(|(key, backing)| Backer {
-                    key,
-                    wanted: backing.deployment.replicas,
-                    trouble: backing.trouble.as_deref(),
-                })
-                .collect();
-            reason(service, &backers, &selected)
-        });
-        Told { endpoints, reason }
+        if !endpoints.is_empty() {
+            return Told { endpoints, reason: None, hopeless: false };
+        }
+        let backing: Vec<_> = of_namespace(&self.deployments, &key.namespace)
+            .filter(|(_, backing)| service.selects(&backing.deployment.template))
+            .collect();
+        let is_in_vain = |backing: &Backing| backing.trouble.as_ref().is_some_and(|trouble| trouble.lasts);
+        let hopeless = !backing.is_empty() && backing.iter().all(|(_, backing)| is_in_vain(backing));
+        let backers: Vec<_> = backing
+            .into_iter()
+            .map(|(key, backing)| Backer {
+                key,
+                wanted: backing.deployment.replicas,
+                scaled: self.scaled.contains(key),
+                trouble: backing.trouble.as_ref().map(|trouble| &*trouble.message),
+            })
+            .collect();
+        Told { endpoints, reason: Some(reason(service, &backers, &selected)), hopeless }
     }
 
     fn touch_selecting(&mut self, view: &ReplicaView) {
@@ -192,9 +249,15 @@ impl Network {
         self.touched.extend(selecting.map(|(key, _)| key.clone()));
     }
 
-    fn touch_namespace(&mut self, namespace: &Arc<str>) {
-        let services = of_namespace(&self.services, namespace).map(|(key, _)| key.clone());
-        self.touched.extend(services);
+    /// A Deployment has changed: so may what is told of the Services that select it.
+    fn touch_behind(&mut self, deployment: &Deployment) {
+        let services = of_namespace(&self.services, &deployment.key.namespace);
+        let selecting: Vec<ObjectKey> =
+            services.filter(|(_, service)| service.selects(&deployment.template)).map(|(key, _)| key.clone()).collect();
+        for key in selecting {
+            self.behind.remove(&key);
+            self.touched.insert(key);
+        }
     }
 }
 

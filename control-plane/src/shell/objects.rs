@@ -6,13 +6,14 @@ use serde_json::Value;
 
 use super::environment::Configs;
 use crate::{
-    kind::{CONFIG_MAP, DEPLOYMENT, INGRESS, Kind, NAMESPACE, REPLICA_SET, SECRET, SERVICE},
+    kind::{CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, Kind, NAMESPACE, REPLICA_SET, SECRET, SERVICE},
     store::{Revision, Store, StoreError},
 };
 
 /// The kinds that the shell follows, in the order in which it wants to be told of them at start: revisions before the
 /// Deployments that own them.
-const FOLLOWED: [Kind; 7] = [NAMESPACE, CONFIG_MAP, SECRET, REPLICA_SET, DEPLOYMENT, INGRESS, SERVICE];
+const FOLLOWED: [Kind; 8] =
+    [NAMESPACE, CONFIG_MAP, SECRET, REPLICA_SET, HORIZONTAL_POD_AUTOSCALER, DEPLOYMENT, INGRESS, SERVICE];
 /// Objects read from the store at a time.
 const PAGE: usize = 1000;
 
@@ -73,9 +74,13 @@ impl Objects {
         (before != now).then_some(Observed { kind, key, now, before })
     }
 
+    /// An object as it is stored.
+    pub(super) fn object(&self, kind: Kind, key: &ObjectKey) -> Option<Value> {
+        serde_json::from_slice(self.items.get(kind.key(key).as_str())?).ok()
+    }
+
     fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
-        let value = self.items.get(kind.key(&ObjectKey::new(namespace, name)).as_str())?;
-        serde_json::from_slice(value).ok()
+        self.object(kind, &ObjectKey::new(namespace, name))
     }
 }
 

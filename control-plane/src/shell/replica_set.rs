@@ -155,6 +155,15 @@ pub(super) fn with_deployment_status(current: &Value, status: &DeploymentStatus)
     object
 }
 
+/// A Deployment that is to have so many replicas.
+pub(super) fn with_replicas(mut object: Value, replicas: u32) -> Value {
+    if object["spec"]["replicas"].as_u64() != Some(replicas.into()) {
+        object["spec"]["replicas"] = replicas.into();
+        object["metadata"]["generation"] = (object["metadata"]["generation"].as_u64().unwrap_or(0) + 1).into();
+    }
+    object
+}
+
 fn counts<const N: usize>(into: &mut Map<String, Value>, counts: [(&str, u32); N]) {
     let counts = counts.into_iter().filter(|(_, count)| *count > 0);
     into.extend(counts.map(|(name, count)| (name.to_owned(), count.into())));

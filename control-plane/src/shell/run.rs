@@ -129,8 +129,11 @@ impl Shell {
                 }
             }
             Input::AttachGateway(session) => self.attach_gateway(session),
-            Input::FromGateway(message) => self.gateway_says(message),
-            Input::GatewayGone(session) => self.gateways.detach(session),
+            Input::FromGateway(session, message) => self.gateway_says(session, message),
+            Input::GatewayGone(session) => {
+                self.gateways.detach(session);
+                self.step(Event::GatewayDisconnected(session.gateway()));
+            }
         }
     }
 
@@ -145,7 +148,9 @@ impl Shell {
         for change in &changes {
             let GatewayDown::Endpoints { service: key, endpoints, .. } = change else { continue };
             if let Some(service) = self.network.service(key) {
-                self.projection.publish_endpoints(key, service, endpoints, now());
+                // What stands by is no endpoint that anybody could look at.
+                let running: Vec<_> = endpoints.iter().filter(|endpoint| !endpoint.standby).cloned().collect();
+                self.projection.publish_endpoints(key, service, &running, now());
             }
         }
     }

@@ -28,7 +28,7 @@ impl Shell {
     pub(super) fn attach_gateway(&mut self, session: ForGateway) {
         let id = self.new_session();
         self.gateways.attach(id, session.tx, &self.network);
-        self.read(session.rx, Input::GatewayGone(id), |message| Some(Input::FromGateway(message)));
+        self.read(session.rx, Input::GatewayGone(id), move |message| Some(Input::FromGateway(id, message)));
     }
 
     /// Reads a session until it or the shell ends. The reader waits when the shell's queue is full.
@@ -69,11 +69,13 @@ impl Shell {
         }
     }
 
-    pub(super) fn gateway_says(&mut self, message: GatewayUp) {
+    pub(super) fn gateway_says(&mut self, session: SessionId, message: GatewayUp) {
         match message {
             GatewayUp::Listener { service, port, outcome } => self.listened(&service, port, outcome),
-            GatewayUp::Samples(samples) => self.measurements.sampled(samples, now()),
-            GatewayUp::Wake { service, .. } => self.measurements.woken(&service),
+            GatewayUp::Samples(samples) => self.sampled(session.gateway(), samples),
+            GatewayUp::Wake { service, queued, in_flight } => {
+                self.waiting(session.gateway(), &service, queued, in_flight);
+            }
         }
     }
 

@@ -10,16 +10,18 @@ use std::{
 use bytes::Bytes;
 use futures::future::join_all;
 use parking_lot::Mutex;
-use scheduler::{DeploymentStatus, Revision, RevisionStatus};
+use scheduler::{AutoscalerStatus, DeploymentStatus, Revision, RevisionStatus};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    replica_set::{own_replica_set, replica_set, with_deployment_status, with_revision_status},
+    autoscaler_status::with_autoscaler_status,
+    replica_set::{own_replica_set, replica_set, with_deployment_status, with_replicas, with_revision_status},
     service_status::ServiceStatus,
 };
 use crate::{
+    identity::now,
     kind::DEPLOYMENT,
     store::{Compare, Op, Store, StoreError, Versioned},
 };
@@ -38,6 +40,8 @@ const LAST_WRITES: Duration = Duration::from_secs(2);
 struct Wish {
     revision: Option<Revision>,
     status: Option<Status>,
+    /// How many replicas a Deployment is to have, as its autoscaler decided.
+    replicas: Option<u32>,
     /// The whole of something that is no object of the API.
     record: Option<Bytes>,
     delete: bool,
@@ -48,6 +52,7 @@ enum Status {
     Deployment(DeploymentStatus),
     Revision(RevisionStatus),
     Service(ServiceStatus),
+    Autoscaler(AutoscalerStatus),
 }
 
 /// Takes wishes without waiting; bounded by the number of objects, as each has one at most.
@@ -81,6 +86,14 @@ impl Writer {
 
     pub(super) fn service_status(&self, key: String, status: ServiceStatus) {
         self.wish(key, |wish| wish.status = Some(Status::Service(status)));
+    }
+
+    pub(super) fn deployment_replicas(&self, key: String, replicas: u32) {
+        self.wish(key, |wish| wish.replicas = Some(replicas));
+    }
+
+    pub(super) fn autoscaler_status(&self, key: String, status: AutoscalerStatus) {
+        self.wish(key, |wish| wish.status = Some(Status::Autoscaler(status)));
     }
 
     pub(super) fn record(&self, key: String, record: Bytes) {
@@ -161,6 +174,7 @@ impl Wishes {
             wish.record = wish.record.take().or(failed.record);
             wish.revision = wish.revision.take().or(failed.revision);
             wish.status = wish.status.take().or(failed.status);
+            wish.replicas = wish.replicas.or(failed.replicas);
         });
     }
 }
@@ -202,10 +216,15 @@ async fn plan(store: &dyn Store, key: &str, wish: &Wish) -> Result<Option<(Vec<C
             None => return Ok(None),
         },
     };
+    let after = match wish.replicas {
+        Some(replicas) => with_replicas(after, replicas),
+        None => after,
+    };
     let after = match &wish.status {
         Some(Status::Deployment(status)) => with_deployment_status(&after, status),
         Some(Status::Revision(status)) => with_revision_status(&after, status),
         Some(Status::Service(status)) => status.written_into(&after),
+        Some(Status::Autoscaler(status)) => with_autoscaler_status(&after, status, now()),
         None => after,
     };
     if before.as_ref() == Some(&after) {

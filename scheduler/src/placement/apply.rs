@@ -4,7 +4,7 @@ use api::{ObjectKey, ReplicaId, Timestamp, WorkerName};
 use rand::Rng;
 
 use super::{Class, Domains, View, place};
-use crate::{Action, ReplicaState, Scheduler, Subject, timers::Timer};
+use crate::{Action, ReplicaState, Scheduler, Subject, state::DeploymentState, timers::Timer};
 
 /// Why what could not be placed may fit now.
 #[derive(Debug, Default)]
@@ -21,6 +21,9 @@ impl Scheduler {
     /// Places what waits, as far as something has changed since it was last tried.
     pub(crate) fn place_waiting(&mut self, now: Timestamp) {
         let room = std::mem::take(&mut self.room);
+        if room.everywhere {
+            self.house_standbys();
+        }
         if !room.everywhere && room.freed.is_empty() {
             for revision in room.untried {
                 self.place_revision(&revision, None, now);
@@ -39,8 +42,7 @@ impl Scheduler {
         let Some(revision) = self.revisions.get(key) else { return };
         let Some(digest) = revision.spec.digest.clone() else { return };
         let (template, group) = (revision.spec.template.clone(), revision.group().clone());
-        let desired =
-            self.deployments.get(&group).map_or(revision.spec.replicas, |deployment| deployment.spec.replicas);
+        let desired = self.deployments.get(&group).map_or(revision.spec.replicas, DeploymentState::wanted);
         let mut domains = Domains::count(&template, &group, &self.workers);
         let waiting: Vec<ReplicaId> = revision.unplaced.iter().cloned().collect();
         for (index, id) in waiting.iter().enumerate() {

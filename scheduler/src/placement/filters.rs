@@ -1,7 +1,7 @@
 use api::TaintEffect;
 
 use super::{Class, Domains};
-use crate::state::Worker;
+use crate::{SpreadConstraint, Template, state::Worker};
 
 /// Whether a worker may hold a replica of this class, and what is said of those that may not.
 struct Filter {
@@ -24,6 +24,15 @@ const FILTERS: [Filter; 8] = [
 /// Why this worker is refused, or `None` if it may hold the replica.
 pub(super) fn refusal(class: &Class<'_>, worker: &Worker, domains: &Domains) -> Option<&'static str> {
     FILTERS.iter().find(|filter| !(filter.admits)(class, worker, domains)).map(|filter| filter.otherwise)
+}
+
+/// Whether a worker may hold what takes no room: it is there, and nothing about it keeps the template away.
+pub(super) fn suits_class(template: &Template, worker: &Worker) -> bool {
+    let in_domain = |constraint: &SpreadConstraint| worker.labels.contains_key(&constraint.topology_key);
+    worker.is_open()
+        && worker.taints.iter().all(|taint| taint.effect == TaintEffect::PreferNoSchedule || template.tolerates(taint))
+        && template.node_selector.iter().all(|(key, value)| worker.labels.get(key) == Some(value))
+        && template.spread.iter().filter(|constraint| constraint.required).all(in_domain)
 }
 
 fn is_ready(_: &Class<'_>, worker: &Worker, _: &Domains) -> bool {

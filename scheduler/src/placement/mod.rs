@@ -6,6 +6,7 @@ mod domains;
 mod filters;
 mod sampling;
 mod scores;
+mod standby;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use crate::{
 
 pub(crate) use apply::Room;
 pub(crate) use domains::Domains;
+pub(crate) use standby::{place_standby, suits_standby};
 
 /// What placement asks of a replica. Replicas of one revision are one class: what holds for one holds for all.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use api::{
     ObjectKey, ReplicaId, Timestamp, WorkerName,
-    replica::ReplicaPhase,
+    replica::{ReplicaPhase, Reserves},
     session::{Capacity, RunningReplica, WorkerHello},
 };
 
@@ -25,7 +25,7 @@ impl Scheduler {
         let mut running: BTreeMap<ReplicaId, RunningReplica> =
             hello.running.into_iter().map(|running| (running.spec.id.clone(), running)).collect();
         running.retain(|_, running| !matches!(running.phase, ReplicaPhase::Stopped));
-        let owned: Vec<ReplicaId> = self.workers[&name].replicas.iter().cloned().collect();
+        let owned = self.workers[&name].owned();
         for id in owned {
             match running.remove(&id) {
                 Some(reported) => self.reunite(&name, &id, reported.phase, now),
@@ -60,6 +60,7 @@ impl Scheduler {
             // Once this report has been taken in.
             self.timers.set(now, Timer::Settled);
         }
+        self.touch_standbys_of(name);
         let cordoned = self.cordoned.contains(name);
         let Some(worker) = self.workers.get_mut(name) else { return };
         worker.capacity = hello.capacity;
@@ -83,7 +84,7 @@ impl Scheduler {
 
     /// A replica that is owned still runs where it should.
     fn reunite(&mut self, name: &WorkerName, id: &ReplicaId, phase: ReplicaPhase, now: Timestamp) {
-        let stopping = !self.replicas[id].is_live();
+        let stopping = self.replicas[id].is_stopping();
         self.owned_phase(id, phase, now);
         if stopping && self.replicas.contains_key(id) {
             self.send_stop(name, id, now);
@@ -94,7 +95,7 @@ impl Scheduler {
     fn absent(&mut self, id: &ReplicaId, now: Timestamp) {
         let Some(replica) = self.replicas.get(id) else { return };
         match replica.state {
-            ReplicaState::Stopping => self.remove_replica(id),
+            ReplicaState::Stopping | ReplicaState::Standby { .. } => self.remove_replica(id),
             ReplicaState::BackOff { .. } | ReplicaState::Unplaced(_) => {}
             ReplicaState::Starting | ReplicaState::NotReady | ReplicaState::Ready | ReplicaState::Unknown => {
                 self.change(id, |replica| {
@@ -136,15 +137,21 @@ impl Scheduler {
         replica.worker = Some(name.clone());
         replica.digest = Some(reported.spec.digest);
         replica.state = ReplicaState::Starting;
+        if reported.phase == ReplicaPhase::Standby {
+            replica.reserved = false;
+            replica.state = ReplicaState::Standby { ready: true };
+        }
         replica.answered = true;
         self.add_replica(replica);
         self.owned_phase(&id, reported.phase, now);
     }
 
     fn leave_over(&mut self, name: &WorkerName, reported: &RunningReplica) {
-        // What it asked for is not known any more; its limits are at least that.
-        let limits = &reported.spec.limits;
-        let held = Resources { cpu_millis: limits.cpu_millis.unwrap_or(0), memory_bytes: limits.memory_bytes };
+        let Reserves { cpu_millis, memory_bytes } = reported.spec.reserves;
+        let held = match reported.phase {
+            ReplicaPhase::Standby => Resources::default(),
+            _ => Resources { cpu_millis, memory_bytes },
+        };
         if let Some(worker) = self.workers.get_mut(name) {
             worker.leave_over(reported.spec.id.clone(), held);
         }

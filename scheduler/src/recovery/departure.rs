@@ -20,6 +20,7 @@ impl Scheduler {
         let held: Vec<ReplicaId> = worker.replicas.iter().cloned().collect();
         self.touch_worker(name);
         held.iter().for_each(|id| self.evict(id));
+        self.touch_standbys_of(name);
     }
 
     /// Moves what does not tolerate a worker's taints, as far as they say so.
@@ -32,6 +33,7 @@ impl Scheduler {
         };
         let moved: Vec<ReplicaId> = worker.replicas.iter().filter(|id| !stays(id)).cloned().collect();
         moved.iter().for_each(|id| self.evict(id));
+        self.touch_standbys_of(name);
     }
 
     /// A worker's process has ended for certain. Nothing runs there any more, so nothing is waited for.
@@ -42,10 +44,11 @@ impl Scheduler {
         for id in worker.leftovers.keys().cloned().collect::<Vec<_>>() {
             worker.clear_leftover(&id);
         }
-        let held: Vec<ReplicaId> = worker.replicas.iter().cloned().collect();
-        for id in held {
-            let message = format!("The worker {name} has ended: the pod is replaced");
-            self.plan.warning(Subject::Replica(id.clone()), "NodeLost", message);
+        for id in worker.owned() {
+            if self.replicas.get(&id).is_some_and(|replica| replica.reserved) {
+                let message = format!("The worker {name} has ended: the pod is replaced");
+                self.plan.warning(Subject::Replica(id.clone()), "NodeLost", message);
+            }
             self.remove_replica(&id);
         }
         self.room.everywhere = true;

@@ -16,7 +16,8 @@ impl Scheduler {
                 Timer::StopUnanswered(worker, id) => self.repeat_stop(&worker, &id, now),
                 Timer::Available(id) => self.check_available(&id, now),
                 Timer::Image(key) => self.touch_revision(&key),
-                Timer::Progress(key) => self.touch_deployment(&key),
+                Timer::Scale(key) => self.scale_when_due(&key, now),
+                Timer::Progress(key) | Timer::Standby(key) => self.touch_deployment(&key),
             }
         }
     }
@@ -37,19 +38,22 @@ impl Scheduler {
 
     fn repeat_start(&mut self, id: &ReplicaId, now: Timestamp) {
         let Some(replica) = self.replicas.get(id) else { return };
-        if replica.state != ReplicaState::Starting || replica.answered {
+        let preparing = replica.state == ReplicaState::Standby { ready: false };
+        if !preparing && (replica.state != ReplicaState::Starting || replica.answered) {
             return;
         }
         if self.settled && self.is_reachable(replica.worker.as_ref()) {
-            self.send_start(id, now);
+            if preparing { self.send_standby(id, now) } else { self.send_start(id, now) }
         } else {
             self.timers.set(now + AWAY_RECHECK, Timer::StartUnanswered(id.clone()));
         }
     }
 
     pub(crate) fn repeat_stop(&mut self, worker: &WorkerName, id: &ReplicaId, now: Timestamp) {
-        let stopping =
-            self.replicas.get(id).is_some_and(|replica| !replica.is_live() && replica.worker.as_ref() == Some(worker));
+        let stopping = self
+            .replicas
+            .get(id)
+            .is_some_and(|replica| replica.is_stopping() && replica.worker.as_ref() == Some(worker));
         let leftover = self.workers.get(worker).is_some_and(|worker| worker.leftovers.contains_key(id));
         // A worker that comes back says what it runs, and is told then.
         if !(stopping || leftover) || !self.is_reachable(Some(worker)) {

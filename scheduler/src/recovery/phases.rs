@@ -18,18 +18,24 @@ impl Scheduler {
     }
 
     pub(crate) fn owned_phase(&mut self, id: &ReplicaId, phase: ReplicaPhase, now: Timestamp) {
-        let stopping = !self.replicas[id].is_live();
+        let stopping = self.replicas[id].is_stopping();
         match phase {
             ReplicaPhase::Stopped => self.remove_replica(id),
             ReplicaPhase::Failed(_) if stopping => self.remove_replica(id),
             // It was told to stop: what it says until then is late.
             _ if stopping => {}
+            phase if self.replicas[id].is_standby() => self.standby_phase(id, phase, now),
             // It was to go anyway, and another takes its place elsewhere.
             ReplicaPhase::Failed(_) if self.replicas[id].leaving => self.remove_replica(id),
             ReplicaPhase::Failed(failure) => self.failed(id, failure, now),
             // Its worker stops it by itself: it is replaced.
             ReplicaPhase::Draining => self.stop_replica(id, now),
-            ReplicaPhase::Standby => {}
+            // It was taken for one that starts, as its worker was only trying whether it could.
+            ReplicaPhase::Standby => self.change(id, |replica| {
+                replica.reserved = false;
+                replica.answered = true;
+                replica.state = ReplicaState::Standby { ready: true };
+            }),
             ReplicaPhase::Starting => self.change(id, |replica| {
                 replica.state = ReplicaState::Starting;
                 replica.answered = true;

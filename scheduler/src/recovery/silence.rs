@@ -1,6 +1,6 @@
 use api::{ReplicaId, Timestamp, WorkerName};
 
-use crate::{Action, ReplicaState, Scheduler, Subject, timers::Timer};
+use crate::{Action, ReplicaState, Resources, Scheduler, Subject, timers::Timer};
 
 impl Scheduler {
     /// A worker said something. If it was silent, it goes on where it was.
@@ -116,11 +116,14 @@ impl Scheduler {
         if std::mem::replace(&mut worker.lost, true) {
             return;
         }
-        let held: Vec<ReplicaId> = worker.replicas.iter().cloned().collect();
-        for id in held {
-            let message = format!("Node {name} has not been heard of: the pod is replaced");
-            self.plan.warning(Subject::Replica(id.clone()), "NodeLost", message);
-            let Some(requests) = self.replicas.get(&id).map(|replica| replica.template.requests) else { continue };
+        for id in worker.owned() {
+            let Some(replica) = self.replicas.get(&id) else { continue };
+            // What stands by holds nothing, and is no Pod to speak of.
+            let requests = if replica.reserved { replica.template.requests } else { Resources::default() };
+            if replica.reserved {
+                let message = format!("Node {name} has not been heard of: the pod is replaced");
+                self.plan.warning(Subject::Replica(id.clone()), "NodeLost", message);
+            }
             self.remove_replica(&id);
             if let Some(worker) = self.workers.get_mut(name) {
                 worker.leave_over(id, requests);

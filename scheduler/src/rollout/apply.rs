@@ -13,16 +13,19 @@ impl Scheduler {
         if !self.settled {
             return;
         }
+        self.begin_scaling(key, now);
+        self.write_number(key);
         self.scale_revisions(key, &current);
         for revision in self.revisions_by_age(key) {
             self.reconcile_replicas(&revision, now);
         }
+        self.reconcile_standby(key, now);
         self.forget_history(key, &current);
     }
 
     fn scale_revisions(&mut self, key: &ObjectKey, current: &ObjectKey) {
         let Some(deployment) = self.deployments.get_mut(key) else { return };
-        let desired = deployment.spec.replicas;
+        let desired = deployment.wanted();
         let rescaled = deployment.scaled_for.replace(desired).is_some_and(|before| before != desired);
         let (strategy, paused) = (deployment.spec.strategy, deployment.spec.paused);
         let old = self.old_revisions(key, current);
@@ -39,8 +42,9 @@ impl Scheduler {
     }
 
     fn roll(&mut self, key: &ObjectKey, current: &ObjectKey, old: &[ObjectKey]) {
-        let spec = &self.deployments[key].spec;
-        let (desired, bounds) = (spec.replicas, bounds(spec.strategy, spec.replicas));
+        let deployment = &self.deployments[key];
+        let desired = deployment.wanted();
+        let bounds = bounds(deployment.spec.strategy, desired);
         let counts: Vec<Counts> = old.iter().map(|revision| self.counts(revision)).collect();
         let next = rolling::next(desired, bounds, self.counts(current), &counts);
         self.scale(key, current, next.new);
@@ -59,14 +63,15 @@ impl Scheduler {
             revision.live.is_empty() && revision.stopping.is_empty()
         };
         if old.iter().all(ended) {
-            self.scale(key, current, self.deployments[key].spec.replicas);
+            self.scale(key, current, self.deployments[key].wanted());
         }
     }
 
     /// A Deployment in the middle of a rollout was scaled, or is paused: all of its revisions follow.
     fn scale_in_proportion(&mut self, key: &ObjectKey, current: &ObjectKey, old: &[ObjectKey]) {
-        let spec = &self.deployments[key].spec;
-        let (desired, surge, paused) = (spec.replicas, bounds(spec.strategy, spec.replicas).surge, spec.paused);
+        let deployment = &self.deployments[key];
+        let (desired, paused) = (deployment.wanted(), deployment.spec.paused);
+        let surge = bounds(deployment.spec.strategy, desired).surge;
         let active: Vec<ObjectKey> =
             [current].into_iter().chain(old).filter(|key| self.wanted(key) > 0).cloned().collect();
         match active.as_slice() {

@@ -7,12 +7,15 @@ impl Scheduler {
     pub(crate) fn forget_history(&mut self, key: &ObjectKey, current: &ObjectKey) {
         let Some(deployment) = self.deployments.get(key) else { return };
         let limit = deployment.spec.revision_history_limit as usize;
-        if deployment.revisions.len() <= limit + 1 || self.revisions[current].available < deployment.spec.replicas {
+        if deployment.revisions.len() <= limit + 1 || self.revisions[current].available < deployment.wanted() {
             return;
         }
         let is_empty = |key: &&ObjectKey| {
             let revision = &self.revisions[*key];
-            revision.spec.replicas == 0 && revision.live.is_empty() && revision.stopping.is_empty()
+            revision.spec.replicas == 0
+                && revision.live.is_empty()
+                && revision.stopping.is_empty()
+                && revision.standbys.is_empty()
         };
         let mut old: Vec<ObjectKey> =
             deployment.revisions.iter().filter(|key| *key != current).filter(is_empty).cloned().collect();

@@ -9,10 +9,11 @@ impl Scheduler {
     /// Asks for a revision's digest, once, when its first replica is wanted.
     pub(crate) fn request_image(&mut self, key: &ObjectKey, now: Timestamp) {
         let within = self.settings.image_answer_within;
+        let stands_by = self.stands_by(key);
         let Some(revision) = self.revisions.get_mut(key) else { return };
         let unanswered = revision.image.asked.is_some_and(|asked| now < asked + within);
         let paused = revision.image.retry_at.is_some_and(|at| now < at);
-        if revision.spec.digest.is_some() || revision.spec.replicas == 0 || unanswered || paused {
+        if revision.spec.digest.is_some() || (revision.spec.replicas == 0 && !stands_by) || unanswered || paused {
             return;
         }
         revision.image.asked = Some(now);

@@ -48,7 +48,7 @@ impl Scheduler {
             return revision.available.saturating_sub(revision.spec.replicas);
         };
         let available: u32 = owner.revisions.iter().map(|key| self.revisions[key].available).sum();
-        available.saturating_sub(bounds(owner.spec.strategy, owner.spec.replicas).min_available)
+        available.saturating_sub(bounds(owner.spec.strategy, owner.wanted()).min_available)
     }
 
     fn create_replica(&mut self, key: &ObjectKey, now: Timestamp) {
@@ -67,7 +67,7 @@ impl Scheduler {
 
     /// Stops a replica: it is no endpoint from now on, and its place may be taken. One that never had a worker just goes.
     pub(crate) fn stop_replica(&mut self, id: &ReplicaId, now: Timestamp) {
-        let Some(replica) = self.replicas.get(id).filter(|replica| replica.is_live()) else { return };
+        let Some(replica) = self.replicas.get(id).filter(|replica| !replica.is_stopping()) else { return };
         let Some(worker) = replica.worker.clone() else { return self.remove_replica(id) };
         self.change(id, |replica| {
             replica.state = ReplicaState::Stopping;

@@ -67,8 +67,8 @@ impl Scheduler {
     /// Takes a revision out, and its replicas with it.
     pub(crate) fn remove_revision(&mut self, key: &ObjectKey, now: Timestamp) {
         let Some(revision) = self.revisions.get(key) else { return };
-        let live: Vec<_> = revision.live.iter().cloned().collect();
-        for id in live {
+        let present: Vec<_> = revision.live.iter().chain(&revision.standbys).cloned().collect();
+        for id in present {
             self.stop_replica(&id, now);
         }
         let Some(revision) = self.revisions.remove(key) else { return };

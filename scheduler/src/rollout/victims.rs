@@ -24,7 +24,7 @@ pub(crate) fn choose<'a>(live: impl Iterator<Item = &'a Replica>, surplus: u32, 
 /// Lower goes first.
 fn rank(replica: &Replica) -> impl Ord + use<> {
     let state = match replica.state {
-        ReplicaState::Unplaced(_) => 0,
+        ReplicaState::Standby { .. } | ReplicaState::Unplaced(_) => 0,
         ReplicaState::BackOff { .. } => 1,
         ReplicaState::Unknown => 2,
         ReplicaState::Starting => 3,

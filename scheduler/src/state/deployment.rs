@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use api::{ObjectKey, Timestamp};
 
-use crate::{Deployment, DeploymentStatus};
+use crate::{Deployment, DeploymentStatus, scaling::Scaling};
 
 /// A Deployment and what is known of its rollout.
 #[derive(Debug)]
@@ -16,10 +16,25 @@ pub(crate) struct DeploymentState {
     /// When the rollout last came further.
     pub(crate) progressed: Timestamp,
     pub(crate) told: Option<DeploymentStatus>,
+    /// What its number of replicas follows, if it is not the user's.
+    pub(crate) scaling: Option<Scaling>,
 }
 
 impl DeploymentState {
     pub(crate) fn new(spec: Deployment, now: Timestamp) -> Self {
-        Self { spec, revisions: BTreeSet::new(), current: None, scaled_for: None, progressed: now, told: None }
+        Self {
+            spec,
+            revisions: BTreeSet::new(),
+            current: None,
+            scaled_for: None,
+            progressed: now,
+            told: None,
+            scaling: None,
+        }
+    }
+
+    /// How many replicas it is to have now: as its autoscaler has decided, or as the user wrote.
+    pub(crate) fn wanted(&self) -> u32 {
+        self.scaling.as_ref().and_then(|scaling| scaling.desired).unwrap_or(self.spec.replicas)
     }
 }

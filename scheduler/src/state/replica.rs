@@ -15,6 +15,8 @@ pub(crate) struct Replica {
     pub(crate) template: Arc<Template>,
     pub(crate) digest: Option<Digest>,
     pub(crate) worker: Option<WorkerName>,
+    /// Whether its worker's capacity is reserved for it: not while it only stands by.
+    pub(crate) reserved: bool,
     pub(crate) state: ReplicaState,
     /// What it was before its worker fell silent.
     pub(crate) before_unknown: Option<ReplicaState>,
@@ -42,6 +44,7 @@ impl Replica {
             template: revision.spec.template.clone(),
             digest: revision.spec.digest.clone(),
             worker: None,
+            reserved: true,
             state: ReplicaState::Unplaced("waiting to be placed".to_owned()),
             before_unknown: None,
             answered: false,
@@ -56,8 +59,27 @@ impl Replica {
         }
     }
 
+    /// A replica that runs nothing until its first request: its worker is asked to be ready for it.
+    pub(crate) fn standby(id: ReplicaId, revision: &RevisionState, worker: WorkerName, created: Timestamp) -> Self {
+        Self {
+            worker: Some(worker),
+            reserved: false,
+            state: ReplicaState::Standby { ready: false },
+            ..Self::new(id, revision, created)
+        }
+    }
+
+    /// Whether it counts as a replica of its revision.
     pub(crate) fn is_live(&self) -> bool {
-        self.state != ReplicaState::Stopping
+        !self.is_stopping() && !self.is_standby()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.state == ReplicaState::Stopping
+    }
+
+    pub(crate) fn is_standby(&self) -> bool {
+        matches!(self.state, ReplicaState::Standby { .. })
     }
 
     pub(crate) fn is_ready(&self) -> bool {

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use api::{ObjectKey, ReplicaId, Timestamp, replica::Failure};
 
-use crate::{Revision, RevisionStatus};
+use crate::{Revision, RevisionStatus, scaling::StandbyFailure};
 
 /// A revision and its replicas, counted.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub(crate) struct RevisionState {
     pub(crate) live: BTreeSet<ReplicaId>,
     /// Replicas that are being stopped.
     pub(crate) stopping: BTreeSet<ReplicaId>,
+    /// Those that stand by: they run nothing, and do not count.
+    pub(crate) standbys: BTreeSet<ReplicaId>,
     /// Live ones that leave: each stops once another is ready in its place.
     pub(crate) leaving: BTreeSet<ReplicaId>,
     /// Of these, ready.
@@ -23,6 +25,8 @@ pub(crate) struct RevisionState {
     pub(crate) ready: u32,
     pub(crate) available: u32,
     pub(crate) image: ImageState,
+    /// Why there is no standby though there should be.
+    pub(crate) standby_failure: Option<StandbyFailure>,
     pub(crate) told: Option<RevisionStatus>,
 }
 
@@ -43,6 +47,7 @@ impl RevisionState {
             spec,
             live: BTreeSet::new(),
             stopping: BTreeSet::new(),
+            standbys: BTreeSet::new(),
             leaving: BTreeSet::new(),
             leaving_ready: 0,
             unplaced: BTreeSet::new(),
@@ -50,6 +55,7 @@ impl RevisionState {
             ready: 0,
             available: 0,
             image: ImageState::default(),
+            standby_failure: None,
             told: None,
         }
     }

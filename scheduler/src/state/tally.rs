@@ -6,7 +6,8 @@ impl RevisionState {
     /// Counts a replica as it is now.
     pub(crate) fn count(&mut self, replica: &Replica) {
         if !replica.is_live() {
-            self.stopping.insert(replica.id.clone());
+            let apart = if replica.is_standby() { &mut self.standbys } else { &mut self.stopping };
+            apart.insert(replica.id.clone());
             return;
         }
         self.live.insert(replica.id.clone());
@@ -28,6 +29,7 @@ impl RevisionState {
     pub(crate) fn discount(&mut self, replica: &Replica) {
         let id: &ReplicaId = &replica.id;
         self.stopping.remove(id);
+        self.standbys.remove(id);
         if self.live.remove(id) {
             if self.leaving.remove(id) {
                 self.leaving_ready -= u32::from(replica.is_ready());

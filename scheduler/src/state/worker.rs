@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::{Digest, ObjectKey, ReplicaId, Taint, Timestamp, WorkerName, session::Capacity};
 
+use super::Replica;
 use crate::{Resources, WorkerView};
 
 /// A worker, and what is reserved on it.
@@ -13,6 +14,8 @@ pub(crate) struct Worker {
     pub(crate) reserved: Resources,
     /// Owned replicas that are bound to it.
     pub(crate) replicas: BTreeSet<ReplicaId>,
+    /// Owned replicas that stand by here. They hold nothing.
+    pub(crate) standbys: BTreeSet<ReplicaId>,
     /// Replicas that are nobody's any more but may run here, with what they hold. They are told to stop.
     pub(crate) leftovers: BTreeMap<ReplicaId, Resources>,
     /// How many owned replicas there are of each Deployment, or revision without one.
@@ -41,6 +44,7 @@ impl Worker {
             capacity,
             reserved: Resources::default(),
             replicas: BTreeSet::new(),
+            standbys: BTreeSet::new(),
             leftovers: BTreeMap::new(),
             groups: BTreeMap::new(),
             cached: BTreeSet::new(),
@@ -65,6 +69,21 @@ impl Worker {
         self.groups.get(group).copied().unwrap_or(0)
     }
 
+    /// Takes in a replica: with what it asks for, or as one that stands by and holds nothing.
+    pub(crate) fn take_in(&mut self, replica: &Replica) {
+        if replica.reserved {
+            self.bind(replica.id.clone(), &replica.group, replica.template.requests);
+        } else {
+            self.standbys.insert(replica.id.clone());
+        }
+    }
+
+    /// Lets go of a replica, whatever it held.
+    pub(crate) fn let_go(&mut self, replica: &Replica) {
+        self.standbys.remove(&replica.id);
+        self.unbind(&replica.id, &replica.group, replica.template.requests);
+    }
+
     pub(crate) fn bind(&mut self, id: ReplicaId, group: &ObjectKey, requests: Resources) {
         if self.replicas.insert(id) {
             *self.groups.entry(group.clone()).or_default() += 1;
@@ -83,6 +102,23 @@ impl Worker {
             }
         }
         self.release(requests);
+    }
+
+    /// All owned replicas, those that stand by included.
+    pub(crate) fn owned(&self) -> Vec<ReplicaId> {
+        self.replicas.iter().chain(&self.standbys).cloned().collect()
+    }
+
+    /// Whether new replicas may start here, as far as nothing of them matters.
+    pub(crate) fn is_open(&self) -> bool {
+        self.ready && !self.cordoned && !self.leaving
+    }
+
+    /// Whether more is reserved than there is.
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.reserved.memory_bytes > self.capacity.memory_bytes
+            || self.reserved.cpu_millis > self.capacity.cpu_millis
+            || self.occupied() > self.capacity.replicas
     }
 
     pub(crate) fn leave_over(&mut self, id: ReplicaId, held: Resources) {

@@ -11,6 +11,8 @@ const PAUSED: &str = "DeploymentPaused";
 /// What conditions are made of, besides the counts.
 pub(super) struct Observed<'a> {
     pub(super) deployment: &'a Deployment,
+    /// How many replicas it is to have now.
+    pub(super) wanted: u32,
     /// The name of the current revision.
     pub(super) revision: &'a str,
     pub(super) min_available: u32,
@@ -79,7 +81,7 @@ fn progressing(
     now: Timestamp,
 ) -> Saying {
     let (deployment, revision) = (observed.deployment, observed.revision);
-    let wanted = deployment.replicas;
+    let wanted = observed.wanted;
     let complete = status.updated == wanted && status.replicas == wanted && status.available >= wanted;
     let before =
         told.filter(|told| told.observed_generation == status.observed_generation).and_then(progressing_reason);

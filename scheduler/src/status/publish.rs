@@ -63,10 +63,11 @@ impl Scheduler {
         let since = if progressed { now } else { deployment.progressed };
         let observed = Observed {
             deployment: &deployment.spec,
+            wanted: deployment.wanted(),
             revision: &current.spec.key.name,
             min_available: match deployment.spec.strategy {
-                crate::Strategy::Recreate => deployment.spec.replicas,
-                rolling => bounds(rolling, deployment.spec.replicas).min_available,
+                crate::Strategy::Recreate => deployment.wanted(),
+                rolling => bounds(rolling, deployment.wanted()).min_available,
             },
             progressed,
             progressed_at: since,
@@ -90,9 +91,13 @@ impl Scheduler {
     fn trouble(&self, key: &ObjectKey) -> Option<(&'static str, String)> {
         let revision = self.revisions.get(key)?;
         // What nobody wants to run, or runs after all, is no trouble.
-        let waits = revision.spec.replicas > 0 && revision.spec.digest.is_none();
+        let stands_by = self.stands_by(key);
+        let waits = (revision.spec.replicas > 0 || stands_by) && revision.spec.digest.is_none();
         if let Some((failure, _)) = revision.image.failure.as_ref().filter(|_| waits) {
             return Some((failure.reason.as_str(), failure.message.clone()));
+        }
+        if let Some(failed) = revision.standby_failure.as_ref().filter(|_| stands_by) {
+            return Some((failed.failure.reason.as_str(), failed.failure.message.clone()));
         }
         let replica = revision.troubled.first().and_then(|id| self.replicas.get(id))?;
         match (&replica.state, &replica.last_failure) {

@@ -20,16 +20,18 @@ pub(crate) enum Fault {
     BreakSession,
     StallSession,
     RestartControlPlane,
+    SilenceGateway,
 }
 
 impl Fault {
     pub(crate) fn any(rng: &mut SmallRng) -> Self {
-        match rng.random_range(0..13) {
+        match rng.random_range(0..14) {
             0..3 => Self::CrashWorker,
             3..6 => Self::BreakSession,
             6..9 => Self::StallSession,
             9 => Self::RestartControlPlane,
             10 => Self::WorkerDies,
+            11 => Self::SilenceGateway,
             _ => Self::WorkerLeaves,
         }
     }
@@ -53,6 +55,7 @@ impl World {
             Fault::BreakSession => self.break_session(&worker),
             Fault::StallSession => self.stall_session(&worker),
             Fault::RestartControlPlane => self.shut_down(),
+            Fault::SilenceGateway => self.silence_gateway(),
         }
     }
 
@@ -73,5 +76,6 @@ impl World {
             self.after(Duration::ZERO, Happening::Boot);
         }
         self.lift_restrictions();
+        self.end_all_traffic();
     }
 }

@@ -2,9 +2,13 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use api::{Digest, ObjectKey, replica::ReplicaSpec, session::WorkerDown};
+use api::{
+    Digest, ObjectKey, ReplicaId, Timestamp,
+    replica::{ReplicaSpec, Reserves},
+    session::WorkerDown,
+};
 use rand::Rng;
-use scheduler::{Action, Event, Scheduler};
+use scheduler::{Action, Event, Scheduler, Template};
 
 use crate::{
     mirror::Mirror,
@@ -19,16 +23,21 @@ pub(crate) struct Control {
     life: u64,
     pub(crate) mirror: Mirror,
     /// Writes reach the store in order.
-    last_write: api::Timestamp,
+    last_write: Timestamp,
 }
 
 impl Control {
     pub(crate) fn down() -> Self {
-        Self { scheduler: None, life: 0, mirror: Mirror::default(), last_write: api::Timestamp::default() }
+        Self { scheduler: None, life: 0, mirror: Mirror::default(), last_write: Timestamp::default() }
     }
 
     pub(crate) fn is_up(&self) -> bool {
         self.scheduler.is_some()
+    }
+
+    /// Lives that have ended.
+    pub(crate) fn lives(&self) -> u64 {
+        self.life
     }
 
     pub(crate) fn is_life(&self, life: u64) -> bool {
@@ -52,6 +61,9 @@ impl World {
         self.trace(|| "boot".to_owned());
         for revision in self.store.revisions.values().cloned().collect::<Vec<_>>() {
             self.step(Event::Revision(revision));
+        }
+        for autoscaler in self.store.autoscalers.values().cloned().collect::<Vec<_>>() {
+            self.step(Event::Autoscaler(autoscaler));
         }
         for deployment in self.store.deployments.values().cloned().collect::<Vec<_>>() {
             self.step(Event::Deployment(deployment));
@@ -90,20 +102,14 @@ impl World {
     fn carry_out(&mut self, action: Action) {
         match action {
             Action::Start { worker, id, revision, template, digest, created } => {
-                let spec = ReplicaSpec {
-                    id,
-                    revision: revision.name.to_string(),
-                    created,
-                    image: template.image.clone(),
-                    digest,
-                    environment: Default::default(),
-                    grants: template.grants.clone(),
-                    limits: template.limits.clone(),
-                    reserves: Default::default(),
-                    probes: template.probes.clone(),
-                };
-                self.send_down(&worker, WorkerDown::Start(Arc::new(spec)));
+                let spec = spec(id, &revision, &template, digest, created);
+                self.send_down(&worker, WorkerDown::Start(spec));
             }
+            Action::Standby { worker, id, revision, template, digest, created } => {
+                let spec = spec(id, &revision, &template, digest, created);
+                self.send_down(&worker, WorkerDown::Standby(spec));
+            }
+            Action::DeploymentReplicas { key, replicas } => self.write(Write::Replicas(key, replicas)),
             Action::Stop { worker, id, grace } => self.send_down(&worker, WorkerDown::Stop { id, grace }),
             Action::ResolveImage { revision, reference, .. } => {
                 let life = self.control.life;
@@ -121,6 +127,18 @@ impl World {
         let at = (self.now + delay).max(self.control.last_write);
         self.control.last_write = at;
         self.at(at, Happening::Apply { life: self.control.life, write });
+    }
+
+    /// The store takes a write; what the scheduler wrote of a Deployment comes back to it.
+    pub(crate) fn apply(&mut self, write: Write) {
+        let rescaled = match &write {
+            Write::Replicas(key, _) => Some(key.clone()),
+            _ => None,
+        };
+        self.store.apply(write);
+        if let Some(deployment) = rescaled.and_then(|key| self.store.deployments.get(&key).cloned()) {
+            self.step(Event::Deployment(deployment));
+        }
     }
 
     pub(crate) fn resolved(&mut self, life: u64, revision: ObjectKey, reference: &str) {
@@ -142,11 +160,35 @@ impl World {
     }
 }
 
+fn spec(
+    id: ReplicaId,
+    revision: &ObjectKey,
+    template: &Template,
+    digest: Digest,
+    created: Timestamp,
+) -> Arc<ReplicaSpec> {
+    Arc::new(ReplicaSpec {
+        id,
+        revision: revision.name.to_string(),
+        created,
+        image: template.image.clone(),
+        digest,
+        environment: Default::default(),
+        grants: template.grants.clone(),
+        limits: template.limits.clone(),
+        reserves: Reserves { cpu_millis: template.requests.cpu_millis, memory_bytes: template.requests.memory_bytes },
+        probes: template.probes.clone(),
+    })
+}
+
 /// The actions that do something, for a trace.
 fn summary(actions: &[Action]) -> String {
     let said = actions.iter().filter_map(|action| match action {
         Action::Start { worker, id, .. } => Some(format!("start {id} on {worker}")),
         Action::Stop { worker, id, .. } => Some(format!("stop {id} on {worker}")),
+        Action::Standby { worker, id, .. } => Some(format!("stand by {id} on {worker}")),
+        Action::Rescaled { deployment, wanted, why, .. } => Some(format!("{deployment} rescaled to {wanted}: {why}")),
+        Action::AutoscalerStatus { deployment, status } => Some(format!("{deployment}: {}", status.why)),
         Action::PublishReplica(view) => Some(format!("{} {:?}", view.id, view.state)),
         Action::RemoveReplica(id) => Some(format!("{id} gone")),
         Action::PutRevision(revision) => Some(format!("{} wants {}", revision.key, revision.replicas)),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use api::{ReplicaId, replica::ReplicaPhase};
-use scheduler::{Deployment, ReplicaState};
+use api::{ObjectKey, ReplicaId, replica::ReplicaPhase};
+use scheduler::{Deployment, ReplicaState, ReplicaView};
 
 use crate::world::World;
 
@@ -20,7 +20,14 @@ impl World {
         let key = &deployment.key;
         let status = self.control.scheduler().deployment_status(key).unwrap_or_else(|| panic!("{key} has no status"));
         let counts = [status.replicas, status.updated, status.ready, status.available];
-        assert_eq!(counts, [deployment.replicas; 4], "{key} has not converged: {status:?}");
+        let autoscaler = self.store.autoscalers.get(key);
+        // Without traffic, each of them has come to its minimum.
+        let wanted = autoscaler.map_or(deployment.replicas, |autoscaler| autoscaler.min);
+        assert_eq!(counts, [wanted; 4], "{key} has not converged: {status:?}");
+        assert_eq!(deployment.replicas, wanted, "{key}: what is wanted was not written");
+        let standbys = self.control.mirror.replicas.values().filter(|view| is_standby_of(view, key)).count();
+        let expected = usize::from(autoscaler.is_some() && wanted == 0);
+        assert_eq!(standbys, expected, "{key} has {standbys} standbys");
         assert_eq!(status.observed_generation, deployment.generation, "{key}");
         assert_eq!(self.control.mirror.statuses.get(key), Some(status), "{key}: what was told is not what is");
         let reasons: Vec<_> = status.conditions.iter().map(|condition| (condition.reason, condition.status)).collect();
@@ -43,7 +50,12 @@ impl World {
         for worker in self.workers.values() {
             self.check_worker_truth(&worker.name);
             for (id, replica) in &worker.running {
-                assert_eq!(replica.phase, ReplicaPhase::Ready, "{id} on {}", worker.name);
+                assert!(
+                    matches!(replica.phase, ReplicaPhase::Ready | ReplicaPhase::Standby),
+                    "{id} on {} is {:?}",
+                    worker.name,
+                    replica.phase
+                );
                 assert!(running.insert(id), "{id} runs twice");
                 let view = self.control.mirror.replicas.get(id);
                 let believed = view.and_then(|view| view.worker.as_ref());
@@ -58,10 +70,17 @@ impl World {
     fn check_beliefs(&self) {
         let scheduler = self.control.scheduler();
         let replicas: Vec<_> = scheduler.replicas().collect();
-        assert!(replicas.iter().all(|view| view.state == ReplicaState::Ready));
+        let settled =
+            |state: &ReplicaState| matches!(state, ReplicaState::Ready | ReplicaState::Standby { ready: true });
+        assert!(replicas.iter().all(|view| settled(&view.state)));
         assert!(replicas.iter().eq(self.control.mirror.replicas.values()), "replicas were not told");
         assert!(scheduler.workers().eq(self.control.mirror.workers.values().cloned()), "workers were not told");
         let revisions = scheduler.revisions().filter(|revision| revision.deployment.is_some());
         assert!(revisions.eq(self.store.revisions.values()), "revisions were not written");
     }
+}
+
+fn is_standby_of(view: &ReplicaView, deployment: &ObjectKey) -> bool {
+    let revision = &view.revision.name;
+    view.state == ReplicaState::Standby { ready: true } && revision.starts_with(&format!("{}-v", deployment.name))
 }

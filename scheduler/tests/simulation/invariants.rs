@@ -1,8 +1,11 @@
 //! What must hold after every step, whatever happens.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use api::{ObjectKey, ReplicaId, WorkerName};
+use api::{ObjectKey, ReplicaId, WorkerName, replica::ReplicaPhase};
 use scheduler::{Action, Event, ReplicaState, Share, Strategy};
 
 use crate::{scenario::CAPACITY, world::World};
@@ -19,7 +22,10 @@ impl World {
                         && worker.replicas <= CAPACITY.replicas,
                     "overcommitted: {worker:?}"
                 ),
-                Action::Start { worker, id, .. } => self.check_start(worker, id),
+                Action::Start { worker, id, .. } | Action::Standby { worker, id, .. } => self.check_start(worker, id),
+                Action::Rescaled { deployment, before, wanted, why } => {
+                    self.check_rescale(deployment, (*before, *wanted), why);
+                }
                 Action::Stop { id, .. } => self.check_stop(id),
                 _ => {}
             }
@@ -38,6 +44,18 @@ impl World {
                 "{id} runs on {name}, and is started on {worker}"
             );
         }
+    }
+
+    /// It stays within its bounds, and is not scaled down where the gateway has been silent.
+    fn check_rescale(&self, deployment: &ObjectKey, (before, wanted): (u32, u32), why: &str) {
+        let Some(autoscaler) = self.store.autoscalers.get(deployment) else { return };
+        assert!((autoscaler.min..=autoscaler.max).contains(&wanted), "{deployment} is scaled to {wanted}: {why}");
+        let silence = self.now.since(self.traffic.last_report);
+        let beyond = before > autoscaler.max;
+        assert!(
+            wanted >= before || beyond || silence <= Duration::from_millis(600),
+            "{deployment} is scaled from {before} to {wanted} after {silence:?} without data: {why}"
+        );
     }
 
     fn check_stop(&self, id: &ReplicaId) {
@@ -76,7 +94,8 @@ impl World {
                 continue;
             }
             let left = self.control.mirror.available(owner, self.now).count() as u32;
-            let minimum = minimum(deployment.strategy, deployment.replicas);
+            let wanted = self.control.scheduler().wanted_replicas(owner).unwrap_or(deployment.replicas);
+            let minimum = minimum(deployment.strategy, wanted);
             assert!(left >= minimum, "{ids:?} of {owner} were stopped: {left} are available, {minimum} must be");
         }
     }
@@ -84,8 +103,9 @@ impl World {
     /// A worker really runs no more than it can hold, and nothing that runs elsewhere.
     pub(crate) fn check_worker_truth(&self, name: &WorkerName) {
         let running = &self.workers[name].running;
-        let memory: u64 = running.values().map(|running| running.spec.limits.memory_bytes).sum();
-        let cpu: u64 = running.values().filter_map(|running| running.spec.limits.cpu_millis).sum();
+        let running: Vec<_> = running.values().filter(|running| running.phase != ReplicaPhase::Standby).collect();
+        let memory: u64 = running.iter().map(|running| running.spec.limits.memory_bytes).sum();
+        let cpu: u64 = running.iter().filter_map(|running| running.spec.limits.cpu_millis).sum();
         assert!(memory <= CAPACITY.memory_bytes && cpu <= CAPACITY.cpu_millis, "{name} runs more than it can hold");
         assert!(running.len() <= CAPACITY.replicas as usize, "{name} runs too many replicas");
     }

@@ -11,6 +11,7 @@ mod mirror;
 mod scenario;
 mod sessions;
 mod store;
+mod traffic;
 mod user;
 mod worker;
 mod world;

@@ -44,7 +44,7 @@ impl Scenario {
             max_replicas: 250,
             trouble: Duration::from_secs(15),
             trouble_every: Duration::from_millis(100),
-            quiet: Duration::from_secs(90),
+            quiet: Duration::from_secs(120),
             ..Self::small(seed)
         }
     }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use api::ObjectKey;
-use scheduler::{Deployment, Revision};
+use scheduler::{Deployment, Revision, autoscale::Autoscaler};
 
 /// What outlives the control plane. Users' writes are in it at once; the scheduler's come late, or never if the control plane
 /// ends before.
@@ -9,12 +9,16 @@ use scheduler::{Deployment, Revision};
 pub(crate) struct Store {
     pub(crate) deployments: BTreeMap<ObjectKey, Deployment>,
     pub(crate) revisions: BTreeMap<ObjectKey, Revision>,
+    /// By the Deployment that each scales.
+    pub(crate) autoscalers: BTreeMap<ObjectKey, Autoscaler>,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Write {
     Put(Revision),
     Delete(ObjectKey),
+    /// The number that an autoscaler has chosen.
+    Replicas(ObjectKey, u32),
 }
 
 impl Store {
@@ -29,12 +33,19 @@ impl Store {
             Write::Delete(key) => {
                 self.revisions.remove(&key);
             }
+            Write::Replicas(key, replicas) => {
+                if let Some(deployment) = self.deployments.get_mut(&key).filter(|held| held.replicas != replicas) {
+                    deployment.replicas = replicas;
+                    deployment.generation += 1;
+                }
+            }
         }
     }
 
     /// A Deployment is deleted, and what it owns with it.
     pub(crate) fn delete_deployment(&mut self, key: &ObjectKey) {
         self.deployments.remove(key);
+        self.autoscalers.remove(key);
         self.revisions.retain(|_, revision| revision.deployment.as_ref() != Some(key));
     }
 }

@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use api::{ObjectKey, ReplicaId};
 use rand::Rng;
-use scheduler::{Deployment, Event, Share, Strategy};
+use scheduler::{
+    Deployment, Event, Share, Strategy,
+    autoscale::{Autoscaler, Behavior, Metric, PolicyKind, Rules, Target, TargetValue},
+};
 
 use crate::{scenario::template, world::World};
 
@@ -30,8 +33,30 @@ impl World {
             progress_deadline: Duration::from_secs(20),
             paused: false,
         };
-        self.store.deployments.insert(key, deployment.clone());
+        self.store.deployments.insert(key.clone(), deployment.clone());
+        if self.rng.random_bool(0.4) {
+            self.scale_by_traffic(&key);
+        }
         self.step(Event::Deployment(deployment));
+    }
+
+    /// A Deployment's number follows the traffic from now on.
+    fn scale_by_traffic(&mut self, key: &ObjectKey) {
+        let min = if self.rng.random_bool(0.7) { 0 } else { 2 };
+        let quick = Rules { stabilization: Some(Duration::from_secs(5)), ..Rules::default() };
+        let autoscaler = Autoscaler {
+            deployment: key.clone(),
+            object: None,
+            min,
+            max: self.scenario.max_replicas.max(2),
+            policy: PolicyKind::ALL[self.rng.random_range(0..PolicyKind::ALL.len())],
+            targets: vec![Target { metric: Metric::Concurrency, value: TargetValue::Average(10.0) }],
+            // Within the time that a run has to converge.
+            behavior: Some(Behavior { scale_up: None, scale_down: Some(quick) }),
+            idle_after: Some(Duration::from_secs(2)),
+        };
+        self.store.autoscalers.insert(key.clone(), autoscaler.clone());
+        self.step(Event::Autoscaler(autoscaler));
     }
 
     /// A user changes something.
@@ -58,7 +83,12 @@ impl World {
             }
             15 => {
                 self.store.delete_deployment(&key);
-                self.step(Event::DeploymentDeleted(key));
+                self.step(Event::DeploymentDeleted(key.clone()));
+                self.step(Event::AutoscalerDeleted(key));
+            }
+            16 if self.store.autoscalers.contains_key(&key) => {
+                self.store.autoscalers.remove(&key);
+                self.step(Event::AutoscalerDeleted(key));
             }
             16 => self.with_a_replica(Event::DeleteReplica),
             17 => self.with_a_replica(Event::Evict),
@@ -108,7 +138,12 @@ impl World {
     /// Nothing is paused or cordoned any more.
     pub(crate) fn lift_restrictions(&mut self) {
         for key in self.store.deployments.keys().cloned().collect::<Vec<_>>() {
-            self.change(&key, |deployment| deployment.paused = false);
+            let off = self.store.autoscalers.get(&key).is_some_and(|autoscaler| autoscaler.min > 0);
+            self.change(&key, |deployment| {
+                deployment.paused = false;
+                // Zero written where the minimum is more keeps the autoscaler off.
+                deployment.replicas = if off { deployment.replicas.max(1) } else { deployment.replicas };
+            });
         }
         for worker in self.workers.keys().cloned().collect::<Vec<_>>() {
             self.step(Event::Cordon { worker, cordoned: false });

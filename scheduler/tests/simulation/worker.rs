@@ -84,7 +84,20 @@ impl World {
                 self.send_up(name, WorkerUp::Phase { id: id.clone(), phase: ReplicaPhase::Starting });
                 self.set_off(name, id, ReplicaPhase::Starting);
             }
-            WorkerDown::Standby(_) => {}
+            WorkerDown::Standby(spec) => {
+                let id = spec.id.clone();
+                if let Some(running) = self.workers[name].running.get(&id) {
+                    let phase = running.phase.clone();
+                    return self.send_up(name, WorkerUp::Phase { id, phase });
+                }
+                let running = Running { spec: (*spec).clone(), phase: ReplicaPhase::Starting };
+                self.workers.get_mut(name).expect("it exists").running.insert(id.clone(), running);
+                let fails = !self.is_quiet() && self.rng.random_bool(0.1);
+                let (from, to) = (ReplicaPhase::Starting, if fails { failure() } else { ReplicaPhase::Standby });
+                let pause = self.spell(Duration::from_millis(300));
+                let life = Life { worker: name.clone(), life: self.workers[name].life, id, from, to };
+                self.after(pause, Happening::Live(life));
+            }
             WorkerDown::Stop { id, grace } => match self.workers.get_mut(name).and_then(|w| w.running.get_mut(&id)) {
                 None => self.send_up(name, WorkerUp::Phase { id, phase: ReplicaPhase::Stopped }),
                 Some(running) if running.phase == ReplicaPhase::Draining => {}

@@ -10,6 +10,7 @@ use crate::{
     scenario::Scenario,
     sessions::{Message, Sessions},
     store::{Store, Write},
+    traffic::Traffic,
     worker::{Life, SimWorker},
 };
 
@@ -36,6 +37,8 @@ pub(crate) enum Happening {
     Resolved { life: u64, revision: ObjectKey, reference: String },
     /// The control plane is there again.
     Boot,
+    /// A window of the gateway ends.
+    Window,
     /// Trouble.
     Fault(Fault),
     /// A user does something.
@@ -51,6 +54,7 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) sessions: Sessions,
     pub(crate) workers: BTreeMap<WorkerName, SimWorker>,
+    pub(crate) traffic: Traffic,
     agenda: BTreeMap<(Timestamp, u64), Happening>,
     happened: u64,
     /// After this time nothing goes wrong.
@@ -69,6 +73,7 @@ impl World {
             store: Store::default(),
             sessions: Sessions::default(),
             workers: (0..scenario.workers).map(SimWorker::named).collect(),
+            traffic: Traffic::default(),
             agenda: BTreeMap::new(),
             happened: 0,
             now: BEGIN,
@@ -88,6 +93,8 @@ impl World {
         }
         self.create_deployments();
         self.after(Duration::ZERO, Happening::Boot);
+        self.change_load();
+        self.after(Duration::ZERO, Happening::Window);
         let mut at = BEGIN + self.spell(self.scenario.trouble_every * 2);
         while at < self.quiet_from {
             let is_edit = self.rng.random_bool(0.4);
@@ -127,11 +134,12 @@ impl World {
             Happening::Revive(worker) => self.revive(&worker),
             Happening::Apply { life, write } => {
                 if self.control.is_life(life) {
-                    self.store.apply(write);
+                    self.apply(write);
                 }
             }
             Happening::Resolved { life, revision, reference } => self.resolved(life, revision, &reference),
             Happening::Boot => self.boot(),
+            Happening::Window => self.window(),
             Happening::Fault(fault) => self.strike(fault),
             Happening::Edit => self.edit(),
         }

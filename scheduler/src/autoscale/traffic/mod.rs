@@ -54,6 +54,11 @@ impl Traffic {
         }
     }
 
+    /// A request was there, as who started a replica for it says; gateways tell more of it with their next samples.
+    pub fn woken(&mut self, now: Timestamp) {
+        self.saw_requests(now, now);
+    }
+
     /// A gateway's session ended: what waits and is served there is not known any more.
     pub fn forget(&mut self, gateway: u64) {
         self.gauges.forget(gateway);
