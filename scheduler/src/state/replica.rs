@@ -56,6 +56,13 @@ impl Replica {
         }
     }
 
+    /// It is told to start, and has not answered yet.
+    pub(crate) fn begin(&mut self) {
+        self.state = ReplicaState::Starting;
+        self.answered = false;
+        self.ready_since = None;
+    }
+
     pub(crate) fn is_live(&self) -> bool {
         self.state != ReplicaState::Stopping
     }
