@@ -2,11 +2,13 @@
 
 import subprocess
 
-GOALS = {"decisions_per_second": "goal 100000", "packing_ratio": "goal 0.98"}
+COMMAND = ["cargo", "run", "--quiet", "--release", "--locked", "-p", "sampan-scheduler", "--example", "decisions"]
 
 
 def measure() -> None:
-    command = ["cargo", "run", "--quiet", "--release", "--locked", "-p", "sampan-scheduler", "--example", "decisions"]
-    for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
-        name, value = line.split()
-        print(f"{name} {value} ({GOALS[name]})")
+    lines = [line.split() for line in subprocess.run(COMMAND, capture_output=True, text=True, check=True).stdout.splitlines()]
+    for _, median, least, most in (line for line in lines if line[0] == "decisions_per_second"):
+        print(f"{median} decisions per second, from {least} to {most} (goal 100000)\n")
+    print("| sizes of replicas | nodes | least of five seeds (goal 0.98) | mean |\n| --- | --- | --- | --- |")
+    for _, sizes, nodes, least, mean in (line for line in lines if line[0] == "packing"):
+        print(f"| {sizes.replace('_', ' ')} | {nodes} | {least} | {mean} |")

@@ -2,7 +2,10 @@
 
 use api::{ObjectKey, ReplicaId, WorkerName};
 
-use crate::{Scheduler, state::Replica};
+use crate::{
+    Scheduler,
+    state::{Replica, Standing},
+};
 
 impl Scheduler {
     pub(crate) fn add_replica(&mut self, replica: Replica) {
@@ -11,7 +14,10 @@ impl Scheduler {
             worker.take_in(&replica);
             self.dirty_workers.insert(worker.name.clone());
         }
-        self.count(&replica);
+        if let Some(revision) = self.revisions.get_mut(&replica.revision) {
+            revision.recount(&id, Standing::ABSENT, Standing::of(&replica));
+        }
+        self.counted(&replica.revision, replica.worker.is_some());
         self.replicas.insert(id.clone(), replica);
         self.dirty_replicas.insert(id);
     }
@@ -19,10 +25,7 @@ impl Scheduler {
     /// Changes a replica. Nothing happens if there is none.
     pub(crate) fn change(&mut self, id: &ReplicaId, change: impl FnOnce(&mut Replica)) {
         let Some(replica) = self.replicas.get_mut(id) else { return };
-        if let Some(revision) = self.revisions.get_mut(&replica.revision) {
-            revision.discount(replica);
-        }
-        let held = (replica.worker.is_some(), replica.reserved);
+        let (before, held) = (Standing::of(replica), (replica.worker.is_some(), replica.reserved));
         change(replica);
         // Only what is ready can be available.
         replica.available &= replica.is_ready();
@@ -35,7 +38,7 @@ impl Scheduler {
             self.dirty_workers.insert(worker.name.clone());
         }
         if let Some(revision) = self.revisions.get_mut(&replica.revision) {
-            revision.count(replica);
+            revision.recount(id, before, Standing::of(replica));
         }
         let (key, is_placed) = (replica.revision.clone(), replica.worker.is_some());
         self.counted(&key, is_placed);
@@ -54,20 +57,13 @@ impl Scheduler {
             scaling.cpu.remove(id);
         }
         if let Some(revision) = self.revisions.get_mut(&replica.revision) {
-            revision.discount(&replica);
+            revision.recount(id, Standing::of(&replica), Standing::ABSENT);
             if revision.unplaced.is_empty() {
                 self.waiting.remove(&replica.revision);
             }
         }
         self.touch_revision(&replica.revision);
         self.dirty_replicas.insert(id.clone());
-    }
-
-    fn count(&mut self, replica: &Replica) {
-        if let Some(revision) = self.revisions.get_mut(&replica.revision) {
-            revision.count(replica);
-        }
-        self.counted(&replica.revision, replica.worker.is_some());
     }
 
     /// A replica was counted into its revision: what waits for a worker is known anew.

@@ -1,10 +1,14 @@
 use std::collections::BTreeSet;
 
-use api::{ObjectKey, ReplicaId, Timestamp, WorkerName};
+use api::{Digest, ObjectKey, ReplicaId, Timestamp, WorkerName};
 use rand::Rng;
 
 use super::{Class, Domains, View, place};
-use crate::{Action, ReplicaState, Scheduler, Subject, state::DeploymentState, timers::Timer};
+use crate::{
+    Action, ReplicaState, Scheduler, Subject,
+    state::{DeploymentState, Replica},
+    timers::Timer,
+};
 
 /// Why what could not be placed may fit now.
 #[derive(Debug, Default)]
@@ -54,7 +58,7 @@ impl Scheduler {
             match place(&class, view, &domains, &self.settings) {
                 Ok(worker) => {
                     domains.add(&template, &self.workers[&worker]);
-                    self.bind(id, &worker, now);
+                    self.bind(id, &worker, &digest, now);
                 }
                 Err(why) if only.is_none() => return self.say_unplaceable(&waiting[index..], &why),
                 Err(_) => return,
@@ -62,26 +66,21 @@ impl Scheduler {
         }
     }
 
-    fn bind(&mut self, id: &ReplicaId, worker: &WorkerName, now: Timestamp) {
-        let digest =
-            self.replicas.get(id).and_then(|replica| self.revisions.get(&replica.revision)?.spec.digest.clone());
+    fn bind(&mut self, id: &ReplicaId, worker: &WorkerName, digest: &Digest, now: Timestamp) {
         self.change(id, |replica| {
             replica.worker = Some(worker.clone());
-            replica.digest = digest;
+            replica.digest = Some(digest.clone());
             replica.last_failure = None;
+            replica.begin();
         });
         let message = format!("Successfully assigned {id} to {worker}");
         self.plan.normal(Subject::Replica(id.clone()), "Scheduled", message);
-        self.start(id, now);
+        self.send_start(id, now);
     }
 
     /// Tells the worker to start a replica that is bound to it.
     pub(crate) fn start(&mut self, id: &ReplicaId, now: Timestamp) {
-        self.change(id, |replica| {
-            replica.state = ReplicaState::Starting;
-            replica.answered = false;
-            replica.ready_since = None;
-        });
+        self.change(id, Replica::begin);
         self.send_start(id, now);
     }
 

@@ -71,6 +71,8 @@ impl Scheduler {
         let Some(worker) = replica.worker.clone() else { return self.remove_replica(id) };
         self.change(id, |replica| {
             replica.state = ReplicaState::Stopping;
+            // Not what it goes back to when its worker is heard of again.
+            replica.before_unknown = None;
             replica.ready_since = None;
         });
         self.send_stop(&worker, id, now);

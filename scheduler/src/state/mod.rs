@@ -10,5 +10,6 @@ mod workers;
 pub(crate) use deployment::DeploymentState;
 pub(crate) use replica::Replica;
 pub(crate) use revision::RevisionState;
+pub(crate) use tally::Standing;
 pub(crate) use worker::Worker;
 pub(crate) use workers::Workers;

@@ -69,6 +69,13 @@ impl Replica {
         }
     }
 
+    /// It is told to start, and has not answered yet.
+    pub(crate) fn begin(&mut self) {
+        self.state = ReplicaState::Starting;
+        self.answered = false;
+        self.ready_since = None;
+    }
+
     /// Whether it counts as a replica of its revision.
     pub(crate) fn is_live(&self) -> bool {
         !self.is_stopping() && !self.is_standby()

@@ -68,6 +68,21 @@ fn a_worker_that_comes_back_in_time_keeps_its_replicas_without_a_restart() {
 }
 
 #[test]
+fn a_replica_that_was_to_stop_while_its_worker_was_silent_is_told_so_again_when_it_is_back() {
+    let (mut bench, id) = serving();
+    let silent = number(&bench, &id);
+    bench.step(Event::WorkerDisconnected(worker(silent)));
+    bench.step(Event::DeploymentDeleted(app()));
+    let mut report = running("a", "x");
+    report.spec.id = id.clone();
+    bench.hello(silent, vec![report]);
+    assert_eq!(bench.stops(), std::slice::from_ref(&id));
+    assert_eq!(bench.view(&id).state, ReplicaState::Stopping);
+    bench.work_off();
+    assert!(bench.ids().is_empty());
+}
+
+#[test]
 fn a_worker_that_began_anew_is_told_to_start_its_replicas_again() {
     let (mut bench, id) = serving();
     let restarted = number(&bench, &id);

@@ -64,6 +64,8 @@ impl World {
         }
         let believed: BTreeSet<&ReplicaId> = self.control.mirror.replicas.keys().collect();
         assert_eq!(running, believed);
+        let owned = |id: &ReplicaId| self.store.revisions.contains_key(&self.control.mirror.replicas[id].revision);
+        assert!(believed.iter().all(|id| owned(id)), "replicas of revisions that are gone run on");
     }
 
     /// The shell was told everything that the scheduler believes.
