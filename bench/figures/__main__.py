@@ -2,7 +2,7 @@
 
 import sys
 
-from . import images, kills, memory, neighbour, processes, scheduler, start, throughput
+from . import images, kills, memory, neighbour, processes, scheduler, start, throughput, wake
 from .machine import describe
 
 FIGURES = {
@@ -14,6 +14,7 @@ FIGURES = {
     "processes": processes.measure,
     "kills": kills.measure,
     "scheduler": scheduler.measure,
+    "wake": wake.measure,
 }
 
 

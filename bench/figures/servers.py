@@ -117,11 +117,16 @@ class Sampan:
                 return value.strip().strip('",')
         raise RuntimeError("the kubeconfig holds no token")
 
-    def deploy(self, name: str, image: str, replicas: int = 1, **annotations: str) -> None:
-        """Creates a Deployment and its Service; annotation keys without the `sampan.dev/`, `_` for `-`."""
+    def deploy(
+        self, name: str, image: str, replicas: int = 1, scale: str | None = None, idle: str | None = None,
+        policy: str | None = None, **annotations: str,
+    ) -> None:
+        """Creates a Deployment and its Service; annotation keys of its pods without the `sampan.dev/`, `_` for `-`."""
         labels = {"app": name}
+        own = {"scale": scale, "scale-to-zero-after": idle, "autoscaler": policy}
+        own = {f"sampan.dev/{key}": value for key, value in own.items() if value}
         self.api("POST", "/apis/apps/v1/namespaces/default/deployments", {
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "annotations": own},
             "spec": {
                 "replicas": replicas,
                 "selector": {"matchLabels": labels},

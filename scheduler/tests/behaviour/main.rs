@@ -4,3 +4,4 @@ mod bench;
 mod departure;
 mod recovery;
 mod rollout;
+mod scaling;

@@ -1,0 +1,120 @@
+//! Sends one request to each of many hosts, for figures: `ask ADDRESS HOSTS COUNT CONNECTIONS PER_SECOND`.
+//!
+//! `HOSTS` has a `{}` for the number of the host. With `PER_SECOND` above zero the loop is open: requests are due at their
+//! times whether or not earlier ones have been answered, and latency counts from then. It prints one line of JSON, times in
+//! microseconds.
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a program for figures")]
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+struct Plan {
+    address: SocketAddr,
+    hosts: String,
+    count: u64,
+    per_second: f64,
+    next: AtomicU64,
+    began: Instant,
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [address, hosts, count, connections, per_second] = args.as_slice() else {
+        panic!("usage: ask ADDRESS HOSTS COUNT CONNECTIONS PER_SECOND");
+    };
+    let plan = Arc::new(Plan {
+        address: address.parse().unwrap(),
+        hosts: hosts.clone(),
+        count: count.parse().unwrap(),
+        per_second: per_second.parse().unwrap(),
+        next: AtomicU64::new(0),
+        began: Instant::now(),
+    });
+    let callers: Vec<_> = (0..connections.parse::<u32>().unwrap())
+        .map(|_| {
+            let plan = plan.clone();
+            thread::spawn(move || plan.call())
+        })
+        .collect();
+    let mut answers: Vec<Answer> = callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect();
+    let seconds = plan.began.elapsed().as_secs_f64();
+    answers.sort_by_key(|answer| answer.micros);
+    let failed = answers.iter().filter(|answer| answer.status != 200).count();
+    let share = |share: usize| answers[(answers.len() - 1) * share / 1000].micros;
+    println!(
+        "{{\"seconds\": {seconds:.6}, \"failed\": {failed}, \"p50\": {}, \"p99\": {}, \"max\": {}}}",
+        share(500),
+        share(990),
+        share(1000)
+    );
+}
+
+struct Answer {
+    status: u16,
+    micros: u128,
+}
+
+impl Plan {
+    fn call(&self) -> Vec<Answer> {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let (mut writer, mut answers) = (stream, Vec::new());
+        loop {
+            let number = self.next.fetch_add(1, Relaxed);
+            if number >= self.count {
+                return answers;
+            }
+            let mut due = Instant::now();
+            if self.per_second > 0.0 {
+                due = self.began + Duration::from_secs_f64(number as f64 / self.per_second);
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+            let host = self.hosts.replace("{}", &number.to_string());
+            writer.write_all(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).unwrap();
+            let status = read_answer(&mut reader);
+            answers.push(Answer { status, micros: due.elapsed().as_micros() });
+        }
+    }
+}
+
+/// Reads an answer whose length is known, or which is in chunks, and tells its status.
+fn read_answer(reader: &mut impl BufRead) -> u16 {
+    let mut line = String::new();
+    let mut read_line = |reader: &mut dyn BufRead| {
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+        line.trim_end().to_ascii_lowercase()
+    };
+    let status = read_line(reader).split(' ').nth(1).unwrap().parse().unwrap();
+    let (mut length, mut chunked) = (0, false);
+    loop {
+        let header = read_line(reader);
+        match header.split_once(": ") {
+            Some(("content-length", value)) => length = value.parse().unwrap(),
+            Some(("transfer-encoding", value)) => chunked = value == "chunked",
+            Some(_) => {}
+            None => break,
+        }
+    }
+    while chunked {
+        let size = usize::from_str_radix(&read_line(reader), 16).unwrap();
+        skip(reader, size + 2);
+        chunked = size > 0;
+    }
+    skip(reader, length);
+    status
+}
+
+fn skip(reader: &mut impl BufRead, bytes: usize) {
+    let mut rest = vec![0; bytes];
+    reader.read_exact(&mut rest).unwrap();
+}
