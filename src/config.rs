@@ -96,6 +96,10 @@ pub(crate) struct WorkerLimitArgs {
     #[arg(long, env = "SAMPAN_COMPILE_TIMEOUT", value_name = "SPAN", value_parser = api::parse_span)]
     pub(crate) compile_timeout: Option<Duration>,
 
+    /// Components that nothing runs stay mapped up to this, so that they start at once [default: 512Mi]
+    #[arg(long, env = "SAMPAN_WARM_MEMORY", value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) warm_memory: Option<u64>,
+
     /// Memory for guests, such as `2Gi` [default: all of the machine's]
     #[arg(long, env = "SAMPAN_GUEST_MEMORY", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) guest_memory: Option<u64>,

@@ -60,6 +60,9 @@ pub(super) fn worker(name: &str, limits: &WorkerLimitArgs, dir: &DataDir) -> Wor
         ("kubernetes.io/arch".to_owned(), std::env::consts::ARCH.to_owned()),
     ]);
     config.compile = limited_compile_process(limits).map_or(Compile::InThreads, Compile::Process);
+    if let Some(warm_bytes) = limits.warm_memory {
+        config.warm_bytes = warm_bytes;
+    }
     if let Some(memory_bytes) = limits.guest_memory {
         config.capacity.memory_bytes = memory_bytes;
     }

@@ -59,7 +59,7 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let (workers_end, control_ends) = (CancellationToken::new(), CancellationToken::new());
     let (gateway_ended, workers_ended) = (workers_end.clone().drop_guard(), control_ends.clone().drop_guard());
     let mut roles = Roles::new(shutdown);
-    let (mut http, mut counted) = (None, Metrics::default());
+    let (mut http, mut counted) = (None, Metrics { autoscalers: Some(control.measurements()), ..Metrics::default() });
     if plan.gateway {
         let dialer = RemoteDialer::new(RequestLimits::default(), Some(identity.clone()), Handle::current());
         let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), Arc::new(dialer));

@@ -74,6 +74,7 @@ pub(super) fn worker_arguments(socket: &Path, name: &str, dir: &DataDir, limits:
     };
     give("--compile-memory", limits.compile_memory.map(|bytes| bytes.to_string()));
     give("--compile-timeout", limits.compile_timeout.map(api::format_span));
+    give("--warm-memory", limits.warm_memory.map(|bytes| bytes.to_string()));
     give("--guest-memory", limits.guest_memory.map(|bytes| bytes.to_string()));
     arguments
 }

@@ -27,7 +27,8 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
     };
     let worker_config = config::worker(&machine_name(), &args.worker, &dir);
     let mut worker = Worker::new(worker_config, images.clone(), replicas, handles)?;
-    let counted = Metrics { gateway: Some(gateway.clone()), control_plane: None };
+    let counted =
+        Metrics { gateway: Some(gateway.clone()), control_plane: None, autoscalers: Some(control.measurements()) };
     let offered = args.metrics.offer(counted).await?;
     let (http, api) = (gateway.bind()?, control.bind().await?);
 

@@ -4,6 +4,7 @@
 mod bad_input;
 mod browser;
 mod dev;
+mod elasticity;
 mod failures;
 mod gateway;
 mod kubectl;

@@ -40,7 +40,7 @@ pub(crate) async fn partition(
     let mut partition = Partition::new(config, tenants);
 
     let ending = Ending { leave: leave.clone(), now: CancellationToken::new() };
-    let counted = Metrics { gateway: None, control_plane: Some(client.clone()) };
+    let counted = Metrics { control_plane: Some(client.clone()), ..Metrics::default() };
     let (offered, stop) = (plan.metrics.offer(counted).await?, ended.clone());
     let mut roles = Roles::new(shutdown);
     roles.spawn("the listener for metrics", async move { stop.run_until_cancelled(offered).await.unwrap_or(Ok(())) });

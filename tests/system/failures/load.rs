@@ -19,7 +19,7 @@ const MEASURED: Duration = Duration::from_secs(1);
 const MOST_PER_SECOND: f64 = 1500.0;
 
 /// An open loop of requests.
-pub(super) struct Load {
+pub(crate) struct Load {
     over: Arc<AtomicBool>,
     callers: Vec<JoinHandle<()>>,
     outcome: Arc<Mutex<Outcome>>,
@@ -27,16 +27,16 @@ pub(super) struct Load {
 
 /// What became of the requests.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
-    pub(super) sent: usize,
-    pub(super) failed: Vec<String>,
+pub(crate) struct Outcome {
+    pub(crate) sent: usize,
+    pub(crate) failed: Vec<String>,
     /// When each was due, and how long after that it was answered.
     latencies: Vec<(Instant, Duration)>,
 }
 
 impl Load {
     /// Measures how much the system takes, and then sends seven tenths of it: GETs and idempotent PUTs.
-    pub(super) fn at_seven_tenths(address: &str, host: &'static str) -> Self {
+    pub(crate) fn at_seven_tenths(address: &str, host: &'static str) -> Self {
         let began = Instant::now();
         let closed = client::Load::start(address, Some(host), "/env", 4);
         thread::sleep(MEASURED);
@@ -47,7 +47,7 @@ impl Load {
     }
 
     /// As many requests a second, of these kinds in turn.
-    pub(super) fn start(address: &str, host: &'static str, per_second: f64, kinds: &'static [Kind]) -> Self {
+    pub(crate) fn start(address: &str, host: &'static str, per_second: f64, kinds: &'static [Kind]) -> Self {
         let (over, outcome) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Outcome::default())));
         let (next, began) = (Arc::new(AtomicU64::new(0)), Instant::now());
         let callers = (0..CALLERS).map(|_| {
@@ -67,12 +67,12 @@ impl Load {
     }
 
     /// How many have failed until now.
-    pub(super) fn failed(&self) -> usize {
+    pub(crate) fn failed(&self) -> usize {
         self.outcome.lock().expect("no caller panicked").failed.len()
     }
 
     /// Waits for what is in flight.
-    pub(super) fn stop(self) -> Outcome {
+    pub(crate) fn stop(self) -> Outcome {
         self.over.store(true, Relaxed);
         self.callers.into_iter().for_each(|caller| caller.join().expect("no caller panicked"));
         std::mem::take(&mut *self.outcome.lock().expect("no caller panicked"))
@@ -87,13 +87,13 @@ impl Outcome {
     }
 
     /// The longest that a request took that was due in this time.
-    pub(super) fn slowest(&self, from: Instant, to: Instant) -> Duration {
+    pub(crate) fn slowest(&self, from: Instant, to: Instant) -> Duration {
         let within = self.latencies.iter().filter(|(due, _)| (from..to).contains(due));
         within.map(|(_, latency)| *latency).max().unwrap_or_default()
     }
 
     /// The latency that 99 of 100 requests did not pass.
-    pub(super) fn p99(&self) -> Duration {
+    pub(crate) fn p99(&self) -> Duration {
         let mut latencies: Vec<Duration> = self.latencies.iter().map(|(_, latency)| *latency).collect();
         latencies.sort();
         latencies.get(latencies.len() * 99 / 100).copied().unwrap_or_default()
@@ -102,11 +102,13 @@ impl Outcome {
 
 /// Kinds of requests.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Get,
     /// Answers what it was sent.
     Put,
     Post,
+    /// Takes 50 ms, in which it only waits.
+    Sleep,
 }
 
 impl Kind {
@@ -115,6 +117,7 @@ impl Kind {
         let text = format!("number {number}");
         let (answer, wanted) = match self {
             Self::Get => (client.try_get("/env"), None),
+            Self::Sleep => (client.try_get("/sleep?ms=50"), None),
             Self::Put => (client.try_put_text("/echo", &text), Some(&text)),
             Self::Post => (client.try_post_text("/echo", "text/plain", &text), Some(&text)),
         };

@@ -18,7 +18,8 @@ use std::{
     time::Duration,
 };
 
-use load::{Load, Outcome};
+use load::Outcome;
+pub(crate) use load::{Kind, Load};
 
 use crate::sampan::{Role, Sampan, command, free_address, wait_for};
 
@@ -101,19 +102,19 @@ fn assert_none_failed(outcome: &Outcome) {
 }
 
 /// A control plane, a gateway and workers, each a process of its own, joined by tokens over TLS.
-struct Cluster {
-    server: Option<Role>,
+pub(crate) struct Cluster {
+    pub(crate) server: Option<Role>,
     /// For the command line: its process is not a server.
-    api: String,
-    sessions: String,
-    http: String,
+    pub(crate) api: String,
+    pub(crate) sessions: String,
+    pub(crate) http: String,
     folder: PathBuf,
     workers: Vec<Role>,
     _gateway: Role,
 }
 
 impl Cluster {
-    fn start(folder: &Path, workers: usize, server_flags: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, workers: usize, server_flags: &[&str]) -> Self {
         let (api, sessions, http) = (free_address(), free_address(), free_address());
         let server = start_server(folder, &api, &sessions, server_flags);
         let uses = (workers + 1).to_string();
@@ -127,12 +128,12 @@ impl Cluster {
         Self { server: Some(server), api, sessions, http, folder: folder.to_owned(), workers, _gateway: gateway }
     }
 
-    fn cli(&self, args: &[&str]) -> String {
+    pub(crate) fn cli(&self, args: &[&str]) -> String {
         cli(&self.folder, args)
     }
 }
 
-fn start_server(folder: &Path, api: &str, sessions: &str, flags: &[&str]) -> Role {
+pub(crate) fn start_server(folder: &Path, api: &str, sessions: &str, flags: &[&str]) -> Role {
     let mut server = command(&["server", "--no-gateway", "--api", api, "--sessions", sessions]);
     server.args(flags).arg("--data-dir").arg(folder.join("server"));
     let server = Role::start(server);

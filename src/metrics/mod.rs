@@ -1,8 +1,11 @@
 //! What a process counts, in the text format of Prometheus.
 
-use std::{convert::Infallible, fmt::Write, net::SocketAddr, sync::Arc, time::Duration};
+mod text;
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use control_plane::Measurements;
 use gateway::Gateway;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -10,6 +13,8 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::Semaphore};
 use transport::ControlPlaneClient;
+
+use text::Text;
 
 /// Connections at a time; beyond, they wait.
 const CONNECTIONS: usize = 16;
@@ -29,6 +34,7 @@ pub(crate) struct MetricsArgs {
 pub(crate) struct Metrics {
     pub(crate) gateway: Option<Gateway>,
     pub(crate) control_plane: Option<ControlPlaneClient>,
+    pub(crate) autoscalers: Option<Measurements>,
 }
 
 impl MetricsArgs {
@@ -99,65 +105,9 @@ impl Metrics {
         if let Some(gateway) = &self.gateway {
             text.gateway(&gateway.measurements());
         }
+        if let Some(measurements) = &self.autoscalers {
+            text.autoscalers(&measurements.autoscalers());
+        }
         text.0
-    }
-}
-
-#[derive(Default)]
-struct Text(String);
-
-impl Text {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a String does not fail.
-        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-    }
-
-    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
-        let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        let _ = writeln!(self.0, "{name}{labels} {value}");
-    }
-
-    fn gateway(&mut self, measured: &gateway::Measurements) {
-        self.family("sampan_gateway_connections", "gauge", "Open connections of clients.");
-        self.value("sampan_gateway_connections", &[], measured.connections as u64);
-        self.family("sampan_gateway_refusals_total", "counter", "Requests that the gateway answered itself.");
-        for (reason, count) in &measured.refusals {
-            self.value("sampan_gateway_refusals_total", &[("reason", reason.as_str())], *count);
-        }
-        type Read = fn(&gateway::ServiceMeasurement) -> u64;
-        let families: [(&str, &str, &str, Read); 7] = [
-            ("sampan_service_requests_total", "counter", "Requests that arrived.", |service| service.arrivals),
-            ("sampan_service_completed_total", "counter", "Requests that ended.", |service| service.completed),
-            ("sampan_service_failed_total", "counter", "Requests that ended with a failure.", |service| service.failed),
-            ("sampan_service_retries_total", "counter", "Requests sent to another replica.", |service| service.retries),
-            ("sampan_service_in_flight", "gauge", "Requests being served.", |service| u64::from(service.in_flight)),
-            ("sampan_service_queued", "gauge", "Requests that wait.", |service| u64::from(service.queued)),
-            ("sampan_service_replicas", "gauge", "Replicas that take requests.", |service| service.replicas as u64),
-        ];
-        for (name, kind, help, read) in families {
-            self.family(name, kind, help);
-            for service in &measured.services {
-                let labels = [("namespace", &*service.service.namespace), ("service", &*service.service.name)];
-                self.value(name, &labels, read(service));
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_written_as_prometheus_reads_them() {
-        let mut text = Text::default();
-        text.family("a_total", "counter", "What it is.");
-        text.value("a_total", &[("namespace", "shop"), ("service", "cart")], 3);
-        text.value("a_total", &[], 4);
-        assert_eq!(
-            text.0,
-            "# HELP a_total What it is.\n# TYPE a_total counter\na_total{namespace=\"shop\",service=\"cart\"} 3\na_total 4\n"
-        );
     }
 }

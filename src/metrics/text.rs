@@ -1,0 +1,88 @@
+use std::fmt::{Display, Write};
+
+use api::ObjectKey;
+use control_plane::Autoscaled;
+
+/// A name, its type, what it means, and how it is read.
+type Family<T> = (&'static str, &'static str, &'static str, fn(&T) -> f64);
+
+/// What is counted, as Prometheus reads it.
+#[derive(Default)]
+pub(super) struct Text(pub(super) String);
+
+impl Text {
+    pub(super) fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a String does not fail.
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    pub(super) fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    pub(super) fn gateway(&mut self, measured: &gateway::Measurements) {
+        self.family("sampan_gateway_connections", "gauge", "Open connections of clients.");
+        self.value("sampan_gateway_connections", &[], measured.connections as u64);
+        self.family("sampan_gateway_refusals_total", "counter", "Requests that the gateway answered itself.");
+        for (reason, count) in &measured.refusals {
+            self.value("sampan_gateway_refusals_total", &[("reason", reason.as_str())], *count);
+        }
+        type Read = fn(&gateway::ServiceMeasurement) -> u64;
+        let families: [(&str, &str, &str, Read); 7] = [
+            ("sampan_service_requests_total", "counter", "Requests that arrived.", |service| service.arrivals),
+            ("sampan_service_completed_total", "counter", "Requests that ended.", |service| service.completed),
+            ("sampan_service_failed_total", "counter", "Requests that ended with a failure.", |service| service.failed),
+            ("sampan_service_retries_total", "counter", "Requests sent to another replica.", |service| service.retries),
+            ("sampan_service_in_flight", "gauge", "Requests being served.", |service| u64::from(service.in_flight)),
+            ("sampan_service_queued", "gauge", "Requests that wait.", |service| u64::from(service.queued)),
+            ("sampan_service_replicas", "gauge", "Replicas that take requests.", |service| service.replicas as u64),
+        ];
+        for (name, kind, help, read) in families {
+            self.family(name, kind, help);
+            for service in &measured.services {
+                let labels = [("namespace", &*service.service.namespace), ("service", &*service.service.name)];
+                self.value(name, &labels, read(service));
+            }
+        }
+    }
+
+    /// What each autoscaler last saw and decided.
+    pub(super) fn autoscalers(&mut self, decided: &[(ObjectKey, Autoscaled)]) {
+        let families: [Family<Autoscaled>; 7] = [
+            ("desired", "gauge", "Replicas that are wanted.", |decided| decided.status.desired.into()),
+            ("replicas", "gauge", "Replicas that there are.", |decided| decided.status.replicas.into()),
+            ("requests_per_second", "gauge", "Requests that arrive.", |decided| decided.status.why.inputs.rate),
+            ("concurrency", "gauge", "Requests at a time.", |decided| decided.status.why.inputs.concurrency),
+            ("queued", "gauge", "Requests that wait.", |decided| decided.status.why.inputs.queued.into()),
+            ("ups_total", "counter", "Decisions for more replicas.", |decided| decided.ups as f64),
+            ("downs_total", "counter", "Decisions for fewer replicas.", |decided| decided.downs as f64),
+        ];
+        for (name, kind, help, read) in families {
+            let name = format!("sampan_autoscaler_{name}");
+            self.family(&name, kind, help);
+            for (deployment, decided) in decided {
+                let labels = [("namespace", &*deployment.namespace), ("deployment", &*deployment.name)];
+                self.value(&name, &labels, read(decided));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_as_prometheus_reads_them() {
+        let mut text = Text::default();
+        text.family("a_total", "counter", "What it is.");
+        text.value("a_total", &[("namespace", "shop"), ("service", "cart")], 3);
+        text.value("a_total", &[], 4);
+        assert_eq!(
+            text.0,
+            "# HELP a_total What it is.\n# TYPE a_total counter\na_total{namespace=\"shop\",service=\"cart\"} 3\na_total 4\n"
+        );
+    }
+}
