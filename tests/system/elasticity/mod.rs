@@ -39,19 +39,17 @@ struct Scaled<'a> {
     scale: &'a str,
     idle: &'a str,
     concurrency: u32,
-    /// Further lines of the pod's spec.
-    pod: &'a str,
 }
 
 impl Default for Scaled<'_> {
     fn default() -> Self {
-        Self { name: "probe", image: "probe:test", scale: "0..10", idle: "500ms", concurrency: 4, pod: "" }
+        Self { name: "probe", image: "probe:test", scale: "0..10", idle: "500ms", concurrency: 4 }
     }
 }
 
 impl Scaled<'_> {
     fn manifest(&self) -> String {
-        let Self { name, image, scale, idle, concurrency, pod } = self;
+        let Self { name, image, scale, idle, concurrency } = self;
         format!(
             r#"apiVersion: apps/v1
 kind: Deployment
@@ -63,9 +61,8 @@ spec:
   template:
     metadata:
       labels: {{ app: {name} }}
-      annotations: {{ sampan.dev/concurrency: "{concurrency}" }}
+      annotations: {{ sampan.dev/concurrency: "{concurrency}", sampan.dev/key-value: default }}
     spec:
-{pod}
       containers: [{{ name: {name}, image: "{image}" }}]
 ---
 apiVersion: v1
@@ -84,10 +81,7 @@ spec: {{ selector: {{ app: {name} }}, ports: [{{ port: 80 }}] }}
     fn asleep(&self, sampan: &Sampan) {
         build(sampan);
         self.apply(sampan);
-        wait_for("the first replica has been ready", || {
-            let events = sampan.cli_ok(&["get", "events"]);
-            events.contains("Started").then_some(())
-        });
+        wait_for("it can be started", || (client(sampan).get("/env").status == 200).then_some(()));
         wait_until_asleep(sampan, self.name);
     }
 }
