@@ -11,6 +11,8 @@ mod nodes;
 mod overload;
 mod registry;
 mod shop;
+mod stores;
 
 mod client;
+mod redis;
 mod sampan;
