@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{metrics::MetricsArgs, paths::DataDirArgs, registries::RegistriesArgs};
+use crate::{key_value::KeyValueArgs, metrics::MetricsArgs, paths::DataDirArgs, registries::RegistriesArgs};
 
 /// Flags of a server that plays all roles, or the control plane's and perhaps a gateway's.
 #[derive(Debug, Clone, clap::Args)]
@@ -27,6 +27,9 @@ pub(crate) struct ServerArgs {
 
     #[command(flatten)]
     pub(crate) images: ImageLimitArgs,
+
+    #[command(flatten)]
+    pub(crate) key_value: KeyValueArgs,
 
     #[command(flatten)]
     pub(crate) metrics: MetricsArgs,

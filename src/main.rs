@@ -10,6 +10,7 @@ mod dev;
 mod diagnostics;
 mod docker_config;
 mod errors;
+mod key_value;
 mod metrics;
 mod paths;
 mod registries;

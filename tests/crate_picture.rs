@@ -27,11 +27,12 @@ const MAY_IMPORT: [(&str, &[&str]); 8] = [
 ];
 
 /// Libraries that have one room, or few: a name, or the beginning of names before `*`.
-const BELONGS_TO: [(&str, &[&str]); 11] = [
+const BELONGS_TO: [(&str, &[&str]); 12] = [
     ("wasmtime*", &["sampan-runtime"]),
     ("wasmparser", &["sampan-registry-client"]),
     ("oci-client", &["sampan-registry-client"]),
     ("redb", &["sampan-control-plane"]),
+    ("redis", &["sampan-control-plane"]),
     ("axum", &["sampan-control-plane"]),
     ("tonic*", &["sampan-transport"]),
     ("landlock", &["sampan-runtime"]),

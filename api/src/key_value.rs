@@ -26,7 +26,7 @@ pub enum KeyValueError {
     /// A key or a value is larger than allowed.
     #[error("{what} of {bytes} bytes is larger than the limit of {limit_bytes}")]
     TooLarge {
-        /// `key` or `value`.
+        /// `key`, `value` or `batch`.
         what: &'static str,
         /// How large it is.
         bytes: usize,

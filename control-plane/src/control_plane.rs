@@ -23,7 +23,7 @@ use crate::{
     identity::now,
     images::{self, CollectionConfig},
     join::{self, JoinTokens},
-    key_value::{MemoryKeyValue, RedbKeyValue},
+    key_value::{MemoryKeyValue, RedbKeyValue, RedisKeyValue, RedisSettings},
     logs::Logs,
     projection::Projection,
     registry::{self, Tokens},
@@ -51,6 +51,8 @@ pub struct ControlPlaneConfig {
     pub api_addr: SocketAddr,
     /// Whether objects and guests' entries outlive the process.
     pub persistence: Persistence,
+    /// The Redis that keeps guests' entries; `None`: the data directory does.
+    pub key_value: Option<RedisSettings>,
     /// When images that nothing uses are removed.
     pub collection: CollectionConfig,
     /// When a worker that says nothing is given up.
@@ -111,17 +113,15 @@ struct Bound {
 
 impl ControlPlane {
     /// Takes the data directory and opens what is in it. It blocks on the disk. Images that `store` does not have
-    /// are pulled into it.
+    /// are pulled into it. To be called within the runtime that is to carry a connection to Redis, if there is one.
     pub fn open(config: ControlPlaneConfig, store: ImageStore, registries: Registries) -> Result<Self, OpenError> {
         let lock = DataDirLock::acquire(&config.data_dir)?;
         let images = Sources { store, registries };
-        let (store, key_value): (Arc<dyn Store>, Arc<dyn KeyValue>) = match config.persistence {
-            Persistence::Durable => (
-                Arc::new(RedbStore::open(&config.data_dir.join(STORE_FILE))?),
-                Arc::new(RedbKeyValue::open(&config.data_dir.join(KEY_VALUE_FILE))?),
-            ),
-            Persistence::Ephemeral => (Arc::new(MemoryStore::new(now())), Arc::new(MemoryKeyValue::default())),
+        let store: Arc<dyn Store> = match config.persistence {
+            Persistence::Durable => Arc::new(RedbStore::open(&config.data_dir.join(STORE_FILE))?),
+            Persistence::Ephemeral => Arc::new(MemoryStore::new(now())),
         };
+        let key_value = open_key_value(&config)?;
         let (inputs, inbox) = shell::queue();
         Ok(Self {
             config,
@@ -278,6 +278,23 @@ impl ControlPlane {
         let (served, ()) = tokio::join!(serve(listener, certificates.server, state, token, stop), collecting);
         Ok(served?)
     }
+}
+
+fn open_key_value(config: &ControlPlaneConfig) -> Result<Arc<dyn KeyValue>, OpenError> {
+    let file = config.data_dir.join(KEY_VALUE_FILE);
+    Ok(match (&config.key_value, config.persistence) {
+        (Some(settings), _) => {
+            if file.exists() {
+                tracing::warn!(store = %settings, file = %file.display(), "guests' entries of before are not moved: \
+                    they stay in the file, and guests see those of the store");
+            }
+            let store = RedisKeyValue::new(settings.clone());
+            tokio::spawn(store.clone().connected());
+            Arc::new(store)
+        }
+        (None, Persistence::Durable) => Arc::new(RedbKeyValue::open(&file)?),
+        (None, Persistence::Ephemeral) => Arc::new(MemoryKeyValue::default()),
+    })
 }
 
 /// Where a client on this machine reaches a listener: one that takes every address has none that can be dialled.

@@ -15,6 +15,7 @@ fn open(dir: &Path) -> Result<ControlPlane, OpenError> {
         data_dir: dir.to_owned(),
         api_addr,
         persistence: Persistence::Durable,
+        key_value: None,
         collection: CollectionConfig::default(),
         silence: Silence::IN_PROCESS,
         join_authority: None,

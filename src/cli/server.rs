@@ -19,7 +19,8 @@ use crate::{
 EXAMPLES:
   sampan server --workers 4                        Everything on this machine, in six processes
   sampan server --sessions 0.0.0.0:7444            Let workers and gateways of other machines join
-  sampan server --no-gateway --sessions 10.0.0.1:7444    The control plane alone")]
+  sampan server --no-gateway --sessions 10.0.0.1:7444    The control plane alone
+  sampan server --workers 4 --key-value redis://10.0.0.9    What guests store is in Redis")]
 pub(crate) struct Server {
     /// Worker processes to start on this machine
     #[arg(long, env = "SAMPAN_WORKERS", default_value_t = 0, value_name = "N")]

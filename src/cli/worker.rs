@@ -9,6 +9,7 @@ use crate::{
     compose::{self, WorkerPlan, confine, machine_name},
     config::{JoinArgs, WorkerLimitArgs, address},
     diagnostics,
+    key_value::KeyValueArgs,
     metrics::MetricsArgs,
     paths::DataDirArgs,
     screen::Screen,
@@ -27,7 +28,8 @@ const LAST: Duration = Duration::from_secs(3);
 EXAMPLES:
   sampan worker --join 10.0.0.1:7444 --token-file ./token --listen 0.0.0.0:7500 --advertise 10.0.0.2:7500
   sampan worker --join unix:/var/lib/sampan/run/control.sock --name second    A further one on the server's machine
-  sampan worker --join 10.0.0.1:7444 --label zone=a --taint gpu=yes:NoSchedule")]
+  sampan worker --join 10.0.0.1:7444 --label zone=a --taint gpu=yes:NoSchedule
+  sampan worker --join 10.0.0.1:7444 --key-value-file ./redis-url    With the store that the server was given")]
 pub(crate) struct Worker {
     #[command(flatten)]
     join: JoinArgs,
@@ -80,6 +82,9 @@ pub(crate) struct Worker {
     limits: WorkerLimitArgs,
 
     #[command(flatten)]
+    key_value: KeyValueArgs,
+
+    #[command(flatten)]
     metrics: MetricsArgs,
 
     #[command(flatten)]
@@ -102,6 +107,7 @@ impl Worker {
             threads: self.threads,
             drain_timeout,
             limits: self.limits,
+            key_value: self.key_value,
             metrics: self.metrics,
             data: self.data,
         };
@@ -116,7 +122,7 @@ impl Worker {
             }
             let starting = async {
                 match partitioned {
-                    true => compose::partition(&plan, &leave, &shutdown).await,
+                    true => compose::partition(&plan, confined, &leave, &shutdown).await,
                     false => compose::worker(&plan, confined, &leave, &shutdown).await,
                 }
             };

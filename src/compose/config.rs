@@ -10,13 +10,19 @@ use runtime::{Compile, CompileProcess, WorkerConfig};
 use super::DRAIN;
 use crate::{
     config::{GatewayLimitArgs, HttpArgs, ServerArgs, WorkerLimitArgs},
+    key_value::Redis,
     paths::DataDir,
 };
 
 /// The name of a machine that has none that can be used.
 const UNNAMED: &str = "local";
 
-pub(super) fn control_plane(args: &ServerArgs, dir: &DataDir, silence: Silence) -> ControlPlaneConfig {
+pub(super) fn control_plane(
+    args: &ServerArgs,
+    redis: Option<&Redis>,
+    dir: &DataDir,
+    silence: Silence,
+) -> ControlPlaneConfig {
     let default = CollectionConfig::default();
     let collection = CollectionConfig {
         max_age: args.images.image_max_age.unwrap_or(default.max_age),
@@ -27,6 +33,7 @@ pub(super) fn control_plane(args: &ServerArgs, dir: &DataDir, silence: Silence) 
         data_dir: dir.root().to_owned(),
         api_addr: args.api,
         persistence: Persistence::Durable,
+        key_value: redis.map(|redis| redis.settings.clone()),
         collection,
         silence,
         join_authority: None,

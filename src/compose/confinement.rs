@@ -7,10 +7,12 @@ use runtime::{Compile, CompileServer, Sandbox};
 use transport::machine;
 
 use super::{config::limited_compile_process, make_private, worker::WorkerPlan};
+use crate::key_value::Redis;
 
 /// What has been set up before the sandbox was entered, since it cannot be afterwards.
 pub(crate) struct Confined {
     pub(super) compile: Compile,
+    pub(super) redis: Option<Redis>,
 }
 
 /// Starts the process that compiles, and enters the sandbox. To be called on the main thread, before there are others.
@@ -22,9 +24,10 @@ pub(crate) fn confine(plan: &WorkerPlan, sandboxed: bool) -> anyhow::Result<Conf
     own.iter().try_for_each(|folder| make_private(folder))?;
     // Read from places that are closed afterwards, and kept.
     machine();
+    let redis = plan.key_value.resolve()?;
     let Some(process) = limited_compile_process(&plan.limits).filter(|_| sandboxed) else {
         let compile = limited_compile_process(&plan.limits).map_or(Compile::InThreads, Compile::Process);
-        return Ok(Confined { compile });
+        return Ok(Confined { compile, redis });
     };
     let args = ["compile-server".to_owned(), process.memory_bytes.to_string(), process.timeout.as_millis().to_string()];
     let server = CompileServer::start(&process, &args).context("the process that compiles cannot be started")?;
@@ -32,5 +35,5 @@ pub(crate) fn confine(plan: &WorkerPlan, sandboxed: bool) -> anyhow::Result<Conf
     let token = plan.join.token_file.iter().filter_map(|file| fs::canonicalize(file).ok()).collect();
     // What the system lacks is warned of, and done without.
     Sandbox { read: token, read_write: own.to_vec() }.enter();
-    Ok(Confined { compile: Compile::Server(server) })
+    Ok(Confined { compile: Compile::Server(server), redis })
 }

@@ -45,7 +45,8 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let identity = Arc::new(authority.own_identity()?);
     let images = ImageStore::open(dir.images())?;
     let registries = Registries::new(args.registries.settings()?)?;
-    let mut control_config = config::control_plane(args, &dir, plan.silence);
+    let redis = args.key_value.resolve()?;
+    let mut control_config = config::control_plane(args, redis.as_ref(), &dir, plan.silence);
     control_config.join_authority = Some(authority.fingerprint().to_string());
     let control = Arc::new(ControlPlane::open(control_config, images.clone(), registries)?);
     let listener = SessionListener::bind(dir.control_socket(), plan.sessions.map(|addr| (addr, identity.clone())));
@@ -81,7 +82,7 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let (offered, stop) = (args.metrics.offer(counted).await?, shutdown.clone());
     roles.spawn("the listener for metrics", async move { stop.run_until_cancelled(offered).await.unwrap_or(Ok(())) });
     let api = control.bind().await?;
-    let supervisor = Supervisor::new(plan, &dir, control.clone());
+    let supervisor = Supervisor::new(plan, redis.as_ref(), &dir, control.clone());
     roles.spawn("the workers", async move {
         let _ended = workers_ended;
         supervisor.run(workers_end).await;

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{ServerPlan, machine_name};
-use crate::{config::WorkerLimitArgs, paths::DataDir};
+use crate::{config::WorkerLimitArgs, key_value::Redis, paths::DataDir};
 
 /// The wait before a worker that ended is started again; each further end soon after a start doubles it.
 const RESTART_FIRST: Duration = Duration::from_millis(10);
@@ -28,18 +28,25 @@ const RAN_WELL: Duration = Duration::from_secs(10);
 /// A worker that has not ended so long after it was told to is killed.
 const ENDS_WITHIN: Duration = Duration::from_millis(1500);
 
+/// What a worker's process is started with.
+pub(super) struct WorkerProcess {
+    arguments: Vec<OsString>,
+    environment: Vec<(&'static str, OsString)>,
+}
+
 /// Keeps worker processes running.
 pub(super) struct Supervisor {
-    workers: Vec<(WorkerName, Vec<OsString>)>,
+    workers: Vec<(WorkerName, WorkerProcess)>,
     control: Arc<ControlPlane>,
 }
 
 impl Supervisor {
-    pub(super) fn new(plan: &ServerPlan, dir: &DataDir, control: Arc<ControlPlane>) -> Self {
+    pub(super) fn new(plan: &ServerPlan, redis: Option<&Redis>, dir: &DataDir, control: Arc<ControlPlane>) -> Self {
         let machine = machine_name();
         let workers = (1..=plan.workers).map(|number| {
             let name = format!("{machine}-{number}");
-            (WorkerName(name.as_str().into()), arguments(plan, dir, &name))
+            let process = WorkerProcess::new(&dir.control_socket(), &name, dir, &plan.server.worker, redis);
+            (WorkerName(name.as_str().into()), process)
         });
         Self { workers: workers.collect(), control }
     }
@@ -47,44 +54,61 @@ impl Supervisor {
     /// Runs until `stop`, and until all of them have ended then.
     pub(super) async fn run(self, stop: CancellationToken) {
         let tasks = TaskTracker::new();
-        for (name, arguments) in self.workers {
+        for (name, process) in self.workers {
             let (control, stop, died) = (self.control.clone(), stop.clone(), name.clone());
             // Before anything else: its replicas are replaced now.
-            tasks.spawn(
-                async move { keep_running(&name, &arguments, || control.worker_died(died.clone()), stop).await },
-            );
+            tasks.spawn(async move { keep_running(&name, &process, || control.worker_died(died.clone()), stop).await });
         }
         tasks.close();
         tokio::join!(stop.cancelled(), tasks.wait());
     }
 }
 
-fn arguments(plan: &ServerPlan, dir: &DataDir, name: &str) -> Vec<OsString> {
-    worker_arguments(&dir.control_socket(), name, dir, &plan.server.worker)
-}
+impl WorkerProcess {
+    /// One that joins at a socket of this machine.
+    pub(super) fn new(
+        socket: &Path,
+        name: &str,
+        dir: &DataDir,
+        limits: &WorkerLimitArgs,
+        redis: Option<&Redis>,
+    ) -> Self {
+        let mut join = OsString::from("unix:");
+        join.push(socket);
+        let mut arguments: Vec<OsString> = vec!["worker".into(), "--supervised".into(), "--join".into(), join];
+        arguments.extend(["--name".into(), name.into(), "--data-dir".into(), dir.root().into()]);
+        let mut give = |flag: &str, value: Option<String>| {
+            arguments.extend(value.into_iter().flat_map(|value| [OsString::from(flag), value.into()]));
+        };
+        give("--compile-memory", limits.compile_memory.map(|bytes| bytes.to_string()));
+        give("--compile-timeout", limits.compile_timeout.map(api::format_span));
+        give("--warm-memory", limits.warm_memory.map(|bytes| bytes.to_string()));
+        give("--guest-memory", limits.guest_memory.map(|bytes| bytes.to_string()));
+        Self { arguments, environment: redis.map(Redis::environment).unwrap_or_default() }
+    }
 
-/// What a worker's process is started with that joins at a socket of this machine.
-pub(super) fn worker_arguments(socket: &Path, name: &str, dir: &DataDir, limits: &WorkerLimitArgs) -> Vec<OsString> {
-    let mut join = OsString::from("unix:");
-    join.push(socket);
-    let mut arguments: Vec<OsString> = vec!["worker".into(), "--supervised".into(), "--join".into(), join];
-    arguments.extend(["--name".into(), name.into(), "--data-dir".into(), dir.root().into()]);
-    let mut give = |flag: &str, value: Option<String>| {
-        arguments.extend(value.into_iter().flat_map(|value| [OsString::from(flag), value.into()]));
-    };
-    give("--compile-memory", limits.compile_memory.map(|bytes| bytes.to_string()));
-    give("--compile-timeout", limits.compile_timeout.map(api::format_span));
-    give("--warm-memory", limits.warm_memory.map(|bytes| bytes.to_string()));
-    give("--guest-memory", limits.guest_memory.map(|bytes| bytes.to_string()));
-    arguments
+    fn start(&self) -> std::io::Result<Child> {
+        let program = std::env::current_exe()?;
+        Command::new(program)
+            .args(&self.arguments)
+            .envs(self.environment.iter().cloned())
+            // What it names has been read, and is in the environment now.
+            .env_remove("SAMPAN_KEY_VALUE_FILE")
+            // Its end tells the worker to end: also when this process is killed.
+            .stdin(Stdio::piped())
+            // Ctrl-C at a terminal is for this process, which ends the workers in its turn.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+    }
 }
 
 /// Runs a worker's process again and again until `stop`, and tells each time that it `died`.
-pub(super) async fn keep_running(name: &WorkerName, arguments: &[OsString], died: impl Fn(), stop: CancellationToken) {
+pub(super) async fn keep_running(name: &WorkerName, process: &WorkerProcess, died: impl Fn(), stop: CancellationToken) {
     let mut pause = RESTART_FIRST;
     loop {
         let began = Instant::now();
-        match start(arguments) {
+        match process.start() {
             Ok(mut child) => {
                 // Held apart: waiting for the child would close it, and its end tells the worker to end.
                 let input = child.stdin.take();
@@ -108,18 +132,6 @@ pub(super) async fn keep_running(name: &WorkerName, arguments: &[OsString], died
             () = sleep(pause) => {}
         }
     }
-}
-
-fn start(arguments: &[OsString]) -> std::io::Result<Child> {
-    let program = std::env::current_exe()?;
-    Command::new(program)
-        .args(arguments)
-        // Its end tells the worker to end: also when this process is killed.
-        .stdin(Stdio::piped())
-        // Ctrl-C at a terminal is for this process, which ends the workers in its turn.
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
 }
 
 async fn end(mut child: Child) {

@@ -16,7 +16,8 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
     make_private(dir.root())?;
     let images = ImageStore::open(dir.images())?;
     let registries = Registries::new(args.registries.settings()?)?;
-    let control_config = config::control_plane(args, &dir, Silence::IN_PROCESS);
+    let redis = args.key_value.resolve()?;
+    let control_config = config::control_plane(args, redis.as_ref(), &dir, Silence::IN_PROCESS);
     let control = Arc::new(ControlPlane::open(control_config, images.clone(), registries)?);
     let replicas = Replicas::new();
     let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), replicas.dialer());

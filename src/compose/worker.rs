@@ -1,7 +1,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use api::{Address, Taint, WorkerName};
+use api::{Address, KeyValue, Taint, WorkerName};
+use control_plane::key_value::RedisKeyValue;
 use gateway::{Gateway, GatewayConfig};
 use registry_client::ImageStore;
 use runtime::{Ended, Ending, Handles, Replicas, Worker, WorkerConfig};
@@ -14,6 +15,7 @@ use transport::{
 
 use super::{Roles, config, confinement::Confined, joining, make_private, nearby::Nearby};
 use crate::config::{JoinArgs, WorkerLimitArgs};
+use crate::key_value::{KeyValueArgs, Redis};
 use crate::metrics::{Metrics, MetricsArgs};
 use crate::paths::{DataDir, DataDirArgs};
 
@@ -33,6 +35,7 @@ pub(crate) struct WorkerPlan {
     pub(crate) threads: Option<u16>,
     pub(crate) drain_timeout: Duration,
     pub(crate) limits: WorkerLimitArgs,
+    pub(crate) key_value: KeyValueArgs,
     pub(crate) metrics: MetricsArgs,
     pub(crate) data: DataDirArgs,
 }
@@ -89,7 +92,7 @@ pub(crate) async fn worker(
     // What its guests call is routed here: a gateway that listens nowhere.
     let inside = Gateway::new(GatewayConfig::default(), Arc::new(dialer));
     let handles = Handles {
-        key_value: Arc::new(RemoteKeyValue::new(&client)),
+        key_value: key_value(confined.redis, &client),
         cluster_http: inside.cluster_http(),
         images: Arc::new(RemoteImages::new(&client)),
     };
@@ -124,6 +127,14 @@ pub(crate) async fn worker(
         Ok(())
     });
     Ok((name, roles))
+}
+
+/// Redis, which is there without the control plane, or what the control plane keeps.
+fn key_value(redis: Option<Redis>, client: &ControlPlaneClient) -> Arc<dyn KeyValue> {
+    let Some(redis) = redis else { return Arc::new(RemoteKeyValue::new(client)) };
+    let store = RedisKeyValue::new(redis.settings);
+    tokio::spawn(store.clone().connected());
+    Arc::new(store)
 }
 
 /// For the session's last messages.

@@ -12,6 +12,8 @@ mod nodes;
 mod overload;
 mod registry;
 mod shop;
+mod stores;
 
 mod client;
+mod redis;
 mod sampan;

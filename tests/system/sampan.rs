@@ -205,7 +205,12 @@ impl Drop for Sampan {
 /// The program under test, without the environment's settings for it.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sampan"));
-    command.args(args).env_remove("SAMPAN_DATA_DIR").env_remove("SAMPAN_REGISTRIES").env_remove("KUBECONFIG");
+    command
+        .args(args)
+        .env_remove("SAMPAN_DATA_DIR")
+        .env_remove("SAMPAN_REGISTRIES")
+        .env_remove("SAMPAN_KEY_VALUE")
+        .env_remove("KUBECONFIG");
     // Who runs the tests may be logged in somewhere.
     command.env("DOCKER_CONFIG", "/nonexistent");
     command

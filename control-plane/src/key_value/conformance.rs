@@ -1,25 +1,40 @@
 //! What every key-value store must do. Each test runs on each store.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use api::{Bucket, KeyValue, KeyValueError};
 use bytes::Bytes;
 use futures::future::join_all;
 
-use super::{MAX_KEY_BYTES, MAX_VALUE_BYTES, MemoryKeyValue, RedbKeyValue};
+use super::{
+    MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_PAGE, MAX_VALUE_BYTES, MemoryKeyValue, RedbKeyValue, RedisKeyValue,
+    RedisSettings, redis::server::Server,
+};
 use crate::disk::faults::{Full, file_on};
 
 struct Subject {
     store: Arc<dyn KeyValue>,
+    _redis: Option<Server>,
     _dir: tempfile::TempDir,
 }
 
+/// A store, and the server behind it if there is one.
+type Made = (Arc<dyn KeyValue>, Option<Server>);
+
 fn subjects() -> Vec<Subject> {
-    let dir = tempfile::tempdir().unwrap();
-    let redb = RedbKeyValue::open(&dir.path().join("keyvalue.redb")).unwrap();
+    let subject = |make: &dyn Fn(&Path) -> Made| {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, redis) = make(dir.path());
+        Subject { store, _redis: redis, _dir: dir }
+    };
     vec![
-        Subject { store: Arc::new(redb), _dir: dir },
-        Subject { store: Arc::new(MemoryKeyValue::default()), _dir: tempfile::tempdir().unwrap() },
+        subject(&|dir| (Arc::new(RedbKeyValue::open(&dir.join("keyvalue.redb")).unwrap()), None)),
+        subject(&|_| (Arc::new(MemoryKeyValue::default()), None)),
+        subject(&|dir| {
+            let server = Server::start(dir);
+            let settings = RedisSettings::parse(&server.url(), None).unwrap();
+            (Arc::new(RedisKeyValue::new(settings)), Some(server))
+        }),
     ]
 }
 
@@ -37,25 +52,27 @@ async fn get(store: &dyn KeyValue, bucket: &Bucket, key: &str) -> Option<Bytes> 
 
 #[tokio::test]
 async fn values_are_read_in_the_order_in_which_they_were_asked_for() {
-    for Subject { store, _dir } in subjects() {
+    for subject in subjects() {
+        let store = &subject.store;
         let carts = bucket("shop", "carts");
         store.set(&carts, vec![entry("a", "1"), entry("b", "2")]).await.unwrap();
         let keys = ["b", "none", "a"].map(str::to_owned).to_vec();
         let values = store.get(&carts, keys).await.unwrap();
         assert_eq!(values, [Some(Bytes::from("2")), None, Some(Bytes::from("1"))]);
         store.delete(&carts, vec!["a".to_owned(), "none".to_owned()]).await.unwrap();
-        assert_eq!(get(&*store, &carts, "a").await, None);
+        assert_eq!(get(&**store, &carts, "a").await, None);
     }
 }
 
 #[tokio::test]
 async fn buckets_and_namespaces_are_apart() {
-    for Subject { store, _dir } in subjects() {
+    for subject in subjects() {
+        let store = &subject.store;
         let (mine, other_bucket, other_namespace) = (bucket("a", "b"), bucket("a", "bc"), bucket("ab", "b"));
         store.set(&mine, vec![entry("k", "mine")]).await.unwrap();
         store.set(&other_bucket, vec![entry("k", "bucket")]).await.unwrap();
         for other in [&other_bucket, &other_namespace] {
-            assert_ne!(get(&*store, other, "k").await, Some(Bytes::from("mine")));
+            assert_ne!(get(&**store, other, "k").await, Some(Bytes::from("mine")));
         }
         let listing = store.list(&mine, None, 10).await.unwrap();
         assert_eq!((listing.keys.len(), listing.cursor), (1, None));
@@ -64,7 +81,8 @@ async fn buckets_and_namespaces_are_apart() {
 
 #[tokio::test]
 async fn listings_go_page_by_page_and_end() {
-    for Subject { store, _dir } in subjects() {
+    for subject in subjects() {
+        let store = &subject.store;
         let carts = bucket("shop", "carts");
         let entries = (0..5).map(|n| entry(&format!("k{n}"), "v")).collect();
         store.set(&carts, entries).await.unwrap();
@@ -84,12 +102,13 @@ async fn listings_go_page_by_page_and_end() {
 
 #[tokio::test]
 async fn increments_of_many_at_once_lose_nothing_and_need_a_number() {
-    for Subject { store, _dir } in subjects() {
+    for subject in subjects() {
+        let store = &subject.store;
         let counts = bucket("shop", "counts");
         join_all((0..64).map(|_| store.increment(&counts, "n".to_owned(), 2))).await.into_iter().for_each(|sum| {
             sum.unwrap();
         });
-        assert_eq!(get(&*store, &counts, "n").await.unwrap(), "128");
+        assert_eq!(get(&**store, &counts, "n").await.unwrap(), "128");
         store.set(&counts, vec![entry("text", "x"), entry("max", &i64::MAX.to_string())]).await.unwrap();
         for key in ["text", "max"] {
             let refused = store.increment(&counts, key.to_owned(), 1).await.unwrap_err();
@@ -100,7 +119,8 @@ async fn increments_of_many_at_once_lose_nothing_and_need_a_number() {
 
 #[tokio::test]
 async fn sixty_four_that_swap_the_same_key_at_once_lose_nothing() {
-    for Subject { store, _dir } in subjects() {
+    for subject in subjects() {
+        let store = &subject.store;
         let carts = bucket("shop", "carts");
         let add = |n: usize| {
             let (store, carts) = (store.clone(), carts.clone());
@@ -116,7 +136,7 @@ async fn sixty_four_that_swap_the_same_key_at_once_lose_nothing() {
             }
         };
         join_all((0..64).map(|n| tokio::spawn(add(n)))).await.into_iter().for_each(|task| task.unwrap());
-        let mut items = get(&*store, &carts, "cart").await.unwrap().to_vec();
+        let mut items = get(&**store, &carts, "cart").await.unwrap().to_vec();
         items.sort_unstable();
         assert_eq!(items, (0..64).collect::<Vec<u8>>());
     }
@@ -124,7 +144,8 @@ async fn sixty_four_that_swap_the_same_key_at_once_lose_nothing() {
 
 #[tokio::test]
 async fn a_swap_that_is_refused_answers_what_is_there() {
-    for Subject { store, _dir } in subjects() {
+    for subject in subjects() {
+        let store = &subject.store;
         let carts = bucket("shop", "carts");
         assert_eq!(store.swap(&carts, "a".to_owned(), Some("1".into()), "2".into()).await.unwrap(), Some(None));
         assert_eq!(store.swap(&carts, "a".to_owned(), None, "1".into()).await.unwrap(), None);
@@ -134,15 +155,116 @@ async fn a_swap_that_is_refused_answers_what_is_there() {
 
 #[tokio::test]
 async fn a_batch_with_an_entry_that_is_too_large_writes_nothing() {
-    for Subject { store, _dir } in subjects() {
+    for subject in subjects() {
+        let store = &subject.store;
         let carts = bucket("shop", "carts");
         let large = ("b".to_owned(), Bytes::from(vec![0; MAX_VALUE_BYTES + 1]));
         let refused = store.set(&carts, vec![entry("a", "1"), large]).await.unwrap_err();
         assert!(matches!(refused, KeyValueError::TooLarge { what: "value", .. }), "{refused}");
-        assert_eq!(get(&*store, &carts, "a").await, None);
+        assert_eq!(get(&**store, &carts, "a").await, None);
         let refused = store.get(&carts, vec!["k".repeat(MAX_KEY_BYTES + 1)]).await.unwrap_err();
         assert!(matches!(refused, KeyValueError::TooLarge { what: "key", .. }), "{refused}");
         store.set(&carts, vec![("k".repeat(MAX_KEY_BYTES), Bytes::new())]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn values_that_are_too_many_for_one_call_are_neither_written_nor_read() {
+    for subject in subjects() {
+        let store = &subject.store;
+        let carts = bucket("shop", "carts");
+        let keys: Vec<String> = (0..=MAX_BATCH_BYTES / MAX_VALUE_BYTES).map(|n| n.to_string()).collect();
+        let value = Bytes::from(vec![0; MAX_VALUE_BYTES]);
+        let all = keys.iter().map(|key| (key.clone(), value.clone())).collect();
+        let refused = store.set(&carts, all).await.unwrap_err();
+        assert!(matches!(refused, KeyValueError::TooLarge { what: "batch", .. }), "{refused}");
+        assert_eq!(store.list(&carts, None, 1).await.unwrap().keys.len(), 0);
+        for key in &keys {
+            store.set(&carts, vec![(key.clone(), value.clone())]).await.unwrap();
+        }
+        let refused = store.get(&carts, keys.clone()).await.unwrap_err();
+        assert!(matches!(refused, KeyValueError::TooLarge { what: "batch", .. }), "{refused}");
+        assert_eq!(store.get(&carts, keys[1..].to_vec()).await.unwrap(), vec![Some(value); keys.len() - 1]);
+    }
+}
+
+#[tokio::test]
+async fn keys_and_values_are_any_text_and_any_bytes_and_none_at_all() {
+    for subject in subjects() {
+        let store = &subject.store;
+        // Names that would be others if they were put together without care.
+        let carts = bucket("shop", "ca}rts:keys");
+        let keys = ["", "\0", "(a", "[a", "+", "-", "a b\r\n", "ä", "{x}"].map(str::to_owned);
+        let entries: Vec<_> = keys.iter().map(|key| (key.clone(), Bytes::from(vec![0, 255, 13, 10]))).collect();
+        store.set(&carts, entries.clone()).await.unwrap();
+        let values = store.get(&carts, keys.to_vec()).await.unwrap();
+        assert!(values.iter().all(|value| value.as_ref() == Some(&entries[0].1)));
+        let mut sorted = keys.to_vec();
+        sorted.sort();
+        let (mut listed, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = store.list(&carts, cursor, 1).await.unwrap();
+            listed.extend(page.keys);
+            match page.cursor {
+                None => break,
+                next => cursor = next,
+            }
+        }
+        assert_eq!(listed, sorted);
+        store.set(&carts, Vec::new()).await.unwrap();
+        store.delete(&carts, Vec::new()).await.unwrap();
+        assert_eq!(store.get(&carts, Vec::new()).await.unwrap(), Vec::<Option<Bytes>>::new());
+        store.delete(&carts, keys.to_vec()).await.unwrap();
+        assert_eq!(store.list(&carts, None, 10).await.unwrap().keys.len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_listing_goes_on_where_it_was_whatever_has_come_and_gone() {
+    for subject in subjects() {
+        let store = &subject.store;
+        let carts = bucket("shop", "carts");
+        store.set(&carts, (0..6).map(|n| entry(&format!("k{n}"), "v")).collect()).await.unwrap();
+        let first = store.list(&carts, None, 3).await.unwrap();
+        assert_eq!(first.cursor.as_deref(), Some("k2"));
+        store.delete(&carts, ["k0", "k2", "k3"].map(str::to_owned).to_vec()).await.unwrap();
+        store.set(&carts, vec![entry("k1x", "v"), entry("k3x", "v")]).await.unwrap();
+        let rest = store.list(&carts, first.cursor, MAX_PAGE + 1).await.unwrap();
+        assert_eq!((rest.keys, rest.cursor), (["k3x", "k4", "k5"].map(str::to_owned).to_vec(), None));
+    }
+}
+
+#[tokio::test]
+async fn what_is_incremented_is_any_number_that_text_can_say_and_any_sum_that_fits() {
+    for subject in subjects() {
+        let store = &subject.store;
+        let counts = bucket("shop", "counts");
+        for (stored, delta, sum) in [
+            ("+5", 1, 6),
+            ("007", 1, 8),
+            ("-0", 0, 0),
+            ("-000", -1, -1),
+            ("-12", 2, -10),
+            ("9007199254740993", 2, 9_007_199_254_740_995),
+            ("-9223372036854775808", i64::MAX, -1),
+            ("9223372036854775807", i64::MIN, -1),
+            ("0", i64::MIN, i64::MIN),
+        ] {
+            store.set(&counts, vec![entry("n", stored)]).await.unwrap();
+            assert_eq!(store.increment(&counts, "n".to_owned(), delta).await.unwrap(), sum, "{stored}");
+            assert_eq!(get(&**store, &counts, "n").await.unwrap(), sum.to_string());
+        }
+        for stored in ["", "-", " 1", "1 ", "1.0", "0x1", "1e3", "9223372036854775808", "00000099999999999999999999"] {
+            store.set(&counts, vec![entry("n", stored)]).await.unwrap();
+            let refused = store.increment(&counts, "n".to_owned(), 1).await.unwrap_err();
+            assert!(matches!(refused, KeyValueError::NotANumber { .. }), "{stored}: {refused}");
+            assert_eq!(get(&**store, &counts, "n").await.unwrap(), stored);
+        }
+        store.set(&counts, vec![entry("n", "-00009223372036854775807")]).await.unwrap();
+        assert!(store.increment(&counts, "n".to_owned(), -2).await.is_err());
+        assert_eq!(get(&**store, &counts, "n").await.unwrap(), "-00009223372036854775807");
+        assert_eq!(store.increment(&counts, "new".to_owned(), -3).await.unwrap(), -3);
+        assert_eq!(store.list(&counts, None, 10).await.unwrap().keys, ["n", "new"]);
     }
 }
 

@@ -7,6 +7,8 @@ pub const MAX_KEY_BYTES: usize = 1024;
 pub const MAX_VALUE_BYTES: usize = 4 << 20;
 /// Keys or entries of one call.
 pub const MAX_BATCH: usize = 1024;
+/// Bytes of the values of one call: what a worker of another process can be sent.
+pub const MAX_BATCH_BYTES: usize = 32 << 20;
 /// Keys of one page of a listing.
 pub const MAX_PAGE: usize = 1000;
 
@@ -20,7 +22,13 @@ pub(super) fn check_keys<'a>(keys: impl ExactSizeIterator<Item = &'a String>) ->
 
 pub(super) fn check_entries(entries: &[(String, Bytes)]) -> Result<(), KeyValueError> {
     check_keys(entries.iter().map(|(key, _)| key))?;
-    entries.iter().try_for_each(|(_, value)| check_value(value))
+    entries.iter().try_for_each(|(_, value)| check_value(value))?;
+    check_batch(entries.iter().map(|(_, value)| Some(value)))
+}
+
+/// Checks what a call reads or writes at once.
+pub(super) fn check_batch<'a>(values: impl Iterator<Item = Option<&'a Bytes>>) -> Result<(), KeyValueError> {
+    within("batch", values.flatten().map(Bytes::len).sum(), MAX_BATCH_BYTES)
 }
 
 pub(super) fn check_value(value: &Bytes) -> Result<(), KeyValueError> {
@@ -29,6 +37,11 @@ pub(super) fn check_value(value: &Bytes) -> Result<(), KeyValueError> {
 
 fn within(what: &'static str, bytes: usize, limit_bytes: usize) -> Result<(), KeyValueError> {
     if bytes > limit_bytes { Err(KeyValueError::TooLarge { what, bytes, limit_bytes }) } else { Ok(()) }
+}
+
+/// The refusal of values that together are more than a call may have.
+pub(super) fn batch_too_large(bytes: usize) -> KeyValueError {
+    KeyValueError::TooLarge { what: "batch", bytes, limit_bytes: MAX_BATCH_BYTES }
 }
 
 /// The sum, where the stored value is decimal text and absent counts as zero.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, ready};
 use parking_lot::Mutex;
 
-use super::limits::{MAX_PAGE, check_entries, check_keys, check_value, incremented};
+use super::limits::{MAX_PAGE, check_batch, check_entries, check_keys, check_value, incremented};
 
 /// Namespace, bucket and key.
 type FullKey = (String, String, String);
@@ -26,9 +26,11 @@ fn answer<T: Send + 'static>(result: Result<T, KeyValueError>) -> BoxFuture<'sta
 
 impl KeyValue for MemoryKeyValue {
     fn get(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
-        answer(check_keys(keys.iter()).map(|()| {
+        answer(check_keys(keys.iter()).and_then(|()| {
             let entries = self.entries.lock();
-            keys.into_iter().map(|key| entries.get(&full(bucket, key)).cloned()).collect()
+            let values: Vec<_> = keys.into_iter().map(|key| entries.get(&full(bucket, key)).cloned()).collect();
+            check_batch(values.iter().map(Option::as_ref))?;
+            Ok(values)
         }))
     }
 

@@ -7,7 +7,7 @@ use redb::TableDefinition;
 use tokio::sync::oneshot;
 
 use super::{
-    limits::{MAX_PAGE, check_entries, check_keys, check_value},
+    limits::{MAX_BATCH_BYTES, MAX_PAGE, batch_too_large, check_entries, check_keys, check_value},
     writer::{Change, Done, Job, Writer},
 };
 use crate::{
@@ -93,13 +93,18 @@ impl KeyValue for RedbKeyValue {
             check_keys(keys.iter())?;
             let read = self.file.read(|read| {
                 let table = read.open_table(ENTRIES)?;
-                let value = |key: &String| {
+                let mut bytes = 0;
+                let mut value = |key: &String| {
                     let held = table.get((bucket.namespace.as_str(), bucket.name.as_str(), key.as_str()))?;
-                    Ok(held.map(|held| Bytes::copy_from_slice(held.value())))
+                    bytes += held.as_ref().map_or(0, |held| held.value().len());
+                    // Beyond the limit it is only counted.
+                    Ok(held.filter(|_| bytes <= MAX_BATCH_BYTES).map(|held| Bytes::copy_from_slice(held.value())))
                 };
-                keys.iter().map(value).collect()
+                let values: Vec<_> = keys.iter().map(&mut value).collect::<Result<_, redb::Error>>()?;
+                Ok((values, bytes))
             });
-            read.map_err(|error| store_error(&error))
+            let (values, bytes) = read.map_err(|error| store_error(&error))?;
+            if bytes > MAX_BATCH_BYTES { Err(batch_too_large(bytes)) } else { Ok(values) }
         };
         ready(read()).boxed()
     }

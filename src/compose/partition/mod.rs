@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use transport::{RemoteDialer, RequestLimits, serve_requests};
 
 use super::{
-    Roles, joining,
+    Roles,
+    confinement::Confined,
+    joining,
     worker::{LAST_WORDS, Prepared, WorkerPlan, end, prepare},
 };
 use crate::metrics::Metrics;
@@ -28,6 +30,7 @@ use tenant::{ByNamespace, Tenants};
 /// Starts it. It ends as a worker does.
 pub(crate) async fn partition(
     plan: &WorkerPlan,
+    confined: Confined,
     leave: &CancellationToken,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(WorkerName, Roles)> {
@@ -36,7 +39,8 @@ pub(crate) async fn partition(
     let elsewhere = RemoteDialer::new(RequestLimits::default(), None, Handle::current());
     let dialer = Arc::new(ByNamespace::new(name.clone(), dir.clone(), elsewhere));
     let ended = CancellationToken::new();
-    let tenants = Tenants::new(name.clone(), dir.clone(), plan.limits.clone(), client.clone(), ended.clone());
+    let tenants =
+        Tenants::new(name.clone(), dir.clone(), (plan.limits.clone(), confined.redis), client.clone(), ended.clone());
     let mut partition = Partition::new(config, tenants);
 
     let ending = Ending { leave: leave.clone(), now: CancellationToken::new() };

@@ -13,8 +13,9 @@ use transport::{
 };
 
 use crate::{
-    compose::supervisor::{keep_running, worker_arguments},
+    compose::supervisor::{WorkerProcess, keep_running},
     config::WorkerLimitArgs,
+    key_value::Redis,
     paths::DataDir,
 };
 
@@ -36,6 +37,7 @@ pub(super) struct Tenants {
     name: WorkerName,
     dir: DataDir,
     limits: WorkerLimitArgs,
+    redis: Option<Redis>,
     client: ControlPlaneClient,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -52,13 +54,13 @@ impl Tenants {
     pub(super) fn new(
         name: WorkerName,
         dir: DataDir,
-        limits: WorkerLimitArgs,
+        (limits, redis): (WorkerLimitArgs, Option<Redis>),
         client: ControlPlaneClient,
         stop: CancellationToken,
     ) -> (Self, mpsc::Receiver<News>) {
         let (news, inbox) = mpsc::channel(WAITING);
         let (tasks, running) = (TaskTracker::new(), HashMap::new());
-        (Self { name, dir, limits, client, stop, tasks, running, news }, inbox)
+        (Self { name, dir, limits, redis, client, stop, tasks, running, news }, inbox)
     }
 
     /// Starts the process of a namespace, if it does not run.
@@ -70,7 +72,7 @@ impl Tenants {
         self.running.insert(namespace.to_owned(), stop.clone());
         let name = tenant_name(&self.name, namespace);
         let socket = self.dir.sockets().join(format!("{name}.control.sock"));
-        let arguments = worker_arguments(&socket, &name, &self.dir, &self.limits);
+        let process = WorkerProcess::new(&socket, &name, &self.dir, &self.limits, self.redis.as_ref());
         let (offer, news, namespace) = (self.offer(namespace), self.news.clone(), namespace.to_owned());
         self.tasks.spawn(async move {
             let listener = match SessionListener::bind(socket, None).await {
@@ -83,7 +85,7 @@ impl Tenants {
                 let _ = news.try_send(News::Died(namespace.clone()));
             };
             let (sessions, stopped) = (serve_sessions(listener, offer, stop.clone()), stop.clone());
-            let (served, ()) = tokio::join!(sessions, keep_running(&name, &arguments, died, stopped));
+            let (served, ()) = tokio::join!(sessions, keep_running(&name, &process, died, stopped));
             if let Err(error) = served {
                 tracing::error!(namespace, %error, "sessions of its process cannot be taken");
             }

@@ -1,7 +1,15 @@
 use std::{thread, time::Duration};
 
-use super::{Cluster, HOST, assert_none_failed, cli, load::Load, start_server};
-use crate::sampan::{guest, wait_for};
+use super::{
+    Cluster, HOST, assert_none_failed, cli,
+    load::{KEPT, Kind, Load},
+    start_server,
+};
+use crate::{
+    client::Client,
+    redis::Redis,
+    sampan::{guest, wait_for},
+};
 
 /// How long the control plane is gone.
 const GONE: Duration = Duration::from_secs(60);
@@ -9,14 +17,21 @@ const GONE: Duration = Duration::from_secs(60);
 #[test]
 fn while_the_control_plane_is_gone_requests_go_on_and_afterwards_no_replica_is_restarted() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut cluster = Cluster::start(folder.path(), 2, &[]);
+    let redis = Redis::start(folder.path());
+    let store = ["--key-value-file", redis.url_file()];
+    let workers = [&store[..], &[store[0], store[1], "--no-sandbox"]];
+    let mut cluster = Cluster::start_with(folder.path(), &workers, &store);
     deploy(&cluster, 4);
     let before = identities(&cluster);
-    let load = Load::at_seven_tenths(&cluster.http, HOST);
+    let client = Client::new(&cluster.http, Some(HOST));
+    assert_eq!(client.put_text(KEPT, "kept").status, 200);
+    // What guests store is in Redis, and no control plane is asked for it.
+    let kinds = &[Kind::Get, Kind::ReadStore, Kind::Put, Kind::WriteStore];
+    let load = Load::at_seven_tenths_of(&cluster.http, HOST, KEPT, kinds);
     cluster.server.take().expect("it runs").kill();
     thread::sleep(GONE);
     assert_eq!(load.failed(), 0);
-    cluster.server = Some(start_server(folder.path(), &cluster.api, &cluster.sessions, &[]));
+    cluster.server = Some(start_server(folder.path(), &cluster.api, &cluster.sessions, &store));
     wait_for("everything is known again", || {
         let now = cli(folder.path(), &["get", "pods"]);
         (now.lines().skip(1).filter(|line| line.contains("1/1")).count() == 4).then_some(())

@@ -37,13 +37,23 @@ pub(crate) struct Outcome {
 impl Load {
     /// Measures how much the system takes, and then sends seven tenths of it: GETs and idempotent PUTs.
     pub(crate) fn at_seven_tenths(address: &str, host: &'static str) -> Self {
+        Self::at_seven_tenths_of(address, host, "/env", &[Kind::Get, Kind::Put])
+    }
+
+    /// Measures how many GETs of `path` it takes, and then sends seven tenths as many requests, of these kinds in turn.
+    pub(crate) fn at_seven_tenths_of(
+        address: &str,
+        host: &'static str,
+        path: &'static str,
+        kinds: &'static [Kind],
+    ) -> Self {
         let began = Instant::now();
-        let closed = client::Load::start(address, Some(host), "/env", 4);
+        let closed = client::Load::start(address, Some(host), path, 4);
         thread::sleep(MEASURED);
         let (sent, failed) = closed.stop();
         assert!(failed.is_empty(), "before anything was wrong: {:?}", failed.first());
         let capacity = sent as f64 / began.elapsed().as_secs_f64();
-        Self::start(address, host, (0.7 * capacity).min(MOST_PER_SECOND), &[Kind::Get, Kind::Put])
+        Self::start(address, host, (0.7 * capacity).min(MOST_PER_SECOND), kinds)
     }
 
     /// As many requests a second, of these kinds in turn.
@@ -109,17 +119,28 @@ pub(crate) enum Kind {
     Post,
     /// Takes 50 ms, in which it only waits.
     Sleep,
+    /// Reads what the guest keeps under [`KEPT`], which is `kept`.
+    ReadStore,
+    /// Sets one of some entries.
+    WriteStore,
 }
+
+/// An entry that [`Kind::ReadStore`] reads.
+pub(crate) const KEPT: &str = "/kv/default/kept";
+/// Entries that are written.
+const WRITTEN: u64 = 64;
 
 impl Kind {
     /// What went wrong, if something did.
     fn send(self, client: &Client, number: u64) -> Option<String> {
-        let text = format!("number {number}");
+        let (text, kept) = (format!("number {number}"), "kept".to_owned());
         let (answer, wanted) = match self {
             Self::Get => (client.try_get("/env"), None),
             Self::Sleep => (client.try_get("/sleep?ms=50"), None),
             Self::Put => (client.try_put_text("/echo", &text), Some(&text)),
             Self::Post => (client.try_post_text("/echo", "text/plain", &text), Some(&text)),
+            Self::ReadStore => (client.try_get(KEPT), Some(&kept)),
+            Self::WriteStore => (client.try_put_text(&format!("/kv/default/{}", number % WRITTEN), &text), None),
         };
         match answer {
             Ok(answer) if answer.status == 200 && wanted.is_none_or(|wanted| answer.body == *wanted) => None,

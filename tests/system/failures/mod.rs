@@ -115,12 +115,22 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start(folder: &Path, workers: usize, server_flags: &[&str]) -> Self {
+        Self::start_with(folder, &vec![&[][..]; workers], server_flags)
+    }
+
+    /// With flags for each worker.
+    fn start_with(folder: &Path, workers: &[&[&str]], server_flags: &[&str]) -> Self {
         let (api, sessions, http) = (free_address(), free_address(), free_address());
         let server = start_server(folder, &api, &sessions, server_flags);
-        let uses = (workers + 1).to_string();
+        let uses = (workers.len() + 1).to_string();
         let token = cli(folder, &["token", "create", "--uses", &uses]);
         fs::write(folder.join("token"), token).expect("a token file");
-        let workers = (1..=workers).map(|number| start_worker(folder, &sessions, &format!("w{number}"))).collect();
+        let start = |(number, flags): (usize, &&[&str])| {
+            let mut worker = worker_command(folder, &sessions, &format!("w{number}"));
+            worker.args(*flags);
+            started(worker)
+        };
+        let workers = (1..).zip(workers).map(start).collect();
         let mut gateway = command(&["gateway", "--join", &sessions, "--http", &http, "--name", "g1"]);
         gateway.arg("--token-file").arg(folder.join("token")).arg("--data-dir").arg(folder.join("g1"));
         let gateway = Role::start(gateway);
@@ -151,7 +161,11 @@ pub(crate) fn start_server(folder: &Path, api: &str, sessions: &str, flags: &[&s
 }
 
 fn start_worker(folder: &Path, sessions: &str, name: &str) -> Role {
-    let worker = Role::start(worker_command(folder, sessions, name));
+    started(worker_command(folder, sessions, name))
+}
+
+fn started(worker: Command) -> Role {
+    let worker = Role::start(worker);
     worker.wait_for_output("is up");
     worker
 }

@@ -40,7 +40,7 @@ impl From<proto::KeyValueFailure> for KeyValueError {
     fn from(failure: proto::KeyValueFailure) -> Self {
         match failure.kind {
             Some(Kind::TooLarge(proto::TooLarge { what, bytes, limit_bytes })) => Self::TooLarge {
-                what: if what == "key" { "key" } else { "value" },
+                what: ["key", "batch"].into_iter().find(|known| *known == what).unwrap_or("value"),
                 bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
                 limit_bytes: usize::try_from(limit_bytes).unwrap_or(usize::MAX),
             },
