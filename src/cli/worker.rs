@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     compose::{self, WorkerPlan, confine, machine_name},
-    config::{JoinArgs, WorkerLimitArgs, address},
+    config::{ImageLimitArgs, JoinArgs, WorkerLimitArgs, address},
     diagnostics,
     metrics::MetricsArgs,
     paths::DataDirArgs,
@@ -80,6 +80,9 @@ pub(crate) struct Worker {
     limits: WorkerLimitArgs,
 
     #[command(flatten)]
+    images: ImageLimitArgs,
+
+    #[command(flatten)]
     metrics: MetricsArgs,
 
     #[command(flatten)]
@@ -102,6 +105,8 @@ impl Worker {
             threads: self.threads,
             drain_timeout,
             limits: self.limits,
+            // Who started this process sees to the images that it shares with it.
+            collection: (!supervised).then(|| compose::collection(&self.images)),
             metrics: self.metrics,
             data: self.data,
         };

@@ -3,7 +3,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context;
 use api::{Address, Taint, WorkerName};
 use gateway::{Gateway, GatewayConfig};
-use registry_client::ImageStore;
+use registry_client::{ImageStore, hosted::CollectionConfig};
 use runtime::{Ended, Ending, Handles, Replicas, Worker, WorkerConfig};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use transport::{
     Role, machine, serve_requests,
 };
 
-use super::{Roles, config, confinement::Confined, joining, make_private, nearby::Nearby};
+use super::{Roles, config, confinement::Confined, images::spawn_collection, joining, make_private, nearby::Nearby};
 use crate::config::{JoinArgs, WorkerLimitArgs};
 use crate::metrics::{Metrics, MetricsArgs};
 use crate::paths::{DataDir, DataDirArgs};
@@ -33,6 +33,8 @@ pub(crate) struct WorkerPlan {
     pub(crate) threads: Option<u16>,
     pub(crate) drain_timeout: Duration,
     pub(crate) limits: WorkerLimitArgs,
+    /// When images go that it fetched; `None`: another process sees to that.
+    pub(crate) collection: Option<CollectionConfig>,
     pub(crate) metrics: MetricsArgs,
     pub(crate) data: DataDirArgs,
 }
@@ -103,6 +105,9 @@ pub(crate) async fn worker(
     let ending = Ending { leave: leave.clone(), now: CancellationToken::new() };
     let mut roles = Roles::new(shutdown);
     roles.spawn("the listener for metrics", async move { stop.run_until_cancelled(offered).await.unwrap_or(Ok(())) });
+    if let Some(collection) = plan.collection.clone() {
+        spawn_collection(&mut roles, collection, &dir, ended.clone())?;
+    }
     joining::spawn_renewal(&mut roles, &client, identity, (peer, dir), ended.clone());
     let stop = ended.clone();
     roles.spawn("the listener for requests", async move { Ok(serve_requests(listener, here, threads, stop).await?) });
