@@ -10,6 +10,7 @@ mod kubectl;
 mod nodes;
 mod overload;
 mod registry;
+mod sandbox;
 mod shop;
 
 mod client;
