@@ -10,7 +10,10 @@ use api::{
     session::{ForGateway, ForWorker},
 };
 use parking_lot::Mutex;
-use registry_client::{ImageStore, Registries, hosted::Repositories};
+use registry_client::{
+    ImageStore, Registries,
+    hosted::{CollectionConfig, Repositories},
+};
 use scheduler::Event;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +24,7 @@ use crate::{
     bootstrap::ensure_namespaces,
     disk::DataDirLock,
     identity::now,
-    images::{self, CollectionConfig},
+    images,
     join::{self, JoinTokens},
     key_value::{MemoryKeyValue, RedbKeyValue, RedisKeyValue, RedisSettings},
     logs::Logs,
@@ -112,6 +115,11 @@ struct Bound {
 }
 
 impl ControlPlane {
+    /// Whether a data directory holds the state of one, of this process or of another.
+    pub fn is_kept_in(data_dir: &Path) -> bool {
+        data_dir.join(STORE_FILE).exists()
+    }
+
     /// Takes the data directory and opens what is in it. It blocks on the disk. Images that `store` does not have
     /// are pulled into it. To be called within the runtime that is to carry a connection to Redis, if there is one.
     pub fn open(config: ControlPlaneConfig, store: ImageStore, registries: Registries) -> Result<Self, OpenError> {

@@ -27,6 +27,5 @@ mod testing;
 
 pub use control_plane::{ControlPlane, ControlPlaneConfig, Persistence, Silence};
 pub use error::{OpenError, RunError};
-pub use images::CollectionConfig;
 pub use join::{JoinRefused, JoinTokens};
 pub use shell::{Autoscaled, CommandError, Commands, Measured, Measurements};

@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a program for figures")]
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpStream},
     sync::{
         Arc,

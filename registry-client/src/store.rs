@@ -213,9 +213,13 @@ impl ImageStore {
     /// The digest of the component of the image with this manifest digest. The manifest alone is read and checked.
     pub fn component_digest(&self, manifest: &Digest) -> Result<Digest, ImageError> {
         let layer = self.layer(manifest)?;
-        // The age of the manifest says when the image was last used.
-        touch(&self.layout.blobs.path(manifest));
+        self.is_used(manifest);
         Ok(layer.digest)
+    }
+
+    /// Says that an image is in use: its age, by which it is collected, begins anew. Fine if it is not here.
+    pub fn is_used(&self, manifest: &Digest) {
+        touch(&self.layout.blobs.path(manifest));
     }
 
     /// The component of the image with this manifest digest. Every byte is checked on every call.
@@ -226,8 +230,7 @@ impl ImageStore {
             let path = self.layout.blobs.path(&layer.digest);
             return Err(ImageError::Damaged { path, why: "the file is missing".to_owned() });
         };
-        // The age of the manifest says when the image was last used.
-        touch(&self.layout.blobs.path(manifest));
+        self.is_used(manifest);
         Ok(Component { digest: layer.digest, bytes: bytes.into() })
     }
 

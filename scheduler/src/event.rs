@@ -56,6 +56,9 @@ pub enum Event {
         /// Whether it is cordoned.
         cordoned: bool,
     },
+    /// A worker without a session is gone for good, as somebody says: its replicas are replaced, and it is forgotten. One that
+    /// is connected stays.
+    Forget(WorkerName),
     /// A replica could not be started because what it needs could not be resolved.
     StartFailed {
         /// Which replica.

@@ -28,6 +28,7 @@ impl Scheduler {
                 self.cordon(worker, cordoned);
             }
             Event::Cordon { worker, cordoned } => self.cordon(worker, cordoned),
+            Event::Forget(worker) => self.forget(&worker, now),
             Event::StartFailed { id, failure } => {
                 // Whatever else it is by now, that start is over.
                 match self.replicas.get(&id) {

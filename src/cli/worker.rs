@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     compose::{self, WorkerPlan, confine, machine_name},
-    config::{JoinArgs, WorkerLimitArgs, address},
+    config::{ImageLimitArgs, JoinArgs, WorkerLimitArgs, address},
     diagnostics,
     key_value::KeyValueArgs,
     metrics::MetricsArgs,
@@ -85,6 +85,9 @@ pub(crate) struct Worker {
     key_value: KeyValueArgs,
 
     #[command(flatten)]
+    images: ImageLimitArgs,
+
+    #[command(flatten)]
     metrics: MetricsArgs,
 
     #[command(flatten)]
@@ -108,6 +111,8 @@ impl Worker {
             drain_timeout,
             limits: self.limits,
             key_value: self.key_value,
+            // Who started this process sees to the images that it shares with it.
+            collection: (!supervised).then(|| compose::collection(&self.images)),
             metrics: self.metrics,
             data: self.data,
         };

@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
 use api::WorkerName;
-use control_plane::{CollectionConfig, ControlPlaneConfig, Persistence, Silence};
+use control_plane::{ControlPlaneConfig, Persistence, Silence};
 use gateway::GatewayConfig;
+use registry_client::hosted::CollectionConfig;
 use runtime::{Compile, CompileProcess, WorkerConfig};
 
 use super::DRAIN;
 use crate::{
-    config::{GatewayLimitArgs, HttpArgs, ServerArgs, WorkerLimitArgs},
+    config::{GatewayLimitArgs, HttpArgs, ImageLimitArgs, ServerArgs, WorkerLimitArgs},
     key_value::Redis,
     paths::DataDir,
 };
@@ -23,20 +24,24 @@ pub(super) fn control_plane(
     dir: &DataDir,
     silence: Silence,
 ) -> ControlPlaneConfig {
-    let default = CollectionConfig::default();
-    let collection = CollectionConfig {
-        max_age: args.images.image_max_age.unwrap_or(default.max_age),
-        max_bytes: args.images.image_max_bytes.or(default.max_bytes),
-        ..default
-    };
     ControlPlaneConfig {
         data_dir: dir.root().to_owned(),
         api_addr: args.api,
         persistence: Persistence::Durable,
         key_value: redis.map(|redis| redis.settings.clone()),
-        collection,
+        collection: collection(&args.images),
         silence,
         join_authority: None,
+    }
+}
+
+/// When images go that nothing uses.
+pub(crate) fn collection(limits: &ImageLimitArgs) -> CollectionConfig {
+    let default = CollectionConfig::default();
+    CollectionConfig {
+        max_age: limits.image_max_age.unwrap_or(default.max_age),
+        max_bytes: limits.image_max_bytes.or(default.max_bytes),
+        ..default
     }
 }
 

@@ -1,6 +1,14 @@
 use api::{Digest, FetchImage, ImageBytes};
-use futures::future::BoxFuture;
-use registry_client::ImageStore;
+use control_plane::ControlPlane;
+use futures::future::{BoxFuture, ready};
+use registry_client::{
+    ImageStore,
+    hosted::{CollectionConfig, Keep, Repositories, keep_collected},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::Roles;
+use crate::paths::DataDir;
 
 /// The images of this machine's store.
 pub(super) struct StoredImages(pub(super) ImageStore);
@@ -13,4 +21,24 @@ impl FetchImage for StoredImages {
             read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
         })
     }
+}
+
+/// Removes images that a worker fetched and nothing on this machine has used for long. Who uses one says so by its age, so any
+/// number of workers may share the directory. Where it is a control plane's too, that alone knows what is needed.
+pub(super) fn spawn_collection(
+    roles: &mut Roles,
+    config: CollectionConfig,
+    dir: &DataDir,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    if ControlPlane::is_kept_in(dir.root()) {
+        return Ok(());
+    }
+    let repositories = Repositories::open(ImageStore::open(dir.images())?)?;
+    roles.spawn("the removal of images", async move {
+        let collecting = keep_collected(&config, &repositories, || ready(Ok(Keep::default())));
+        stop.run_until_cancelled(collecting).await;
+        Ok(())
+    });
+    Ok(())
 }

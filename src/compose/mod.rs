@@ -15,7 +15,7 @@ mod supervisor;
 mod up;
 mod worker;
 
-pub(crate) use config::{compile_process, machine_name};
+pub(crate) use config::{collection, compile_process, machine_name};
 pub(crate) use confinement::confine;
 pub(crate) use gateway::gateway;
 pub(crate) use partition::partition;

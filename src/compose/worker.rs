@@ -4,7 +4,7 @@ use anyhow::Context;
 use api::{Address, KeyValue, Taint, WorkerName};
 use control_plane::key_value::RedisKeyValue;
 use gateway::{Gateway, GatewayConfig};
-use registry_client::ImageStore;
+use registry_client::{ImageStore, hosted::CollectionConfig};
 use runtime::{Ended, Ending, Handles, Replicas, Worker, WorkerConfig};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use transport::{
     Role, machine, serve_requests,
 };
 
-use super::{Roles, config, confinement::Confined, joining, make_private, nearby::Nearby};
+use super::{Roles, config, confinement::Confined, images::spawn_collection, joining, make_private, nearby::Nearby};
 use crate::config::{JoinArgs, WorkerLimitArgs};
 use crate::key_value::{KeyValueArgs, Redis};
 use crate::metrics::{Metrics, MetricsArgs};
@@ -36,6 +36,8 @@ pub(crate) struct WorkerPlan {
     pub(crate) drain_timeout: Duration,
     pub(crate) limits: WorkerLimitArgs,
     pub(crate) key_value: KeyValueArgs,
+    /// When images go that it fetched; `None`: another process sees to that.
+    pub(crate) collection: Option<CollectionConfig>,
     pub(crate) metrics: MetricsArgs,
     pub(crate) data: DataDirArgs,
 }
@@ -106,6 +108,9 @@ pub(crate) async fn worker(
     let ending = Ending { leave: leave.clone(), now: CancellationToken::new() };
     let mut roles = Roles::new(shutdown);
     roles.spawn("the listener for metrics", async move { stop.run_until_cancelled(offered).await.unwrap_or(Ok(())) });
+    if let Some(collection) = plan.collection.clone() {
+        spawn_collection(&mut roles, collection, &dir, ended.clone())?;
+    }
     joining::spawn_renewal(&mut roles, &client, identity, (peer, dir), ended.clone());
     let stop = ended.clone();
     roles.spawn("the listener for requests", async move { Ok(serve_requests(listener, here, threads, stop).await?) });

@@ -11,6 +11,7 @@ mod kubectl;
 mod nodes;
 mod overload;
 mod registry;
+mod sandbox;
 mod shop;
 mod stores;
 

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     client::Client,
     kubectl::with_hello,
-    sampan::{Sampan, wait_for},
+    sampan::{Role, Sampan, command, wait_for},
 };
 
 /// The name of the only node.
@@ -85,6 +85,30 @@ fn draining_the_only_node_runs_out_of_time_and_no_request_fails() {
     assert!(asked > 0);
     sampan.cli_ok(&["uncordon", &node]);
     sampan.kubectl_ok(&["rollout", "status", "deployment/hello", "--timeout=120s"]);
+}
+
+#[test]
+fn a_node_is_deleted_once_its_worker_is_gone_and_not_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sampan = Sampan::server(folder.path(), 1);
+    let mut second = command(&["worker", "--name", "second", "--data-dir"]);
+    second.arg(folder.path()).arg("--join").arg(format!("unix:{}", folder.path().join("run/control.sock").display()));
+    let worker = Role::start(second);
+    sampan.wait_for_nodes(2);
+    let refused = failed("delete node", sampan.kubectl(&["delete", "node", "second"]));
+    assert!(refused.contains("kubectl drain") && refused.contains("is connected"), "{refused}");
+    sampan.cli_ok(&["cordon", "second"]);
+    worker.kill();
+    // A session that was cut off is held for some seconds.
+    let deleted = wait_for("its worker is known to be gone", || {
+        let output = sampan.kubectl(&["delete", "node", "second", "--timeout=60s"]);
+        output.status.success().then_some(output.stdout)
+    });
+    assert_eq!(String::from_utf8_lossy(&deleted), "node \"second\" deleted\n");
+    assert!(!sampan.cli_ok(&["get", "nodes"]).contains("second"));
+    sampan.kill();
+    let sampan = Sampan::server(folder.path(), 1);
+    assert!(!sampan.cli_ok(&["get", "nodes"]).contains("second"), "nor is it known after a restart");
 }
 
 fn drain_with_kubectl(sampan: &Sampan, node: &str) -> Output {

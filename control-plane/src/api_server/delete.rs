@@ -152,7 +152,7 @@ impl Objects {
 }
 
 /// As Kubernetes answers once an object is gone: clients wait for the uid that it names.
-fn success(target: &Target, stored: &Stored) -> Value {
+pub(super) fn success(target: &Target, stored: &Stored) -> Value {
     json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
         "details": { "name": target.name(), "group": target.resource.group, "kind": target.resource.plural,
             "uid": stored.object["metadata"]["uid"] } })

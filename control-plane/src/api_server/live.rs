@@ -3,11 +3,24 @@
 use std::sync::Arc;
 
 use api::{ReplicaId, WorkerName};
+use futures::future::{BoxFuture, FutureExt};
 use serde_json::{Value, json};
 
-use crate::{CommandError, Commands, resources::Durability, shell::worker_record, store::Op};
+use crate::{
+    CommandError, Commands,
+    resources::Durability,
+    shell::{worker_key, worker_record},
+    store::{Compare, Op, StoreError},
+};
 
-use super::{delete::DeleteOptions, error::ApiError, objects::Objects, params::DryRun, patch::Patch, path::Target};
+use super::{
+    delete::{DeleteOptions, success},
+    error::ApiError,
+    objects::Objects,
+    params::DryRun,
+    patch::Patch,
+    path::Target,
+};
 
 /// What users may ask of the live state. The shell carries it out.
 pub trait LiveCommands: Send + Sync + 'static {
@@ -17,6 +30,8 @@ pub trait LiveCommands: Send + Sync + 'static {
     fn evict_replica(&self, id: ReplicaId) -> Result<(), CommandError>;
     /// Takes a worker out of placement (`true`), or puts it back.
     fn cordon(&self, worker: WorkerName, cordoned: bool) -> Result<(), CommandError>;
+    /// Forgets a worker that is gone for good. Answers whether it did: one that has a session stays.
+    fn forget(&self, worker: WorkerName) -> BoxFuture<'static, Result<bool, CommandError>>;
 }
 
 impl LiveCommands for Commands {
@@ -31,14 +46,25 @@ impl LiveCommands for Commands {
     fn cordon(&self, worker: WorkerName, cordoned: bool) -> Result<(), CommandError> {
         Self::cordon(self, worker, cordoned)
     }
+
+    fn forget(&self, worker: WorkerName) -> BoxFuture<'static, Result<bool, CommandError>> {
+        let commands = self.clone();
+        async move { commands.forget(worker).await }.boxed()
+    }
 }
+
+/// Why a Node is not deleted.
+const STILL_CONNECTED: &str = "its worker is connected, and would be back at once: move its pods away with `kubectl drain`, \
+    end its process, and delete the node when it is no longer Ready, some seconds later";
 
 /// Refuses to write what is a projection of the live state.
 pub(super) fn refuse_writes(target: &Target) -> Result<(), ApiError> {
     let instead = match (target.resource.durability, target.resource.plural) {
         (Durability::Durable, _) => return Ok(()),
         (_, "pods") => "create a Deployment, and sampan makes its Pods",
-        (_, "nodes") => "a worker makes its Node; only `spec.unschedulable` can be set (`kubectl cordon`)",
+        (_, "nodes") => {
+            "a worker makes its Node, with the labels and taints of its flags; `spec.unschedulable` alone can be set (`kubectl cordon`)"
+        }
         (_, "endpointslices") => "create a Service, and sampan makes its EndpointSlices",
         _ => "sampan makes them",
     };
@@ -110,6 +136,38 @@ impl Objects {
     ) -> Result<Value, ApiError> {
         let node = self.get(target).await?.object;
         self.write_node(target, &node, new, dry_run, commands).await
+    }
+
+    /// Forgets the worker of a Node, which must be gone; answers a `Status` once that holds over a restart.
+    pub(super) async fn delete_node(
+        &self,
+        target: &Target,
+        options: &DeleteOptions,
+        dry_run: DryRun,
+        commands: &Arc<dyn LiveCommands>,
+    ) -> Result<Value, ApiError> {
+        let stored = self.get(target).await?;
+        options.check(target, &stored)?;
+        let connected = || target.conflict(STILL_CONNECTED);
+        if stored.object["status"]["conditions"][0]["status"] == "True" {
+            return Err(connected());
+        }
+        let worker = WorkerName(target.name().into());
+        let key = worker_key(&worker);
+        let record = self.durable.get(&key).await?;
+        if dry_run == DryRun::No {
+            if !commands.forget(worker).await? {
+                return Err(connected());
+            }
+            // One that has come back meanwhile is a new one, and has written itself down anew.
+            if let Some(record) = record {
+                match self.durable.txn(vec![Compare::At(key.clone(), record.revision)], vec![Op::Delete(key)]).await {
+                    Ok(_) | Err(StoreError::Conflict { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(success(target, &stored))
     }
 
     async fn write_node(

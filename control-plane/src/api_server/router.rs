@@ -249,6 +249,9 @@ impl Call {
             (Durability::Live, "pods", Some(_)) => {
                 objects.delete_pod(target, &options, dry_run, &self.api.commands).await?
             }
+            (Durability::Live, "nodes", Some(_)) => {
+                objects.delete_node(target, &options, dry_run, &self.api.commands).await?
+            }
             (Durability::Live, ..) => {
                 refuse_writes(target)?;
                 return Err(target.not_found());

@@ -4,6 +4,5 @@ mod collection;
 mod routes;
 mod usage;
 
-pub use collection::CollectionConfig;
 pub(crate) use collection::run;
 pub(crate) use routes::router;

@@ -127,7 +127,7 @@ impl Resource {
                 &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
             }
             (Durability::Live, "pods") => &["delete", "get", "list", "watch"],
-            (Durability::Live, "nodes") => &["get", "list", "patch", "update", "watch"],
+            (Durability::Live, "nodes") => &["delete", "get", "list", "patch", "update", "watch"],
             (Durability::Live, _) => &["get", "list", "watch"],
         }
     }

@@ -1,6 +1,6 @@
 use api::{ReplicaId, WorkerName};
 use scheduler::Event;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Input;
 
@@ -29,21 +29,29 @@ impl Commands {
     /// Stops a replica as `kubectl delete pod` does: it is drained, and another takes its place if it is wanted.
     /// Fine if there is no such replica: the caller has looked at the Pod.
     pub fn delete_replica(&self, id: ReplicaId) -> Result<(), CommandError> {
-        self.send(Event::DeleteReplica(id))
+        self.send(Input::Event(Event::DeleteReplica(id)))
     }
 
     /// Moves a replica off its worker, as `kubectl drain` does: it stops once another has taken its place.
     pub fn evict_replica(&self, id: ReplicaId) -> Result<(), CommandError> {
-        self.send(Event::Evict(id))
+        self.send(Input::Event(Event::Evict(id)))
     }
 
     /// Takes a worker out of placement (`true`), or puts it back, as `kubectl cordon` and `uncordon` do.
     pub fn cordon(&self, worker: WorkerName, cordoned: bool) -> Result<(), CommandError> {
-        self.send(Event::Cordon { worker, cordoned })
+        self.send(Input::Event(Event::Cordon { worker, cordoned }))
     }
 
-    fn send(&self, event: Event) -> Result<(), CommandError> {
-        self.events.try_send(Input::Event(event)).map_err(|error| match error {
+    /// Forgets a worker that is gone for good, as `kubectl delete node` does: its replicas are replaced at once. Answers
+    /// `false`, and does nothing, if it has a session.
+    pub async fn forget(&self, worker: WorkerName) -> Result<bool, CommandError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Input::Forget(worker, answer))?;
+        answered.await.map_err(|_| CommandError::Closed)
+    }
+
+    fn send(&self, input: Input) -> Result<(), CommandError> {
+        self.events.try_send(input).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => CommandError::Busy,
             mpsc::error::TrySendError::Closed(_) => CommandError::Closed,
         })

@@ -21,10 +21,15 @@ struct Known {
     cordoned: bool,
 }
 
+/// Under which a worker's record is in the store.
+pub(crate) fn key(name: &WorkerName) -> String {
+    object_key(GROUP, PLURAL, None, &name.0)
+}
+
 /// The record of a worker: its key, and what it holds. Who cordons a worker writes it before it is answered.
 pub(crate) fn record(name: &WorkerName, cordoned: bool) -> (String, Bytes) {
     let record = serde_json::to_vec(&Known { cordoned }).expect("plain data is JSON");
-    (object_key(GROUP, PLURAL, None, &name.0), Bytes::from(record))
+    (key(name), Bytes::from(record))
 }
 
 /// What has been written of each worker.
@@ -74,6 +79,6 @@ impl Shell {
     pub(super) fn forget_worker(&mut self, name: &WorkerName) {
         self.known_workers.0.remove(name);
         self.network.set_address(name, None);
-        self.writer.delete(object_key(GROUP, PLURAL, None, &name.0));
+        self.writer.delete(key(name));
     }
 }

@@ -34,18 +34,18 @@ use std::{
 };
 
 use api::{
-    ObjectKey, ReplicaId, Timestamp,
+    ObjectKey, ReplicaId, Timestamp, WorkerName,
     session::{ForGateway, ForWorker, GatewayUp, WorkerUp},
 };
 use scheduler::{Event, GatewayId, Scheduler, Settings};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Silence, logs::Logs, projection::Projection, store::Store};
 
 pub use commands::{CommandError, Commands};
 pub(crate) use images::{PullNews, ResolveImage, Sources};
-pub(crate) use known_workers::record as worker_record;
+pub(crate) use known_workers::{key as worker_key, record as worker_record};
 pub use measurements::{Autoscaled, Measured, Measurements};
 
 use autoscalers::Autoscalers;
@@ -78,6 +78,8 @@ impl SessionId {
 pub(crate) enum Input {
     /// For the scheduler.
     Event(Event),
+    /// A worker is to be forgotten. Answers whether it is: one that has a session stays.
+    Forget(WorkerName, oneshot::Sender<bool>),
     /// An image is on its way.
     PullNews(PullNews),
     /// A worker session begins.

@@ -120,6 +120,14 @@ impl Shell {
     fn take(&mut self, input: Input) {
         match input {
             Input::Event(event) => self.step(event),
+            Input::Forget(worker, answer) => {
+                let gone = !self.workers.is_connected(&worker);
+                if gone {
+                    self.step(Event::Forget(worker));
+                }
+                // Who asked may have left.
+                let _ = answer.send(gone);
+            }
             Input::PullNews(news) => self.pull_news(&news),
             Input::AttachWorker(session) => self.attach_worker(session),
             Input::FromWorker(session, message) => self.worker_says(session, message),

@@ -52,6 +52,11 @@ impl Workers {
         Some(worker)
     }
 
+    /// Whether a worker has a session.
+    pub(super) fn is_connected(&self, worker: &WorkerName) -> bool {
+        self.by_name.contains_key(worker)
+    }
+
     /// Sends, or keeps it until the session has room. Answers whether the worker is connected.
     pub(super) fn send(&mut self, worker: &WorkerName, message: WorkerDown) -> bool {
         let Some(session) = self.by_name.get(worker).copied() else { return false };

@@ -124,7 +124,8 @@ async fn a_sample_tells_time_in_service_apart_from_time_in_line() {
     until("it waits", || running.measured("cart").queued == 1).await;
     tokio::time::sleep(Duration::from_millis(60)).await;
     gate.add_permits(2);
-    (first.await.unwrap(), second.await.unwrap());
+    first.await.unwrap();
+    second.await.unwrap();
     let (mut served, mut latency, mut service, mut presence) = (0, Duration::ZERO, Duration::ZERO, Duration::ZERO);
     while served < 2 {
         let sample = running

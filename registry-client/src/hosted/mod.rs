@@ -5,6 +5,7 @@
 //! on its way. A name begins with no `_`, so that repositories nest. Tags are the names of the local store.
 
 mod collect;
+mod collection;
 mod content_digest;
 mod links;
 mod manifests;
@@ -24,6 +25,7 @@ use crate::{
 };
 
 pub use collect::{Collected, Keep, UPLOAD_EXPIRES_AFTER, Unused};
+pub use collection::{CollectionConfig, collect, keep_collected};
 pub use content_digest::{ContentDigest, Verifier};
 pub use manifests::{Descriptor, ManifestError, PutManifest, StoredManifest};
 pub use uploads::{Upload, UploadError};

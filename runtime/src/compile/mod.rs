@@ -15,7 +15,7 @@ pub use serve::serve_compiles;
 pub use server::CompileServer;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Weak},
     time::Instant,
 };
@@ -125,6 +125,12 @@ impl Components {
             .filter(|image| self.cache.contains(&image.component_digest))
             .map(|image| image.digest)
             .collect()
+    }
+
+    /// Says of images that they are in use, on a thread that may block.
+    pub(crate) fn are_used(&self, digests: HashSet<Digest>) {
+        let images = self.images.clone();
+        tokio::task::spawn_blocking(move || digests.iter().for_each(|digest| images.is_used(digest)));
     }
 
     fn place(&self, digest: &Digest) -> Place {

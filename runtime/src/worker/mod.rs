@@ -20,7 +20,10 @@ use api::{
 };
 use parking_lot::Mutex;
 use registry_client::ImageStore;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Replicas, WorkerError, compile::Components, log::LOG_QUEUE, replica::Host};
@@ -68,6 +71,8 @@ pub struct Worker {
     reports: mpsc::Receiver<Report>,
     log: mpsc::Receiver<(ReplicaId, LogLine)>,
     lives: TaskTracker,
+    /// When it was last said which images are used. A start says it too.
+    images_told: Instant,
 }
 
 /// What the lives of replicas stand on.
@@ -124,6 +129,14 @@ impl Worker {
             reports: reports_in,
             log: log_in,
         });
-        Ok(Self { config, ground, running: HashMap::new(), reports, log, lives: TaskTracker::new() })
+        Ok(Self {
+            config,
+            ground,
+            running: HashMap::new(),
+            reports,
+            log,
+            lives: TaskTracker::new(),
+            images_told: Instant::now(),
+        })
     }
 }

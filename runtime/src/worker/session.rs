@@ -7,7 +7,7 @@ use api::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval},
 };
 
 use super::{
@@ -21,6 +21,8 @@ use super::{
 const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How often it looks after its replicas.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often it says which images it uses: well within the time that what is used stays.
+const IMAGES_USED: Duration = Duration::from_secs(600);
 /// Places in the session's queue that only what must arrive may take: not heartbeats, not logs.
 pub(super) const RESERVED: usize = SESSION_QUEUE / 2;
 /// What requests still in flight have when the whole worker stops. The gateway has drained before: little is left.
@@ -151,6 +153,10 @@ impl Worker {
             let _ = up.try_send(WorkerUp::Usage(usage));
         }
         self.ground.components.trim(is_short_of_memory());
+        if self.images_told.elapsed() >= IMAGES_USED {
+            self.images_told = Instant::now();
+            self.ground.components.are_used(self.running.values().map(|running| running.spec.digest.clone()).collect());
+        }
     }
 
     /// Stops every replica, and passes on what they say until the last has ended.

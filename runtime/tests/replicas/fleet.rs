@@ -1,9 +1,9 @@
 //! A worker with its session, and what a test does with it.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 
 use api::{
-    Body, Dialer, ObjectKey, ReplicaId, Serve, ServeError, Timestamp, WorkerName, empty_body,
+    Body, Dialer, Digest, ObjectKey, ReplicaId, Serve, ServeError, Timestamp, WorkerName, empty_body,
     replica::{Grants, Limits, LogLine, Probes, ReplicaPhase, ReplicaSpec, Reserves},
     session::{self, Endpoint, ForWorker, WorkerDown, WorkerSide, WorkerUp},
 };
@@ -90,6 +90,12 @@ impl Fleet {
         let mut spec = self.spec("probe-1", "probe");
         change(&mut spec);
         self.ready(spec).await
+    }
+
+    /// The file of an image's manifest, whose age says when the image was used.
+    pub(crate) fn manifest(&self, image: &Digest) -> File {
+        let name = image.to_string().replace(':', "/");
+        File::options().write(true).open(self.images.dir().join("blobs").join(name)).unwrap()
     }
 
     pub(crate) async fn start(&self, spec: ReplicaSpec) {

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use api::{
     ObjectKey, ReplicaId, ServeError,
@@ -169,4 +169,31 @@ async fn a_shutdown_drains_every_replica() {
     fleet.shut_down().await;
     assert_eq!(in_flight.await.unwrap().unwrap().0, 200);
     assert!(matches!(ask(&probe, get("/")).await, Err(ServeError::Refused { .. })));
+}
+
+#[tokio::test]
+async fn an_image_stays_in_use_as_long_as_a_replica_of_it_runs() {
+    let mut fleet = Fleet::new().await;
+    let spec = fleet.spec("hello-1", "hello");
+    let (id, manifest) = (spec.id.clone(), fleet.manifest(&spec.digest));
+    fleet.ready(spec).await;
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    let is_used = async || {
+        manifest.set_modified(long_ago).unwrap();
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        tokio::time::resume();
+        // The worker looks after its replicas each second, and says on another thread what it uses.
+        for _ in 0..100 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if manifest.metadata().unwrap().modified().unwrap() != long_ago {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(is_used().await);
+    fleet.stop(&id, GRACE).await;
+    fleet.wait(&id, |phase| *phase == ReplicaPhase::Stopped).await;
+    assert!(!is_used().await);
 }

@@ -56,10 +56,7 @@ impl Scheduler {
         if !self.workers.contains(name) {
             self.workers.add(Worker::new(name.clone(), hello.capacity, now));
         }
-        if self.expected.remove(name) && self.expected.is_empty() && self.loaded && !self.settled {
-            // Once this report has been taken in.
-            self.timers.set(now, Timer::Settled);
-        }
+        self.no_longer_expected(name, now);
         self.touch_standbys_of(name);
         let cordoned = self.cordoned.contains(name);
         let Some(worker) = self.workers.get_mut(name) else { return };
@@ -72,6 +69,14 @@ impl Scheduler {
         worker.cordoned = cordoned;
         self.room.everywhere = true;
         self.touch_worker(name);
+    }
+
+    /// A worker that was waited for after the start has come, or will not. The last of them ends the waiting.
+    pub(super) fn no_longer_expected(&mut self, name: &WorkerName, now: Timestamp) {
+        if self.expected.remove(name) && self.expected.is_empty() && self.loaded && !self.settled {
+            // Once its report has been taken in.
+            self.timers.set(now, Timer::Settled);
+        }
     }
 
     /// What runs of them is in the report; the rest has ended.

@@ -132,6 +132,18 @@ impl Scheduler {
         self.room.everywhere = true;
     }
 
+    /// Somebody says that a worker is gone for good. If it comes back all the same, it is a new one.
+    pub(crate) fn forget(&mut self, name: &WorkerName, now: Timestamp) {
+        if self.workers.get(name).is_none_or(|worker| worker.connected) {
+            return;
+        }
+        self.silent(name);
+        self.lose(name);
+        self.cordoned.remove(name);
+        self.no_longer_expected(name, now);
+        self.forget_worker(name);
+    }
+
     fn forget_worker(&mut self, name: &WorkerName) {
         self.workers.remove(name);
         self.dirty_workers.remove(name);

@@ -83,6 +83,45 @@ fn a_replica_that_was_to_stop_while_its_worker_was_silent_is_told_so_again_when_
 }
 
 #[test]
+fn a_worker_that_is_said_to_be_gone_is_forgotten_at_once_and_its_replicas_are_replaced() {
+    let (mut bench, id) = serving();
+    let gone = number(&bench, &id);
+    bench.step(Event::Forget(worker(gone)));
+    assert_eq!(bench.ids(), std::slice::from_ref(&id), "a worker that is connected stays");
+    bench.step(Event::Cordon { worker: worker(gone), cordoned: true });
+    bench.step(Event::WorkerDisconnected(worker(gone)));
+    bench.step(Event::Forget(worker(gone)));
+    assert!(bench.actions.contains(&Action::RemoveWorker(worker(gone))));
+    let replacement = bench.starts().remove(0);
+    assert_eq!(bench.view(&replacement).worker, Some(worker(1 - gone)));
+    bench.work_off();
+    // What comes back is a new worker, which nobody has cordoned; what it still runs is one too many.
+    let mut late = running("a", "x");
+    late.spec.id = id;
+    bench.hello(gone, vec![late]);
+    assert_eq!(bench.stops().len(), 1);
+    bench.work_off();
+    assert_eq!(bench.ids().len(), 1);
+    let view = bench.scheduler.workers().find(|view| view.name == worker(gone)).expect("it is there");
+    assert!(view.ready && !view.cordoned);
+}
+
+#[test]
+fn a_new_control_plane_does_not_wait_for_a_worker_that_is_said_to_be_gone() {
+    let mut bench = Bench::new();
+    for number in [0, 1] {
+        bench.step(Event::KnownWorker { worker: worker(number), cordoned: false });
+    }
+    bench.step(Event::Revision(stored_revision(1)));
+    bench.step(Event::Deployment(deployment(1)));
+    bench.step(Event::Loaded);
+    bench.hello(0, Vec::new());
+    assert!(bench.starts().is_empty(), "the other may run it");
+    bench.step(Event::Forget(worker(1)));
+    assert_eq!(bench.starts().len(), 1);
+}
+
+#[test]
 fn a_worker_that_began_anew_is_told_to_start_its_replicas_again() {
     let (mut bench, id) = serving();
     let restarted = number(&bench, &id);

@@ -66,7 +66,7 @@ impl World {
         if !self.store.deployments.contains_key(&key) {
             return self.create_deployment(number);
         }
-        match self.rng.random_range(0..20) {
+        match self.rng.random_range(0..21) {
             0..6 => {
                 let replicas = self.rng.random_range(0..=self.scenario.max_replicas);
                 self.change(&key, |deployment| deployment.replicas = replicas);
@@ -92,6 +92,10 @@ impl World {
             }
             16 => self.with_a_replica(Event::DeleteReplica),
             17 => self.with_a_replica(Event::Evict),
+            18 => {
+                let worker = self.any_worker();
+                self.step(Event::Forget(worker));
+            }
             _ => {
                 let (worker, cordoned) = (self.any_worker(), self.rng.random_bool(0.4));
                 self.step(Event::Cordon { worker, cordoned });

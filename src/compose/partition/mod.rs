@@ -20,6 +20,7 @@ use transport::{RemoteDialer, RequestLimits, serve_requests};
 use super::{
     Roles,
     confinement::Confined,
+    images::spawn_collection,
     joining,
     worker::{LAST_WORDS, Prepared, WorkerPlan, end, prepare},
 };
@@ -48,6 +49,9 @@ pub(crate) async fn partition(
     let (offered, stop) = (plan.metrics.offer(counted).await?, ended.clone());
     let mut roles = Roles::new(shutdown);
     roles.spawn("the listener for metrics", async move { stop.run_until_cancelled(offered).await.unwrap_or(Ok(())) });
+    if let Some(collection) = plan.collection.clone() {
+        spawn_collection(&mut roles, collection, &dir, ended.clone())?;
+    }
     joining::spawn_renewal(&mut roles, &client, identity, (peer, dir), ended.clone());
     let threads = plan.threads.map_or_else(|| GatewayConfig::default().threads, usize::from);
     let stop = ended.clone();

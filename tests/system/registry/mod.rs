@@ -4,6 +4,7 @@ mod accounts;
 mod own;
 mod pulling;
 mod signatures;
+mod workers;
 
 use std::{
     fs,

@@ -14,6 +14,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use api::{ObjectKey, ReplicaId, Timestamp, WorkerName};
 use axum::{Router, body::Body};
+use futures::future::{BoxFuture, FutureExt, ready};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
@@ -57,6 +58,11 @@ impl LiveCommands for Recorder {
     fn cordon(&self, worker: WorkerName, cordoned: bool) -> Result<(), CommandError> {
         self.said.lock().push(format!("cordon {worker} {cordoned}"));
         Ok(())
+    }
+
+    fn forget(&self, worker: WorkerName) -> BoxFuture<'static, Result<bool, CommandError>> {
+        self.said.lock().push(format!("forget {worker}"));
+        ready(Ok(&*worker.0 != "connected")).boxed()
     }
 }
 
@@ -145,9 +151,14 @@ impl Fixture {
     }
 
     fn put_node(&self, name: &str) {
+        self.put_node_that_is(name, "True");
+    }
+
+    /// As [`Self::put_node`]; `ready` is the status of its condition.
+    fn put_node_that_is(&self, name: &str, ready: &str) {
         let node = json!({
             "metadata": { "name": name, "creationTimestamp": "2024-01-01T00:00:00Z" }, "spec": {},
-            "status": { "conditions": [ { "type": "Ready", "status": "True" } ] },
+            "status": { "conditions": [ { "type": "Ready", "status": ready } ] },
         });
         self.live.put(format!("core/nodes/{name}"), node.to_string().into());
     }

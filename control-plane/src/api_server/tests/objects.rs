@@ -159,6 +159,27 @@ async fn deleting_a_pod_and_cordoning_a_node_are_commands() {
 }
 
 #[tokio::test]
+async fn a_node_is_deleted_only_when_its_worker_is_gone() {
+    let fixture = Fixture::new().await;
+    fixture.put_node_that_is("ready", "True");
+    // Silent, but still there.
+    fixture.put_node_that_is("connected", "Unknown");
+    fixture.put_node_that_is("gone", "Unknown");
+    for (name, said) in [("ready", &[][..]), ("connected", &["forget connected"])] {
+        let (code, status) = fixture.call("DELETE", &format!("/api/v1/nodes/{name}"), &[], "").await;
+        assert_eq!((code, &status["reason"]), (StatusCode::CONFLICT, &json!("Conflict")));
+        assert!(status["message"].as_str().unwrap().contains("kubectl drain"), "{status}");
+        assert_eq!(*fixture.commands.said.lock(), said);
+    }
+    let (code, _) = fixture.call("DELETE", "/api/v1/nodes/gone?dryRun=All", &[], "").await;
+    assert_eq!((code, fixture.commands.said.lock().len()), (StatusCode::OK, 1));
+    let (code, status) = fixture.call("DELETE", "/api/v1/nodes/gone", &[], "").await;
+    assert_eq!((code, &status["details"]["name"]), (StatusCode::OK, &json!("gone")));
+    assert_eq!(fixture.commands.said.lock().last().unwrap(), "forget gone");
+    assert_eq!(fixture.call("DELETE", "/api/v1/nodes/other", &[], "").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn a_secret_takes_plain_text_and_keeps_it_encoded() {
     let fixture = Fixture::new().await;
     let secret = json!({ "metadata": { "name": "s" }, "stringData": { "password": "abc" } });
