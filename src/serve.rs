@@ -72,6 +72,8 @@ where
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(BACKGROUND_THREADS)
         .thread_name("background")
+        // What follows requests, such as what is decided and written after a replica has started, is not to hold them up.
+        .on_thread_start(runtime::lower_this_thread)
         .enable_all()
         .build()
         .context("threads cannot be started")?;

@@ -2,7 +2,9 @@
 
 import subprocess
 
-COMMAND = ["cargo", "run", "--quiet", "--release", "--locked", "-p", "sampan-transport", "--example", "hop"]
+from .servers import example
+
+COMMAND = [example("hop")]
 
 
 def measure() -> None:

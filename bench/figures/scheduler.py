@@ -2,7 +2,9 @@
 
 import subprocess
 
-COMMAND = ["cargo", "run", "--quiet", "--release", "--locked", "-p", "sampan-scheduler", "--example", "decisions"]
+from .servers import example
+
+COMMAND = [example("decisions")]
 
 
 def measure() -> None:

@@ -17,6 +17,11 @@ GUESTS = Path(os.environ.get("SAMPAN_GUESTS", "target/guests"))
 PATIENCE_S = 60
 
 
+def example(name: str) -> Path:
+    """A program for figures, built beside the one that is measured."""
+    return Path(os.environ["SAMPAN"]).parent / "examples" / name
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -155,9 +160,9 @@ class Sampan:
             answer = connection.recv(65536)
             return int(answer.split(b" ", 2)[1])
 
-    def wait_until_served(self, name: str) -> None:
+    def wait_until_served(self, name: str, path: str = "/") -> None:
         deadline = time.monotonic() + PATIENCE_S
-        while self.request(name) != 200:
+        while self.request(name, path) != 200:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{name} is not served")
             time.sleep(0.01)

@@ -1,13 +1,11 @@
 """What it takes to start what runs nothing: the first request of a service at zero, beside one of a service that runs."""
 
 import json
-import os
 import statistics
 import subprocess
 import time
-from pathlib import Path
 
-from .servers import GUESTS, Sampan
+from .servers import GUESTS, Sampan, example
 
 SERVICES = 1000
 IDLE = "500ms"
@@ -50,9 +48,8 @@ def _first_requests(title: str, sampan: Sampan) -> None:
 
 
 def ask(sampan: Sampan, hosts: str, count: int, connections: int, per_second: float, *step: str) -> dict:
-    program = Path(os.environ["SAMPAN"]).parent / "examples" / "ask"
     done = subprocess.run(
-        [program, f"127.0.0.1:{sampan.http_port}", hosts, str(count), str(connections), str(per_second), *step],
+        [example("ask"), f"127.0.0.1:{sampan.http_port}", hosts, str(count), str(connections), str(per_second), *step],
         capture_output=True, text=True, check=True,
     )
     answer = json.loads(done.stdout)

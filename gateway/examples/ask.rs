@@ -1,9 +1,9 @@
-//! Sends requests, one to each of many hosts, for figures: `ask ADDRESS HOSTS COUNT CONNECTIONS PER_SECOND [STEP]`.
+//! Sends requests, one to each of many hosts, for figures: `ask ADDRESS HOSTS COUNT CONNECTIONS PER_SECOND [AFTER FACTOR]`.
 //!
 //! `HOSTS` has a `{}` for the number of the host, and may end with a path. With `PER_SECOND` above zero the loop is open:
-//! requests are due at their times whether or not earlier ones have been answered, and latency counts from then. With `STEP`,
-//! a second half of the requests comes so many times faster. It prints one line of JSON, times in microseconds; with a step also
-//! when each request was due and how long it took.
+//! requests are due at their times whether or not earlier ones have been answered, and latency counts from then. With a step,
+//! after so many requests the others come so many times faster. It prints one line of JSON, times in microseconds; with a step
+//! also when each request was due and how long it took.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a program for figures")]
 
 use std::{
@@ -22,7 +22,8 @@ struct Plan {
     hosts: String,
     count: u64,
     per_second: f64,
-    step: Option<f64>,
+    /// After so many requests, so many times faster.
+    step: Option<(u64, f64)>,
     next: AtomicU64,
     began: Instant,
 }
@@ -30,14 +31,17 @@ struct Plan {
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [address, hosts, count, connections, per_second, step @ ..] = args.as_slice() else {
-        panic!("usage: ask ADDRESS HOSTS COUNT CONNECTIONS PER_SECOND [STEP]");
+        panic!("usage: ask ADDRESS HOSTS COUNT CONNECTIONS PER_SECOND [AFTER FACTOR]");
     };
     let plan = Arc::new(Plan {
         address: address.parse().unwrap(),
         hosts: hosts.clone(),
         count: count.parse().unwrap(),
         per_second: per_second.parse().unwrap(),
-        step: step.first().map(|step| step.parse().unwrap()),
+        step: match step {
+            [after, factor] => Some((after.parse().unwrap(), factor.parse().unwrap())),
+            _ => None,
+        },
         next: AtomicU64::new(0),
         began: Instant::now(),
     });
@@ -96,8 +100,8 @@ impl Plan {
 
     /// How long after the begin a request is due.
     fn due(&self, number: u64) -> Duration {
-        let slow = self.count / 2;
-        let faster = if number > slow { (number - slow) as f64 / self.step.unwrap_or(1.0) } else { 0.0 };
+        let (slow, factor) = self.step.unwrap_or((u64::MAX, 1.0));
+        let faster = number.saturating_sub(slow) as f64 / factor;
         Duration::from_secs_f64((number.min(slow) as f64 + faster) / self.per_second)
     }
 }

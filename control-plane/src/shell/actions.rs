@@ -9,7 +9,7 @@ use api::{
 };
 use scheduler::{Action, DeploymentStatus, Event, EventKind, ReplicaState, ReplicaView, Revision, Subject};
 
-use super::{PullNews, Shell, environment, network::Trouble, replica_set::revision_uid};
+use super::{PullNews, Shell, environment, network::Trouble, replica_set::revision_uid, wishes::Pace};
 use crate::{
     identity::{derived_uid, now},
     kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, NODE, POD, REPLICA_SET},
@@ -50,7 +50,10 @@ impl Shell {
                 self.writer.delete(REPLICA_SET.key(&key));
             }
             Action::DeploymentStatus { key, status } => self.deployment_status(&key, status),
-            Action::RevisionStatus { key, status } => self.writer.revision_status(REPLICA_SET.key(&key), status),
+            Action::RevisionStatus { key, status } => {
+                let pace = self.revisions.owner(&key).map_or(Pace::Now, |owner| self.pace(owner));
+                self.writer.revision_status(REPLICA_SET.key(&key), status, pace);
+            }
             Action::PublishReplica(view) => self.publish_replica(view, now),
             Action::RemoveReplica(id) => {
                 self.logs.retire(&id, now);
@@ -113,10 +116,12 @@ impl Shell {
     }
 
     fn put_revision(&mut self, revision: Revision) {
+        let known = self.revisions.uid(&revision.key).is_some();
+        let pace = revision.deployment.as_ref().filter(|_| known).map_or(Pace::Now, |owner| self.pace(owner));
         let owner_uid =
             revision.deployment.as_ref().map_or("", |deployment| self.deployment_uid(deployment)).to_owned();
         self.revisions.decided(&revision, &owner_uid, || revision_uid(&revision, &owner_uid));
-        self.writer.put_revision(REPLICA_SET.key(&revision.key), revision);
+        self.writer.put_revision(REPLICA_SET.key(&revision.key), revision, pace);
     }
 
     fn deployment_status(&mut self, key: &ObjectKey, status: DeploymentStatus) {
@@ -127,7 +132,12 @@ impl Shell {
             lasts: condition.reason != "FailedScheduling",
         });
         self.network.set_trouble(key, trouble);
-        self.writer.deployment_status(DEPLOYMENT.key(key), status);
+        self.writer.deployment_status(DEPLOYMENT.key(key), status, self.pace(key));
+    }
+
+    /// How soon what becomes of a Deployment is written.
+    fn pace(&self, deployment: &ObjectKey) -> Pace {
+        if self.autoscalers.scales(deployment) { Pace::Soon } else { Pace::Now }
     }
 
     fn publish_replica(&mut self, view: ReplicaView, now: Timestamp) {

@@ -22,6 +22,7 @@ mod run;
 mod scaling;
 mod service_status;
 mod sessions;
+mod wishes;
 mod workers;
 mod writer;
 

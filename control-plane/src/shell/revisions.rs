@@ -37,6 +37,11 @@ impl Revisions {
         self.known.get(key).map(|known| known.uid.as_str())
     }
 
+    /// The Deployment that a revision is of.
+    pub(super) fn owner(&self, key: &ObjectKey) -> Option<&ObjectKey> {
+        self.known.get(key)?.owner.as_ref().map(|(deployment, _)| deployment)
+    }
+
     pub(super) fn forget(&mut self, key: &ObjectKey) {
         self.known.remove(key);
     }

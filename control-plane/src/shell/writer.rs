@@ -1,24 +1,25 @@
 //! What the scheduler decided and what was observed, written to the durable store in the background: in order for each
-//! object, many objects at a time, the newest status only, and nothing that would change nothing.
+//! object, many objects at a time, the newest status only, and nothing that would change nothing. What follows the traffic is
+//! written a little later: a service that is woken and goes to sleep again costs one write, not one for each step.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::future::join_all;
 use parking_lot::Mutex;
 use scheduler::{AutoscalerStatus, DeploymentStatus, Revision, RevisionStatus};
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     autoscaler_status::with_autoscaler_status,
     replica_set::{own_replica_set, replica_set, with_deployment_status, with_replicas, with_revision_status},
     service_status::ServiceStatus,
+    wishes::{Pace, Status, Wish, Wishes},
 };
 use crate::{
     identity::now,
@@ -35,26 +36,6 @@ const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(250), Duration:
 /// How long the last writes may take when the control plane ends.
 const LAST_WRITES: Duration = Duration::from_secs(2);
 
-/// What is to become of one object. Later wishes replace earlier ones of the same kind.
-#[derive(Debug, Default, Clone)]
-struct Wish {
-    revision: Option<Revision>,
-    status: Option<Status>,
-    /// How many replicas a Deployment is to have, as its autoscaler decided.
-    replicas: Option<u32>,
-    /// The whole of something that is no object of the API.
-    record: Option<Bytes>,
-    delete: bool,
-}
-
-#[derive(Debug, Clone)]
-enum Status {
-    Deployment(DeploymentStatus),
-    Revision(RevisionStatus),
-    Service(ServiceStatus),
-    Autoscaler(AutoscalerStatus),
-}
-
 /// Takes wishes without waiting; bounded by the number of objects, as each has one at most.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Writer {
@@ -62,50 +43,44 @@ pub(super) struct Writer {
     changed: Arc<Notify>,
 }
 
-#[derive(Debug, Default)]
-struct Wishes {
-    by_key: BTreeMap<String, Wish>,
-    order: VecDeque<String>,
-}
-
 impl Writer {
-    pub(super) fn put_revision(&self, key: String, revision: Revision) {
-        self.wish(key, |wish| {
+    pub(super) fn put_revision(&self, key: String, revision: Revision, pace: Pace) {
+        self.wish(key, pace, |wish| {
             wish.revision = Some(revision);
             wish.delete = false;
         });
     }
 
-    pub(super) fn deployment_status(&self, key: String, status: DeploymentStatus) {
-        self.wish(key, |wish| wish.status = Some(Status::Deployment(status)));
+    pub(super) fn deployment_status(&self, key: String, status: DeploymentStatus, pace: Pace) {
+        self.wish(key, pace, |wish| wish.status = Some(Status::Deployment(status)));
     }
 
-    pub(super) fn revision_status(&self, key: String, status: RevisionStatus) {
-        self.wish(key, |wish| wish.status = Some(Status::Revision(status)));
+    pub(super) fn revision_status(&self, key: String, status: RevisionStatus, pace: Pace) {
+        self.wish(key, pace, |wish| wish.status = Some(Status::Revision(status)));
     }
 
     pub(super) fn service_status(&self, key: String, status: ServiceStatus) {
-        self.wish(key, |wish| wish.status = Some(Status::Service(status)));
+        self.wish(key, Pace::Now, |wish| wish.status = Some(Status::Service(status)));
     }
 
     pub(super) fn deployment_replicas(&self, key: String, replicas: u32) {
-        self.wish(key, |wish| wish.replicas = Some(replicas));
+        self.wish(key, Pace::Soon, |wish| wish.replicas = Some(replicas));
     }
 
     pub(super) fn autoscaler_status(&self, key: String, status: AutoscalerStatus) {
-        self.wish(key, |wish| wish.status = Some(Status::Autoscaler(status)));
+        self.wish(key, Pace::Soon, |wish| wish.status = Some(Status::Autoscaler(status)));
     }
 
     pub(super) fn record(&self, key: String, record: Bytes) {
-        self.wish(key, |wish| *wish = Wish { record: Some(record), ..Wish::default() });
+        self.wish(key, Pace::Now, |wish| *wish = Wish { record: Some(record), ..Wish::default() });
     }
 
     pub(super) fn delete(&self, key: String) {
-        self.wish(key, |wish| *wish = Wish { delete: true, ..Wish::default() });
+        self.wish(key, Pace::Now, |wish| *wish = Wish { delete: true, ..Wish::default() });
     }
 
-    fn wish(&self, key: String, change: impl FnOnce(&mut Wish)) {
-        self.wishes.lock().change(key, change);
+    fn wish(&self, key: String, pace: Pace, change: impl FnOnce(&mut Wish)) {
+        self.wishes.lock().change(key, pace, Instant::now(), change);
         self.changed.notify_one();
     }
 
@@ -119,15 +94,16 @@ impl Writer {
                 pause = (pause * 2).min(RETRY_AFTER.1);
             } else {
                 pause = RETRY_AFTER.0;
-                if self.wishes.lock().order.is_empty() {
-                    tokio::select! {
-                        () = self.changed.notified() => {}
-                        () = shutdown.cancelled() => {}
-                    }
+                let due = self.wishes.lock().next_due();
+                tokio::select! {
+                    () = sleep_until(due.unwrap_or_else(far_off)) => {}
+                    () = self.changed.notified() => {}
+                    () = shutdown.cancelled() => {}
                 }
             }
         }
-        let last = async { while !self.wishes.lock().order.is_empty() && !self.write_some(&*store).await {} };
+        self.wishes.lock().make_due(None);
+        let last = async { while !self.wishes.lock().is_empty() && !self.write_some(&*store).await {} };
         if tokio::time::timeout(LAST_WRITES, last).await.is_err() {
             tracing::warn!("some statuses were not written before the end; they are found out again at the next start");
         }
@@ -135,7 +111,11 @@ impl Writer {
 
     /// Writes as many as go at a time. Answers whether something failed; that waits for its turn again.
     async fn write_some(&self, store: &dyn Store) -> bool {
-        let taken = self.wishes.lock().take(MAX_AT_ONCE);
+        let taken = {
+            let mut wishes = self.wishes.lock();
+            wishes.make_due(Some(Instant::now()));
+            wishes.take(MAX_AT_ONCE)
+        };
         let written = join_all(taken.into_iter().map(|(key, wish)| async move {
             let result = write(store, &key, &wish).await;
             (key, wish, result)
@@ -151,32 +131,9 @@ impl Writer {
     }
 }
 
-impl Wishes {
-    fn change(&mut self, key: String, change: impl FnOnce(&mut Wish)) {
-        if !self.by_key.contains_key(&key) {
-            self.order.push_back(key.clone());
-        }
-        change(self.by_key.entry(key).or_default());
-    }
-
-    fn take(&mut self, limit: usize) -> Vec<(String, Wish)> {
-        let keys = self.order.drain(..limit.min(self.order.len()));
-        keys.filter_map(|key| self.by_key.remove_entry(&key)).collect()
-    }
-
-    /// Puts back what failed, unless it has been overtaken.
-    fn put_back(&mut self, key: String, failed: Wish) {
-        self.change(key, |wish| {
-            if wish.delete {
-                return;
-            }
-            wish.delete = failed.delete && wish.revision.is_none() && wish.record.is_none();
-            wish.record = wish.record.take().or(failed.record);
-            wish.revision = wish.revision.take().or(failed.revision);
-            wish.status = wish.status.take().or(failed.status);
-            wish.replicas = wish.replicas.or(failed.replicas);
-        });
-    }
+/// Nothing is due.
+fn far_off() -> Instant {
+    Instant::now() + Duration::from_secs(86_400)
 }
 
 async fn write(store: &dyn Store, key: &str, wish: &Wish) -> Result<(), StoreError> {
