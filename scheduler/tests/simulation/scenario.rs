@@ -96,5 +96,6 @@ pub(crate) fn template(version: u32) -> Arc<Template> {
         node_selector: Default::default(),
         spread: if version.is_multiple_of(2) { vec![spread] } else { Vec::new() },
         tolerations: Vec::new(),
+        priority: Default::default(),
     })
 }
