@@ -10,10 +10,7 @@ use api::{
 use rand::Rng;
 use scheduler::{Event, GatewayId, ReplicaState, ReplicaView};
 
-use crate::{
-    scenario::CAPACITY,
-    world::{Happening, World},
-};
+use crate::world::{Happening, World};
 
 /// How often the gateway reports; a gap that counts as one is longer.
 const WINDOW: Duration = Duration::from_millis(300);
@@ -150,6 +147,6 @@ impl crate::worker::SimWorker {
             memory += running.spec.reserves.memory_bytes;
             count += 1;
         }
-        cpu <= CAPACITY.cpu_millis && memory <= CAPACITY.memory_bytes && count <= CAPACITY.replicas
+        cpu <= self.capacity.cpu_millis && memory <= self.capacity.memory_bytes && count <= self.capacity.replicas
     }
 }
