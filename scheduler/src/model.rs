@@ -84,6 +84,13 @@ pub struct Priority {
     pub preempts: bool,
 }
 
+impl Priority {
+    /// The `preemptionPolicy`, as Kubernetes writes it.
+    pub fn policy(&self) -> &'static str {
+        if self.preempts { "PreemptLowerPriority" } else { "Never" }
+    }
+}
+
 /// Without a PriorityClass.
 impl Default for Priority {
     fn default() -> Self {

@@ -57,8 +57,7 @@ fn spec(view: &ReplicaView) -> Value {
         spec.insert("priorityClassName".to_owned(), class.as_str().into());
     }
     spec.insert("priority".to_owned(), priority.value.into());
-    let policy = if priority.preempts { "PreemptLowerPriority" } else { "Never" };
-    spec.insert("preemptionPolicy".to_owned(), policy.into());
+    spec.insert("preemptionPolicy".to_owned(), priority.policy().into());
     spec.entry("restartPolicy").or_insert_with(|| "Always".into());
     spec.entry("terminationGracePeriodSeconds").or_insert_with(|| view.template.grace.as_secs().into());
     spec.entry("schedulerName").or_insert_with(|| "sampan".into());

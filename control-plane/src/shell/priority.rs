@@ -57,11 +57,5 @@ pub(super) fn noted(annotation: &Value, template: &Template) -> Option<Priority>
 
 /// What [`noted`] reads.
 pub(super) fn note(priority: &Priority) -> String {
-    let policy = policy(priority);
-    json!({ "class": priority.class, "value": priority.value, "policy": policy }).to_string()
-}
-
-/// As a Pod says it.
-pub(super) fn policy(priority: &Priority) -> &'static str {
-    if priority.preempts { "PreemptLowerPriority" } else { "Never" }
+    json!({ "class": priority.class, "value": priority.value, "policy": priority.policy() }).to_string()
 }
