@@ -15,7 +15,7 @@ spec:
   replicas: {replicas}
   selector: {{ matchLabels: {{ app: {name} }} }}
   template:
-    metadata: {{ labels: {{ app: {name} }} }}
+    metadata: {{ labels: {{ app: {name} }}, annotations: {{ sampan.dev/key-value: default }} }}
     spec:
       priorityClassName: {class}
       containers:
@@ -80,7 +80,7 @@ fn a_class_that_is_not_there_is_refused_at_its_line() {
     std::fs::write(&file, manifest("report", 1, "nowhere")).expect("a manifest");
     let refused = sampan.cli(&["apply", "-f", super::path(&file)]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && said.contains("missing.yaml:9"), "{said}");
+    assert!(!refused.status.success() && said.contains("missing.yaml:10"), "{said}");
     assert!(said.contains("no PriorityClass with name nowhere was found"), "{said}");
     let classes = sampan.kubectl_ok(&["get", "priorityclasses"]);
     assert!(classes.contains("system-cluster-critical") && classes.contains("2000001000"), "{classes}");
