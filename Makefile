@@ -18,6 +18,7 @@ test: ## Everything: formatting, lints, unit tests, simulation, whole-system tes
 bench: ## Print the figures of bench/README.md
 	@scripts/setup bench
 	cargo build --release --locked
+	cargo build --release --locked -p sampan-gateway --example ask
 	$(MAKE) guests
 	bench/run
 

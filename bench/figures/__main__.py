@@ -2,7 +2,7 @@
 
 import sys
 
-from . import images, kills, memory, neighbour, processes, scheduler, start, throughput, wake
+from . import asleep, hop, images, kills, memory, neighbour, processes, replicas, scheduler, start, step, throughput, wake
 from .machine import describe
 
 FIGURES = {
@@ -12,9 +12,13 @@ FIGURES = {
     "memory": memory.measure,
     "images": images.measure,
     "processes": processes.measure,
+    "hop": hop.measure,
     "kills": kills.measure,
     "scheduler": scheduler.measure,
+    "replicas": replicas.measure,
     "wake": wake.measure,
+    "step": step.measure,
+    "asleep": asleep.measure,
 }
 
 

@@ -49,10 +49,10 @@ def _first_requests(title: str, sampan: Sampan) -> None:
     print(f"{title}: {rate:.0f} cold starts per second, {warm_rate:.0f} warm requests per second: {rate / warm_rate:.2f}")
 
 
-def ask(sampan: Sampan, hosts: str, count: int, connections: int, per_second: float) -> dict:
+def ask(sampan: Sampan, hosts: str, count: int, connections: int, per_second: float, *step: str) -> dict:
     program = Path(os.environ["SAMPAN"]).parent / "examples" / "ask"
     done = subprocess.run(
-        [program, f"127.0.0.1:{sampan.http_port}", hosts, str(count), str(connections), str(per_second)],
+        [program, f"127.0.0.1:{sampan.http_port}", hosts, str(count), str(connections), str(per_second), *step],
         capture_output=True, text=True, check=True,
     )
     answer = json.loads(done.stdout)

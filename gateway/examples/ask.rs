@@ -1,8 +1,9 @@
-//! Sends one request to each of many hosts, for figures: `ask ADDRESS HOSTS COUNT CONNECTIONS PER_SECOND`.
+//! Sends requests, one to each of many hosts, for figures: `ask ADDRESS HOSTS COUNT CONNECTIONS PER_SECOND [STEP]`.
 //!
-//! `HOSTS` has a `{}` for the number of the host. With `PER_SECOND` above zero the loop is open: requests are due at their
-//! times whether or not earlier ones have been answered, and latency counts from then. It prints one line of JSON, times in
-//! microseconds.
+//! `HOSTS` has a `{}` for the number of the host, and may end with a path. With `PER_SECOND` above zero the loop is open:
+//! requests are due at their times whether or not earlier ones have been answered, and latency counts from then. With `STEP`,
+//! a second half of the requests comes so many times faster. It prints one line of JSON, times in microseconds; with a step also
+//! when each request was due and how long it took.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a program for figures")]
 
 use std::{
@@ -21,20 +22,22 @@ struct Plan {
     hosts: String,
     count: u64,
     per_second: f64,
+    step: Option<f64>,
     next: AtomicU64,
     began: Instant,
 }
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [address, hosts, count, connections, per_second] = args.as_slice() else {
-        panic!("usage: ask ADDRESS HOSTS COUNT CONNECTIONS PER_SECOND");
+    let [address, hosts, count, connections, per_second, step @ ..] = args.as_slice() else {
+        panic!("usage: ask ADDRESS HOSTS COUNT CONNECTIONS PER_SECOND [STEP]");
     };
     let plan = Arc::new(Plan {
         address: address.parse().unwrap(),
         hosts: hosts.clone(),
         count: count.parse().unwrap(),
         per_second: per_second.parse().unwrap(),
+        step: step.first().map(|step| step.parse().unwrap()),
         next: AtomicU64::new(0),
         began: Instant::now(),
     });
@@ -46,11 +49,14 @@ fn main() {
         .collect();
     let mut answers: Vec<Answer> = callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect();
     let seconds = plan.began.elapsed().as_secs_f64();
+    answers.sort_by_key(|answer| answer.due);
+    let each: Vec<String> = answers.iter().map(|answer| format!("[{}, {}]", answer.due, answer.micros)).collect();
     answers.sort_by_key(|answer| answer.micros);
     let failed = answers.iter().filter(|answer| answer.status != 200).count();
     let share = |share: usize| answers[(answers.len() - 1) * share / 1000].micros;
+    let each = plan.step.map_or_else(String::new, |_| each.join(", "));
     println!(
-        "{{\"seconds\": {seconds:.6}, \"failed\": {failed}, \"p50\": {}, \"p99\": {}, \"max\": {}}}",
+        "{{\"seconds\": {seconds:.6}, \"failed\": {failed}, \"p50\": {}, \"p99\": {}, \"max\": {}, \"each\": [{each}]}}",
         share(500),
         share(990),
         share(1000)
@@ -59,6 +65,7 @@ fn main() {
 
 struct Answer {
     status: u16,
+    due: u128,
     micros: u128,
 }
 
@@ -75,14 +82,23 @@ impl Plan {
             }
             let mut due = Instant::now();
             if self.per_second > 0.0 {
-                due = self.began + Duration::from_secs_f64(number as f64 / self.per_second);
+                due = self.began + self.due(number);
                 thread::sleep(due.saturating_duration_since(Instant::now()));
             }
-            let host = self.hosts.replace("{}", &number.to_string());
-            writer.write_all(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).unwrap();
+            let url = self.hosts.replace("{}", &number.to_string());
+            let (host, path) = url.split_once('/').unwrap_or((&url, ""));
+            writer.write_all(format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).unwrap();
             let status = read_answer(&mut reader);
-            answers.push(Answer { status, micros: due.elapsed().as_micros() });
+            let micros = due.elapsed().as_micros();
+            answers.push(Answer { status, due: due.saturating_duration_since(self.began).as_micros(), micros });
         }
+    }
+
+    /// How long after the begin a request is due.
+    fn due(&self, number: u64) -> Duration {
+        let slow = self.count / 2;
+        let faster = if number > slow { (number - slow) as f64 / self.step.unwrap_or(1.0) } else { 0.0 };
+        Duration::from_secs_f64((number.min(slow) as f64 + faster) / self.per_second)
     }
 }
 

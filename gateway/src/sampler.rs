@@ -1,16 +1,13 @@
 use std::{
-    collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use api::{
-    ObjectKey,
-    session::{GatewayUp, ServiceSample},
-};
+use api::session::{GatewayUp, ServiceSample};
 use tokio::sync::mpsc;
 
 use crate::{
-    balance::{Service, Totals},
+    balance::{Sampled, Service},
     measurements::loads,
     shared::Shared,
 };
@@ -18,19 +15,13 @@ use crate::{
 /// Makes windows of what was counted since the start, and sends them up.
 pub(crate) struct Sampler {
     since: Instant,
-    last: HashMap<ObjectKey, Last>,
-}
-
-#[derive(Default, Clone, Copy, PartialEq, Eq)]
-struct Last {
-    totals: Totals,
-    in_flight: u32,
-    queued: u32,
+    /// Services where something happened in the last window.
+    active: Vec<Arc<Service>>,
 }
 
 impl Sampler {
     pub(crate) fn new() -> Self {
-        Self { since: Instant::now(), last: HashMap::new() }
+        Self { since: Instant::now(), active: Vec::new() }
     }
 
     /// Sends a sample of each Service where something happens, and an empty message where nothing does. If the session is full,
@@ -40,30 +31,38 @@ impl Sampler {
         let now = Instant::now();
         let window = now - self.since;
         self.since = now;
-        let services = shared.services();
-        self.last.retain(|key, _| services.iter().any(|service| service.key() == key));
-        let samples: Vec<_> = services.iter().filter_map(|service| self.one(service, window)).collect();
+        let mut active = std::mem::take(&mut self.active);
+        active.append(&mut shared.awakened.lock());
+        let mut samples = Vec::with_capacity(active.len());
+        for service in active {
+            // Before it is looked at, so that whoever comes from now on is seen here or puts it among those of the next window.
+            service.fall_asleep();
+            if let Some(sample) = one(&service, window) {
+                samples.push(sample);
+                service.stay_awake(&mut self.active);
+            }
+        }
         place.send(GatewayUp::Samples(samples));
     }
+}
 
-    fn one(&mut self, service: &Service, window: Duration) -> Option<ServiceSample> {
-        let totals = service.totals();
-        let (in_flight, queued) = loads(service, &totals);
-        let now = Last { totals, in_flight, queued };
-        let last = self.last.insert(service.key().clone(), now).unwrap_or_default();
-        let idle = now == last && in_flight == 0 && queued == 0;
-        (!idle).then(|| ServiceSample {
-            service: service.key().clone(),
-            window,
-            arrivals: totals.arrivals - last.totals.arrivals,
-            completed: totals.completed - last.totals.completed,
-            failed: totals.failed - last.totals.failed,
-            in_flight,
-            queued,
-            latency_sum: totals.latency_sum.saturating_sub(last.totals.latency_sum),
-            served: totals.served - last.totals.served,
-            service_sum: totals.service_sum.saturating_sub(last.totals.service_sum),
-            presence: totals.presence.saturating_sub(last.totals.presence),
-        })
-    }
+fn one(service: &Service, window: Duration) -> Option<ServiceSample> {
+    let totals = service.totals();
+    let (in_flight, queued) = loads(service, &totals);
+    let now = Sampled { totals, in_flight, queued };
+    let last = service.sampled(now);
+    let idle = now == last && in_flight == 0 && queued == 0;
+    (!idle).then(|| ServiceSample {
+        service: service.key().clone(),
+        window,
+        arrivals: totals.arrivals - last.totals.arrivals,
+        completed: totals.completed - last.totals.completed,
+        failed: totals.failed - last.totals.failed,
+        in_flight,
+        queued,
+        latency_sum: totals.latency_sum.saturating_sub(last.totals.latency_sum),
+        served: totals.served - last.totals.served,
+        service_sum: totals.service_sum.saturating_sub(last.totals.service_sum),
+        presence: totals.presence.saturating_sub(last.totals.presence),
+    })
 }

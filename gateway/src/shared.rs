@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     GatewayConfig,
-    balance::{Service, Waits, WhyNone},
+    balance::{Awakened, Service, Waits, WhyNone},
     measurements::loads,
     refusal::RefusalCounts,
     routes::{RouteTable, Rule},
@@ -28,6 +28,7 @@ pub(crate) struct Shared {
     dialer: Arc<dyn Dialer>,
     /// Every Service that routes or endpoints were told of. Off the request's way, which reads `directory`.
     services: Mutex<HashMap<ObjectKey, Arc<Service>>>,
+    pub(crate) awakened: Awakened,
     /// While the gateway runs.
     up: ArcSwapOption<mpsc::Sender<GatewayUp>>,
 }
@@ -61,6 +62,7 @@ impl Shared {
             connections: AtomicUsize::new(0),
             dialer,
             services: Mutex::default(),
+            awakened: Awakened::default(),
             up: ArcSwapOption::empty(),
         }
     }
@@ -85,6 +87,10 @@ impl Shared {
         }
     }
 
+    fn new_service(&self, key: &ObjectKey) -> Arc<Service> {
+        Arc::new(Service::new(key.clone(), self.awakened.clone()))
+    }
+
     pub(crate) fn services(&self) -> Vec<Arc<Service>> {
         self.services.lock().values().cloned().collect()
     }
@@ -93,7 +99,7 @@ impl Shared {
     pub(crate) fn route(&self, routes: &Routes) {
         let mut services = self.services.lock();
         let list = |route: &ServiceRoute| {
-            let service = services.entry(route.key.clone()).or_insert_with(|| new_service(&route.key)).clone();
+            let service = services.entry(route.key.clone()).or_insert_with(|| self.new_service(&route.key)).clone();
             (route.key.clone(), Listed { service, ports: route.ports.iter().map(|port| port.port).collect() })
         };
         let listed: HashMap<_, _> = routes.services.iter().map(list).collect();
@@ -108,7 +114,7 @@ impl Shared {
         let listed = self.directory.load().services.contains_key(key);
         let service = {
             let mut services = self.services.lock();
-            let service = services.entry(key.clone()).or_insert_with(|| new_service(key)).clone();
+            let service = services.entry(key.clone()).or_insert_with(|| self.new_service(key)).clone();
             if endpoints.is_empty() && !listed {
                 services.remove(key);
             }
@@ -117,10 +123,6 @@ impl Shared {
         service.replace(endpoints, why_none, &*self.dialer);
         service.tell_if_waiting(|| self.wake(&service));
     }
-}
-
-fn new_service(key: &ObjectKey) -> Arc<Service> {
-    Arc::new(Service::new(key.clone()))
 }
 
 /// Ingress rules before the Services' own names, so that a rule may take a path of a Service's host; in an order that

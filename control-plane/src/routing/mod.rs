@@ -1,5 +1,6 @@
 //! From Services, Ingresses and replicas to what a gateway is told. Pure functions: no I/O, no clock, no state.
 
+mod by_label;
 mod endpoints;
 mod ingress;
 mod reason;
@@ -15,10 +16,11 @@ use api::{
     session::{IngressRule, Routes},
 };
 
+pub(crate) use by_label::ByLabel;
 pub(crate) use endpoints::{Addresses, endpoints};
 pub(crate) use ingress::ingress_rules;
 pub(crate) use reason::{Backer, reason};
-pub(crate) use service::Service;
+pub(crate) use service::{Service, labels};
 
 /// Everything that decides which Service a request goes to.
 pub(crate) fn routes(

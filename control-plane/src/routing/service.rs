@@ -42,9 +42,20 @@ impl Service {
         !self.selector.is_empty() && self.selector.iter().all(|(key, value)| label(key) == Some(value))
     }
 
+    /// One of the labels that it selects by: whatever it selects has this.
+    pub(crate) fn first_label(&self) -> Option<(&str, &str)> {
+        self.selector.first_key_value().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     pub(super) fn route(&self, key: ObjectKey) -> ServiceRoute {
         ServiceRoute { key, ports: self.ports.clone(), load_balancer: self.load_balancer }
     }
+}
+
+/// The labels of a template's replicas, by which they are selected.
+pub(crate) fn labels(template: &Template) -> impl Iterator<Item = (&str, &str)> {
+    let own = template.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    own.filter(|(key, _)| *key != TEMPLATE_HASH).chain([(TEMPLATE_HASH, template.hash.as_str())])
 }
 
 fn port(port: &Value) -> Option<ServicePort> {

@@ -7,9 +7,9 @@ use api::{
     Address, ObjectKey, ReplicaId, WorkerName,
     session::{Endpoint, GatewayDown, IngressRule, Routes},
 };
-use scheduler::{Deployment, ReplicaState, ReplicaView};
+use scheduler::{Deployment, ReplicaState, ReplicaView, Template};
 
-use crate::routing::{Addresses, Backer, Service, endpoints, reason, routes};
+use crate::routing::{Addresses, Backer, ByLabel, Service, endpoints, labels, reason, routes};
 
 /// What gateways are to know, and what they have been told. It computes anew only what a change has touched.
 #[derive(Debug, Default)]
@@ -17,6 +17,10 @@ pub(super) struct Network {
     services: BTreeMap<ObjectKey, Service>,
     ingresses: BTreeMap<ObjectKey, Vec<IngressRule>>,
     deployments: BTreeMap<ObjectKey, Backing>,
+    /// Each Service by the first label that it selects by; Deployments and revisions by all of theirs.
+    services_by: ByLabel,
+    deployments_by: ByLabel,
+    revisions_by: ByLabel,
     /// Deployments whose number of replicas follows the traffic.
     scaled: BTreeSet<ObjectKey>,
     /// The Deployments behind each Service that somebody has asked for, until one of them changes.
@@ -60,16 +64,20 @@ impl Network {
     pub(super) fn set_service(&mut self, key: ObjectKey, service: Option<Service>) {
         self.routes_touched = true;
         self.behind.remove(&key);
-        match service {
-            Some(service) => {
-                self.touched.insert(key.clone());
-                self.services.insert(key, service);
-            }
-            None => {
-                self.services.remove(&key);
-                self.told.remove(&key);
-            }
+        if let Some(before) = self.services.remove(&key)
+            && let Some(label) = before.first_label()
+        {
+            self.services_by.remove(&key, label);
         }
+        let Some(service) = service else {
+            self.told.remove(&key);
+            return;
+        };
+        if let Some(label) = service.first_label() {
+            self.services_by.insert(&key, label);
+        }
+        self.touched.insert(key.clone());
+        self.services.insert(key, service);
     }
 
     /// Where gateways of other processes reach a worker, as it says.
@@ -84,7 +92,7 @@ impl Network {
         let there = |view: &&ReplicaView| view.worker.as_ref() == Some(worker);
         let moved: Vec<ReplicaView> =
             self.replicas.values().flat_map(BTreeMap::values).filter(there).cloned().collect();
-        moved.iter().for_each(|view| self.touch_selecting(view));
+        moved.iter().for_each(|view| self.touch_selecting(&view.id.0, &view.template));
     }
 
     pub(super) fn set_ingress(&mut self, key: ObjectKey, rules: Option<Vec<IngressRule>>) {
@@ -96,33 +104,31 @@ impl Network {
     }
 
     pub(super) fn set_deployment(&mut self, deployment: Deployment) {
-        let key = deployment.key.clone();
-        self.touch_behind(&deployment);
-        let before = match self.deployments.get_mut(&key) {
-            Some(backing) => Some(std::mem::replace(&mut backing.deployment, deployment)),
-            None => {
-                self.deployments.insert(key, Backing { deployment, trouble: None });
-                None
-            }
-        };
-        if let Some(before) = before {
-            self.touch_behind(&before);
-        }
+        let (key, template) = (deployment.key.clone(), deployment.template.clone());
+        let trouble = self.take_out(&key).and_then(|before| before.trouble);
+        labels(&template).for_each(|label| self.deployments_by.insert(&key, label));
+        self.deployments.insert(key.clone(), Backing { deployment, trouble });
+        self.touch_behind(&key, &template);
     }
 
     pub(super) fn remove_deployment(&mut self, key: &ObjectKey) {
         self.scaled.remove(key);
-        if let Some(backing) = self.deployments.remove(key) {
-            self.touch_behind(&backing.deployment);
-        }
+        self.take_out(key);
+    }
+
+    fn take_out(&mut self, key: &ObjectKey) -> Option<Backing> {
+        let backing = self.deployments.remove(key)?;
+        labels(&backing.deployment.template).for_each(|label| self.deployments_by.remove(key, label));
+        self.touch_behind(key, &backing.deployment.template);
+        Some(backing)
     }
 
     /// Whether a Deployment's number of replicas follows the traffic.
     pub(super) fn set_scaled(&mut self, key: &ObjectKey, scaled: bool) {
         let changed = if scaled { self.scaled.insert(key.clone()) } else { self.scaled.remove(key) };
         if let Some(backing) = self.deployments.get(key).filter(|_| changed) {
-            let deployment = backing.deployment.clone();
-            self.touch_behind(&deployment);
+            let template = backing.deployment.template.clone();
+            self.touch_behind(key, &template);
         }
     }
 
@@ -131,8 +137,8 @@ impl Network {
         let Some(backing) = self.deployments.get_mut(key) else { return };
         if backing.trouble != trouble {
             backing.trouble = trouble;
-            let deployment = backing.deployment.clone();
-            self.touch_behind(&deployment);
+            let template = backing.deployment.template.clone();
+            self.touch_behind(key, &template);
         }
     }
 
@@ -142,9 +148,7 @@ impl Network {
             return behind.clone();
         }
         let Some(service) = self.services.get(key) else { return Arc::new([]) };
-        let deployments = of_namespace(&self.deployments, &key.namespace);
-        let selected = deployments.filter(|(_, backing)| service.selects(&backing.deployment.template));
-        let behind: Arc<[ObjectKey]> = selected.map(|(deployment, _)| deployment.clone()).collect();
+        let behind: Arc<[ObjectKey]> = self.backing(key, service).map(|(deployment, _)| deployment.clone()).collect();
         self.behind.insert(key.clone(), behind.clone());
         behind
     }
@@ -155,25 +159,31 @@ impl Network {
             revision.name.strip_suffix(&*view.template.hash).and_then(|name| name.strip_suffix('-'))
                 == Some(&*deployment.name)
         };
-        let replicas = of_namespace(&self.replicas, &deployment.namespace)
-            .filter(|(revision, replicas)| replicas.values().next().is_some_and(|view| of_it(revision, view)));
-        replicas.flat_map(|(_, replicas)| replicas.values()).filter(|view| view.state == ReplicaState::Ready).count()
+        let Some(backing) = self.deployments.get(deployment) else { return 0 };
+        let Some(label) = labels(&backing.deployment.template).next() else { return 0 };
+        let revisions =
+            self.revisions_by.with(deployment, label).filter_map(|key| Some((key, self.replicas.get(key)?)));
+        let own = revisions.flat_map(|(key, replicas)| replicas.values().filter(move |view| of_it(key, view)));
+        own.filter(|view| view.state == ReplicaState::Ready).count()
     }
 
     pub(super) fn set_replica(&mut self, view: ReplicaView) {
-        self.touch_selecting(&view);
-        self.replicas.entry(view.revision.clone()).or_default().insert(view.id.clone(), view);
+        self.touch_selecting(&view.id.0, &view.template);
+        let replicas = self.replicas.entry(view.revision.clone()).or_default();
+        if replicas.is_empty() {
+            labels(&view.template).for_each(|label| self.revisions_by.insert(&view.revision, label));
+        }
+        replicas.insert(view.id.clone(), view);
     }
 
     pub(super) fn remove_replica(&mut self, revision: &ObjectKey, id: &ReplicaId) {
         let Some(replicas) = self.replicas.get_mut(revision) else { return };
-        let removed = replicas.remove(id);
+        let Some(view) = replicas.remove(id) else { return };
         if replicas.is_empty() {
             self.replicas.remove(revision);
+            labels(&view.template).for_each(|label| self.revisions_by.remove(revision, label));
         }
-        if let Some(view) = removed {
-            self.touch_selecting(&view);
-        }
+        self.touch_selecting(&id.0, &view.template);
     }
 
     /// The messages that bring a gateway from what was told to what is, in the order to send them.
@@ -218,17 +228,17 @@ impl Network {
     }
 
     fn observe(&self, key: &ObjectKey, service: &Service) -> Told {
-        let selected: Vec<&ReplicaView> = of_namespace(&self.replicas, &key.namespace)
-            .filter(|(_, replicas)| replicas.values().next().is_some_and(|view| service.selects(&view.template)))
-            .flat_map(|(_, replicas)| replicas.values())
+        let revisions = service.first_label().into_iter().flat_map(|label| self.revisions_by.with(key, label));
+        let selected: Vec<&ReplicaView> = revisions
+            .filter_map(|revision| self.replicas.get(revision))
+            .filter(|replicas| replicas.values().next().is_some_and(|view| service.selects(&view.template)))
+            .flat_map(BTreeMap::values)
             .collect();
         let endpoints = endpoints(selected.iter().copied(), &self.addresses);
         if !endpoints.is_empty() {
             return Told { endpoints, reason: None, hopeless: false };
         }
-        let backing: Vec<_> = of_namespace(&self.deployments, &key.namespace)
-            .filter(|(_, backing)| service.selects(&backing.deployment.template))
-            .collect();
+        let backing: Vec<_> = self.backing(key, service).collect();
         let is_in_vain = |backing: &Backing| backing.trouble.as_ref().is_some_and(|trouble| trouble.lasts);
         let hopeless = !backing.is_empty() && backing.iter().all(|(_, backing)| is_in_vain(backing));
         let backers: Vec<_> = backing
@@ -243,29 +253,34 @@ impl Network {
         Told { endpoints, reason: Some(reason(service, &backers, &selected)), hopeless }
     }
 
-    fn touch_selecting(&mut self, view: &ReplicaView) {
-        let services = of_namespace(&self.services, &view.id.0.namespace);
-        let selecting = services.filter(|(_, service)| service.selects(&view.template));
-        self.touched.extend(selecting.map(|(key, _)| key.clone()));
+    /// The Deployments whose replicas a Service selects.
+    fn backing<'a>(
+        &'a self,
+        key: &ObjectKey,
+        service: &'a Service,
+    ) -> impl Iterator<Item = (&'a ObjectKey, &'a Backing)> {
+        let candidates = service.first_label().into_iter().flat_map(|label| self.deployments_by.with(key, label));
+        let backing = candidates.filter_map(|deployment| Some((deployment, self.deployments.get(deployment)?)));
+        backing.filter(|(_, backing)| service.selects(&backing.deployment.template))
+    }
+
+    /// The Services beside an object that select replicas of this template.
+    fn selecting(&self, beside: &ObjectKey, template: &Template) -> Vec<ObjectKey> {
+        let candidates = labels(template).flat_map(|label| self.services_by.with(beside, label));
+        let selects = |key: &&ObjectKey| self.services.get(*key).is_some_and(|service| service.selects(template));
+        candidates.filter(selects).cloned().collect()
+    }
+
+    fn touch_selecting(&mut self, beside: &ObjectKey, template: &Template) {
+        let selecting = self.selecting(beside, template);
+        self.touched.extend(selecting);
     }
 
     /// A Deployment has changed: so may what is told of the Services that select it.
-    fn touch_behind(&mut self, deployment: &Deployment) {
-        let services = of_namespace(&self.services, &deployment.key.namespace);
-        let selecting: Vec<ObjectKey> =
-            services.filter(|(_, service)| service.selects(&deployment.template)).map(|(key, _)| key.clone()).collect();
-        for key in selecting {
+    fn touch_behind(&mut self, deployment: &ObjectKey, template: &Template) {
+        for key in self.selecting(deployment, template) {
             self.behind.remove(&key);
             self.touched.insert(key);
         }
     }
-}
-
-fn of_namespace<'a, V>(
-    map: &'a BTreeMap<ObjectKey, V>,
-    namespace: &Arc<str>,
-) -> impl Iterator<Item = (&'a ObjectKey, &'a V)> {
-    let first = ObjectKey::new(namespace.clone(), "");
-    let namespace = namespace.clone();
-    map.range(first..).take_while(move |(key, _)| key.namespace == namespace)
 }

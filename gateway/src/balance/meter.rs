@@ -105,6 +105,7 @@ impl Measured {
         let shard = service.meter.shard();
         shard.arrived_micros.fetch_add(micros_since_start(arrived), Relaxed);
         shard.arrivals.fetch_add(1, Relaxed);
+        service.wake_up();
         Self { service, arrived, taken: None, failed: false }
     }
 

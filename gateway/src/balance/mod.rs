@@ -10,4 +10,4 @@ mod service;
 pub(crate) use meter::{Measured, Totals};
 pub(crate) use permit::Permit;
 pub(crate) use replica::Replica;
-pub(crate) use service::{AcquireError, Service, Tried, Waits, WhyNone};
+pub(crate) use service::{AcquireError, Awakened, Sampled, Service, Tried, Waits, WhyNone};

@@ -1,4 +1,13 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    time::Duration,
+};
 
 use api::{Dialer, ObjectKey, session::Endpoint};
 use arc_swap::ArcSwap;
@@ -25,7 +34,22 @@ pub(crate) struct Service {
     pub(super) meter: Meter,
     pub(crate) retries: RetryBudget,
     told: Mutex<Told>,
+    /// Whether it is among those that are sampled next.
+    pub(super) awake: AtomicBool,
+    awakened: Awakened,
+    sampled: Mutex<Sampled>,
 }
+
+/// What was counted until the last sample.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sampled {
+    pub(crate) totals: Totals,
+    pub(crate) in_flight: u32,
+    pub(crate) queued: u32,
+}
+
+/// Services at which something has happened since they were last sampled: the others need not be looked at.
+pub(crate) type Awakened = Arc<Mutex<Vec<Arc<Service>>>>;
 
 /// What the control plane was told of requests that wait.
 #[derive(Default)]
@@ -72,7 +96,7 @@ pub(crate) enum AcquireError {
 pub(crate) type Tried = Vec<Arc<Replica>>;
 
 impl Service {
-    pub(crate) fn new(key: ObjectKey) -> Self {
+    pub(crate) fn new(key: ObjectKey, awakened: Awakened) -> Self {
         Self {
             key,
             pool: ArcSwap::default(),
@@ -80,6 +104,9 @@ impl Service {
             meter: Meter::default(),
             retries: RetryBudget::default(),
             told: Mutex::default(),
+            awake: AtomicBool::new(false),
+            awakened,
+            sampled: Mutex::default(),
         }
     }
 
@@ -104,6 +131,30 @@ impl Service {
         if hopeless {
             self.queue.dismiss();
         }
+    }
+
+    /// Something happens here. Costs a load, unless it is the first since it was sampled.
+    pub(super) fn wake_up(self: &Arc<Self>) {
+        if !self.awake.load(Relaxed) && !self.awake.swap(true, SeqCst) {
+            self.awakened.lock().push(self.clone());
+        }
+    }
+
+    /// From now on, who comes here puts it among those that are sampled next.
+    pub(crate) fn fall_asleep(&self) {
+        self.awake.store(false, SeqCst);
+    }
+
+    /// It is sampled in the next window as well, unless it is among those already.
+    pub(crate) fn stay_awake(self: &Arc<Self>, active: &mut Vec<Arc<Self>>) {
+        if !self.awake.swap(true, SeqCst) {
+            active.push(self.clone());
+        }
+    }
+
+    /// Notes a sample; answers the one before.
+    pub(crate) fn sampled(&self, now: Sampled) -> Sampled {
+        std::mem::replace(&mut *self.sampled.lock(), now)
     }
 
     pub(crate) fn has_endpoints(&self) -> bool {

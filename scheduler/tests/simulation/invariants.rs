@@ -5,10 +5,13 @@ use std::{
     time::Duration,
 };
 
-use api::{ObjectKey, ReplicaId, WorkerName, replica::ReplicaPhase};
+use api::{ObjectKey, ReplicaId, WorkerName};
 use scheduler::{Action, Event, ReplicaState, Share, Strategy};
 
-use crate::world::World;
+use crate::{
+    worker::{Room, Running},
+    world::World,
+};
 
 impl World {
     /// Checks what one step decided, and notes it.
@@ -109,10 +112,20 @@ impl World {
         }
     }
 
-    /// A worker really runs no more than it can hold, and nothing that runs elsewhere.
+    /// A worker really runs no more than it can hold, and nothing that runs elsewhere. What a request has started there may be
+    /// too much for as long as the scheduler, which gave the room to another, has not heard of it or is stopping it.
     pub(crate) fn check_worker_truth(&self, name: &WorkerName) {
-        let (running, capacity) = (&self.workers[name].running, self.scenario.capacity);
-        let running: Vec<_> = running.values().filter(|running| running.phase != ReplicaPhase::Standby).collect();
+        let is_known = |id: &ReplicaId| {
+            let state = self.control.mirror.replicas.get(id).map(|view| &view.state);
+            !matches!(state, None | Some(ReplicaState::Standby { .. } | ReplicaState::Stopping))
+        };
+        let counts = |(id, running): &(&ReplicaId, &Running)| match running.room {
+            Room::None => false,
+            Room::Given => true,
+            Room::Taken => is_known(id),
+        };
+        let running: Vec<_> = self.workers[name].running.iter().filter(counts).map(|(_, running)| running).collect();
+        let capacity = self.scenario.capacity;
         let memory: u64 = running.iter().map(|running| running.spec.limits.memory_bytes).sum();
         let cpu: u64 = running.iter().filter_map(|running| running.spec.limits.cpu_millis).sum();
         assert!(memory <= capacity.memory_bytes && cpu <= capacity.cpu_millis, "{name} runs more than it can hold");

@@ -10,7 +10,10 @@ use api::{
 use rand::Rng;
 use scheduler::{Event, GatewayId, ReplicaState, ReplicaView};
 
-use crate::world::{Happening, World};
+use crate::{
+    worker::Room,
+    world::{Happening, World},
+};
 
 /// How often the gateway reports; a gap that counts as one is longer.
 const WINDOW: Duration = Duration::from_millis(300);
@@ -130,6 +133,7 @@ impl World {
         let worker = self.workers.get_mut(name).expect("it exists");
         let running = worker.running.get_mut(id).expect("it stands by");
         running.phase = ReplicaPhase::Ready;
+        running.room = Room::Taken;
         self.trace(|| format!("a request starts {id} on {name}"));
         self.send_up(name, WorkerUp::Phase { id: id.clone(), phase: ReplicaPhase::Ready });
         true
@@ -140,7 +144,7 @@ impl crate::worker::SimWorker {
     /// What the real worker reckons before it starts something by itself.
     fn has_room_for(&self, id: &ReplicaId) -> bool {
         let asked = self.running[id].spec.reserves;
-        let held = self.running.values().filter(|running| running.phase != ReplicaPhase::Standby);
+        let held = self.running.values().filter(|running| running.room != Room::None);
         let (mut cpu, mut memory, mut count) = (asked.cpu_millis, asked.memory_bytes, 1);
         for running in held {
             cpu += running.spec.reserves.cpu_millis;

@@ -31,6 +31,18 @@ pub(crate) struct SimWorker {
 pub(crate) struct Running {
     pub(crate) spec: ReplicaSpec,
     pub(crate) phase: ReplicaPhase,
+    pub(crate) room: Room,
+}
+
+/// The part of a worker's capacity that something there holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// None: it stands by, or is being made ready to.
+    None,
+    /// The scheduler has given it.
+    Given,
+    /// A request has started it where there was some; the scheduler hears of it afterwards.
+    Taken,
 }
 
 /// A replica on a worker comes into a phase.
@@ -68,7 +80,7 @@ impl SimWorker {
             taints: Vec::new(),
             address: None,
             running: running
-                .map(|Running { spec, phase }| RunningReplica { spec: spec.clone(), phase: phase.clone() })
+                .map(|Running { spec, phase, .. }| RunningReplica { spec: spec.clone(), phase: phase.clone() })
                 .collect(),
             cached: Vec::new(),
         }
@@ -88,7 +100,7 @@ impl World {
                     let phase = running.phase.clone();
                     return self.send_up(name, WorkerUp::Phase { id, phase });
                 }
-                let running = Running { spec: (*spec).clone(), phase: ReplicaPhase::Starting };
+                let running = Running { spec: (*spec).clone(), phase: ReplicaPhase::Starting, room: Room::Given };
                 self.workers.get_mut(name).expect("it exists").running.insert(id.clone(), running);
                 self.check_worker_truth(name);
                 self.send_up(name, WorkerUp::Phase { id: id.clone(), phase: ReplicaPhase::Starting });
@@ -100,7 +112,7 @@ impl World {
                     let phase = running.phase.clone();
                     return self.send_up(name, WorkerUp::Phase { id, phase });
                 }
-                let running = Running { spec: (*spec).clone(), phase: ReplicaPhase::Starting };
+                let running = Running { spec: (*spec).clone(), phase: ReplicaPhase::Starting, room: Room::None };
                 self.workers.get_mut(name).expect("it exists").running.insert(id.clone(), running);
                 let fails = !self.is_quiet() && self.rng.random_bool(0.1);
                 let (from, to) = (ReplicaPhase::Starting, if fails { failure() } else { ReplicaPhase::Standby });

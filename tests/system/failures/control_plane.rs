@@ -46,7 +46,7 @@ fn while_the_control_plane_is_gone_requests_go_on_and_afterwards_no_replica_is_r
 }
 
 /// Name and restarts of each pod.
-fn identities(cluster: &Cluster) -> Vec<String> {
+pub(super) fn identities(cluster: &Cluster) -> Vec<String> {
     let listed = cluster.cli(&["get", "pods"]);
     let mut pods: Vec<String> = listed
         .lines()

@@ -2,7 +2,9 @@
 //!
 //! Counts are asserted as they stand. Times have tenfold slack, since machines that test are busy.
 
+mod clock;
 mod control_plane;
+mod disk;
 mod guests;
 mod isolation;
 mod joining;
@@ -18,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use clock::Clock;
 use load::Outcome;
 pub(crate) use load::{Kind, Load};
 
@@ -120,19 +123,29 @@ impl Cluster {
 
     /// With flags for each worker.
     fn start_with(folder: &Path, workers: &[&[&str]], server_flags: &[&str]) -> Self {
+        Self::start_at(folder, workers, server_flags, None)
+    }
+
+    /// By a clock of its own.
+    fn start_at(folder: &Path, workers: &[&[&str]], server_flags: &[&str], clock: Option<&Clock>) -> Self {
         let (api, sessions, http) = (free_address(), free_address(), free_address());
-        let server = start_server(folder, &api, &sessions, server_flags);
+        let show = |command: &mut Command| clock.into_iter().for_each(|clock| clock.show(command));
+        let mut server = server_command(folder, &api, &sessions, server_flags);
+        show(&mut server);
+        let server = started_server(folder, server);
         let uses = (workers.len() + 1).to_string();
         let token = cli(folder, &["token", "create", "--uses", &uses]);
         fs::write(folder.join("token"), token).expect("a token file");
         let start = |(number, flags): (usize, &&[&str])| {
             let mut worker = worker_command(folder, &sessions, &format!("w{number}"));
             worker.args(*flags);
+            show(&mut worker);
             started(worker)
         };
         let workers = (1..).zip(workers).map(start).collect();
         let mut gateway = command(&["gateway", "--join", &sessions, "--http", &http, "--name", "g1"]);
         gateway.arg("--token-file").arg(folder.join("token")).arg("--data-dir").arg(folder.join("g1"));
+        show(&mut gateway);
         let gateway = Role::start(gateway);
         gateway.wait_for_output("the gateway is up");
         Self { server: Some(server), api, sessions, http, folder: folder.to_owned(), workers, _gateway: gateway }
@@ -144,8 +157,16 @@ impl Cluster {
 }
 
 pub(crate) fn start_server(folder: &Path, api: &str, sessions: &str, flags: &[&str]) -> Role {
+    started_server(folder, server_command(folder, api, sessions, flags))
+}
+
+fn server_command(folder: &Path, api: &str, sessions: &str, flags: &[&str]) -> Command {
     let mut server = command(&["server", "--no-gateway", "--api", api, "--sessions", sessions]);
     server.args(flags).arg("--data-dir").arg(folder.join("server"));
+    server
+}
+
+fn started_server(folder: &Path, server: Command) -> Role {
     let server = Role::start(server);
     server.wait_for_output("is up");
     wait_for("the API answers", || {
