@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Commands, Measurements, OpenError, RunError,
     api_server::{ApiState, Certificates, Token, serve, write_kubeconfig},
-    bootstrap::ensure_namespaces,
+    bootstrap::ensure_objects,
     disk::DataDirLock,
     identity::now,
     images,
@@ -233,7 +233,7 @@ impl ControlPlane {
     /// Runs until `shutdown`, then writes what is left. Call it once; without [`ControlPlane::bind`] there is no API.
     pub async fn run(&self, shutdown: CancellationToken) -> Result<(), RunError> {
         let inbox = self.inbox.lock().take().ok_or(RunError::RunTwice)?;
-        ensure_namespaces(&*self.store, now()).await?;
+        ensure_objects(&*self.store, now()).await?;
         // Either may end by failing; the other then ends too.
         let stop = shutdown.child_token();
         let shell = async {

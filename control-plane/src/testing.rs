@@ -66,6 +66,7 @@ pub(crate) fn view(state: ReplicaState) -> ReplicaView {
         template,
         digest: Some(digest()),
         worker: Some(WorkerName("worker-0".into())),
+        nominated: None,
         state,
         created: CREATED,
         started: Some(Timestamp::from_secs(1_700_000_001)),

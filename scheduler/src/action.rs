@@ -218,6 +218,8 @@ pub struct ReplicaView {
     pub digest: Option<Digest>,
     /// Where it is placed.
     pub worker: Option<WorkerName>,
+    /// Where room is kept for it until what takes it has ended.
+    pub nominated: Option<WorkerName>,
     /// How far it is.
     pub state: ReplicaState,
     /// When it was made.

@@ -53,6 +53,10 @@ impl Scheduler {
             self.dirty_workers.insert(worker.name.clone());
             self.room.freed.insert(worker.name.clone());
         }
+        if let Some(worker) = replica.nominated.as_ref().and_then(|name| self.workers.get_mut(name)) {
+            worker.nominees.remove(id);
+            self.room.freed.insert(worker.name.clone());
+        }
         if let Some(scaling) = self.deployments.get_mut(&replica.group).and_then(|owner| owner.scaling.as_mut()) {
             scaling.cpu.remove(id);
         }

@@ -13,6 +13,7 @@ mod model;
 mod names;
 mod placement;
 mod plan;
+mod preemption;
 mod recovery;
 mod rollout;
 mod scaling;
@@ -28,6 +29,8 @@ pub use action::{
     Subject, WorkerView,
 };
 pub use event::{Event, GatewayId};
-pub use model::{Deployment, EnvSource, Resources, Revision, Share, SpreadConstraint, Strategy, Template, Toleration};
+pub use model::{
+    Deployment, EnvSource, Priority, Resources, Revision, Share, SpreadConstraint, Strategy, Template, Toleration,
+};
 pub use scheduler::Scheduler;
 pub use settings::Settings;

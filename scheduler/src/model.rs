@@ -62,12 +62,39 @@ pub struct Template {
     pub spread: Vec<SpreadConstraint>,
     /// Taints of workers that do not keep its replicas away.
     pub tolerations: Vec<Toleration>,
+    /// How much its replicas matter when there is not room for all. A revision keeps what it was made with.
+    pub priority: Priority,
 }
 
 impl Template {
     /// Whether a taint does not keep its replicas away.
     pub(crate) fn tolerates(&self, taint: &Taint) -> bool {
         self.tolerations.iter().any(|toleration| toleration.covers(taint))
+    }
+}
+
+/// How much replicas matter when there is not room for all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Priority {
+    /// The PriorityClass that it comes from, if there is one.
+    pub class: Option<String>,
+    /// The higher goes first.
+    pub value: i32,
+    /// Whether replicas of lower values are stopped to make room.
+    pub preempts: bool,
+}
+
+impl Priority {
+    /// The `preemptionPolicy`, as Kubernetes writes it.
+    pub fn policy(&self) -> &'static str {
+        if self.preempts { "PreemptLowerPriority" } else { "Never" }
+    }
+}
+
+/// Without a PriorityClass.
+impl Default for Priority {
+    fn default() -> Self {
+        Self { class: None, value: 0, preempts: true }
     }
 }
 

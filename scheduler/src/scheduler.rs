@@ -97,6 +97,11 @@ impl Scheduler {
             self.reconcile(now);
             self.place_waiting(now);
             self.reconcile(now);
+            // Who had to make room for others may fit elsewhere. It ends: each round stops something that runs.
+            while std::mem::take(&mut self.room.preempted) {
+                self.place_waiting(now);
+                self.reconcile(now);
+            }
         }
         self.publish(now);
         let wake_at = self.timers.ask();

@@ -79,7 +79,7 @@ pub(crate) fn plan(documents: Vec<Document>, kinds: &Kinds, namespace: &str) -> 
     }
     planned.sort_by_key(|one| match one.kind.kind.as_str() {
         "Namespace" => 0,
-        "ConfigMap" | "Secret" => 1,
+        "ConfigMap" | "Secret" | "PriorityClass" => 1,
         _ => 2,
     });
     if problems.is_empty() { Ok(planned) } else { Err(problems) }
@@ -166,14 +166,18 @@ impl Planned {
     }
 }
 
-/// Has the server check every object before any is applied. Objects in a namespace that is itself yet to
-/// be created cannot be checked so; they are skipped.
+/// Has the server check every object before any is applied. Objects in a namespace, or of a PriorityClass, that is itself
+/// yet to be created cannot be checked so; they are skipped.
 pub(crate) async fn check_all(connection: &Connection, planned: &[Planned]) -> anyhow::Result<Vec<Problem>> {
-    let new_namespaces: HashSet<&str> =
-        planned.iter().filter(|one| one.kind.kind == "Namespace").map(|one| one.name.as_str()).collect();
+    let planned_of = |kind: &str| -> HashSet<&str> {
+        planned.iter().filter(|one| one.kind.kind == kind).map(|one| one.name.as_str()).collect()
+    };
+    let (namespaces, classes) = (planned_of("Namespace"), planned_of("PriorityClass"));
     let mut problems = Vec::new();
     for one in planned {
-        if one.namespace.as_deref().is_some_and(|namespace| new_namespaces.contains(namespace)) {
+        let in_new = one.namespace.as_deref().is_some_and(|namespace| namespaces.contains(namespace));
+        let class = one.object.pointer("/spec/template/spec/priorityClassName").and_then(Value::as_str);
+        if in_new || class.is_some_and(|class| classes.contains(class)) {
             continue;
         }
         if let Err(error) = one.apply(connection, Mode::DryRun).await {

@@ -14,6 +14,7 @@ use super::{
     objects::{Objects, Stored, encode, key},
     params::{DryRun, Params},
     path::Target,
+    references::check_deletion,
     selector::Selector,
     write::MAX_ATTEMPTS,
 };
@@ -73,6 +74,7 @@ impl Objects {
         options: &DeleteOptions,
         dry_run: DryRun,
     ) -> Result<Value, ApiError> {
+        check_deletion(target)?;
         for _ in 0..MAX_ATTEMPTS {
             let stored = self.get(target).await?;
             options.check(target, &stored)?;
@@ -116,6 +118,8 @@ impl Objects {
             };
             match self.delete(&one, &DeleteOptions::default(), dry_run).await {
                 Ok(_) | Err(ApiError::NotFound { .. }) => {}
+                // What cannot be deleted is left, as where it is one of many.
+                Err(ApiError::Forbidden { .. }) if check_deletion(&one).is_err() => {}
                 Err(error) => return Err(error),
             }
         }

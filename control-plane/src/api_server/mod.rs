@@ -23,6 +23,7 @@ mod pod_log;
 mod private_file;
 mod protobuf;
 mod read;
+mod references;
 mod router;
 mod scale;
 mod selector;

@@ -42,6 +42,7 @@ impl Objects {
         }
         drop_status(target.resource, &mut object);
         finish(&target, &mut object, None)?;
+        self.check_references(&target, &object, None).await?;
         let mut compare = vec![Compare::Absent(key(&target))];
         compare.extend(self.namespace_stands(&target).await?);
         if dry_run == DryRun::All {
@@ -102,6 +103,9 @@ impl Objects {
             let mut new = change(&old.object)?;
             let bound = check_version(target, &old, &new)?;
             complete(target, &old.object, &mut new)?;
+            if target.subresource.is_none() {
+                self.check_references(target, &new, Some(&old.object)).await?;
+            }
             if new == old.object || dry_run == DryRun::All {
                 return Ok(new);
             }

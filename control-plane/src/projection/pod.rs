@@ -52,6 +52,12 @@ fn spec(view: &ReplicaView) -> Value {
     if let Some(worker) = &view.worker {
         spec.insert("nodeName".to_owned(), worker.0.as_ref().into());
     }
+    let priority = &view.template.priority;
+    if let Some(class) = &priority.class {
+        spec.insert("priorityClassName".to_owned(), class.as_str().into());
+    }
+    spec.insert("priority".to_owned(), priority.value.into());
+    spec.insert("preemptionPolicy".to_owned(), priority.policy().into());
     spec.entry("restartPolicy").or_insert_with(|| "Always".into());
     spec.entry("terminationGracePeriodSeconds").or_insert_with(|| view.template.grace.as_secs().into());
     spec.entry("schedulerName").or_insert_with(|| "sampan".into());
@@ -69,6 +75,9 @@ fn status(view: &ReplicaView) -> Value {
     }
     if view.worker.is_some() {
         status.insert("startTime".to_owned(), rfc3339(view.created).into());
+    }
+    if let Some(worker) = &view.nominated {
+        status.insert("nominatedNodeName".to_owned(), worker.0.as_ref().into());
     }
     if let Some(container) = container_status(view) {
         status.insert("containerStatuses".to_owned(), json!([container]));

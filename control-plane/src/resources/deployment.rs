@@ -57,9 +57,10 @@ const RULES: Rules = &[
 
 fn set_defaults(object: &mut Value) {
     workload::set_defaults(object);
-    // `kubectl rollout undo` copies a ReplicaSet's annotations to its Deployment; the digest is the revision's own.
+    // `kubectl rollout undo` copies a ReplicaSet's annotations to its Deployment; these are the revision's own.
     if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
         annotations.remove(api::annotations::IMAGE_DIGEST);
+        annotations.remove(api::annotations::PRIORITY);
     }
     let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
     spec.entry("revisionHistoryLimit").or_insert_with(|| json!(10));

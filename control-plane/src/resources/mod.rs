@@ -15,6 +15,7 @@ mod metadata;
 mod namespace;
 mod node;
 mod pod;
+mod priority_class;
 mod replica_set;
 mod resource;
 mod schema;
@@ -31,6 +32,7 @@ pub use column::Column;
 pub use field::{Cause, FieldError, nearest};
 pub(crate) use horizontal_pod_autoscaler::warnings as autoscaler_warnings;
 pub(crate) use metadata::{check_labels, check_own_annotations};
+pub(crate) use priority_class::{SYSTEM_CLASSES, is_system_class};
 pub use resource::{Durability, NameRule, Resource, Scope, Subresource, View};
 pub(crate) use scaling::{parse_bounds, parse_idle};
 pub(crate) use schema::decode;
@@ -50,6 +52,7 @@ pub static ALL: &[&Resource] = &[
     &horizontal_pod_autoscaler::HORIZONTAL_POD_AUTOSCALER_V1,
     &ingress::INGRESS,
     &endpoint_slice::ENDPOINT_SLICE,
+    &priority_class::PRIORITY_CLASS,
 ];
 
 /// The kind that is served under this group, version and plural.

@@ -6,6 +6,7 @@ use api::{Digest, ObjectKey, Timestamp};
 use scheduler::{Deployment, Revision, Share, Strategy, Template};
 use serde_json::Value;
 
+use super::priority::{Classes, noted, resolved};
 use crate::{identity::parse_rfc3339, template};
 
 /// The number of a Deployment's revision, on the Deployment and on its ReplicaSets.
@@ -19,14 +20,14 @@ const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);
 const ROLLING_SHARE: Share = Share::Percent(25);
 
 /// A stored Deployment. It was checked when it was stored; what is wrong nevertheless is said.
-pub(super) fn deployment(key: ObjectKey, object: &Value) -> Result<Deployment, String> {
+pub(super) fn deployment(key: ObjectKey, object: &Value, classes: &dyn Classes) -> Result<Deployment, String> {
     let spec = &object["spec"];
     Ok(Deployment {
         key,
         uid: object["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
         generation: object["metadata"]["generation"].as_u64().unwrap_or(1),
         replicas: count(&spec["replicas"]).unwrap_or(1),
-        template: parse_template(&spec["template"])?,
+        template: resolved(parse_template(&spec["template"])?, classes),
         strategy: strategy(&spec["strategy"]),
         min_ready: seconds(&spec["minReadySeconds"]).unwrap_or_default(),
         revision_history_limit: count(&spec["revisionHistoryLimit"]).unwrap_or(REVISION_HISTORY_LIMIT),
@@ -36,7 +37,7 @@ pub(super) fn deployment(key: ObjectKey, object: &Value) -> Result<Deployment, S
 }
 
 /// A stored ReplicaSet.
-pub(super) fn revision(key: ObjectKey, object: &Value) -> Result<Revision, String> {
+pub(super) fn revision(key: ObjectKey, object: &Value, classes: &dyn Classes) -> Result<Revision, String> {
     let metadata = &object["metadata"];
     let spec = &object["spec"];
     let annotations = &metadata["annotations"];
@@ -45,7 +46,7 @@ pub(super) fn revision(key: ObjectKey, object: &Value) -> Result<Revision, Strin
     Ok(Revision {
         deployment: controller(object, "Deployment").map(|(name, _)| ObjectKey::new(key.namespace.clone(), name)),
         number,
-        template: revision_template(object)?,
+        template: revision_template(object, classes)?,
         replicas: count(&spec["replicas"]).unwrap_or(1),
         min_ready: seconds(&spec["minReadySeconds"]).unwrap_or_default(),
         digest: annotations[api::annotations::IMAGE_DIGEST].as_str().and_then(|text| text.parse::<Digest>().ok()),
@@ -61,8 +62,9 @@ pub(super) fn controller<'a>(object: &'a Value, kind: &str) -> Option<(&'a str, 
     Some((owner["name"].as_str()?, owner["uid"].as_str().unwrap_or_default()))
 }
 
-/// The template of a ReplicaSet is its Deployment's and the hash label, which is not part of what is hashed.
-fn revision_template(object: &Value) -> Result<Arc<Template>, String> {
+/// The template of a ReplicaSet is its Deployment's and the hash label, which is not part of what is hashed. Its priority is
+/// the one that it was made with.
+fn revision_template(object: &Value, classes: &dyn Classes) -> Result<Arc<Template>, String> {
     let mut source = object["spec"]["template"].clone();
     let labels = source["metadata"]["labels"].as_object_mut();
     let hash = labels.and_then(|labels| labels.remove(TEMPLATE_HASH));
@@ -70,7 +72,11 @@ fn revision_template(object: &Value) -> Result<Arc<Template>, String> {
     if let Some(hash) = hash.as_ref().and_then(Value::as_str) {
         hash.clone_into(&mut template.hash);
     }
-    Ok(Arc::new(template))
+    if let Some(noted) = noted(&object["metadata"]["annotations"][api::annotations::PRIORITY], &template) {
+        template.priority = noted;
+        return Ok(Arc::new(template));
+    }
+    Ok(resolved(Arc::new(template), classes))
 }
 
 fn parse_template(source: &Value) -> Result<Arc<Template>, String> {

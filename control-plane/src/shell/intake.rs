@@ -65,7 +65,7 @@ impl Shell {
             }
             _ => {}
         }
-        match deployment(key.clone(), object) {
+        match deployment(key.clone(), object, &self.objects) {
             Ok(deployment) => {
                 self.network.set_deployment(deployment.clone());
                 self.step(Event::Deployment(deployment));
@@ -97,7 +97,7 @@ impl Shell {
         if self.told.insert((REPLICA_SET.plural, key.clone()), identity.clone()).as_ref() == Some(&identity) {
             return;
         }
-        match revision(key.clone(), object) {
+        match revision(key.clone(), object, &self.objects) {
             Ok(revision) => {
                 self.revisions.stored(key, &identity.0, owner);
                 self.step(Event::Revision(revision));

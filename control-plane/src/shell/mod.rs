@@ -16,6 +16,7 @@ mod known_workers;
 mod measurements;
 mod network;
 mod objects;
+mod priority;
 mod replica_set;
 mod revisions;
 mod run;

@@ -1,19 +1,31 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use api::ObjectKey;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::environment::Configs;
+use super::{environment::Configs, priority::Classes};
 use crate::{
-    kind::{CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, Kind, NAMESPACE, REPLICA_SET, SECRET, SERVICE},
+    kind::{
+        CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, Kind, NAMESPACE, PRIORITY_CLASS, REPLICA_SET,
+        SECRET, SERVICE,
+    },
     store::{Revision, Store, StoreError},
 };
 
 /// The kinds that the shell follows, in the order in which it wants to be told of them at start: revisions before the
-/// Deployments that own them.
-const FOLLOWED: [Kind; 8] =
-    [NAMESPACE, CONFIG_MAP, SECRET, REPLICA_SET, HORIZONTAL_POD_AUTOSCALER, DEPLOYMENT, INGRESS, SERVICE];
+/// Deployments that own them, and PriorityClasses before both.
+const FOLLOWED: [Kind; 9] = [
+    NAMESPACE,
+    PRIORITY_CLASS,
+    CONFIG_MAP,
+    SECRET,
+    REPLICA_SET,
+    HORIZONTAL_POD_AUTOSCALER,
+    DEPLOYMENT,
+    INGRESS,
+    SERVICE,
+];
 /// Objects read from the store at a time.
 const PAGE: usize = 1000;
 
@@ -96,6 +108,19 @@ impl Configs for Objects {
 
     fn secret(&self, namespace: &str, name: &str) -> Option<Value> {
         self.get(SECRET, namespace, name)
+    }
+}
+
+impl Classes for Objects {
+    fn class(&self, name: &str) -> Option<Value> {
+        serde_json::from_slice(self.items.get(PRIORITY_CLASS.cluster_key(name).as_str())?).ok()
+    }
+
+    fn all_classes(&self) -> Vec<Value> {
+        let prefix = PRIORITY_CLASS.prefix();
+        let from = self.items.range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded));
+        let all = from.take_while(|(key, _)| key.starts_with(&prefix));
+        all.filter_map(|(_, value)| serde_json::from_slice(value).ok()).collect()
     }
 }
 

@@ -4,7 +4,10 @@
 use scheduler::{Condition, DeploymentStatus, Revision, RevisionStatus};
 use serde_json::{Map, Value, json};
 
-use super::deployment::{REVISION_ANNOTATION, TEMPLATE_HASH, controller};
+use super::{
+    deployment::{REVISION_ANNOTATION, TEMPLATE_HASH, controller},
+    priority,
+};
 use crate::identity::{derived_uid, rfc3339};
 
 /// Annotations of a Deployment that its ReplicaSets do not take over.
@@ -105,6 +108,7 @@ fn annotate(object: &mut Value, revision: &Revision, deployment: Option<&Value>)
     if let Some(digest) = &revision.digest {
         annotations.insert(api::annotations::IMAGE_DIGEST.to_owned(), digest.as_str().into());
     }
+    annotations.insert(api::annotations::PRIORITY.to_owned(), priority::note(&revision.template.priority).into());
     object["metadata"]["annotations"] = Value::Object(annotations);
 }
 

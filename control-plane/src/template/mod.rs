@@ -5,6 +5,7 @@
 mod annotations;
 mod environment;
 mod hash;
+mod priority;
 mod probes;
 mod pull;
 mod quantities;
@@ -77,6 +78,7 @@ fn read(source: &Value, typed: &PodTemplateSpec, errors: &mut Vec<FieldError>) -
         source: normal,
         spread: spread::read(spec, &labels, errors),
         tolerations: tolerations::read(spec, errors),
+        priority: priority::read(spec, errors),
         labels,
         image: image(container, errors),
         pull: pull::read(spec, container, errors),

@@ -97,5 +97,6 @@ fn template(requests: Resources) -> Arc<Template> {
         node_selector: Default::default(),
         spread: Vec::new(),
         tolerations: Vec::new(),
+        priority: Default::default(),
     })
 }

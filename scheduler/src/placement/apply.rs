@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use api::{Digest, ObjectKey, ReplicaId, Timestamp, WorkerName};
 use rand::Rng;
@@ -6,6 +6,7 @@ use rand::Rng;
 use super::{Class, Domains, View, place};
 use crate::{
     Action, ReplicaState, Scheduler, Subject,
+    preemption::Lowest,
     state::{DeploymentState, Replica},
     timers::Timer,
 };
@@ -19,56 +20,82 @@ pub(crate) struct Room {
     pub(crate) freed: BTreeSet<WorkerName>,
     /// Revisions with replicas that have not been tried yet.
     pub(crate) untried: BTreeSet<ObjectKey>,
+    /// Somebody was stopped to make room, and is to be replaced.
+    pub(crate) preempted: bool,
 }
 
 impl Scheduler {
-    /// Places what waits, as far as something has changed since it was last tried.
+    /// Places what waits, as far as something has changed since it was last tried: what matters most first.
     pub(crate) fn place_waiting(&mut self, now: Timestamp) {
         let room = std::mem::take(&mut self.room);
+        let lowest = Lowest::new();
         if room.everywhere {
             self.house_standbys();
         }
         if !room.everywhere && room.freed.is_empty() {
-            for revision in room.untried {
-                self.place_revision(&revision, None, now);
+            for revision in self.by_priority(room.untried) {
+                self.place_revision(&revision, (None, &lowest), now);
             }
             return;
         }
         let freed: Vec<WorkerName> = room.freed.into_iter().collect();
-        for revision in self.waiting.clone() {
+        for revision in self.by_priority(self.waiting.clone()) {
             let only = (!room.everywhere && !room.untried.contains(&revision)).then_some(freed.as_slice());
-            self.place_revision(&revision, only, now);
+            self.place_revision(&revision, (only, &lowest), now);
         }
     }
 
-    /// Places the waiting replicas of one revision until one does not fit: then none of the others does.
-    fn place_revision(&mut self, key: &ObjectKey, only: Option<&[WorkerName]>, now: Timestamp) {
+    fn by_priority(&self, revisions: BTreeSet<ObjectKey>) -> Vec<ObjectKey> {
+        let priority = |key: &ObjectKey| self.revisions.get(key).map(|revision| revision.spec.template.priority.value);
+        let mut sorted: Vec<ObjectKey> = revisions.into_iter().collect();
+        sorted.sort_by_key(|key| Reverse(priority(key)));
+        sorted
+    }
+
+    /// Places the waiting replicas of one revision until one does not fit, nor can be made to: then none of the others does.
+    fn place_revision(&mut self, key: &ObjectKey, tried: (Option<&[WorkerName]>, &Lowest), now: Timestamp) {
         let Some(revision) = self.revisions.get(key) else { return };
         let Some(digest) = revision.spec.digest.clone() else { return };
         let (template, group) = (revision.spec.template.clone(), revision.group().clone());
         let desired = self.deployments.get(&group).map_or(revision.spec.replicas, DeploymentState::wanted);
+        let class = Class { template: &template, digest: &digest, group: &group, desired };
+        let only = tried.0;
         let mut domains = Domains::count(&template, &group, &self.workers);
-        let waiting: Vec<ReplicaId> = revision.unplaced.iter().cloned().collect();
+        let mut waiting: Vec<ReplicaId> = revision.unplaced.iter().cloned().collect();
+        // Those that room is kept for take theirs before others look for some.
+        waiting.sort_by_key(|id| self.replicas.get(id).is_none_or(|replica| replica.nominated.is_none()));
         for (index, id) in waiting.iter().enumerate() {
-            let class = Class { template: &template, digest: &digest, group: &group, desired };
+            self.set_aside(id);
             let mut view = View { workers: &self.workers, only, first: 0 };
             if view.len() > 0 {
                 view.first = self.rng.random_range(0..view.len());
             }
-            match place(&class, view, &domains, &self.settings) {
+            let worker = match place(&class, view, &domains, &self.settings) {
                 Ok(worker) => {
-                    domains.add(&template, &self.workers[&worker]);
                     self.bind(id, &worker, &digest, now);
+                    worker
                 }
-                Err(why) if only.is_none() => return self.say_unplaceable(&waiting[index..], &why),
-                Err(_) => return,
-            }
+                Err(why) => match self.make_room(id, &class, &domains, tried, now) {
+                    Ok(worker) => worker,
+                    Err(help) if only.is_none() => {
+                        let why =
+                            if template.priority.class.is_some() { format!("{why} preemption: {help}") } else { why };
+                        return self.say_unplaceable(&waiting[index..], &why);
+                    }
+                    Err(_) => return,
+                },
+            };
+            domains.add(&template, &self.workers[&worker]);
         }
     }
 
     fn bind(&mut self, id: &ReplicaId, worker: &WorkerName, digest: &Digest, now: Timestamp) {
+        // Room that was kept elsewhere is free for others.
+        let kept = self.replicas.get(id).and_then(|replica| replica.nominated.clone());
+        self.room.freed.extend(kept.filter(|kept| kept != worker));
         self.change(id, |replica| {
             replica.worker = Some(worker.clone());
+            replica.nominated = None;
             replica.digest = Some(digest.clone());
             replica.last_failure = None;
             replica.begin();
@@ -101,7 +128,7 @@ impl Scheduler {
     fn say_unplaceable(&mut self, waiting: &[ReplicaId], why: &str) {
         for id in waiting {
             let said = ReplicaState::Unplaced(why.to_owned());
-            if self.replicas.get(id).is_some_and(|replica| replica.state != said) {
+            if self.replicas.get(id).is_some_and(|replica| replica.nominated.is_none() && replica.state != said) {
                 self.change(id, |replica| replica.state = said);
                 self.plan.warning(Subject::Replica(id.clone()), "FailedScheduling", why.to_owned());
             }

@@ -9,20 +9,24 @@ struct Filter {
     otherwise: &'static str,
 }
 
-/// All filters. The first that refuses a worker gives the reason.
-const FILTERS: [Filter; 8] = [
+/// What a worker must be, whatever it holds. The first filter that refuses it gives the reason; then room does.
+const FILTERS: [Filter; 5] = [
     Filter { admits: is_ready, otherwise: "node(s) were not ready" },
     Filter { admits: is_schedulable, otherwise: "node(s) were unschedulable" },
     Filter { admits: tolerates, otherwise: "node(s) had untolerated taint(s)" },
     Filter { admits: has_labels, otherwise: "node(s) didn't match Pod's node affinity/selector" },
     Filter { admits: keeps_spread, otherwise: "node(s) didn't match pod topology spread constraints" },
-    Filter { admits: has_memory, otherwise: "Insufficient memory" },
-    Filter { admits: has_cpu, otherwise: "Insufficient cpu" },
-    Filter { admits: has_a_place, otherwise: "Too many pods" },
 ];
 
 /// Why this worker is refused, or `None` if it may hold the replica.
 pub(super) fn refusal(class: &Class<'_>, worker: &Worker, domains: &Domains) -> Option<&'static str> {
+    let template = class.template;
+    unsuitable(class, worker, domains)
+        .or_else(|| worker.load_for(template.priority.value).lacks(template.requests, &worker.capacity))
+}
+
+/// Why this worker would be refused with any room.
+pub(crate) fn unsuitable(class: &Class<'_>, worker: &Worker, domains: &Domains) -> Option<&'static str> {
     FILTERS.iter().find(|filter| !(filter.admits)(class, worker, domains)).map(|filter| filter.otherwise)
 }
 
@@ -56,18 +60,4 @@ fn keeps_spread(class: &Class<'_>, worker: &Worker, domains: &Domains) -> bool {
     required.all(|(index, constraint)| {
         domains.skew_with(index, constraint, worker).is_some_and(|skew| skew <= constraint.max_skew)
     })
-}
-
-fn has_memory(class: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
-    let asked = class.template.requests.memory_bytes;
-    asked == 0 || worker.reserved.memory_bytes.saturating_add(asked) <= worker.capacity.memory_bytes
-}
-
-fn has_cpu(class: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
-    let asked = class.template.requests.cpu_millis;
-    asked == 0 || worker.reserved.cpu_millis.saturating_add(asked) <= worker.capacity.cpu_millis
-}
-
-fn has_a_place(_: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
-    worker.occupied() < worker.capacity.replicas
 }

@@ -21,6 +21,8 @@ use crate::{
 
 pub(crate) use apply::Room;
 pub(crate) use domains::Domains;
+pub(crate) use filters::unsuitable;
+pub(crate) use sampling::candidates;
 pub(crate) use standby::{place_standby, suits_standby};
 
 /// What placement asks of a replica. Replicas of one revision are one class: what holds for one holds for all.
@@ -34,6 +36,12 @@ pub(crate) struct Class<'a> {
     pub(crate) desired: u32,
 }
 
+impl Class<'_> {
+    pub(crate) fn priority(&self) -> i32 {
+        self.template.priority.value
+    }
+}
+
 /// Where a replica may be placed.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
@@ -44,9 +52,20 @@ pub(crate) struct View<'a> {
     pub(crate) first: usize,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
     pub(crate) fn len(&self) -> usize {
         self.only.map_or(self.workers.len(), <[_]>::len)
+    }
+
+    /// Each of them once.
+    pub(crate) fn workers(&self) -> impl Iterator<Item = &'a Worker> + use<'a> {
+        let workers = self.workers;
+        let all = self.only.is_none().then(|| workers.from(self.first));
+        let some = self.only.map(|names| {
+            let (before, after) = names.split_at(self.first.min(names.len()));
+            after.iter().chain(before).filter_map(|name| workers.get(name))
+        });
+        all.into_iter().flatten().chain(some.into_iter().flatten())
     }
 }
 
@@ -57,28 +76,11 @@ pub(crate) fn place(
     domains: &Domains,
     settings: &Settings,
 ) -> Result<WorkerName, String> {
-    match view.only {
-        None => best(class, view.workers.from(view.first), view.len(), domains, settings),
-        Some(names) => {
-            let (before, after) = names.split_at(view.first.min(names.len()));
-            let workers = after.iter().chain(before).filter_map(|name| view.workers.get(name));
-            best(class, workers, view.len(), domains, settings)
-        }
-    }
-}
-
-fn best<'a>(
-    class: &Class<'_>,
-    workers: impl Iterator<Item = &'a Worker>,
-    count: usize,
-    domains: &Domains,
-    settings: &Settings,
-) -> Result<WorkerName, String> {
-    let wanted = sampling::candidates(count, settings);
+    let wanted = candidates(view.len(), settings);
     let mut refusals: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut best: Option<(f64, &WorkerName)> = None;
     let mut found = 0;
-    for worker in workers {
+    for worker in view.workers() {
         match filters::refusal(class, worker, domains) {
             Some(reason) => *refusals.entry(reason).or_default() += 1,
             None => {
@@ -93,11 +95,11 @@ fn best<'a>(
             }
         }
     }
-    best.map(|(_, name)| name.clone()).ok_or_else(|| unplaceable(count, &refusals))
+    best.map(|(_, name)| name.clone()).ok_or_else(|| unplaceable(view.len(), &refusals))
 }
 
 /// As Kubernetes says it, the most frequent reason first.
-fn unplaceable(workers: usize, refusals: &BTreeMap<&'static str, usize>) -> String {
+pub(crate) fn unplaceable(workers: usize, refusals: &BTreeMap<&'static str, usize>) -> String {
     if workers == 0 {
         return "no nodes available to schedule pods".to_owned();
     }

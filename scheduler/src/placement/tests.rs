@@ -35,6 +35,7 @@ fn template(cpu_millis: u64, memory_mib: u64) -> Template {
         node_selector: BTreeMap::new(),
         spread: Vec::new(),
         tolerations: Vec::new(),
+        priority: Default::default(),
     }
 }
 

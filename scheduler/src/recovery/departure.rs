@@ -18,6 +18,7 @@ impl Scheduler {
         let Some(worker) = self.workers.get_mut(name) else { return };
         worker.leaving = true;
         let held: Vec<ReplicaId> = worker.replicas.iter().cloned().collect();
+        self.release_nominees(name);
         self.touch_worker(name);
         held.iter().for_each(|id| self.evict(id));
         self.touch_standbys_of(name);

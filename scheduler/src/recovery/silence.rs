@@ -87,6 +87,7 @@ impl Scheduler {
         }
         worker.ready = false;
         let held: Vec<ReplicaId> = worker.replicas.iter().cloned().collect();
+        self.release_nominees(name);
         self.touch_worker(name);
         self.plan.warning(
             Subject::Worker(name.clone()),

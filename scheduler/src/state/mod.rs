@@ -1,6 +1,7 @@
 //! What the scheduler knows, indexed so that an event touches only what it concerns.
 
 mod deployment;
+mod load;
 mod replica;
 mod revision;
 mod tally;
@@ -8,8 +9,9 @@ mod worker;
 mod workers;
 
 pub(crate) use deployment::DeploymentState;
+pub(crate) use load::Load;
 pub(crate) use replica::Replica;
 pub(crate) use revision::RevisionState;
 pub(crate) use tally::Standing;
-pub(crate) use worker::Worker;
+pub(crate) use worker::{Nominee, Worker};
 pub(crate) use workers::Workers;

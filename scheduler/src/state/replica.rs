@@ -15,6 +15,8 @@ pub(crate) struct Replica {
     pub(crate) template: Arc<Template>,
     pub(crate) digest: Option<Digest>,
     pub(crate) worker: Option<WorkerName>,
+    /// Where room is kept for it while it has no worker.
+    pub(crate) nominated: Option<WorkerName>,
     /// Whether its worker's capacity is reserved for it: not while it only stands by.
     pub(crate) reserved: bool,
     pub(crate) state: ReplicaState,
@@ -44,6 +46,7 @@ impl Replica {
             template: revision.spec.template.clone(),
             digest: revision.spec.digest.clone(),
             worker: None,
+            nominated: None,
             reserved: true,
             state: ReplicaState::Unplaced("waiting to be placed".to_owned()),
             before_unknown: None,
@@ -98,6 +101,10 @@ impl Replica {
         matches!(self.state, ReplicaState::Unplaced(_) | ReplicaState::BackOff { .. })
     }
 
+    pub(crate) fn priority(&self) -> i32 {
+        self.template.priority.value
+    }
+
     pub(crate) fn view(&self) -> ReplicaView {
         ReplicaView {
             id: self.id.clone(),
@@ -105,6 +112,7 @@ impl Replica {
             template: self.template.clone(),
             digest: self.digest.clone(),
             worker: self.worker.clone(),
+            nominated: self.nominated.clone(),
             state: self.state.clone(),
             created: self.created,
             started: self.started,

@@ -2,8 +2,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::{Digest, ObjectKey, ReplicaId, Taint, Timestamp, WorkerName, session::Capacity};
 
-use super::Replica;
+use super::{Load, Replica};
 use crate::{Resources, WorkerView};
+
+/// A replica that room is kept for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Nominee {
+    pub(crate) priority: i32,
+    pub(crate) requests: Resources,
+}
 
 /// A worker, and what is reserved on it.
 #[derive(Debug)]
@@ -18,6 +25,8 @@ pub(crate) struct Worker {
     pub(crate) standbys: BTreeSet<ReplicaId>,
     /// Replicas that are nobody's any more but may run here, with what they hold. They are told to stop.
     pub(crate) leftovers: BTreeMap<ReplicaId, Resources>,
+    /// Replicas without a worker that room is kept for here: nobody who matters less takes it.
+    pub(crate) nominees: BTreeMap<ReplicaId, Nominee>,
     /// How many owned replicas there are of each Deployment, or revision without one.
     pub(crate) groups: BTreeMap<ObjectKey, u32>,
     pub(crate) cached: BTreeSet<Digest>,
@@ -46,6 +55,7 @@ impl Worker {
             replicas: BTreeSet::new(),
             standbys: BTreeSet::new(),
             leftovers: BTreeMap::new(),
+            nominees: BTreeMap::new(),
             groups: BTreeMap::new(),
             cached: BTreeSet::new(),
             connected: false,
@@ -63,6 +73,14 @@ impl Worker {
     /// Places that are taken, leftovers included.
     pub(crate) fn occupied(&self) -> u32 {
         (self.replicas.len() + self.leftovers.len()) as u32
+    }
+
+    /// What is taken as one of this priority sees it: what is reserved, and what is kept for those that matter as much.
+    pub(crate) fn load_for(&self, priority: i32) -> Load {
+        let mut load = Load { held: self.reserved, replicas: self.occupied() };
+        let before_it = self.nominees.values().filter(|nominee| nominee.priority >= priority);
+        before_it.for_each(|nominee| load.add(nominee.requests));
+        load
     }
 
     pub(crate) fn of_group(&self, group: &ObjectKey) -> u32 {

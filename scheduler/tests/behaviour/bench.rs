@@ -20,6 +20,9 @@ pub(crate) struct Bench {
     pub(crate) image: Result<Digest, String>,
 }
 
+/// What a worker can hold, unless a test says otherwise.
+const CAPACITY: Capacity = Capacity { cpu_millis: 4000, memory_bytes: 4 << 30, replicas: 100 };
+
 pub(crate) fn app() -> ObjectKey {
     ObjectKey::new("default", "app")
 }
@@ -48,6 +51,7 @@ pub(crate) fn template(hash: &str) -> Arc<Template> {
         node_selector: Default::default(),
         spread: Vec::new(),
         tolerations: Vec::new(),
+        priority: Default::default(),
     })
 }
 
@@ -121,15 +125,19 @@ impl Bench {
             report
         };
         let held = held.map(report).collect();
-        self.say_hello(number, held, taints);
+        self.say_hello(number, held, taints, CAPACITY);
     }
 
     pub(crate) fn hello(&mut self, number: u32, running: Vec<RunningReplica>) {
-        self.say_hello(number, running, Vec::new());
+        self.say_hello(number, running, Vec::new(), CAPACITY);
     }
 
-    fn say_hello(&mut self, number: u32, running: Vec<RunningReplica>, taints: Vec<Taint>) {
-        let capacity = Capacity { cpu_millis: 4000, memory_bytes: 4 << 30, replicas: 100 };
+    /// A worker that can hold so much, and runs nothing.
+    pub(crate) fn hello_sized(&mut self, number: u32, capacity: Capacity) {
+        self.say_hello(number, Vec::new(), Vec::new(), capacity);
+    }
+
+    fn say_hello(&mut self, number: u32, running: Vec<RunningReplica>, taints: Vec<Taint>, capacity: Capacity) {
         let name = worker(number);
         let hello = WorkerHello {
             name: name.clone(),

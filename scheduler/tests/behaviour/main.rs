@@ -2,6 +2,7 @@
 
 mod bench;
 mod departure;
+mod preemption;
 mod recovery;
 mod rollout;
 mod scaling;

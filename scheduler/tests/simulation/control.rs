@@ -8,7 +8,7 @@ use api::{
     session::WorkerDown,
 };
 use rand::Rng;
-use scheduler::{Action, Event, Scheduler, Template};
+use scheduler::{Action, Event, Scheduler, Subject, Template};
 
 use crate::{
     mirror::Mirror,
@@ -194,6 +194,9 @@ fn summary(actions: &[Action]) -> String {
         Action::PutRevision(revision) => Some(format!("{} wants {}", revision.key, revision.replicas)),
         Action::DeleteRevision(key) => Some(format!("{key} deleted")),
         Action::ResolveImage { revision, .. } => Some(format!("resolve {revision}")),
+        Action::Emit { about: Subject::Replica(id), reason: "Preempted", message, .. } => {
+            Some(format!("{id}: {message}"))
+        }
         Action::WakeAt(_) | Action::Emit { .. } | Action::PublishWorker(_) => None,
         other => Some(format!("{other:?}")),
     });

@@ -10,8 +10,12 @@ use crate::world::World;
 impl World {
     pub(crate) fn check_convergence(&self) {
         for deployment in self.store.deployments.values() {
-            self.check_deployment(deployment);
+            match self.scenario.scarce {
+                true => self.check_scarce(deployment),
+                false => self.check_deployment(deployment),
+            }
         }
+        self.check_order();
         self.check_truth();
         self.check_beliefs();
     }
@@ -44,6 +48,15 @@ impl World {
         assert!(old.len() <= deployment.revision_history_limit as usize, "{key} keeps too many revisions");
     }
 
+    /// Where there is not room for all, as many as are wanted run or wait for it.
+    fn check_scarce(&self, deployment: &Deployment) {
+        let key = &deployment.key;
+        let status = self.control.scheduler().deployment_status(key).unwrap_or_else(|| panic!("{key} has no status"));
+        let wanted = self.store.autoscalers.get(key).map_or(deployment.replicas, |autoscaler| autoscaler.min);
+        assert!(status.replicas >= wanted, "{key} wants {wanted}: {status:?}");
+        assert_eq!(self.control.mirror.statuses.get(key), Some(status), "{key}: what was told is not what is");
+    }
+
     /// Exactly what is wanted runs.
     fn check_truth(&self) {
         let mut running: BTreeSet<&ReplicaId> = BTreeSet::new();
@@ -62,7 +75,8 @@ impl World {
                 assert_eq!(believed, Some(&worker.name), "{id} runs on {}", worker.name);
             }
         }
-        let believed: BTreeSet<&ReplicaId> = self.control.mirror.replicas.keys().collect();
+        let placed = self.control.mirror.replicas.values().filter(|view| view.worker.is_some());
+        let believed: BTreeSet<&ReplicaId> = placed.map(|view| &view.id).collect();
         assert_eq!(running, believed);
         let owned = |id: &ReplicaId| self.store.revisions.contains_key(&self.control.mirror.replicas[id].revision);
         assert!(believed.iter().all(|id| owned(id)), "replicas of revisions that are gone run on");
@@ -72,8 +86,11 @@ impl World {
     fn check_beliefs(&self) {
         let scheduler = self.control.scheduler();
         let replicas: Vec<_> = scheduler.replicas().collect();
-        let settled =
-            |state: &ReplicaState| matches!(state, ReplicaState::Ready | ReplicaState::Standby { ready: true });
+        let settled = |state: &ReplicaState| match state {
+            ReplicaState::Ready | ReplicaState::Standby { ready: true } => true,
+            ReplicaState::Unplaced(_) => self.scenario.scarce,
+            _ => false,
+        };
         assert!(replicas.iter().all(|view| settled(&view.state)));
         assert!(replicas.iter().eq(self.control.mirror.replicas.values()), "replicas were not told");
         assert!(scheduler.workers().eq(self.control.mirror.workers.values().cloned()), "workers were not told");

@@ -9,7 +9,6 @@ use api::{ObjectKey, ReplicaId, WorkerName};
 use scheduler::{Action, Event, ReplicaState, Share, Strategy};
 
 use crate::{
-    scenario::CAPACITY,
     worker::{Room, Running},
     world::World,
 };
@@ -18,12 +17,13 @@ impl World {
     /// Checks what one step decided, and notes it.
     pub(crate) fn check_step(&mut self, event: &Event, actions: &[Action]) {
         let available_before = self.available_that_are_stopped(actions);
+        let capacity = self.scenario.capacity;
         for action in actions {
             match action {
                 Action::PublishWorker(worker) => assert!(
-                    worker.reserved.memory_bytes <= CAPACITY.memory_bytes
-                        && worker.reserved.cpu_millis <= CAPACITY.cpu_millis
-                        && worker.replicas <= CAPACITY.replicas,
+                    worker.reserved.memory_bytes <= capacity.memory_bytes
+                        && worker.reserved.cpu_millis <= capacity.cpu_millis
+                        && worker.replicas <= capacity.replicas,
                     "overcommitted: {worker:?}"
                 ),
                 Action::Start { worker, id, .. } | Action::Standby { worker, id, .. } => self.check_start(worker, id),
@@ -35,7 +35,8 @@ impl World {
             }
             self.control.mirror.note(action);
         }
-        self.check_availability(event, &available_before);
+        let preempted = self.check_preemptions(actions);
+        self.check_availability(event, &available_before, &preempted);
     }
 
     fn check_start(&mut self, worker: &WorkerName, id: &ReplicaId) {
@@ -85,19 +86,26 @@ impl World {
         stopped
     }
 
-    /// What was stopped by the scheduler's own decision has left enough.
-    fn check_availability(&self, event: &Event, stopped: &BTreeMap<ObjectKey, BTreeSet<ReplicaId>>) {
+    /// What was stopped by the scheduler's own decision has left enough. Preemption asks for no minimum, and what it took in
+    /// this step is no reason to have stopped less.
+    fn check_availability(
+        &self,
+        event: &Event,
+        stopped: &BTreeMap<ObjectKey, BTreeSet<ReplicaId>>,
+        preempted: &BTreeSet<ReplicaId>,
+    ) {
         for (owner, ids) in stopped {
             let Some(deployment) = self.store.deployments.get(owner) else { continue };
             let caused_by_others = |id: &&ReplicaId| {
                 let view = self.control.mirror.replicas.get(*id);
                 let worker = view.and_then(|view| self.control.mirror.workers.get(view.worker.as_ref()?));
-                is_about(event, id) || worker.is_none_or(|worker| !worker.ready)
+                is_about(event, id) || preempted.contains(*id) || worker.is_none_or(|worker| !worker.ready)
             };
             if ids.iter().all(|id| caused_by_others(&id)) {
                 continue;
             }
-            let left = self.control.mirror.available(owner, self.now).count() as u32;
+            let taken = ids.intersection(preempted).count();
+            let left = (self.control.mirror.available(owner, self.now).count() + taken) as u32;
             let wanted = self.control.scheduler().wanted_replicas(owner).unwrap_or(deployment.replicas);
             let minimum = minimum(deployment.strategy, wanted);
             assert!(left >= minimum, "{ids:?} of {owner} were stopped: {left} are available, {minimum} must be");
@@ -117,10 +125,11 @@ impl World {
             Room::Taken => is_known(id),
         };
         let running: Vec<_> = self.workers[name].running.iter().filter(counts).map(|(_, running)| running).collect();
+        let capacity = self.scenario.capacity;
         let memory: u64 = running.iter().map(|running| running.spec.limits.memory_bytes).sum();
         let cpu: u64 = running.iter().filter_map(|running| running.spec.limits.cpu_millis).sum();
-        assert!(memory <= CAPACITY.memory_bytes && cpu <= CAPACITY.cpu_millis, "{name} runs more than it can hold");
-        assert!(running.len() <= CAPACITY.replicas as usize, "{name} runs too many replicas");
+        assert!(memory <= capacity.memory_bytes && cpu <= capacity.cpu_millis, "{name} runs more than it can hold");
+        assert!(running.len() <= capacity.replicas as usize, "{name} runs too many replicas");
     }
 }
 

@@ -8,6 +8,7 @@ mod control;
 mod convergence;
 mod invariants;
 mod mirror;
+mod preemption;
 mod scenario;
 mod sessions;
 mod store;
@@ -21,25 +22,24 @@ use world::World;
 
 /// Seeds of small worlds: a few workers, much trouble.
 const SMALL: std::ops::Range<u64> = 0..1000;
+/// Seeds of small worlds that do not hold what is wanted.
+const SCARCE: std::ops::Range<u64> = 1000..2000;
 /// Seeds of large worlds: a thousand workers and thousands of replicas.
 const LARGE: std::ops::Range<u64> = 10_000..10_002;
 
 #[test]
 fn small_worlds_keep_the_invariants_and_converge() {
-    match asked_for() {
-        Some(seed) if !LARGE.contains(&seed) => run(Scenario::small(seed)),
-        Some(_) => {}
-        None => SMALL.for_each(|seed| run(Scenario::small(seed))),
-    }
+    run_all(SMALL, Scenario::small);
+}
+
+#[test]
+fn worlds_without_room_for_all_keep_the_invariants_and_come_to_rest() {
+    run_all(SCARCE, Scenario::scarce);
 }
 
 #[test]
 fn large_worlds_keep_the_invariants_and_converge() {
-    match asked_for() {
-        Some(seed) if LARGE.contains(&seed) => run(Scenario::large(seed)),
-        Some(_) => {}
-        None => LARGE.for_each(|seed| run(Scenario::large(seed))),
-    }
+    run_all(LARGE, Scenario::large);
 }
 
 #[test]
@@ -50,6 +50,15 @@ fn the_same_seed_gives_the_same_run() {
         world.digest()
     };
     assert_eq!(steps(7), steps(7));
+}
+
+/// All seeds of a kind of world, or the one that is asked for if it is one of them.
+fn run_all(seeds: std::ops::Range<u64>, scenario: fn(u64) -> Scenario) {
+    match asked_for() {
+        Some(seed) if seeds.contains(&seed) => run(scenario(seed)),
+        Some(_) => {}
+        None => seeds.for_each(|seed| run(scenario(seed))),
+    }
 }
 
 fn run(scenario: Scenario) {

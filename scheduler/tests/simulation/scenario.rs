@@ -4,13 +4,17 @@ use api::{
     replica::{Grants, Limits, Probes},
     session::Capacity,
 };
-use scheduler::{Resources, Settings, SpreadConstraint, Template};
+use scheduler::{Priority, Resources, Settings, SpreadConstraint, Template};
 
 /// What a run is made of.
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
     pub(crate) workers: u32,
+    /// What each worker holds.
+    pub(crate) capacity: Capacity,
+    /// Whether more may be wanted than fits, so that priorities decide who runs.
+    pub(crate) scarce: bool,
     pub(crate) deployments: u32,
     /// The most replicas that a Deployment is scaled to.
     pub(crate) max_replicas: u32,
@@ -28,6 +32,8 @@ impl Scenario {
         Self {
             seed,
             workers: 3 + (seed % 6) as u32,
+            capacity: AMPLE,
+            scarce: false,
             deployments: 1 + (seed % 4) as u32,
             max_replicas: 8,
             trouble: Duration::from_secs(90),
@@ -49,6 +55,17 @@ impl Scenario {
         }
     }
 
+    /// Workers that do not hold what is wanted. Nothing stands by here: a request would start it in room that is given away.
+    pub(crate) fn scarce(seed: u64) -> Self {
+        Self {
+            workers: 1 + (seed % 4) as u32,
+            capacity: Capacity { cpu_millis: 500, memory_bytes: 768 << 20, replicas: 5 },
+            scarce: true,
+            deployments: 2 + (seed % 3) as u32,
+            ..Self::small(seed)
+        }
+    }
+
     /// Shorter pauses than in production, so that a run converges in little simulated time.
     pub(crate) fn settings() -> Settings {
         Settings {
@@ -61,15 +78,18 @@ impl Scenario {
     }
 }
 
-/// Each worker holds so much; all together hold more than is ever wanted, surge included.
-pub(crate) const CAPACITY: Capacity = Capacity { cpu_millis: 4000, memory_bytes: 4 << 30, replicas: 40 };
+/// Workers that together hold more than is ever wanted, surge included.
+const AMPLE: Capacity = Capacity { cpu_millis: 4000, memory_bytes: 4 << 30, replicas: 40 };
 
 /// The zone of a worker, for spreading.
 pub(crate) fn zone(worker: u32) -> String {
     format!("zone-{}", worker % 3)
 }
 
-/// One of a Deployment's templates. Later ones differ in what they ask for.
+/// The priorities of templates: the next version may matter more or less.
+const PRIORITIES: [i32; 5] = [0, 100, 10, 0, 10];
+
+/// One of a Deployment's templates. They differ in what they ask for, and in how much they matter.
 pub(crate) fn template(version: u32) -> Arc<Template> {
     let requests = Resources {
         cpu_millis: 50 * u64::from(1 + version % 3),
@@ -96,5 +116,10 @@ pub(crate) fn template(version: u32) -> Arc<Template> {
         node_selector: Default::default(),
         spread: if version.is_multiple_of(2) { vec![spread] } else { Vec::new() },
         tolerations: Vec::new(),
+        priority: Priority {
+            class: None,
+            value: PRIORITIES[version as usize % PRIORITIES.len()],
+            preempts: version != 4,
+        },
     })
 }

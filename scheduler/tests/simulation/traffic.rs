@@ -11,7 +11,6 @@ use rand::Rng;
 use scheduler::{Event, GatewayId, ReplicaState, ReplicaView};
 
 use crate::{
-    scenario::CAPACITY,
     worker::Room,
     world::{Happening, World},
 };
@@ -152,6 +151,6 @@ impl crate::worker::SimWorker {
             memory += running.spec.reserves.memory_bytes;
             count += 1;
         }
-        cpu <= CAPACITY.cpu_millis && memory <= CAPACITY.memory_bytes && count <= CAPACITY.replicas
+        cpu <= self.capacity.cpu_millis && memory <= self.capacity.memory_bytes && count <= self.capacity.replicas
     }
 }

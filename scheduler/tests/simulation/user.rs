@@ -42,7 +42,8 @@ impl World {
 
     /// A Deployment's number follows the traffic from now on.
     fn scale_by_traffic(&mut self, key: &ObjectKey) {
-        let min = if self.rng.random_bool(0.7) { 0 } else { 2 };
+        let none = if self.scenario.scarce { 1 } else { 0 };
+        let min = if self.rng.random_bool(0.7) { none } else { 2 };
         let quick = Rules { stabilization: Some(Duration::from_secs(5)), ..Rules::default() };
         let autoscaler = Autoscaler {
             deployment: key.clone(),

@@ -3,12 +3,12 @@ use std::{collections::BTreeMap, time::Duration};
 use api::{
     ReplicaId, WorkerName,
     replica::{Failure, FailureReason, ReplicaPhase, ReplicaSpec},
-    session::{RunningReplica, WorkerDown, WorkerHello, WorkerUp},
+    session::{Capacity, RunningReplica, WorkerDown, WorkerHello, WorkerUp},
 };
 use rand::Rng;
 
 use crate::{
-    scenario::{CAPACITY, zone},
+    scenario::{Scenario, zone},
     world::{Happening, World},
 };
 
@@ -19,6 +19,7 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 pub(crate) struct SimWorker {
     pub(crate) number: u32,
     pub(crate) name: WorkerName,
+    pub(crate) capacity: Capacity,
     pub(crate) alive: bool,
     /// Counts its lives: what was set off in an earlier one does not happen.
     pub(crate) life: u64,
@@ -55,9 +56,18 @@ pub(crate) struct Life {
 }
 
 impl SimWorker {
-    pub(crate) fn named(number: u32) -> (WorkerName, Self) {
+    pub(crate) fn named(number: u32, scenario: &Scenario) -> (WorkerName, Self) {
+        let capacity = scenario.capacity;
         let name = WorkerName(format!("worker-{number}").into());
-        let worker = Self { number, name: name.clone(), alive: true, life: 0, session: None, running: BTreeMap::new() };
+        let worker = Self {
+            number,
+            name: name.clone(),
+            capacity,
+            alive: true,
+            life: 0,
+            session: None,
+            running: BTreeMap::new(),
+        };
         (name, worker)
     }
 
@@ -65,7 +75,7 @@ impl SimWorker {
         let running = self.running.values();
         WorkerHello {
             name: self.name.clone(),
-            capacity: CAPACITY,
+            capacity: self.capacity,
             labels: BTreeMap::from([("zone".to_owned(), zone(self.number))]),
             taints: Vec::new(),
             address: None,

@@ -72,7 +72,7 @@ impl World {
             control: Control::down(),
             store: Store::default(),
             sessions: Sessions::default(),
-            workers: (0..scenario.workers).map(SimWorker::named).collect(),
+            workers: (0..scenario.workers).map(|number| SimWorker::named(number, &scenario)).collect(),
             traffic: Traffic::default(),
             agenda: BTreeMap::new(),
             happened: 0,

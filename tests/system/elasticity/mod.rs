@@ -1,6 +1,7 @@
 //! Replicas that follow the traffic: real load through the real gateway, in one process and in several.
 
 mod contention;
+mod priority;
 mod restart;
 mod rollouts;
 mod steps;

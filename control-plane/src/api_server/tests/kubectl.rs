@@ -238,3 +238,20 @@ async fn kubectl_autoscales_and_shows_what_an_autoscaler_does() {
     assert_eq!(server.ok(&["get", "hpa", "cart", "-o", window]).await, "2 3");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_creates_and_shows_priority_classes() {
+    let server = Server::start().await;
+    let create = ["create", "priorityclass", "high", "--value=1000", "--description=what earns money"];
+    server.ok(&create).await;
+    server.ok(&["create", "priorityclass", "patient", "--value=-5", "--preemption-policy=Never"]).await;
+    let table = server.ok(&["get", "pc"]).await;
+    let heading: Vec<_> = table.lines().next().unwrap().split_whitespace().take(4).collect();
+    assert_eq!(heading, ["NAME", "VALUE", "GLOBAL-DEFAULT", "AGE"]);
+    assert!(table.contains("high ") && table.contains("Never"), "{table}");
+    let described = server.ok(&["describe", "priorityclass", "high"]).await;
+    assert!(described.contains("what earns money") && described.contains("1000"), "{described}");
+    let said = server.fails(&["create", "priorityclass", "system-x", "--value=1"]).await;
+    assert!(said.contains("names that begin with `system-`"), "{said}");
+    server.stop().await;
+}

@@ -5,6 +5,7 @@ mod discovery;
 mod kubectl;
 mod objects;
 mod patches;
+mod priority_classes;
 mod refusals;
 mod tables;
 mod tls;

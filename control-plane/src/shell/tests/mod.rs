@@ -2,5 +2,6 @@
 
 mod cluster;
 mod deployments;
+mod priorities;
 mod sessions;
 mod starts;
