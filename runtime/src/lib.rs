@@ -19,5 +19,5 @@ mod worker;
 pub use compile::{Compile, CompileProcess, CompileServer, compile_stdin, compiled_components, serve_compiles};
 pub use error::WorkerError;
 pub use replica::Replicas;
-pub use sandbox::{Sandbox, SandboxGap};
+pub use sandbox::{Network, Sandbox, SandboxGap};
 pub use worker::{Ended, Ending, Handles, Worker, WorkerConfig};
