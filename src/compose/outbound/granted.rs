@@ -85,7 +85,8 @@ impl Granted {
         }
     }
 
-    fn allow_at(&self, host: &str, port: u16, now: Instant) -> Option<Reach> {
+    /// Which addresses a host may have at this moment.
+    pub(super) fn allow_at(&self, host: &str, port: u16, now: Instant) -> Option<Reach> {
         if self.store.as_ref().is_some_and(|(store, at)| store.eq_ignore_ascii_case(host) && *at == port) {
             return Some(Reach::Any);
         }
