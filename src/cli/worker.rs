@@ -79,7 +79,7 @@ pub(crate) struct Worker {
     supervised: bool,
 
     /// Make no connections to hosts outside: ask at this socket for them
-    #[arg(long, value_name = "SOCKET", hide = true)]
+    #[arg(long, env = "SAMPAN_CONNECT", value_name = "SOCKET", hide = true)]
     connect: Option<PathBuf>,
 
     #[command(flatten)]
