@@ -18,6 +18,7 @@ mod taint;
 mod time;
 
 pub mod annotations;
+pub mod outbound;
 pub mod replica;
 pub mod session;
 

@@ -7,6 +7,7 @@ use std::{
 
 use api::{
     KeyValue, WorkerName,
+    outbound::Connect,
     session::{ForGateway, ForWorker},
 };
 use parking_lot::Mutex;
@@ -121,15 +122,21 @@ impl ControlPlane {
     }
 
     /// Takes the data directory and opens what is in it. It blocks on the disk. Images that `store` does not have
-    /// are pulled into it. To be called within the runtime that is to carry a connection to Redis, if there is one.
-    pub fn open(config: ControlPlaneConfig, store: ImageStore, registries: Registries) -> Result<Self, OpenError> {
+    /// are pulled into it. Redis, if there is one, is reached through `connect`; this is to be called within the runtime
+    /// that is to carry that connection.
+    pub fn open(
+        config: ControlPlaneConfig,
+        store: ImageStore,
+        registries: Registries,
+        connect: Arc<dyn Connect>,
+    ) -> Result<Self, OpenError> {
         let lock = DataDirLock::acquire(&config.data_dir)?;
         let images = Sources { store, registries };
         let store: Arc<dyn Store> = match config.persistence {
             Persistence::Durable => Arc::new(RedbStore::open(&config.data_dir.join(STORE_FILE))?),
             Persistence::Ephemeral => Arc::new(MemoryStore::new(now())),
         };
-        let key_value = open_key_value(&config)?;
+        let key_value = open_key_value(&config, connect)?;
         let (inputs, inbox) = shell::queue();
         Ok(Self {
             config,
@@ -288,7 +295,7 @@ impl ControlPlane {
     }
 }
 
-fn open_key_value(config: &ControlPlaneConfig) -> Result<Arc<dyn KeyValue>, OpenError> {
+fn open_key_value(config: &ControlPlaneConfig, connect: Arc<dyn Connect>) -> Result<Arc<dyn KeyValue>, OpenError> {
     let file = config.data_dir.join(KEY_VALUE_FILE);
     Ok(match (&config.key_value, config.persistence) {
         (Some(settings), _) => {
@@ -296,7 +303,7 @@ fn open_key_value(config: &ControlPlaneConfig) -> Result<Arc<dyn KeyValue>, Open
                 tracing::warn!(store = %settings, file = %file.display(), "guests' entries of before are not moved: \
                     they stay in the file, and guests see those of the store");
             }
-            let store = RedisKeyValue::new(settings.clone());
+            let store = RedisKeyValue::new(settings.clone(), connect);
             tokio::spawn(store.clone().connected());
             Arc::new(store)
         }

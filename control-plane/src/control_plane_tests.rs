@@ -21,7 +21,8 @@ fn open(dir: &Path) -> Result<ControlPlane, OpenError> {
         join_authority: None,
     };
     let registries = Registries::new(registry_client::RegistrySettings::default()).unwrap();
-    ControlPlane::open(config, ImageStore::open(dir.join("images")).unwrap(), registries)
+    let images = ImageStore::open(dir.join("images")).unwrap();
+    ControlPlane::open(config, images, registries, Arc::new(transport::DirectConnect))
 }
 
 fn carts() -> Bucket {

@@ -53,7 +53,7 @@ pub(crate) enum StartError {
     #[error("image `{image}` does not fit what Sampan offers: {why}")]
     Link { image: String, why: String },
     #[error(transparent)]
-    Grant(#[from] crate::capabilities::InvalidGrant),
+    Grant(#[from] api::outbound::InvalidGrant),
     #[error(
         "image `{image}` does not fit into its memory limit of {limit_bytes} bytes: raise `resources.limits.memory`"
     )]

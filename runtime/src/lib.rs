@@ -20,5 +20,5 @@ pub use compile::{Compile, CompileProcess, CompileServer, compile_stdin, compile
 pub use error::WorkerError;
 pub use priority::lower_this_thread;
 pub use replica::Replicas;
-pub use sandbox::{Sandbox, SandboxGap};
+pub use sandbox::{Network, Sandbox, SandboxGap};
 pub use worker::{Ended, Ending, Handles, Worker, WorkerConfig};

@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use api::Taint;
@@ -78,6 +78,10 @@ pub(crate) struct Worker {
     #[arg(long, env = "SAMPAN_SUPERVISED", hide = true)]
     supervised: bool,
 
+    /// Make no connections to hosts outside: ask at this socket for them
+    #[arg(long, env = "SAMPAN_CONNECT", value_name = "SOCKET", hide = true)]
+    connect: Option<PathBuf>,
+
     #[command(flatten)]
     limits: WorkerLimitArgs,
 
@@ -111,6 +115,7 @@ impl Worker {
             drain_timeout,
             limits: self.limits,
             key_value: self.key_value,
+            connect: self.connect,
             // Who started this process sees to the images that it shares with it.
             collection: (!supervised).then(|| compose::collection(&self.images)),
             metrics: self.metrics,

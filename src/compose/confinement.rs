@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::Context;
-use runtime::{Compile, CompileServer, Sandbox};
+use runtime::{Compile, CompileServer, Network, Sandbox};
 use transport::machine;
 
 use super::{config::limited_compile_process, make_private, worker::WorkerPlan};
@@ -34,6 +34,7 @@ pub(crate) fn confine(plan: &WorkerPlan, sandboxed: bool) -> anyhow::Result<Conf
     // A file that is not there is said when it is read.
     let token = plan.join.token_file.iter().filter_map(|file| fs::canonicalize(file).ok()).collect();
     // What the system lacks is warned of, and done without.
-    Sandbox { read: token, read_write: own.to_vec() }.enter();
+    let network = if plan.connect.is_some() { Network::Asked } else { Network::Own };
+    Sandbox { read: token, read_write: own.to_vec(), network }.enter();
     Ok(Confined { compile: Compile::Server(server), redis })
 }

@@ -9,6 +9,7 @@ mod gateway;
 mod images;
 mod joining;
 mod nearby;
+mod outbound;
 mod partition;
 mod server;
 mod supervisor;

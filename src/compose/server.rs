@@ -1,7 +1,7 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use api::session;
+use api::{WorkerName, session};
 use control_plane::{ControlPlane, JoinTokens, Silence};
 use futures::future::BoxFuture;
 use gateway::Gateway;
@@ -9,10 +9,17 @@ use registry_client::{ImageStore, Registries};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use transport::{
-    Admission, Authority, Identity, Offer, Peer, RemoteDialer, RequestLimits, SessionListener, serve_sessions,
+    Admission, Authority, DirectConnect, Identity, Offer, Peer, RemoteDialer, RequestLimits, SessionListener,
+    serve_sessions,
 };
 
-use super::{Roles, config, images::StoredImages, make_private, only, supervisor::Supervisor};
+use super::{
+    Roles, config,
+    images::StoredImages,
+    make_private, only,
+    outbound::{Granted, watched},
+    supervisor::Supervisor,
+};
 use crate::{config::ServerArgs, metrics::Metrics, serve::Addresses};
 
 /// How a control plane for other processes is set up.
@@ -48,12 +55,14 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let redis = args.key_value.resolve()?;
     let mut control_config = config::control_plane(args, redis.as_ref(), &dir, plan.silence);
     control_config.join_authority = Some(authority.fingerprint().to_string());
-    let control = Arc::new(ControlPlane::open(control_config, images.clone(), registries)?);
+    let control = ControlPlane::open(control_config, images.clone(), registries, Arc::new(DirectConnect))?;
+    let control = Arc::new(control);
     let listener = SessionListener::bind(dir.control_socket(), plan.sessions.map(|addr| (addr, identity.clone())));
     let listener = listener.await.context("sessions cannot be taken: choose another address with --sessions")?;
     let sessions = listener.tcp_addr();
-    let offer =
-        offer(&control, &images, Arc::new(Door { authority: authority.clone(), tokens: control.join_tokens() }));
+    let supervisor = Supervisor::new(plan, redis.as_ref(), &dir, control.clone());
+    let door = Arc::new(Door { authority: authority.clone(), tokens: control.join_tokens() });
+    let offer = offer(&control, &images, door, supervisor.granted());
 
     // The gateway ends first, then the workers that it needs, then what all of them need.
     let gateway_ends = shutdown.child_token();
@@ -82,7 +91,6 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let (offered, stop) = (args.metrics.offer(counted).await?, shutdown.clone());
     roles.spawn("the listener for metrics", async move { stop.run_until_cancelled(offered).await.unwrap_or(Ok(())) });
     let api = control.bind().await?;
-    let supervisor = Supervisor::new(plan, redis.as_ref(), &dir, control.clone());
     roles.spawn("the workers", async move {
         let _ended = workers_ended;
         supervisor.run(workers_end).await;
@@ -109,10 +117,19 @@ async fn keep_own_renewed(authority: &Authority, identity: &Identity) {
     }
 }
 
-fn offer(control: &Arc<ControlPlane>, images: &ImageStore, admission: Arc<dyn Admission>) -> Offer {
-    let (for_workers, for_gateways) = (control.clone(), control.clone());
+fn offer(
+    control: &Arc<ControlPlane>,
+    images: &ImageStore,
+    admission: Arc<dyn Admission>,
+    granted: HashMap<WorkerName, Arc<Granted>>,
+) -> Offer {
+    let (for_workers, for_gateways, granted) = (control.clone(), control.clone(), Arc::new(granted));
+    let attach_worker = move |session| {
+        let granted = granted.clone();
+        for_workers.attach_worker(watched(session, move |worker| granted.get(worker).cloned()));
+    };
     Offer {
-        worker: Arc::new(move |session| for_workers.attach_worker(session)),
+        worker: Arc::new(attach_worker),
         gateway: Arc::new(move |session| for_gateways.attach_gateway(session)),
         key_value: control.key_value(),
         images: Arc::new(StoredImages(images.clone())),

@@ -1,6 +1,7 @@
 //! Worker processes of this machine: started, kept running, and ended with the server.
 
 use std::{
+    collections::HashMap,
     ffi::OsString,
     path::Path,
     process::Stdio,
@@ -16,7 +17,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{ServerPlan, machine_name};
+use super::{
+    ServerPlan, machine_name,
+    outbound::{Granted, WayOut},
+};
 use crate::{config::WorkerLimitArgs, key_value::Redis, paths::DataDir};
 
 /// The wait before a worker that ended is started again; each further end soon after a start doubles it.
@@ -28,10 +32,15 @@ const RAN_WELL: Duration = Duration::from_secs(10);
 /// A worker that has not ended so long after it was told to is killed.
 const ENDS_WITHIN: Duration = Duration::from_millis(1500);
 
-/// What a worker's process is started with.
+/// What is said to this process in its environment and not to the workers that it starts: they have no network of their
+/// own, are not divided again, and the store is named to them in another way.
+const NOT_FOR_WORKERS: [&str; 4] = ["SAMPAN_ISOLATION", "SAMPAN_KEY_VALUE_FILE", "SAMPAN_LISTEN", "SAMPAN_METRICS"];
+
+/// What a worker's process is started with, and how it reaches hosts outside.
 pub(super) struct WorkerProcess {
     arguments: Vec<OsString>,
     environment: Vec<(&'static str, OsString)>,
+    way_out: WayOut,
 }
 
 /// Keeps worker processes running.
@@ -49,6 +58,11 @@ impl Supervisor {
             (WorkerName(name.as_str().into()), process)
         });
         Self { workers: workers.collect(), control }
+    }
+
+    /// What runs in each of them, as far as it is granted hosts outside.
+    pub(super) fn granted(&self) -> HashMap<WorkerName, Arc<Granted>> {
+        self.workers.iter().map(|(name, process)| (name.clone(), process.granted().clone())).collect()
     }
 
     /// Runs until `stop`, and until all of them have ended then.
@@ -84,28 +98,40 @@ impl WorkerProcess {
         give("--compile-timeout", limits.compile_timeout.map(api::format_span));
         give("--warm-memory", limits.warm_memory.map(|bytes| bytes.to_string()));
         give("--guest-memory", limits.guest_memory.map(|bytes| bytes.to_string()));
-        Self { arguments, environment: redis.map(Redis::environment).unwrap_or_default() }
+        let way_out = WayOut::new(dir, name, redis);
+        arguments.extend(way_out.arguments());
+        Self { arguments, environment: redis.map(Redis::environment).unwrap_or_default(), way_out }
+    }
+
+    /// What runs in it, as far as it is granted hosts outside.
+    pub(super) fn granted(&self) -> &Arc<Granted> {
+        self.way_out.granted()
     }
 
     fn start(&self) -> std::io::Result<Child> {
         let program = std::env::current_exe()?;
-        Command::new(program)
+        let mut command = Command::new(program);
+        for name in NOT_FOR_WORKERS {
+            command.env_remove(name);
+        }
+        let started = command
             .args(&self.arguments)
             .envs(self.environment.iter().cloned())
-            // What it names has been read, and is in the environment now.
-            .env_remove("SAMPAN_KEY_VALUE_FILE")
             // Its end tells the worker to end: also when this process is killed.
             .stdin(Stdio::piped())
             // Ctrl-C at a terminal is for this process, which ends the workers in its turn.
             .process_group(0)
             .kill_on_drop(true)
-            .spawn()
+            .spawn()?;
+        self.granted().began(started.id());
+        Ok(started)
     }
 }
 
 /// Runs a worker's process again and again until `stop`, and tells each time that it `died`.
 pub(super) async fn keep_running(name: &WorkerName, process: &WorkerProcess, died: impl Fn(), stop: CancellationToken) {
     let mut pause = RESTART_FIRST;
+    let _way_out = process.way_out.open();
     loop {
         let began = Instant::now();
         match process.start() {
@@ -118,6 +144,7 @@ pub(super) async fn keep_running(name: &WorkerName, process: &WorkerProcess, die
                         return end(child).await;
                     }
                     ended = child.wait() => {
+                        process.granted().ended();
                         died();
                         let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
                         tracing::warn!(worker = %name, status, "a worker ended, and is started again");

@@ -6,6 +6,7 @@ use gateway::Gateway;
 use registry_client::{ImageStore, Registries};
 use runtime::{Ending, Handles, Replicas, Worker};
 use tokio_util::sync::CancellationToken;
+use transport::DirectConnect;
 
 use super::{Roles, config, images::StoredImages, machine_name, make_private, only};
 use crate::{config::ServerArgs, metrics::Metrics, serve::Addresses};
@@ -17,14 +18,16 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
     let images = ImageStore::open(dir.images())?;
     let registries = Registries::new(args.registries.settings()?)?;
     let redis = args.key_value.resolve()?;
+    let connect = Arc::new(DirectConnect);
     let control_config = config::control_plane(args, redis.as_ref(), &dir, Silence::IN_PROCESS);
-    let control = Arc::new(ControlPlane::open(control_config, images.clone(), registries)?);
+    let control = Arc::new(ControlPlane::open(control_config, images.clone(), registries, connect.clone())?);
     let replicas = Replicas::new();
     let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), replicas.dialer());
     let handles = Handles {
         key_value: control.key_value(),
         cluster_http: gateway.cluster_http(),
         images: Arc::new(StoredImages(images.clone())),
+        connect,
     };
     let worker_config = config::worker(&machine_name(), &args.worker, &dir);
     let mut worker = Worker::new(worker_config, images.clone(), replicas, handles)?;

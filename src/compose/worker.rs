@@ -1,7 +1,7 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use api::{Address, KeyValue, Taint, WorkerName};
+use api::{Address, KeyValue, Taint, WorkerName, outbound::Connect};
 use control_plane::key_value::RedisKeyValue;
 use gateway::{Gateway, GatewayConfig};
 use registry_client::{ImageStore, hosted::CollectionConfig};
@@ -9,8 +9,8 @@ use runtime::{Ended, Ending, Handles, Replicas, Worker, WorkerConfig};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use transport::{
-    ControlPlaneClient, Identity, Peer, RemoteDialer, RemoteImages, RemoteKeyValue, RequestLimits, RequestListener,
-    Role, machine, serve_requests,
+    AskedConnect, ControlPlaneClient, DirectConnect, Identity, Peer, RemoteDialer, RemoteImages, RemoteKeyValue,
+    RequestLimits, RequestListener, Role, machine, serve_requests,
 };
 
 use super::{Roles, config, confinement::Confined, images::spawn_collection, joining, make_private, nearby::Nearby};
@@ -36,6 +36,8 @@ pub(crate) struct WorkerPlan {
     pub(crate) drain_timeout: Duration,
     pub(crate) limits: WorkerLimitArgs,
     pub(crate) key_value: KeyValueArgs,
+    /// The socket of who makes its connections to hosts outside; `None`: it does.
+    pub(crate) connect: Option<PathBuf>,
     /// When images go that it fetched; `None`: another process sees to that.
     pub(crate) collection: Option<CollectionConfig>,
     pub(crate) metrics: MetricsArgs,
@@ -93,10 +95,12 @@ pub(crate) async fn worker(
     let dialer = Nearby { own: name.clone(), here: replicas.dialer(), elsewhere: Arc::new(elsewhere) };
     // What its guests call is routed here: a gateway that listens nowhere.
     let inside = Gateway::new(GatewayConfig::default(), Arc::new(dialer));
+    let connect = connect(plan);
     let handles = Handles {
-        key_value: key_value(confined.redis, &client),
+        key_value: key_value(confined.redis, &client, connect.clone()),
         cluster_http: inside.cluster_http(),
         images: Arc::new(RemoteImages::new(&client)),
+        connect,
     };
     let ended = CancellationToken::new();
     let threads = plan.threads.map_or_else(|| GatewayConfig::default().threads, usize::from);
@@ -135,11 +139,19 @@ pub(crate) async fn worker(
 }
 
 /// Redis, which is there without the control plane, or what the control plane keeps.
-fn key_value(redis: Option<Redis>, client: &ControlPlaneClient) -> Arc<dyn KeyValue> {
+fn key_value(redis: Option<Redis>, client: &ControlPlaneClient, connect: Arc<dyn Connect>) -> Arc<dyn KeyValue> {
     let Some(redis) = redis else { return Arc::new(RemoteKeyValue::new(client)) };
-    let store = RedisKeyValue::new(redis.settings);
+    let store = RedisKeyValue::new(redis.settings, connect);
     tokio::spawn(store.clone().connected());
     Arc::new(store)
+}
+
+/// By who started this process, or from here if it has joined by itself.
+fn connect(plan: &WorkerPlan) -> Arc<dyn Connect> {
+    match &plan.connect {
+        Some(socket) => Arc::new(AskedConnect::new(socket.clone())),
+        None => Arc::new(DirectConnect),
+    }
 }
 
 /// For the session's last messages.

@@ -176,6 +176,18 @@ impl Sampan {
         command
     }
 
+    /// The process of a worker with this name on this machine, if it runs.
+    pub(crate) fn process(&self, name: &str) -> Option<u32> {
+        let data_dir = self.data_dir.to_str().expect("a path in UTF-8");
+        let is_it = |line: &[u8]| {
+            let line = String::from_utf8_lossy(line).replace('\0', " ");
+            line.contains(&format!("--name {name} ")) && line.contains(data_dir)
+        };
+        let processes = std::fs::read_dir("/proc").expect("proc");
+        let mut ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        ids.find(|id: &u32| std::fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| is_it(&line)))
+    }
+
     /// Ends it as Ctrl-C does.
     pub(crate) fn stop(mut self) -> (ExitStatus, Duration) {
         let began = Instant::now();

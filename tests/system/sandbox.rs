@@ -1,8 +1,15 @@
-//! Workers whose kernel lacks a part of what they shut themselves in by: they say what stays open, and serve.
+//! Workers' processes and what they have given up, seen from outside.
 //!
-//! The kernel is made to lack it by a filter of system calls, which a process has from the thread that starts it.
+//! Where the kernel is to lack a part of it, it is made to by a filter of system calls, which a process has from the thread
+//! that starts it.
 
-use std::{collections::BTreeMap, fs, thread};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener},
+    thread,
+};
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -11,8 +18,8 @@ use seccompiler::{
 
 use crate::{
     client::Client,
-    kubectl::deploy_probe,
-    sampan::{Role, Sampan, command},
+    kubectl::{deploy_probe, deploy_probe_with},
+    sampan::{Role, Sampan, command, signal, wait_for},
 };
 
 /// Calls that fail, each whatever its arguments or only for one value of the first.
@@ -97,4 +104,87 @@ fn a_worker_that_may_give_up_nothing_but_files_names_each_gap_and_serves() {
     }
     assert!(!worker.output().contains("Landlock"), "files are closed all the same:\n{}", worker.output());
     assert_eq!(status(worker.id(), "Seccomp_filters"), "1", "the test's own");
+}
+
+/// Answers whoever comes, until the tests end.
+fn outside() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("a bound socket");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                // Until it is closed: the worker keeps it.
+                while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\noutside";
+                    stream.write_all(answer).expect("it is read");
+                }
+            });
+        }
+    });
+    address
+}
+
+/// The sockets of the network that a process holds, as lines of `/proc/net`.
+fn network_sockets(process: u32) -> Vec<String> {
+    let links = fs::read_dir(format!("/proc/{process}/fd")).expect("it runs").filter_map(Result::ok);
+    let links = links.filter_map(|link| Some(fs::read_link(link.path()).ok()?.to_str()?.to_owned()));
+    let own: Vec<String> =
+        links.filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
+    let tables = ["tcp", "tcp6", "udp", "udp6"].map(|table| fs::read_to_string(format!("/proc/net/{table}")));
+    let lines = tables.iter().flatten().flat_map(|table| table.lines().skip(1));
+    lines
+        .filter(|line| own.iter().any(|inode| line.split_whitespace().nth(9) == Some(inode)))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The guest reaches `granted` and nothing else, and its process has connections that lead there and no other socket of
+/// the network.
+fn assert_reaches_alone(sampan: &Sampan, granted: SocketAddr, worker: &str) {
+    let client = Client::new(&sampan.http, Some("probe.default.localhost"));
+    let answer = client.get(&format!("/fetch?url=http://{granted}/"));
+    assert_eq!((answer.status, answer.body.as_str()), (200, "outside"));
+    let refused = client.get(&format!("/fetch?url=http://{}/", outside()));
+    assert!(refused.status == 502 && refused.body.contains("Denied"), "{} {}", refused.status, refused.body);
+
+    let process = sampan.process(worker).expect("it runs");
+    assert_eq!((status(process, "Seccomp"), status(process, "NoNewPrivs")), ("2".to_owned(), "1".to_owned()));
+    let remote = format!("0100007F:{:04X}", granted.port());
+    let sockets = network_sockets(process);
+    assert!(!sockets.is_empty(), "the connection is kept");
+    assert!(sockets.iter().all(|line| line.split_whitespace().nth(2) == Some(&remote)), "{sockets:#?}");
+}
+
+fn deploy_with_grant(sampan: &Sampan, granted: SocketAddr) {
+    deploy_probe_with(sampan, &format!("        sampan.dev/outbound: {granted}\n"));
+}
+
+#[test]
+fn a_worker_of_a_server_has_no_network_and_reaches_what_is_granted_through_the_server_also_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sampan, granted) = (Sampan::server(folder.path(), 1), outside());
+    deploy_with_grant(&sampan, granted);
+    let nodes = sampan.cli_ok(&["get", "nodes"]);
+    let worker = nodes.lines().nth(1).and_then(|line| line.split_whitespace().next()).expect("a node");
+    assert_reaches_alone(&sampan, granted, worker);
+
+    let before = sampan.process(worker).expect("it runs");
+    signal("KILL", before);
+    wait_for("another process", || sampan.process(worker).filter(|process| *process != before));
+    let client = Client::new(&sampan.http, Some("probe.default.localhost"));
+    wait_for("it serves", || client.try_get("/env").is_ok_and(|answer| answer.status == 200).then_some(()));
+    assert_reaches_alone(&sampan, granted, worker);
+    assert!(!sampan.output().contains("that no grant names"), "{}", sampan.output());
+}
+
+#[test]
+fn a_namespaces_process_has_no_network_and_reaches_what_is_granted_through_the_worker() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sampan, granted) = (Sampan::server(folder.path(), 0), outside());
+    let mut worker = command(&["worker", "--isolation", "namespace", "--name", "w", "--data-dir"]);
+    worker.arg(folder.path()).arg("--join").arg(format!("unix:{}", folder.path().join("run/control.sock").display()));
+    let _worker = Role::start(worker);
+    sampan.wait_for_nodes(1);
+    deploy_with_grant(&sampan, granted);
+    assert_reaches_alone(&sampan, granted, "w.default");
 }

@@ -1,4 +1,5 @@
-//! Joins roles of different processes: sessions over gRPC, requests over pooled HTTP, and the identities behind both.
+//! Joins roles of different processes: sessions over gRPC, requests over pooled HTTP, and the identities behind both. It
+//! also makes connections to hosts outside, for this process or for one that may not.
 //!
 //! Either side of a session or of a request is what it is in one process: a pair of channels, a `Serve`. It decides
 //! nothing about what is sent.
@@ -6,6 +7,7 @@
 mod handles;
 mod identity;
 mod machine;
+mod outbound;
 mod peer;
 mod request;
 mod session;
@@ -14,5 +16,6 @@ mod wire;
 pub use handles::{JoinError, RemoteImages, RemoteKeyValue, join, renew};
 pub use identity::{Authority, AuthorityError, Fingerprint, Identity, IdentityError, Peer, Request, Role};
 pub use machine::machine;
+pub use outbound::{AskedConnect, ConnectListener, DirectConnect, Permit, serve_connects};
 pub use request::{RemoteDialer, RequestLimits, RequestListener, serve_requests};
 pub use session::{Admission, ControlPlaneClient, ControlPlaneWay, Offer, PROTOCOL, SessionListener, serve_sessions};

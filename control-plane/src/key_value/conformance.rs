@@ -33,7 +33,7 @@ fn subjects() -> Vec<Subject> {
         subject(&|dir| {
             let server = Server::start(dir);
             let settings = RedisSettings::parse(&server.url(), None).unwrap();
-            (Arc::new(RedisKeyValue::new(settings)), Some(server))
+            (Arc::new(RedisKeyValue::new(settings, Arc::new(transport::DirectConnect))), Some(server))
         }),
     ]
 }

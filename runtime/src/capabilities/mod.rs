@@ -12,13 +12,13 @@ mod stdio;
 
 use std::sync::Arc;
 
-use api::replica::ReplicaSpec;
+use api::{outbound::InvalidGrant, replica::ReplicaSpec};
 use wasmtime::component::Linker;
 
 use crate::{log::ReplicaLog, worker::Handles};
 
 pub(crate) use imports::{Granted, check_imports};
-pub(crate) use outbound::{Cause, InvalidGrant, OutboundClient, into_http_error};
+pub(crate) use outbound::{Cause, OutboundClient, into_http_error};
 pub(crate) use state::GuestState;
 
 use key_value::KeyValueAccess;

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use api::outbound::Connect;
 use tokio::runtime;
 
 use super::idle::AllIdle;
@@ -20,7 +21,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(config: &WorkerConfig) -> Result<Self, WorkerError> {
+    pub(crate) fn new(config: &WorkerConfig, connect: Arc<dyn Connect>) -> Result<Self, WorkerError> {
         let background = runtime::Builder::new_multi_thread()
             .worker_threads(config.background_threads.max(1))
             .thread_name("sampan-guest")
@@ -31,7 +32,7 @@ impl Host {
         let engine = GuestEngine::new(config)?;
         Ok(Self {
             engine,
-            outbound: Arc::new(OutboundClient::new()),
+            outbound: Arc::new(OutboundClient::new(connect)),
             idle: AllIdle::default(),
             background: Some(background),
         })

@@ -4,11 +4,11 @@ use std::{
 };
 
 use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
-    Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetStatus, Scope, path_beneath_rules,
 };
 
-use super::{Sandbox, SandboxGap};
+use super::{Network, Sandbox, SandboxGap};
 
 /// The newest rules that are asked for. An older kernel keeps those that it knows.
 const RULES: ABI = ABI::V6;
@@ -38,15 +38,20 @@ const ALWAYS_READ: &[&str] = &[
 /// Where the resolver learns its servers. Services that manage it replace the file that it leads to.
 const RESOLVER: &str = "/etc/resolv.conf";
 
-/// Closes all files but those of the sandbox, and signals and abstract sockets of other processes.
+/// Closes all files but those of the sandbox, signals and abstract sockets of other processes, and without a network of its
+/// own the way of a socket to another address than the one that it is connected to.
 pub(super) fn close(sandbox: &Sandbox) -> Result<(), SandboxGap> {
     for path in sandbox.read.iter().chain(&sandbox.read_write).filter(|path| !path.exists()) {
         tracing::warn!(path = %path.display(), "does not exist, and so stays closed to this process");
     }
     let always = ALWAYS_READ.iter().map(PathBuf::from).chain(resolver(Path::new(RESOLVER)));
-    let status = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(RULES))?
+    let rules =
+        Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(AccessFs::from_all(RULES))?;
+    let rules = match sandbox.network {
+        Network::Own => rules,
+        Network::Asked => rules.handle_access(AccessNet::from_all(RULES))?,
+    };
+    let status = rules
         .scope(Scope::from_all(RULES))?
         .create()?
         .add_rules(path_beneath_rules(always, reading()))?

@@ -1,8 +1,8 @@
 //! What a worker's process gives up before it runs guests: files, programs, privileges and most of the kernel. Should a
 //! guest break out of its WebAssembly sandbox, it finds itself in this one.
 //!
-//! It does not limit which hosts the process connects to: the kernel offers that by port alone, and grants name hosts.
-//! `capabilities/outbound` holds guests to their grants.
+//! Which hosts it reaches is not the kernel's to limit, which knows addresses and no names: either the process has no
+//! network at all, and asks another for each connection, or it has the whole. See [`Network`].
 
 mod files;
 mod privileges;
@@ -18,6 +18,19 @@ pub struct Sandbox {
     pub read: Vec<PathBuf>,
     /// Files and directories that are read and changed, with sockets in them.
     pub read_write: Vec<PathBuf>,
+    /// Whether it makes connections.
+    pub network: Network,
+}
+
+/// Who makes a process's connections to other machines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Network {
+    /// It makes and takes them itself: to any address, whatever is granted to its guests.
+    #[default]
+    Own,
+    /// Another process, which is asked over a Unix socket and passes them on. This one makes sockets of Unix alone, and
+    /// connects what is passed to it to nothing else.
+    Asked,
 }
 
 /// A part of the sandbox that this kernel, or this process, does not allow.
@@ -30,10 +43,16 @@ pub enum SandboxGap {
     #[error("the kernel cannot rule out new privileges: {0}")]
     NewPrivileges(io::Error),
     /// All files are open.
-    #[error("the kernel has no Landlock, which came with Linux 5.13 and must be enabled: files are not closed")]
+    #[error(
+        "the kernel has no Landlock, which came with Linux 5.13 and must be enabled: files are not closed, and a connection \
+         that was passed here can be turned elsewhere"
+    )]
     NoLandlock,
     /// Some accesses are not closed.
-    #[error("the kernel's Landlock is older than that of Linux 6.12: some ways to files, devices and signals are open")]
+    #[error(
+        "the kernel's Landlock is older than that of Linux 6.12: some ways to files, devices and signals are open, and before \
+         Linux 6.7 a connection that was passed here can be turned elsewhere"
+    )]
     OldLandlock,
     /// All files are open.
     #[error("Landlock cannot be used: {0}; files are not closed")]
@@ -59,7 +78,7 @@ impl Sandbox {
             files::close(self),
             privileges::drop_all().map_err(SandboxGap::Capabilities),
             // The last: it closes the calls that the others need.
-            seccomp::limit().map_err(SandboxGap::SystemCalls),
+            seccomp::limit(self.network).map_err(SandboxGap::SystemCalls),
         ];
         let gaps: Vec<_> = steps.into_iter().filter_map(Result::err).collect();
         for gap in &gaps {

@@ -1,15 +1,15 @@
 use std::collections::BTreeMap;
 
 use libc::{
-    AF_INET, AF_INET6, AF_UNIX, CLONE_THREAD, CLONE_VM, FIOCLEX, FIONBIO, FIONREAD, PR_SET_NAME, PR_SET_VMA,
-    PRIO_PROCESS, SOCK_DGRAM, SOCK_STREAM, TCGETS, TIOCGWINSZ,
+    AF_INET, AF_INET6, AF_UNIX, CLONE_THREAD, CLONE_VM, FIOCLEX, FIONBIO, FIONREAD, MSG_FASTOPEN, PR_SET_NAME,
+    PR_SET_VMA, PRIO_PROCESS, SOCK_DGRAM, SOCK_STREAM, TCGETS, TIOCGWINSZ,
 };
 use seccompiler::{
     BackendError, BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, apply_filter_all_threads,
 };
 
-use super::system_calls;
+use super::{Network, system_calls};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
@@ -26,13 +26,13 @@ const NEW_NAMESPACES: i32 = libc::CLONE_NEWNS
 
 /// Leaves this process the system calls that a worker makes. All others fail; none kills, so that one that was missed
 /// is an error that can be read.
-pub(super) fn limit() -> Result<(), Error> {
+pub(super) fn limit(network: Network) -> Result<(), Error> {
     // What clone3 makes is in memory that no filter sees. The C library then takes clone instead. This filter goes
     // first, because the other closes the call that installs them.
     let unknown = SeccompAction::Errno(libc::ENOSYS as u32);
     apply_filter_all_threads(&program([(libc::SYS_clone3, Vec::new())].into(), SeccompAction::Allow, unknown)?)?;
     let denied = SeccompAction::Errno(libc::EPERM as u32);
-    apply_filter_all_threads(&program(allowed()?, denied, SeccompAction::Allow)?)
+    apply_filter_all_threads(&program(allowed(network)?, denied, SeccompAction::Allow)?)
 }
 
 fn program(rules: Rules, others: SeccompAction, these: SeccompAction) -> Result<BpfProgram, Error> {
@@ -40,14 +40,22 @@ fn program(rules: Rules, others: SeccompAction, these: SeccompAction) -> Result<
     Ok(SeccompFilter::new(rules, others, these, arch)?.try_into()?)
 }
 
-fn allowed() -> Result<Rules, BackendError> {
+fn allowed(network: Network) -> Result<Rules, BackendError> {
     let this = u64::from(rustix::process::getpid().as_raw_nonzero().get().unsigned_abs());
     let calls = system_calls::ALLOWED.iter().chain(system_calls::ALLOWED_OLDER);
     let mut rules: Rules = calls.map(|&call| (call, Vec::new())).collect();
     // The other filter answers it.
     rules.insert(libc::SYS_clone3, Vec::new());
     rules.insert(libc::SYS_clone, vec![rule([threads_alone()?])?]);
-    rules.insert(libc::SYS_socket, sockets(&[AF_UNIX, AF_INET, AF_INET6])?);
+    let families: &[i32] = match network {
+        Network::Own => &[AF_UNIX, AF_INET, AF_INET6],
+        Network::Asked => &[AF_UNIX],
+    };
+    rules.insert(libc::SYS_socket, sockets(families)?);
+    // A socket that is sent from in this way connects first, and Landlock does not see it.
+    for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
+        rules.insert(call, vec![rule([without(flags, MSG_FASTOPEN as u64)?])?]);
+    }
     rules.insert(libc::SYS_socketpair, sockets(&[AF_UNIX])?);
     let ioctls = [FIONBIO, FIOCLEX, FIONREAD, TCGETS, TIOCGWINSZ];
     rules.insert(libc::SYS_ioctl, any_of(1, ioctls)?);
@@ -82,6 +90,10 @@ fn is(argument: u8, value: u64) -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
 }
 
+fn without(argument: u8, flag: u64) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(flag), 0)
+}
+
 fn rule<const N: usize>(conditions: [SeccompCondition; N]) -> Result<SeccompRule, BackendError> {
     SeccompRule::new(conditions.into())
 }
@@ -92,17 +104,19 @@ mod tests {
 
     #[test]
     fn the_filter_compiles_and_no_call_that_is_limited_by_its_arguments_is_in_the_list_without_them() {
-        let rules = allowed().unwrap();
-        for call in [libc::SYS_clone, libc::SYS_socket, libc::SYS_ioctl, libc::SYS_prctl, libc::SYS_tgkill] {
-            assert!(!system_calls::ALLOWED.contains(&call), "{call}");
-            assert!(!rules[&call].is_empty(), "{call}");
+        for network in [Network::Own, Network::Asked] {
+            let rules = allowed(network).unwrap();
+            for call in [libc::SYS_clone, libc::SYS_socket, libc::SYS_ioctl, libc::SYS_prctl, libc::SYS_tgkill] {
+                assert!(!system_calls::ALLOWED.contains(&call), "{call}");
+                assert!(!rules[&call].is_empty(), "{call}");
+            }
+            program(rules, SeccompAction::Errno(1), SeccompAction::Allow).unwrap();
         }
-        program(rules, SeccompAction::Errno(1), SeccompAction::Allow).unwrap();
     }
 
     #[test]
     fn what_starts_programs_or_reaches_into_other_processes_is_not_in_the_list() {
-        let rules = allowed().unwrap();
+        let rules = allowed(Network::Own).unwrap();
         for call in [
             libc::SYS_execve,
             libc::SYS_execveat,

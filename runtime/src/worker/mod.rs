@@ -16,6 +16,7 @@ use std::{
 
 use api::{
     ClusterHttp, Digest, FetchImage, KeyValue, ReplicaId,
+    outbound::Connect,
     replica::{LogLine, ReplicaPhase, ReplicaSpec},
 };
 use parking_lot::Mutex;
@@ -43,6 +44,8 @@ pub struct Handles {
     pub cluster_http: Arc<dyn ClusterHttp>,
     /// Where images come from that the worker's own store does not have.
     pub images: Arc<dyn FetchImage>,
+    /// What makes connections to hosts outside that guests are granted.
+    pub connect: Arc<dyn Connect>,
 }
 
 /// How a worker is told to end.
@@ -114,7 +117,7 @@ impl Worker {
         replicas: Replicas,
         handles: Handles,
     ) -> Result<Self, WorkerError> {
-        let host = Arc::new(Host::new(&config)?);
+        let host = Arc::new(Host::new(&config, handles.connect.clone())?);
         let components = Components::new(&config, &host.engine, images, handles.images.clone())?;
         let (reports_in, reports) = mpsc::channel(REPORT_QUEUE);
         let (log_in, log) = mpsc::channel(LOG_QUEUE);

@@ -110,6 +110,7 @@ pub(crate) fn handles() -> runtime::Handles {
         key_value: Arc::new(MemoryStore::default()),
         cluster_http: Arc::new(OneService),
         images: Arc::new(NoImages),
+        connect: Arc::new(transport::DirectConnect),
     }
 }
 

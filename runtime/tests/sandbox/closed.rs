@@ -1,12 +1,14 @@
 use std::{
     fs::{self, File},
     io::{self, ErrorKind::PermissionDenied},
+    net::{TcpListener, TcpStream, UdpSocket},
+    os::unix::net::UnixStream,
     process::Command,
     thread,
 };
 
 use rustix::{
-    net::{AddressFamily, SocketType, socket},
+    net::{AddressFamily, SendFlags, SocketType, connect, connect_unspec, sendto, socket},
     process::{Signal, getppid, kill_process},
 };
 
@@ -70,4 +72,41 @@ pub(crate) fn kernel(inside: &Inside) {
     let raw = socket(AddressFamily::INET, SocketType::RAW, None);
     assert!(denied(raw.map_err(io::Error::from)));
     assert!(denied(kill_process(getppid().unwrap(), Signal::WINCH).map_err(io::Error::from)));
+}
+
+pub(crate) fn network(inside: &Inside) {
+    if inside.limits_calls() {
+        check_network();
+        thread::spawn(check_network).join().unwrap();
+    }
+}
+
+fn check_network() {
+    for family in [AddressFamily::INET, AddressFamily::INET6] {
+        for kind in [SocketType::STREAM, SocketType::DGRAM] {
+            assert!(denied(socket(family, kind, None).map_err(io::Error::from)), "{family:?} {kind:?}");
+        }
+    }
+    assert!(denied(TcpStream::connect("127.0.0.1:1")));
+    assert!(denied(TcpListener::bind("127.0.0.1:0")));
+    assert!(denied(UdpSocket::bind("127.0.0.1:0")));
+    UnixStream::pair().unwrap();
+}
+
+pub(crate) fn passed(inside: &Inside) {
+    let (passed, elsewhere) = &inside.passed;
+    // What separates it is allowed, and leaves it of no use.
+    connect_unspec(passed).unwrap();
+    if inside.limits_calls() {
+        assert_eq!(sendto_fast(passed, elsewhere), Some(PermissionDenied));
+    }
+    if inside.closes_all() {
+        assert!(denied(connect(passed, elsewhere).map_err(io::Error::from)));
+    }
+}
+
+/// Connects with the first bytes, of which Landlock knows nothing.
+fn sendto_fast(socket: &TcpStream, to: &std::net::SocketAddr) -> Option<io::ErrorKind> {
+    let fast = SendFlags::from_bits_retain(libc::MSG_FASTOPEN as u32);
+    sendto(socket, b"x", fast, to).err().map(|error| io::Error::from(error).kind())
 }

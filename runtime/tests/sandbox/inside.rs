@@ -3,17 +3,20 @@
 use std::{
     env,
     future::Future,
+    net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use runtime::{Compile, CompileProcess, CompileServer, Sandbox, SandboxGap};
+use runtime::{Compile, CompileProcess, CompileServer, Network, Sandbox, SandboxGap};
 
 use crate::fleet::Fleet;
 
 pub(crate) enum Test {
     /// In the sandbox.
     Inside(fn(&Inside)),
+    /// In the sandbox of a worker that asks for its connections.
+    Asking(fn(&Inside)),
     /// As it is.
     Outside(fn()),
 }
@@ -22,7 +25,10 @@ pub(crate) enum Test {
 pub(crate) struct Inside {
     /// It holds `given`, which may be read, `own`, which may be changed, and `other`.
     pub(crate) dir: PathBuf,
+    /// A connection that was made before, and where else somebody listens.
+    pub(crate) passed: (TcpStream, SocketAddr),
     gaps: Vec<SandboxGap>,
+    _listeners: [TcpListener; 2],
     server: CompileServer,
     /// One that may use little memory.
     pub(crate) tight_server: CompileServer,
@@ -46,17 +52,20 @@ pub(crate) fn server(memory_bytes: u64) -> CompileServer {
 }
 
 impl Inside {
-    pub(crate) fn enter(dir: &Path) -> Self {
+    pub(crate) fn enter(dir: &Path, network: Network) -> Self {
         let tight_server = server(40 << 20);
         // A list of tests, and the end.
         let dead_server = CompileServer::start(&process(0), &["--list".to_owned()]).unwrap();
         let server = server(CompileProcess::DEFAULT_MEMORY_BYTES);
         let built = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/guests");
         let guests = env::var_os("SAMPAN_GUESTS").map_or(built, PathBuf::from);
-        let sandbox = Sandbox { read: vec![dir.join("given"), guests], read_write: vec![dir.join("own")] };
+        let sandbox = Sandbox { read: vec![dir.join("given"), guests], read_write: vec![dir.join("own")], network };
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [first, second] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+        let passed = (TcpStream::connect(first).unwrap(), second);
         let gaps = sandbox.enter();
         assert!(!gaps.iter().any(|gap| matches!(gap, SandboxGap::Threads(_))), "{gaps:?}");
-        Self { dir: dir.to_owned(), gaps, server, tight_server, dead_server }
+        Self { dir: dir.to_owned(), passed, gaps, _listeners: listeners, server, tight_server, dead_server }
     }
 
     pub(crate) fn run(&self, test: &fn(&Self)) {
@@ -67,6 +76,11 @@ impl Inside {
     /// Whether this kernel closes files. Where it does not, there is nothing to see.
     pub(crate) fn closes_files(&self) -> bool {
         !self.gaps.iter().any(|gap| matches!(gap, SandboxGap::NoLandlock | SandboxGap::Landlock(_)))
+    }
+
+    /// Whether this kernel's Landlock is whole.
+    pub(crate) fn closes_all(&self) -> bool {
+        self.closes_files() && !self.gaps.iter().any(|gap| matches!(gap, SandboxGap::OldLandlock))
     }
 
     /// Whether this kernel limits system calls.

@@ -20,6 +20,7 @@ use std::{
 };
 
 use inside::{Inside, Test};
+use runtime::Network;
 
 const TESTS: &[(&str, Test)] = &[
     ("a_worker_reads_and_changes_what_it_was_given_and_no_other_file", Test::Inside(closed::files)),
@@ -27,6 +28,9 @@ const TESTS: &[(&str, Test)] = &[
     ("a_worker_and_its_threads_have_no_privileges", Test::Inside(closed::privileges)),
     ("a_worker_makes_no_sockets_of_other_families_and_signals_nobody", Test::Inside(closed::kernel)),
     ("threads_connections_and_names_work_in_the_sandbox", Test::Inside(open::basics)),
+    ("a_worker_that_asks_for_connections_has_no_network_of_its_own", Test::Asking(closed::network)),
+    ("a_connection_that_was_passed_to_a_worker_is_turned_nowhere_else", Test::Asking(closed::passed)),
+    ("a_guest_answers_in_a_worker_without_a_network", Test::Asking(open::guest)),
     ("a_guest_is_compiled_by_the_server_and_answers_in_the_sandbox", Test::Inside(open::guest)),
     ("a_guest_in_a_sandboxed_worker_reaches_no_address_that_no_grant_names", Test::Inside(open::outbound)),
     ("a_compile_beyond_its_limits_says_so_and_the_next_one_is_served", Test::Inside(compiling::limits)),
@@ -51,10 +55,12 @@ fn main() -> ExitCode {
         }
         ["abandon"] => compiling::abandon(),
         ["inside", name, dir] => {
-            let (_, Test::Inside(test)) = TESTS.iter().find(|(known, _)| known == name).unwrap() else {
-                panic!("{name}")
-            };
-            Inside::enter(dir.as_ref()).run(test);
+            let (_, test) = TESTS.iter().find(|(known, _)| known == name).unwrap();
+            match test {
+                Test::Inside(test) => Inside::enter(dir.as_ref(), Network::Own).run(test),
+                Test::Asking(test) => Inside::enter(dir.as_ref(), Network::Asked).run(test),
+                Test::Outside(_) => panic!("{name} is for no sandbox"),
+            }
             ExitCode::SUCCESS
         }
         args => run(args),

@@ -13,7 +13,10 @@ use transport::{
 };
 
 use crate::{
-    compose::supervisor::{WorkerProcess, keep_running},
+    compose::{
+        outbound::{Granted, watched},
+        supervisor::{WorkerProcess, keep_running},
+    },
     config::WorkerLimitArgs,
     key_value::Redis,
     paths::DataDir,
@@ -73,7 +76,8 @@ impl Tenants {
         let name = tenant_name(&self.name, namespace);
         let socket = self.dir.sockets().join(format!("{name}.control.sock"));
         let process = WorkerProcess::new(&socket, &name, &self.dir, &self.limits, self.redis.as_ref());
-        let (offer, news, namespace) = (self.offer(namespace), self.news.clone(), namespace.to_owned());
+        let offer = self.offer(namespace, process.granted().clone());
+        let (news, namespace) = (self.news.clone(), namespace.to_owned());
         self.tasks.spawn(async move {
             let listener = match SessionListener::bind(socket, None).await {
                 Ok(listener) => listener,
@@ -107,11 +111,15 @@ impl Tenants {
     }
 
     /// What a process is offered: its sessions end here, the rest is the control plane's.
-    fn offer(&self, namespace: &str) -> Offer {
+    fn offer(&self, namespace: &str, granted: Arc<Granted>) -> Offer {
         let (news, client, stop) = (self.news.clone(), self.client.clone(), self.stop.clone());
         let namespace = namespace.to_owned();
         Offer {
-            worker: Arc::new(move |session| hear(session, namespace.clone(), news.clone())),
+            worker: Arc::new(move |session| {
+                let granted = granted.clone();
+                // All that joins here is this namespace's process, whatever it calls itself.
+                hear(watched(session, move |_| Some(granted.clone())), namespace.clone(), news.clone());
+            }),
             gateway: Arc::new(move |session| pass_on(session, &client, &stop)),
             key_value: Arc::new(RemoteKeyValue::new(&self.client)),
             images: Arc::new(RemoteImages::new(&self.client)),

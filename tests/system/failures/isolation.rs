@@ -1,5 +1,3 @@
-use std::fs;
-
 use super::{HOST, pods};
 use crate::{
     client::Client,
@@ -28,7 +26,7 @@ fn replicas_of_different_namespaces_share_no_process_and_one_that_ends_is_no_oth
     assert_eq!((one.get("/env").status, other.get("/env").status), (200, 200));
     assert_eq!(one.put_text("/kv/default/greeting", "hello").status, 200);
     assert_eq!(other.get("/kv/default/greeting").status, 404, "stores are apart");
-    let (first, second) = (process(&sampan, "w.default"), process(&sampan, "w.other"));
+    let (first, second) = (sampan.process("w.default"), sampan.process("w.other"));
     assert_ne!(first, second);
 
     signal("KILL", first.expect("it runs"));
@@ -36,23 +34,11 @@ fn replicas_of_different_namespaces_share_no_process_and_one_that_ends_is_no_oth
         assert_eq!(other.get("/env").status, 200);
     }
     wait_for("the killed one is back", || one.try_get("/env").is_ok_and(|answer| answer.status == 200).then_some(()));
-    assert_eq!(process(&sampan, "w.other"), second, "it was left alone");
+    assert_eq!(sampan.process("w.other"), second, "it was left alone");
 
     sampan.kubectl_ok(&["delete", "deployment", "probe", "-n", "other"]);
-    wait_for("a process without replicas ends", || process(&sampan, "w.other").is_none().then_some(()));
+    wait_for("a process without replicas ends", || sampan.process("w.other").is_none().then_some(()));
     assert_eq!(pods(&sampan).len(), 2);
     signal("TERM", worker.id());
-    wait_for("nothing is left running", || process(&sampan, "w.default").is_none().then_some(()));
-}
-
-/// The process of a namespace on the worker.
-fn process(sampan: &Sampan, name: &str) -> Option<u32> {
-    let data_dir = super::data_dir(sampan);
-    let is_it = |line: &[u8]| {
-        let line = String::from_utf8_lossy(line).replace('\0', " ");
-        line.contains(&format!("--name {name} ")) && line.contains(data_dir)
-    };
-    let processes =
-        fs::read_dir("/proc").expect("proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    processes.into_iter().find(|id: &u32| fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| is_it(&line)))
+    wait_for("nothing is left running", || sampan.process("w.default").is_none().then_some(()));
 }

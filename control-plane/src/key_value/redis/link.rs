@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use api::KeyValueError;
+use api::{
+    KeyValueError,
+    outbound::{Connect, Reach},
+};
 use futures::{
     FutureExt, TryFutureExt,
     future::{BoxFuture, Shared},
@@ -21,7 +24,7 @@ use redis::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
+    net::UnixStream,
     runtime::Handle,
     time::timeout,
 };
@@ -37,6 +40,7 @@ pub(super) const ANSWER: Duration = Duration::from_secs(5);
 /// The way to one Redis.
 pub(super) struct Link {
     settings: RedisSettings,
+    connect: Arc<dyn Connect>,
     background: Handle,
     current: Mutex<Option<Connecting>>,
     /// Whether the log says that it is not reached.
@@ -84,8 +88,8 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Link {
-    pub(super) fn new(settings: RedisSettings) -> Self {
-        Self { settings, background: Handle::current(), current: Mutex::default(), told: Arc::default() }
+    pub(super) fn new(settings: RedisSettings, connect: Arc<dyn Connect>) -> Self {
+        Self { settings, connect, background: Handle::current(), current: Mutex::default(), told: Arc::default() }
     }
 
     /// Makes sure that there is a connection.
@@ -149,7 +153,7 @@ impl Link {
             return connecting.clone();
         }
         // In a task of its own: whoever waits for it may leave, and their threads are not the connection's.
-        let making = self.background.spawn(make(self.settings.clone(), self.told.clone()));
+        let making = self.background.spawn(make(self.settings.clone(), self.connect.clone(), self.told.clone()));
         let made = making.unwrap_or_else(|error| Err(error.to_string().into())).boxed().shared();
         current.insert(made).clone()
     }
@@ -160,8 +164,8 @@ fn is_lost(error: &RedisError) -> bool {
     error.is_io_error() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
-async fn make(settings: RedisSettings, told: Arc<AtomicBool>) -> Result<Live, Arc<str>> {
-    let made = timeout(CONNECT, open(&settings)).await;
+async fn make(settings: RedisSettings, connect: Arc<dyn Connect>, told: Arc<AtomicBool>) -> Result<Live, Arc<str>> {
+    let made = timeout(CONNECT, open(&settings, &*connect)).await;
     let made = made.unwrap_or_else(|_| Err(format!("no answer within {}", api::format_span(CONNECT))));
     match &made {
         Ok(_) if told.swap(false, Relaxed) => tracing::info!(store = %settings, "the key-value store is reached again"),
@@ -174,8 +178,8 @@ async fn make(settings: RedisSettings, told: Arc<AtomicBool>) -> Result<Live, Ar
     made.map_err(Into::into)
 }
 
-async fn open(settings: &RedisSettings) -> Result<Live, String> {
-    let stream = dial(settings).await.map_err(|error| error.to_string())?;
+async fn open(settings: &RedisSettings, connect: &dyn Connect) -> Result<Live, String> {
+    let stream = dial(settings, connect).await.map_err(|error| error.to_string())?;
     let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER));
     let made = MultiplexedConnection::new_with_config(&settings.login, stream, config).await;
     let (connection, driver) = made.map_err(|error| error.to_string())?;
@@ -190,12 +194,11 @@ async fn open(settings: &RedisSettings) -> Result<Live, String> {
     ready.map(|()| live).map_err(|error| error.to_string())
 }
 
-async fn dial(settings: &RedisSettings) -> io::Result<Box<dyn Stream>> {
+async fn dial(settings: &RedisSettings, connect: &dyn Connect) -> io::Result<Box<dyn Stream>> {
     let stream = match &settings.place {
         Place::Socket(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
-        Place::Tcp(host, port) => TcpStream::connect((host.as_str(), *port)).await?,
+        Place::Tcp(host, port) => connect.connect(host, *port, Reach::Any).await.map_err(io::Error::other)?,
     };
-    stream.set_nodelay(true)?;
     match &settings.tls {
         None => Ok(Box::new(stream)),
         Some(tls) => Ok(Box::new(TlsConnector::from(tls.config.clone()).connect(tls.name.clone(), stream).await?)),

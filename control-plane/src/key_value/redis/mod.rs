@@ -14,7 +14,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use api::{Bucket, KeyValue, KeyValueError, Listing};
+use api::{Bucket, KeyValue, KeyValueError, Listing, outbound::Connect};
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, ready};
 use redis::{FromRedisValue, Value, from_redis_value};
@@ -46,9 +46,10 @@ impl Names {
 }
 
 impl RedisKeyValue {
-    /// Connects nowhere yet. To be called within the runtime that is to carry its connection.
-    pub fn new(settings: RedisSettings) -> Self {
-        Self(Arc::new(Link::new(settings)))
+    /// Connects nowhere yet, and through `connect` then, unless Redis listens at a Unix socket. To be called within the
+    /// runtime that is to carry its connection.
+    pub fn new(settings: RedisSettings, connect: Arc<dyn Connect>) -> Self {
+        Self(Arc::new(Link::new(settings, connect)))
     }
 
     /// Makes the connection now, so that the log says at once if that is not possible.

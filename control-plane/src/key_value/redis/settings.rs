@@ -74,6 +74,14 @@ impl RedisSettings {
         let shown = shown(&place, tls.is_some(), login.db());
         Ok(Self { place, login, tls, shown })
     }
+
+    /// The host and the port that are connected to, unless Redis listens at a Unix socket.
+    pub fn host(&self) -> Option<(&str, u16)> {
+        match &self.place {
+            Place::Tcp(host, port) => Some((host, *port)),
+            Place::Socket(_) => None,
+        }
+    }
 }
 
 fn shown(place: &Place, secure: bool, database: i64) -> String {

@@ -1,9 +1,10 @@
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use api::{Bucket, KeyValue, KeyValueError};
 use bytes::Bytes;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustix::process::Signal;
+use transport::DirectConnect;
 
 use super::{RedisKeyValue, RedisSettings, link::ANSWER, server::Server};
 
@@ -12,7 +13,7 @@ fn carts() -> Bucket {
 }
 
 fn store(url: &str) -> RedisKeyValue {
-    RedisKeyValue::new(RedisSettings::parse(url, None).unwrap())
+    RedisKeyValue::new(RedisSettings::parse(url, None).unwrap(), Arc::new(DirectConnect))
 }
 
 async fn set(store: &RedisKeyValue, key: &str) -> Result<(), KeyValueError> {
@@ -90,7 +91,10 @@ async fn over_tls_the_store_shows_a_certificate_of_the_authority_that_was_named(
     let flags = ["--tls-port", &port, "--tls-auth-clients", "no", "--tls-cert-file", &certificate];
     let _server = Server::start_with(dir.path(), &[&flags[..], &["--tls-key-file", &key]].concat());
     let url = format!("rediss://localhost:{port}");
-    let store = |pem: &str| RedisKeyValue::new(RedisSettings::parse(&url, Some(pem.as_bytes())).unwrap());
+    let store = |pem: &str| {
+        let settings = RedisSettings::parse(&url, Some(pem.as_bytes())).unwrap();
+        RedisKeyValue::new(settings, Arc::new(DirectConnect))
+    };
     set(&store(&authority.0), "a").await.unwrap();
     let refused = set(&store(&self::authority().0), "a").await.unwrap_err().to_string();
     assert!(refused.contains("is not reached: invalid peer certificate"), "{refused}");

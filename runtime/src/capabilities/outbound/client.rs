@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use api::outbound::{CONNECT_TIMEOUT, Connect, Reach};
 use http::{Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper_util::{
@@ -8,13 +9,8 @@ use hyper_util::{
 };
 use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody};
 
-use super::{
-    connector::{ConnectError, Connector},
-    grants::Reach,
-};
+use super::connector::{Connector, Unconnected};
 
-/// How long a connection may take to be made, unless the guest wants less.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the first byte of an answer may take, unless the guest wants less.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections to one host that are kept while idle.
@@ -47,9 +43,10 @@ pub(crate) struct OutboundClient {
 }
 
 impl OutboundClient {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(connect: Arc<dyn Connect>) -> Self {
         let tls = Arc::new(tls_config());
-        Self { public: pool(Connector::new(tls.clone(), Reach::Public)), any: pool(Connector::new(tls, Reach::Any)) }
+        let reaching = |reach| pool(Connector::new(connect.clone(), tls.clone(), reach));
+        Self { public: reaching(Reach::Public), any: reaching(Reach::Any) }
     }
 
     pub(super) async fn send(
@@ -91,7 +88,7 @@ fn tls_config() -> rustls::ClientConfig {
 fn into_http_error(error: hyper_util::client::legacy::Error) -> HttpError {
     let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
-        if let Some(error) = cause.downcast_ref::<ConnectError>() {
+        if let Some(error) = cause.downcast_ref::<Unconnected>() {
             return error.to_http();
         }
         source = cause.source();

@@ -1,11 +1,11 @@
 use std::{
     io,
-    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
+use api::outbound::{CONNECT_TIMEOUT, Connect, ConnectError, Reach};
 use futures::future::BoxFuture;
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -18,106 +18,75 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use wasmtime_wasi_http::Error as HttpError;
 
-use super::{
-    address::is_public,
-    client::CONNECT_TIMEOUT,
-    grants::{Reach, parse_address},
-};
-
-/// Makes connections for guests. A name is resolved once, its addresses are checked, and the connection goes to an
-/// address that was checked: there is no second look-up that could answer otherwise.
+/// Makes connections for guests.
 #[derive(Clone)]
 pub(super) struct Connector {
+    connect: Arc<dyn Connect>,
     tls: Arc<rustls::ClientConfig>,
     reach: Reach,
 }
 
-/// Why no connection was made.
+/// Why a guest has no connection.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectError {
-    #[error("no public address")]
-    Prohibited,
-    #[error("name not found: {0}")]
-    Name(io::Error),
+pub(super) enum Unconnected {
     #[error("invalid destination")]
     Destination,
-    #[error("connection refused: {0}")]
-    Connect(io::Error),
+    #[error(transparent)]
+    Tcp(#[from] ConnectError),
     #[error("tls: {0}")]
     Tls(io::Error),
     #[error("timeout")]
     Timeout,
 }
 
-impl ConnectError {
+impl Unconnected {
     /// In the words of `wasi:http`.
     pub(super) fn to_http(&self) -> HttpError {
         match self {
-            Self::Prohibited => HttpError::DestinationIpProhibited,
-            Self::Name(error) => HttpError::DnsError { rcode: Some(error.to_string()), info_code: None },
             Self::Destination => HttpError::HttpRequestUriInvalid,
-            Self::Connect(_) => HttpError::ConnectionRefused,
+            Self::Tcp(ConnectError::NotGranted) => HttpError::HttpRequestDenied,
+            Self::Tcp(ConnectError::Prohibited) => HttpError::DestinationIpProhibited,
+            Self::Tcp(ConnectError::Name(why)) => HttpError::DnsError { rcode: Some(why.clone()), info_code: None },
+            Self::Tcp(ConnectError::Refused(_)) => HttpError::ConnectionRefused,
+            Self::Tcp(ConnectError::Unanswered(_)) => HttpError::DestinationUnavailable,
             Self::Tls(_) => HttpError::TlsProtocolError,
-            Self::Timeout => HttpError::ConnectionTimeout,
+            Self::Tcp(ConnectError::Timeout) | Self::Timeout => HttpError::ConnectionTimeout,
         }
     }
 }
 
 impl Connector {
-    pub(super) fn new(tls: Arc<rustls::ClientConfig>, reach: Reach) -> Self {
-        Self { tls, reach }
+    pub(super) fn new(connect: Arc<dyn Connect>, tls: Arc<rustls::ClientConfig>, reach: Reach) -> Self {
+        Self { connect, tls, reach }
     }
 
-    async fn connect(self, uri: Uri) -> Result<GuestConnection, ConnectError> {
+    async fn connect(self, uri: Uri) -> Result<GuestConnection, Unconnected> {
         let secure = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
-        let host = uri.host().ok_or(ConnectError::Destination)?;
+        let host = uri.host().ok_or(Unconnected::Destination)?;
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let tcp = connect_any(self.addresses(host, port).await?).await?;
-        let _ = tcp.set_nodelay(true);
+        let tcp = self.connect.connect(host, port, self.reach).await?;
         if !secure {
             return Ok(GuestConnection::Plain(TokioIo::new(tcp)));
         }
         let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(name).map_err(|_| ConnectError::Destination)?;
-        let tls = TlsConnector::from(self.tls).connect(name, tcp).await.map_err(ConnectError::Tls)?;
+        let name = ServerName::try_from(name).map_err(|_| Unconnected::Destination)?;
+        let tls = TlsConnector::from(self.tls).connect(name, tcp).await.map_err(Unconnected::Tls)?;
         Ok(GuestConnection::Tls(TokioIo::new(Box::new(tls))))
     }
-
-    async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
-        let mut addresses: Vec<_> = match parse_address(host) {
-            Some(address) => vec![SocketAddr::new(address, port)],
-            None => tokio::net::lookup_host((host, port)).await.map_err(ConnectError::Name)?.collect(),
-        };
-        if self.reach == Reach::Public {
-            addresses.retain(|address| is_public(address.ip()));
-        }
-        if addresses.is_empty() { Err(ConnectError::Prohibited) } else { Ok(addresses) }
-    }
-}
-
-async fn connect_any(addresses: Vec<SocketAddr>) -> Result<TcpStream, ConnectError> {
-    let mut last = ConnectError::Destination;
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = ConnectError::Connect(error),
-        }
-    }
-    Err(last)
 }
 
 impl tower::Service<Uri> for Connector {
     type Response = GuestConnection;
-    type Error = ConnectError;
-    type Future = BoxFuture<'static, Result<GuestConnection, ConnectError>>;
+    type Error = Unconnected;
+    type Future = BoxFuture<'static, Result<GuestConnection, Unconnected>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unconnected>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.clone().connect(uri));
-        Box::pin(async move { connecting.await.unwrap_or(Err(ConnectError::Timeout)) })
+        Box::pin(async move { connecting.await.unwrap_or(Err(Unconnected::Timeout)) })
     }
 }
 

@@ -1,14 +1,16 @@
 //! `wasi:http/outgoing-handler`: requests of guests, to Services of the cluster and to granted hosts.
 
-mod address;
 mod client;
 mod connector;
-mod grants;
 mod hooks;
 
 use std::sync::Arc;
 
-use api::{BodyError, ClusterHttp, HOPS_HEADER, replica::LogSource};
+use api::{
+    BodyError, ClusterHttp, HOPS_HEADER,
+    outbound::{InvalidGrant, OutboundGrants, Reach},
+    replica::LogSource,
+};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use wasmtime_wasi_http::{Error as HttpError, WasiBody};
@@ -16,12 +18,10 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 use crate::log::ReplicaLog;
 
 pub(crate) use client::OutboundClient;
-pub(crate) use grants::InvalidGrant;
 pub(crate) use hooks::Cause;
 pub(super) use hooks::OutboundHooks;
 
 use client::Timeouts;
-use grants::{OutboundGrants, Reach};
 
 /// Where the guests of one replica may send requests.
 pub(super) struct Outbound {

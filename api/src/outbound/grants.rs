@@ -1,18 +1,20 @@
 use std::net::IpAddr;
 
+use super::address::is_public;
+
 /// A host in the `sampan.dev/outbound` annotation that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` in the annotation `{}` is not a host: write `NAME`, `NAME:PORT`, `*.example.com` or an IP address",
-    api::annotations::OUTBOUND
+    crate::annotations::OUTBOUND
 )]
-pub(crate) struct InvalidGrant {
+pub struct InvalidGrant {
     text: String,
 }
 
 /// The hosts that a guest may send requests to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct OutboundGrants(Vec<Grant>);
+pub struct OutboundGrants(Vec<Grant>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Grant {
@@ -31,20 +33,33 @@ enum HostPattern {
 
 /// Which addresses a granted host may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub enum Reach {
     /// Those of the public internet alone.
     Public,
     /// Any: the grant itself is an address or `localhost`.
     Any,
 }
 
+impl Reach {
+    /// Whether this address is among them.
+    pub fn includes(self, address: IpAddr) -> bool {
+        self == Self::Any || is_public(address)
+    }
+
+    /// What is among the addresses of both.
+    pub fn narrowed_to(self, other: Self) -> Self {
+        if self == Self::Any { other } else { self }
+    }
+}
+
 impl OutboundGrants {
-    pub(super) fn parse(grants: &[String]) -> Result<Self, InvalidGrant> {
+    /// From what the `sampan.dev/outbound` annotation names: `NAME`, `NAME:PORT`, `*.example.com` or an IP address each.
+    pub fn parse(grants: &[String]) -> Result<Self, InvalidGrant> {
         grants.iter().map(|grant| Grant::parse(grant)).collect::<Result<_, _>>().map(Self)
     }
 
     /// Whether requests to this host are granted, and which addresses it may have then.
-    pub(super) fn allow(&self, host: &str, port: u16) -> Option<Reach> {
+    pub fn allow(&self, host: &str, port: u16) -> Option<Reach> {
         let host = normal(host);
         let address = parse_address(&host);
         let mut reaches =
@@ -89,7 +104,7 @@ impl Grant {
 }
 
 /// An address, in brackets or not.
-pub(super) fn parse_address(text: &str) -> Option<IpAddr> {
+pub fn parse_address(text: &str) -> Option<IpAddr> {
     text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text).parse().ok()
 }
 

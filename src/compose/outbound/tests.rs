@@ -1,0 +1,191 @@
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use api::{
+    Digest, ObjectKey, ReplicaId, Timestamp, WorkerName,
+    outbound::{Connect, ConnectError, Reach},
+    replica::{Failure, FailureReason, Grants, Limits, Probes, ReplicaPhase, ReplicaSpec, Reserves},
+    session::{Capacity, ForWorker, RunningReplica, WorkerDown, WorkerHello, WorkerSide, WorkerUp, in_process},
+};
+use tokio::time::timeout;
+use transport::{AskedConnect, Permit};
+
+use super::{Granted, WayOut, watched};
+use crate::paths::DataDirArgs;
+
+/// Long enough for a slow machine; a test that waits for it has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What may be in flight when a replica is stopped.
+const GRACE: Duration = Duration::from_secs(3600);
+
+fn id(name: &str) -> ReplicaId {
+    ReplicaId(ObjectKey::new("shop", name))
+}
+
+fn spec(name: &str, outbound: &str) -> ReplicaSpec {
+    ReplicaSpec {
+        id: id(name),
+        revision: "probe-1".to_owned(),
+        created: Timestamp::default(),
+        image: "probe:test".to_owned(),
+        digest: Digest::from_sha256([0; 32]),
+        environment: Default::default(),
+        grants: Grants { outbound: vec![outbound.to_owned()], key_value: Vec::new() },
+        limits: Limits::default(),
+        reserves: Reserves::default(),
+        probes: Probes::default(),
+    }
+}
+
+fn start(name: &str, outbound: &str) -> WorkerDown {
+    WorkerDown::Start(Arc::new(spec(name, outbound)))
+}
+
+fn stop(name: &str) -> WorkerDown {
+    WorkerDown::Stop { id: id(name), grace: GRACE }
+}
+
+fn phase(name: &str, phase: ReplicaPhase) -> WorkerUp {
+    WorkerUp::Phase { id: id(name), phase }
+}
+
+fn hello(running: &[(&str, &str)]) -> WorkerUp {
+    let running = running
+        .iter()
+        .map(|(name, outbound)| RunningReplica { spec: spec(name, outbound), phase: ReplicaPhase::Ready });
+    WorkerUp::Hello(WorkerHello {
+        name: WorkerName("w".into()),
+        capacity: Capacity { cpu_millis: 0, memory_bytes: 0, replicas: 0 },
+        labels: Default::default(),
+        taints: Vec::new(),
+        address: None,
+        running: running.collect(),
+        cached: Vec::new(),
+    })
+}
+
+/// Both ends of a session that is watched.
+struct Watched {
+    worker: WorkerSide,
+    control_plane: ForWorker,
+}
+
+impl Watched {
+    fn begin(granted: &Arc<Granted>) -> Self {
+        let (worker, watched_side) = in_process();
+        let granted = granted.clone();
+        Self { worker, control_plane: watched(watched_side, move |_| Some(granted.clone())) }
+    }
+
+    /// Sends, and waits until it is there: what is to be noted of it has been.
+    async fn tell(&mut self, message: WorkerDown) {
+        self.control_plane.tx.send(message).await.unwrap();
+        timeout(PATIENCE, self.worker.rx.recv()).await.expect("it comes").unwrap();
+    }
+
+    /// The same, in the other direction.
+    async fn say(&mut self, message: WorkerUp) {
+        self.worker.tx.send(message).await.unwrap();
+        timeout(PATIENCE, self.control_plane.rx.recv()).await.expect("it comes").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_runs_is_granted_until_it_has_stopped_or_failed() {
+    let granted = Arc::new(Granted::new(None));
+    let mut session = Watched::begin(&granted);
+    session.say(hello(&[])).await;
+    assert_eq!(granted.allow("a.example", 443), None);
+    session.tell(start("a", "a.example:443")).await;
+    session.tell(WorkerDown::Standby(Arc::new(spec("b", "10.0.0.1")))).await;
+    assert_eq!(granted.allow("a.example", 443), Some(Reach::Public));
+    assert_eq!(granted.allow("10.0.0.1", 80), Some(Reach::Any));
+    assert_eq!((granted.allow("a.example", 80), granted.allow("b.example", 443)), (None, None));
+    session.say(phase("a", ReplicaPhase::Ready)).await;
+    session.tell(stop("a")).await;
+    assert_eq!(granted.allow("a.example", 443), Some(Reach::Public), "it has its grace");
+    session.say(phase("a", ReplicaPhase::Stopped)).await;
+    assert_eq!(granted.allow("a.example", 443), None);
+    let failure = Failure { reason: FailureReason::Error, message: "trapped".to_owned() };
+    session.say(phase("b", ReplicaPhase::Failed(failure))).await;
+    assert_eq!(granted.allow("10.0.0.1", 80), None);
+    session.tell(start("b", "10.0.0.1")).await;
+    assert_eq!(granted.allow("10.0.0.1", 80), Some(Reach::Any), "it was started again");
+}
+
+#[tokio::test]
+async fn who_never_says_that_it_stopped_has_its_grace_and_no_more() {
+    let granted = Granted::new(None);
+    let (session, now) = (granted.joined(&[]), Instant::now());
+    granted.told(session, &start("a", "a.example"), now);
+    granted.told(session, &stop("a"), now);
+    // Another order to stop gives it no more.
+    granted.told(session, &stop("a"), now + GRACE / 2);
+    assert!(granted.allow_at("a.example", 80, now + GRACE / 2).is_some());
+    assert_eq!(granted.allow_at("a.example", 80, now + GRACE), None);
+}
+
+#[tokio::test]
+async fn a_worker_grants_itself_nothing() {
+    let granted = Arc::new(Granted::new(None));
+    let mut first = Watched::begin(&granted);
+    first.say(hello(&[("own", "evil.example")])).await;
+    first.tell(start("a", "a.example")).await;
+    first.tell(start("b", "b.example")).await;
+    assert_eq!(granted.allow("evil.example", 443), None);
+    // Another session tells what still runs, as it was told before.
+    let mut second = Watched::begin(&granted);
+    second.say(hello(&[("b", "evil.example")])).await;
+    let allowed = |host| granted.allow(host, 443).is_some();
+    assert_eq!([allowed("a.example"), allowed("b.example"), allowed("evil.example")], [false, true, false]);
+    // What an earlier session still held does not arrive.
+    first.tell(start("a", "a.example")).await;
+    assert!(!allowed("a.example"));
+    second.tell(start("a", "a.example")).await;
+    assert!(allowed("a.example"));
+}
+
+#[test]
+fn another_process_has_nothing_of_what_the_one_before_had() {
+    let granted = Granted::new(Some(("redis.example".to_owned(), 6379)));
+    assert!(!granted.admits(0));
+    granted.began(Some(7));
+    granted.told(granted.joined(&[]), &start("a", "a.example"), Instant::now());
+    assert!(granted.admits(7) && !granted.admits(8));
+    assert!(granted.allow("a.example", 443).is_some());
+    granted.ended();
+    assert!(!granted.admits(7));
+    granted.began(Some(8));
+    assert!(granted.admits(8) && granted.allow("a.example", 443).is_none());
+    assert_eq!(granted.allow("Redis.example", 6379), Some(Reach::Any), "it was named when the process was started");
+    assert_eq!(granted.allow("redis.example", 22), None);
+}
+
+#[tokio::test]
+async fn a_process_is_connected_to_what_is_granted_in_it_and_told_why_not_to_anything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = DataDirArgs { data_dir: Some(folder.path().to_owned()) }.resolve().unwrap();
+    std::fs::create_dir(dir.sockets()).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let way_out = WayOut::new(&dir, "w", None);
+    let _open = way_out.open().unwrap();
+    let [_, socket] = way_out.arguments();
+    let asking = AskedConnect::new(socket.into());
+
+    let refused = asking.connect("127.0.0.1", port, Reach::Any).await.unwrap_err();
+    assert!(matches!(refused, ConnectError::Unanswered(_)), "this process is none that was started: {refused}");
+    way_out.granted().began(Some(std::process::id()));
+    let mut session = Watched::begin(way_out.granted());
+    session.say(hello(&[])).await;
+    session.tell(start("a", &format!("127.0.0.1:{port}"))).await;
+    asking.connect("127.0.0.1", port, Reach::Any).await.unwrap();
+    for (host, port) in [("127.0.0.1", port ^ 1), ("127.0.0.2", port), ("localhost", port)] {
+        let refused = asking.connect(host, port, Reach::Any).await.unwrap_err();
+        assert_eq!(refused, ConnectError::NotGranted, "{host}:{port}");
+    }
+    session.say(phase("a", ReplicaPhase::Stopped)).await;
+    assert_eq!(asking.connect("127.0.0.1", port, Reach::Any).await.unwrap_err(), ConnectError::NotGranted);
+}

@@ -1,0 +1,58 @@
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use api::outbound::{CONNECT_TIMEOUT, Connect, ConnectError, Reach};
+use futures::future::BoxFuture;
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpStream, UnixStream},
+    sync::Semaphore,
+    time::timeout,
+};
+
+use super::{
+    CONNECTS, descriptor,
+    message::{Asked, MAX_ANSWER_BYTES, parse_answer},
+};
+
+/// Has connections made by the process that listens at a socket: this one may make none itself.
+#[derive(Debug, Clone)]
+pub struct AskedConnect {
+    socket: PathBuf,
+    seats: Arc<Semaphore>,
+}
+
+impl AskedConnect {
+    /// Asks nothing yet.
+    pub fn new(socket: PathBuf) -> Self {
+        Self { socket, seats: Arc::new(Semaphore::new(CONNECTS)) }
+    }
+}
+
+impl Connect for AskedConnect {
+    fn connect(&self, host: &str, port: u16, reach: Reach) -> BoxFuture<'static, Result<TcpStream, ConnectError>> {
+        let (asked, asking) = (Asked { reach, port, host: host.to_owned() }, self.clone());
+        Box::pin(async move {
+            let answered = async {
+                let _seat = asking.seats.acquire().await;
+                ask(&asking.socket, &asked).await
+            };
+            timeout(CONNECT_TIMEOUT, answered).await.unwrap_or(Err(ConnectError::Timeout))
+        })
+    }
+}
+
+async fn ask(socket: &Path, asked: &Asked) -> Result<TcpStream, ConnectError> {
+    let unanswered = |error: io::Error| ConnectError::Unanswered(error.to_string());
+    let line = asked.line().ok_or_else(|| ConnectError::Name("it is no host name".to_owned()))?;
+    let mut stream = UnixStream::connect(socket).await.map_err(unanswered)?;
+    stream.write_all(line.as_bytes()).await.map_err(unanswered)?;
+    let mut answer = [0; MAX_ANSWER_BYTES];
+    let (length, connection) = descriptor::receive(&stream, &mut answer).await.map_err(unanswered)?;
+    let connection = parse_answer(&String::from_utf8_lossy(&answer[..length]), connection)?;
+    let connection = std::net::TcpStream::from(connection);
+    connection.set_nonblocking(true).and_then(|()| TcpStream::from_std(connection)).map_err(unanswered)
+}

@@ -1,0 +1,185 @@
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    sync::Arc,
+    time::Duration,
+};
+
+use api::outbound::{Connect, ConnectError, OutboundGrants, Reach};
+use futures::future::{BoxFuture, join_all, pending};
+use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle, time::timeout};
+
+use super::{
+    AskedConnect, CONNECTS, ConnectListener, DirectConnect, Permit,
+    message::{Asked, MAX_ANSWER_BYTES, answer, parse_answer},
+    serve_connects,
+};
+
+/// Long enough for a slow machine; a test that waits for it has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One process, and what it may have.
+struct Fixed {
+    process: u32,
+    grants: Option<OutboundGrants>,
+}
+
+impl Permit for Fixed {
+    fn admits(&self, process: u32) -> bool {
+        process == self.process
+    }
+
+    fn allow(&self, host: &str, port: u16) -> Option<Reach> {
+        self.grants.as_ref().map_or(Some(Reach::Any), |grants| grants.allow(host, port))
+    }
+}
+
+/// Who answers requests for connections, until it is dropped.
+pub(super) struct Answered {
+    folder: tempfile::TempDir,
+    serving: JoinHandle<()>,
+}
+
+impl Answered {
+    /// Everything is granted to this process.
+    pub(super) fn by_all(process: u32) -> Self {
+        Self::by(Fixed { process, grants: None }, Arc::new(DirectConnect))
+    }
+
+    fn by(permit: Fixed, connect: Arc<dyn Connect>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = ConnectListener::bind(&folder.path().join("connect.sock")).unwrap();
+        Self { folder, serving: tokio::spawn(serve_connects(listener, Arc::new(permit), connect)) }
+    }
+
+    fn to(grants: &[&str]) -> Self {
+        let grants: Vec<String> = grants.iter().map(|&grant| grant.to_owned()).collect();
+        let grants = Some(OutboundGrants::parse(&grants).unwrap());
+        Self::by(Fixed { process: std::process::id(), grants }, Arc::new(DirectConnect))
+    }
+
+    pub(super) fn asking(&self) -> Arc<dyn Connect> {
+        Arc::new(AskedConnect::new(self.folder.path().join("connect.sock")))
+    }
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_granted_is_refused_and_what_is_goes_where_its_grant_may_lead() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answered = Answered::to(&[&format!("127.0.0.1:{port}"), "localhost"]);
+    let asking = answered.asking();
+    asking.connect("127.0.0.1", port, Reach::Any).await.unwrap();
+    asking.connect("localhost", port, Reach::Any).await.unwrap();
+    for (host, port) in [("127.0.0.1", port ^ 1), ("127.0.0.2", port), ("[::1]", port), ("example.com", port)] {
+        assert_eq!(asking.connect(host, port, Reach::Any).await.unwrap_err(), ConnectError::NotGranted, "{host}");
+    }
+    // It may ask for less than it has.
+    assert_eq!(asking.connect("localhost", port, Reach::Public).await.unwrap_err(), ConnectError::Prohibited);
+}
+
+#[tokio::test]
+async fn a_granted_name_leads_to_public_addresses_alone_whatever_the_process_asks_for() {
+    let Ok(name) = std::fs::read_to_string("/proc/sys/kernel/hostname") else { return };
+    let name = name.trim().to_owned();
+    // Where the machine's own name leads nowhere, there is nothing to see.
+    if tokio::net::lookup_host((name.as_str(), 80)).await.is_err() {
+        return;
+    }
+    let answered = Answered::to(&[&name]);
+    assert_eq!(answered.asking().connect(&name, 80, Reach::Any).await.unwrap_err(), ConnectError::Prohibited);
+}
+
+#[tokio::test]
+async fn another_process_is_not_answered() {
+    let answered = Answered::by_all(std::process::id() + 1);
+    let refused = answered.asking().connect("127.0.0.1", 80, Reach::Any).await.unwrap_err();
+    assert!(matches!(refused, ConnectError::Unanswered(_)), "{refused}");
+}
+
+#[tokio::test]
+async fn where_nobody_answers_it_is_said() {
+    let asking = AskedConnect::new("/nonexistent/connect.sock".into());
+    let refused = asking.connect("127.0.0.1", 80, Reach::Any).await.unwrap_err();
+    assert!(matches!(refused, ConnectError::Unanswered(_)), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_request_is_not_answered_and_the_next_one_is() {
+    let answered = Answered::by_all(std::process::id());
+    let socket = answered.folder.path().join("connect.sock");
+    for nonsense in ["any 80\n", "all 80 127.0.0.1\n", "any x 127.0.0.1\n", "\n", &"x".repeat(4096)] {
+        let socket = socket.clone();
+        let nonsense = nonsense.to_owned();
+        let unanswered = tokio::task::spawn_blocking(move || {
+            let mut stream = UnixStream::connect(socket).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            // It may be closed before all of it is there.
+            let _ = stream.write_all(nonsense.as_bytes());
+            !matches!(stream.read(&mut [0; 64]), Ok(1..))
+        });
+        assert!(unanswered.await.unwrap());
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    answered.asking().connect("127.0.0.1", listener.local_addr().unwrap().port(), Reach::Any).await.unwrap();
+}
+
+/// Says that it was asked, and never connects.
+struct Waits(mpsc::UnboundedSender<()>);
+
+impl Connect for Waits {
+    fn connect(&self, _: &str, _: u16, _: Reach) -> BoxFuture<'static, Result<TcpStream, ConnectError>> {
+        self.0.send(()).unwrap();
+        Box::pin(pending())
+    }
+}
+
+#[tokio::test]
+async fn so_many_are_made_at_a_time_and_who_leaves_makes_room() {
+    let (asked, mut heard) = mpsc::unbounded_channel();
+    let answered = Answered::by(Fixed { process: std::process::id(), grants: None }, Arc::new(Waits(asked)));
+    // The ones are limited by who asks, the others by who answers.
+    let (ones, others) = (answered.asking(), answered.asking());
+    let ask = |asking: &Arc<dyn Connect>| tokio::spawn(asking.connect("127.0.0.1", 80, Reach::Any));
+    let all: Vec<_> = (0..CONNECTS).map(|_| ask(&ones)).collect();
+    for _ in 0..CONNECTS {
+        timeout(PATIENCE, heard.recv()).await.expect("it is asked").unwrap();
+    }
+    let further = [ask(&ones), ask(&others)];
+    assert!(timeout(Duration::from_millis(200), heard.recv()).await.is_err(), "one more is made");
+    all.iter().for_each(JoinHandle::abort);
+    join_all(all).await;
+    for _ in &further {
+        timeout(PATIENCE, heard.recv()).await.expect("there is room again").unwrap();
+    }
+}
+
+#[test]
+fn what_is_asked_and_answered_is_read_as_it_was_said() {
+    let asked = Asked { reach: Reach::Public, port: 443, host: "[2606:4700::1111]".to_owned() };
+    assert_eq!(Asked::parse(asked.line().unwrap().trim_end()), Some(asked));
+    let name = "x".repeat(253);
+    assert!(Asked { reach: Reach::Public, port: 65535, host: name }.line().is_some());
+    for host in ["", "a b", "a\n", "ä", &"x".repeat(400)] {
+        assert_eq!(Asked { reach: Reach::Any, port: 1, host: host.to_owned() }.line(), None);
+    }
+    for error in [
+        ConnectError::NotGranted,
+        ConnectError::Prohibited,
+        ConnectError::Timeout,
+        ConnectError::Name("no such name".to_owned()),
+        ConnectError::Refused("by them".to_owned()),
+        ConnectError::Unanswered("gone".to_owned()),
+    ] {
+        assert_eq!(parse_answer::<()>(&answer::<()>(&Err(error.clone())), None), Err(error));
+    }
+    assert_eq!(parse_answer(&answer(&Ok(())), Some(())), Ok(()));
+    assert!(parse_answer::<()>(&answer(&Ok(())), None).is_err(), "a connection that did not come");
+    assert!(answer::<()>(&Err(ConnectError::Name("ä".repeat(MAX_ANSWER_BYTES)))).len() <= MAX_ANSWER_BYTES);
+}
