@@ -14,6 +14,7 @@ mod names;
 mod placement;
 mod plan;
 mod recovery;
+pub mod replay;
 mod rollout;
 mod scaling;
 mod scheduler;
