@@ -28,4 +28,5 @@ mod testing;
 pub use control_plane::{ControlPlane, ControlPlaneConfig, Persistence, Silence};
 pub use error::{OpenError, RunError};
 pub use join::{JoinRefused, JoinTokens};
+pub use scheduler::{autoscale::PolicyKind, replay};
 pub use shell::{Autoscaled, CommandError, Commands, Measured, Measurements};

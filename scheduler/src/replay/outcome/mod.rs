@@ -3,6 +3,8 @@
 mod series;
 mod waits;
 
+use std::time::Duration;
+
 pub use series::{Bucket, Series};
 pub use waits::Waits;
 
@@ -27,6 +29,19 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Nothing came, over a trace of this length.
+    pub fn nothing(span: Duration) -> Self {
+        Self {
+            requests: 0,
+            refused: 0,
+            cold: 0,
+            starts: 0,
+            instance_seconds: 0.0,
+            waits: Waits::default(),
+            series: Series::of(span),
+        }
+    }
+
     /// Adds that of another function, over the same time.
     pub fn add(&mut self, other: &Self) {
         self.requests += other.requests;

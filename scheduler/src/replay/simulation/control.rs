@@ -62,7 +62,7 @@ impl Control {
     /// A window of the gateway. Whoever sleeps is to be asked then.
     pub(super) fn sampled(&mut self, sample: &ServiceSample, now: Timestamp) -> bool {
         self.traffic.record(self.source.clone(), sample, now);
-        self.next_look.is_none()
+        self.next_look.is_none() || sample.queued > 0
     }
 
     /// Requests wait. It is to be asked then.

@@ -14,7 +14,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, iter::Peekable, time::Duration}
 
 use api::Timestamp;
 
-use super::{Outcome, Request, Series, Waits};
+use super::{Outcome, Request};
 use crate::autoscale::PolicyKind;
 use control::Control;
 use line::Line;
@@ -74,15 +74,6 @@ enum Next {
 
 impl<'a> Simulation<'a> {
     fn new(span: Duration, policy: PolicyKind, settings: &'a Settings) -> Self {
-        let outcome = Outcome {
-            requests: 0,
-            refused: 0,
-            cold: 0,
-            starts: 0,
-            instance_seconds: 0.0,
-            waits: Waits::default(),
-            series: Series::of(span),
-        };
         Self {
             settings,
             stands_by: policy == PolicyKind::SqrtStaffing,
@@ -91,7 +82,7 @@ impl<'a> Simulation<'a> {
             pool: Pool::new(settings.concurrency, settings.start),
             line: Line::default(),
             working: BinaryHeap::new(),
-            outcome,
+            outcome: Outcome::nothing(span),
             now: BEGIN,
             counted: BEGIN,
             end: BEGIN + span,
