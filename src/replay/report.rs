@@ -16,8 +16,20 @@ pub(crate) struct Report<'a> {
 }
 
 const HEADER: [&str; 14] = [
-    "POLICY", "FUNCTIONS", "REQUESTS", "INSTANCE-S", "OF-KPA", "SHORT-S", "OF-KPA", "STARTS", "COLD", "P50", "P99",
-    "MAX", "REFUSED", "P99-WORSE",
+    "POLICY",
+    "FUNCTIONS",
+    "REQUESTS",
+    "INSTANCE-S",
+    "OF-KPA",
+    "SHORT-S",
+    "OF-KPA",
+    "STARTS",
+    "COLD",
+    "P50",
+    "P99",
+    "MAX",
+    "REFUSED",
+    "P99-WORSE",
 ];
 
 impl Report<'_> {

@@ -42,8 +42,7 @@ impl Plan {
     /// them: [`PolicyKind::Hpa`] does.
     pub fn replay(&self, trace: &Trace, policy: PolicyKind) -> Replayed {
         let nothing = || Outcome::nothing(trace.span);
-        let mut replayed =
-            Replayed { policy, p99s: Vec::new(), all: nothing(), short_functions: 0, short: nothing() };
+        let mut replayed = Replayed { policy, p99s: Vec::new(), all: nothing(), short_functions: 0, short: nothing() };
         for (index, function) in trace.functions.iter().enumerate().filter(|(_, function)| function.count() > 0) {
             let outcome = self.one(trace, (index, function), policy);
             replayed.p99s.push(outcome.waits.quantile(0.99));

@@ -59,7 +59,7 @@ impl Control {
         }
     }
 
-    /// A window of the gateway. Whoever sleeps is to be asked then.
+    /// A window of the gateway. Whether the policy is to be asked: it sleeps, or requests wait.
     pub(super) fn sampled(&mut self, sample: &ServiceSample, now: Timestamp) -> bool {
         self.traffic.record(self.source.clone(), sample, now);
         self.next_look.is_none() || sample.queued > 0

@@ -74,7 +74,7 @@ impl Meter {
             service_sum: std::mem::take(&mut self.service),
             presence: std::mem::take(&mut self.presence),
         };
-        
+
         self.due = None;
         // As long as requests are here, each window tells so, and the one in which the last leaves tells that.
         if self.here > 0 {

@@ -91,27 +91,31 @@ impl<'a> Simulation<'a> {
 
     fn run(mut self, mut requests: Peekable<impl Iterator<Item = Request>>) -> Outcome {
         self.resize();
-        loop {
-            let arrival = requests.peek().map(|request| BEGIN + request.at);
-            let Some((at, next)) = self.next(arrival) else { break };
-            // After the trace, only those who are here are waited for.
-            if at > self.end && arrival.is_none() && self.meter.here == 0 {
-                break;
-            }
-            self.now = at;
-            match next {
-                Next::Done => self.done(),
-                Next::Ready => self.ready(),
-                Next::Arrival => requests.next().into_iter().for_each(|request| self.arrive(request)),
-                Next::OutOfPatience => self.refuse_first(),
-                Next::Sample => self.sample(),
-                Next::Look => self.decide(),
-            }
-        }
+        while self.step(&mut requests) {}
         self.now = self.now.max(self.end);
         self.count_replicas();
         self.outcome.starts = self.pool.starts;
         self.outcome
+    }
+
+    /// Lets happen what happens next; `false`: nothing that matters does.
+    fn step(&mut self, requests: &mut Peekable<impl Iterator<Item = Request>>) -> bool {
+        let arrival = requests.peek().map(|request| BEGIN + request.at);
+        let Some((at, next)) = self.next(arrival) else { return false };
+        // After the trace, only those who are here are waited for.
+        if at > self.end && arrival.is_none() && self.meter.here == 0 {
+            return false;
+        }
+        self.now = at;
+        match next {
+            Next::Done => self.done(),
+            Next::Ready => self.ready(),
+            Next::Arrival => requests.next().into_iter().for_each(|request| self.arrive(request)),
+            Next::OutOfPatience => self.refuse_first(),
+            Next::Sample => self.sample(),
+            Next::Look => self.decide(),
+        }
+        true
     }
 
     fn next(&self, arrival: Option<Timestamp>) -> Option<(Timestamp, Next)> {

@@ -38,8 +38,7 @@ pub(super) fn functions(table: &Table<'_>) -> Result<Trace, TraceError> {
             service: None,
         })
     };
-    let functions: Vec<Function> =
-        table.rows().map(|row| function(row?)).collect::<Result<_, TraceError>>()?;
+    let functions: Vec<Function> = table.rows().map(|row| function(row?)).collect::<Result<_, TraceError>>()?;
     if functions.is_empty() {
         return Err(table.empty());
     }
