@@ -2,7 +2,7 @@
 
 import sys
 
-from . import images, kills, memory, neighbour, processes, scheduler, start, throughput, wake
+from . import images, kills, memory, neighbour, processes, replay, scheduler, start, throughput, wake
 from .machine import describe
 
 FIGURES = {
@@ -15,6 +15,7 @@ FIGURES = {
     "kills": kills.measure,
     "scheduler": scheduler.measure,
     "wake": wake.measure,
+    "replay": replay.measure,
 }
 
 
