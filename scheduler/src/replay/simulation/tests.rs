@@ -1,7 +1,13 @@
+use std::{cmp::Reverse, time::Duration};
+
+use api::Timestamp;
 use proptest::prelude::*;
 
-use super::*;
-use crate::replay::{Function, Load, Plan, Seconds, ServiceTime, Trace};
+use super::{run::Simulation, *};
+use crate::{
+    autoscale::PolicyKind,
+    replay::{Function, Load, Outcome, Plan, Request, Seconds, ServiceTime, Trace},
+};
 
 fn request(at_millis: u64, service_millis: u64) -> Request {
     Request { at: Duration::from_millis(at_millis), service: Duration::from_millis(service_millis) }
