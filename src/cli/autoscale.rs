@@ -34,11 +34,13 @@ EXAMPLES:
   sampan autoscale replay calls-inv.csv --durations calls-run.csv --functions 20 --concurrency 1
   sampan autoscale replay day.csv --policy sqrt-staffing,kpa --service-time 20ms --start 500ms
 
-A trace is a CSV file: calls of functions in each minute (Azure Functions 2019), single calls with their durations (Azure
-Functions 2021), or requests to one service in each minute (`period,count`, as of the 1998 World Cup's site). Functions are
-replayed each by itself and added up. SHORT-S are the instance-seconds of those that run for 1 s or less. COLD requests found no
-replica that was ready. P50, P99 and MAX are how long requests waited for a replica; one that was refused counts as the longest
-wait that is allowed. P99-WORSE: in how many functions the P99 is longer than with kpa, and (by more than one start).")]
+A trace is a CSV file: calls of functions in each minute (Azure Functions 2019), single calls with their \
+durations (Azure Functions 2021), or requests to one service in each minute (`period,count`, as of the 1998 \
+World Cup's site). Functions are replayed each by itself and added up. SHORT-S are the instance-seconds of those \
+that run for 1 s or less. COLD requests found no replica that was ready. P50, P99 and MAX are how long requests \
+waited for a replica; one that was refused counts as the longest wait that is allowed. P99-WORSE: in how many \
+functions the P99 is longer than with kpa, and \
+(by more than one start).")]
 pub(crate) struct Replay {
     /// The trace
     #[arg(value_name = "TRACE")]
