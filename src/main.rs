@@ -14,6 +14,7 @@ mod key_value;
 mod metrics;
 mod paths;
 mod registries;
+mod replay;
 mod screen;
 mod serve;
 mod signals;

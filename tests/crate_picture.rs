@@ -27,7 +27,7 @@ const MAY_IMPORT: [(&str, &[&str]); 8] = [
 ];
 
 /// Libraries that have one room, or few: a name, or the beginning of names before `*`.
-const BELONGS_TO: [(&str, &[&str]); 12] = [
+const BELONGS_TO: [(&str, &[&str]); 13] = [
     ("wasmtime*", &["sampan-runtime"]),
     ("wasmparser", &["sampan-registry-client"]),
     ("oci-client", &["sampan-registry-client"]),
@@ -40,6 +40,7 @@ const BELONGS_TO: [(&str, &[&str]); 12] = [
     ("k8s-openapi", &["sampan-control-plane", "sampan"]),
     ("kube*", &["sampan"]),
     ("clap*", &["sampan"]),
+    ("plotters", &["sampan"]),
 ];
 
 /// The scheduler is pure: nothing that runs tasks, does I/O, or reads a clock or chance of its own.

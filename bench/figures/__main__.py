@@ -2,7 +2,9 @@
 
 import sys
 
-from . import asleep, hop, images, kills, memory, neighbour, processes, replicas, scheduler, start, step, throughput, wake
+from . import (
+    asleep, hop, images, kills, memory, neighbour, processes, replay, replicas, scheduler, start, step, throughput, wake,
+)
 from .machine import describe
 
 FIGURES = {
@@ -19,6 +21,7 @@ FIGURES = {
     "wake": wake.measure,
     "step": step.measure,
     "asleep": asleep.measure,
+    "replay": replay.measure,
 }
 
 

@@ -15,6 +15,7 @@ mod placement;
 mod plan;
 mod preemption;
 mod recovery;
+pub mod replay;
 mod rollout;
 mod scaling;
 mod scheduler;

@@ -1,6 +1,7 @@
 //! The command line. One file for each command; each `--help` teaches by example.
 
 mod apply;
+mod autoscale;
 mod build;
 mod delete;
 mod dev;
@@ -66,6 +67,7 @@ enum Command {
     Get(get::Get),
     Delete(delete::Delete),
     Scale(scale::Scale),
+    Autoscale(autoscale::Autoscale),
     Logs(logs::Logs),
     Rollout(rollout::Rollout),
     Version(version::Version),
@@ -109,6 +111,7 @@ impl Cli {
             Command::Get(command) => client(command.run()),
             Command::Delete(command) => client(command.run()),
             Command::Scale(command) => client(command.run()),
+            Command::Autoscale(command) => command.run(),
             Command::Logs(command) => client(command.run()),
             Command::Rollout(command) => client(command.run()),
             Command::Version(command) => client(command.run()),

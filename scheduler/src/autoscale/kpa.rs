@@ -132,13 +132,14 @@ fn panicking(view: &View<'_>, over: bool, now: Timestamp) -> Option<Panic> {
 /// grace period: there they do while replicas cannot take the target burst.
 fn to_zero(view: &View<'_>, scaled: &mut Scaled, now: Timestamp) {
     let idle = view.traffic.busy_until(now).map_or(STABLE_WINDOW, |until| now.since(until));
-    let resting = view.traffic.demand() == 0 && view.desired > 0;
+    let resting = view.traffic.demand() == 0;
     if let Some(idle_after) = view.autoscaler.idle_after.filter(|_| resting) {
         if idle >= idle_after && view.covers(idle_after, now) {
+            // Also where there are none: what came before is in the stable window still, and is no reason to start one.
             (scaled.replicas, scaled.rule) = (0, Rule::Idle(idle_after));
             scaled.tick.panic = None;
         } else if scaled.replicas == 0 {
-            (scaled.replicas, scaled.rule) = (1, Rule::LastReplica);
+            (scaled.replicas, scaled.rule) = (view.desired.min(1), Rule::LastReplica);
         }
         return;
     }

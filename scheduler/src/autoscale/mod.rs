@@ -14,6 +14,8 @@ mod kpa;
 mod memory;
 mod model;
 mod policy;
+#[cfg(test)]
+mod properties;
 mod sqrt_staffing;
 mod targets;
 mod traffic;

@@ -27,7 +27,8 @@ impl Scheduler {
                 continue;
             };
             scaling.traffic.record(Source::new(gateway.0, &sample.service), &sample, now);
-            if scaling.next_look.is_none() {
+            // Not every request that waits is told of at once: of those that are not, samples tell.
+            if scaling.next_look.is_none() || sample.queued > 0 {
                 self.decide_scale(&key, now);
             }
         }

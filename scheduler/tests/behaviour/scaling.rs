@@ -138,6 +138,16 @@ fn requests_that_find_no_place_start_a_replica_in_the_same_step() {
 }
 
 #[test]
+fn requests_that_wait_and_were_not_told_of_at_once_are_seen_in_the_next_sample() {
+    let (mut bench, id) = Bench::asleep(1);
+    bench.phase(&id, ReplicaPhase::Ready);
+    bench.windows(WINDOW, 1, Some(sample(100, 100, 0)));
+    assert_eq!(bench.wanted(), 1);
+    bench.windows(WINDOW, 1, Some(sample(150, 100, 50)));
+    assert_eq!(bench.wanted(), 2, "and not a tick later");
+}
+
+#[test]
 fn a_burst_starts_what_it_needs_at_once_and_no_more_than_the_maximum() {
     let (mut bench, id) = Bench::asleep(1);
     bench.phase(&id, ReplicaPhase::Ready);
