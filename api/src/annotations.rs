@@ -47,7 +47,7 @@ annotations! {
         "`MIN..MAX`, such as `0..50`: the number of replicas follows the traffic, within these bounds. Without a HorizontalPodAutoscaler.";
     AUTOSCALER = "autoscaler", on "Deployment or HorizontalPodAutoscaler", default "sqrt-staffing",
         "Which policy decides the number of replicas: `sqrt-staffing`, `kpa` (Knative's) or `hpa` (Kubernetes').";
-    SCALE_TO_ZERO_AFTER = "scale-to-zero-after", on "Deployment or HorizontalPodAutoscaler", default "5s",
+    SCALE_TO_ZERO_AFTER = "scale-to-zero-after", on "Deployment or HorizontalPodAutoscaler", default "300ms",
         "After how long without a request no replica is left, where the minimum is 0.";
     SIGNED_BY = "signed-by", on "Namespace", default "none",
         "Public keys in PEM: images in the namespace must have a cosign signature by one of them.";

@@ -66,7 +66,11 @@ impl Shell {
             _ => {}
         }
         match deployment(key.clone(), object, &self.objects) {
-            Ok(deployment) => {
+            Ok(mut deployment) => {
+                // Where nothing has changed, all who know it share one template: there may be very many.
+                if let Some(same) = self.network.template(&deployment.key).filter(|it| **it == deployment.template) {
+                    deployment.template = same.clone();
+                }
                 self.network.set_deployment(deployment.clone());
                 self.step(Event::Deployment(deployment));
             }

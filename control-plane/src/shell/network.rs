@@ -111,6 +111,11 @@ impl Network {
         self.touch_behind(&key, &template);
     }
 
+    /// The template that a Deployment had last.
+    pub(super) fn template(&self, deployment: &ObjectKey) -> Option<&Arc<Template>> {
+        self.deployments.get(deployment).map(|backing| &backing.deployment.template)
+    }
+
     pub(super) fn remove_deployment(&mut self, key: &ObjectKey) {
         self.scaled.remove(key);
         self.take_out(key);

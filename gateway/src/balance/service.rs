@@ -210,7 +210,13 @@ impl Service {
         if self.is_hopeless() {
             return Err(self.no_endpoints(arrived));
         }
-        self.tell(&wake);
+        if let Some(again) = self.tell(&wake) {
+            match timeout_at(again, place.called()).await {
+                Ok(Some(permit)) => return Ok(permit),
+                Ok(None) => return Err(self.no_endpoints(arrived)),
+                Err(_) => self.tell_if_waiting(&wake),
+            }
+        }
         if !self.has_usable() {
             match timeout_at(arrived + waits.no_endpoints, place.called()).await {
                 Ok(Some(permit)) => return Ok(permit),
@@ -255,17 +261,24 @@ impl Service {
         }
     }
 
-    /// Tells the control plane that requests wait: when the first does, and each time that twice as many do.
-    fn tell(&self, wake: &impl Fn() -> bool) {
+    /// Tells the control plane that requests wait: when the first does, and each time that twice as many do. Answers when it is
+    /// to be told, if it was told of another queue just now.
+    fn tell(&self, wake: &impl Fn() -> bool) -> Option<Instant> {
         let queued = self.queue.waiting();
         let mut told = self.told.lock();
+        if queued <= 1 {
+            // Whoever waited before has been served.
+            told.queued = 0;
+        }
         let now = Instant::now();
-        if told.queued == 0 && self.has_usable() && told.at.is_some_and(|at| now - at < TELL_AT_MOST) {
-            return;
+        let again = told.at.map(|at| at + TELL_AT_MOST).filter(|again| *again > now);
+        if told.queued == 0 && self.has_usable() && again.is_some() {
+            return again;
         }
         if (told.queued == 0 || queued >= 2 * told.queued) && wake() {
             *told = Told { queued: queued.max(1), at: Some(now) };
         }
+        None
     }
 
     fn take(&self) -> Option<Slot> {

@@ -37,7 +37,7 @@ async fn told(running: &mut Running) -> (u32, u32) {
 }
 
 #[tokio::test]
-async fn a_queue_is_told_when_it_begins_and_each_time_that_it_has_doubled() {
+async fn each_queue_is_told_when_it_begins_and_each_time_that_it_has_doubled() {
     let gate = Arc::new(Semaphore::new(0));
     let mut running = cart(config(), &[1], {
         let gate = gate.clone();
@@ -63,6 +63,13 @@ async fn a_queue_is_told_when_it_begins_and_each_time_that_it_has_doubled() {
     for asked in asked {
         assert_eq!(asked.await.unwrap().status, 200);
     }
+    // The queue is over: one who waits later begins another, however long that one was.
+    let served = ask(&running);
+    until("it is busy", || running.measured("cart").in_flight == 1).await;
+    let waits = ask(&running);
+    assert_eq!(told(&mut running).await, (1, 1));
+    gate.add_permits(2);
+    assert_eq!((served.await.unwrap().status, waits.await.unwrap().status), (200, 200));
 }
 
 #[tokio::test]
