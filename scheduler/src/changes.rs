@@ -1,5 +1,7 @@
 //! The only ways in which replicas change: what is counted and indexed follows here.
 
+use std::collections::btree_map::Entry;
+
 use api::{ObjectKey, ReplicaId, WorkerName};
 
 use crate::{
@@ -18,7 +20,10 @@ impl Scheduler {
             revision.recount(&id, Standing::ABSENT, Standing::of(&replica));
         }
         self.counted(&replica.revision, replica.worker.is_some());
-        self.replicas.insert(id.clone(), replica);
+        *self.priorities.entry(replica.priority()).or_default() += 1;
+        if let Some(before) = self.replicas.insert(id.clone(), replica) {
+            self.one_less(before.priority());
+        }
         self.dirty_replicas.insert(id);
     }
 
@@ -48,6 +53,7 @@ impl Scheduler {
     /// A replica has ended: its name is gone, and what it held is free.
     pub(crate) fn remove_replica(&mut self, id: &ReplicaId) {
         let Some(replica) = self.replicas.remove(id) else { return };
+        self.one_less(replica.priority());
         if let Some(worker) = replica.worker.as_ref().and_then(|name| self.workers.get_mut(name)) {
             worker.let_go(&replica);
             self.dirty_workers.insert(worker.name.clone());
@@ -68,6 +74,15 @@ impl Scheduler {
         }
         self.touch_revision(&replica.revision);
         self.dirty_replicas.insert(id.clone());
+    }
+
+    fn one_less(&mut self, priority: i32) {
+        if let Entry::Occupied(mut count) = self.priorities.entry(priority) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 
     /// A replica was counted into its revision: what waits for a worker is known anew.

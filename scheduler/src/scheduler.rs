@@ -23,6 +23,8 @@ pub struct Scheduler {
     pub(crate) deployments: BTreeMap<ObjectKey, DeploymentState>,
     pub(crate) revisions: BTreeMap<ObjectKey, RevisionState>,
     pub(crate) replicas: BTreeMap<ReplicaId, Replica>,
+    /// How many replicas there are of each priority.
+    pub(crate) priorities: BTreeMap<i32, usize>,
     pub(crate) workers: Workers,
     pub(crate) cordoned: BTreeSet<WorkerName>,
     /// Revisions with replicas that have no worker.
@@ -66,6 +68,7 @@ impl Scheduler {
             deployments: BTreeMap::new(),
             revisions: BTreeMap::new(),
             replicas: BTreeMap::new(),
+            priorities: BTreeMap::new(),
             workers: Workers::default(),
             cordoned: BTreeSet::new(),
             waiting: BTreeSet::new(),

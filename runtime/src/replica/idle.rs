@@ -1,7 +1,7 @@
 use std::{
     cell::Cell,
     sync::{
-        Arc, Weak,
+        Arc, LazyLock, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -29,9 +29,12 @@ struct Shelved {
     instance: Box<Instance>,
 }
 
+/// One for each processor. Asked once: the answer is read from files, and a replica's first request would wait for it.
+static SHELVES: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
+
 impl IdleInstances {
     pub(super) fn new(concurrency: u32) -> Self {
-        let shelves = thread::available_parallelism().map_or(1, usize::from);
+        let shelves = *SHELVES;
         let most = (concurrency as usize).min(MAX_IDLE);
         Self { shelves: (0..shelves).map(|_| Mutex::default()).collect(), per_shelf: most.div_ceil(shelves) }
     }
@@ -97,7 +100,12 @@ pub(crate) struct AllIdle(Mutex<Vec<Weak<IdleInstances>>>);
 impl AllIdle {
     pub(super) fn add(&self, idle: &Arc<IdleInstances>) {
         let mut all = self.0.lock();
-        all.retain(|idle| idle.strong_count() > 0);
+        if all.len() == all.capacity() {
+            // Only now, so that one of very many replicas does not look at all others when it starts.
+            all.retain(|idle| idle.strong_count() > 0);
+            let living = all.len();
+            all.reserve(living + 1);
+        }
         all.push(Arc::downgrade(idle));
     }
 

@@ -6,7 +6,6 @@ use rand::Rng;
 use super::{Class, Domains, View, place};
 use crate::{
     Action, ReplicaState, Scheduler, Subject,
-    preemption::Lowest,
     state::{DeploymentState, Replica},
     timers::Timer,
 };
@@ -28,20 +27,19 @@ impl Scheduler {
     /// Places what waits, as far as something has changed since it was last tried: what matters most first.
     pub(crate) fn place_waiting(&mut self, now: Timestamp) {
         let room = std::mem::take(&mut self.room);
-        let lowest = Lowest::new();
         if room.everywhere {
             self.house_standbys();
         }
         if !room.everywhere && room.freed.is_empty() {
             for revision in self.by_priority(room.untried) {
-                self.place_revision(&revision, (None, &lowest), now);
+                self.place_revision(&revision, None, now);
             }
             return;
         }
         let freed: Vec<WorkerName> = room.freed.into_iter().collect();
         for revision in self.by_priority(self.waiting.clone()) {
             let only = (!room.everywhere && !room.untried.contains(&revision)).then_some(freed.as_slice());
-            self.place_revision(&revision, (only, &lowest), now);
+            self.place_revision(&revision, only, now);
         }
     }
 
@@ -53,13 +51,12 @@ impl Scheduler {
     }
 
     /// Places the waiting replicas of one revision until one does not fit, nor can be made to: then none of the others does.
-    fn place_revision(&mut self, key: &ObjectKey, tried: (Option<&[WorkerName]>, &Lowest), now: Timestamp) {
+    fn place_revision(&mut self, key: &ObjectKey, only: Option<&[WorkerName]>, now: Timestamp) {
         let Some(revision) = self.revisions.get(key) else { return };
         let Some(digest) = revision.spec.digest.clone() else { return };
         let (template, group) = (revision.spec.template.clone(), revision.group().clone());
         let desired = self.deployments.get(&group).map_or(revision.spec.replicas, DeploymentState::wanted);
         let class = Class { template: &template, digest: &digest, group: &group, desired };
-        let only = tried.0;
         let mut domains = Domains::count(&template, &group, &self.workers);
         let mut waiting: Vec<ReplicaId> = revision.unplaced.iter().cloned().collect();
         // Those that room is kept for take theirs before others look for some.
@@ -75,7 +72,7 @@ impl Scheduler {
                     self.bind(id, &worker, &digest, now);
                     worker
                 }
-                Err(why) => match self.make_room(id, &class, &domains, tried, now) {
+                Err(why) => match self.make_room(id, &class, &domains, only, now) {
                     Ok(worker) => worker,
                     Err(help) if only.is_none() => {
                         let why =

@@ -1,5 +1,3 @@
-use std::cell::OnceCell;
-
 use api::{ReplicaId, Timestamp, WorkerName};
 use rand::Rng;
 
@@ -16,9 +14,6 @@ use crate::{
 /// How many victims an event names.
 const NAMED: usize = 3;
 
-/// The lowest priority of all replicas, found out once for a round of placement: nobody below it can make room.
-pub(crate) type Lowest = OnceCell<i32>;
-
 impl Scheduler {
     /// Has room kept for a replica that found none: where it was promised already, or where the fewest that matter less have
     /// to be stopped for it. Answers where, or why that does not help. Only `only` have changed since it was tried last.
@@ -27,7 +22,7 @@ impl Scheduler {
         id: &ReplicaId,
         class: &Class<'_>,
         domains: &Domains,
-        (only, lowest): (Option<&[WorkerName]>, &Lowest),
+        only: Option<&[WorkerName]>,
         now: Timestamp,
     ) -> Result<WorkerName, String> {
         let promised = self.replicas.get(id).and_then(|replica| replica.nominated.clone());
@@ -42,7 +37,7 @@ impl Scheduler {
         if !class.template.priority.preempts {
             return Err("not eligible due to preemptionPolicy=Never.".to_owned());
         }
-        if *lowest.get_or_init(|| self.lowest_priority()) >= class.priority() {
+        if self.priorities.first_key_value().is_none_or(|(lowest, _)| *lowest >= class.priority()) {
             return Err("no pod has a lower priority.".to_owned());
         }
         let only = only.filter(|_| promised.is_none());
@@ -60,11 +55,6 @@ impl Scheduler {
         self.workers.get(name).is_some_and(|worker| {
             unsuitable(class, worker, domains).is_none() && victims::will_fit(class, worker, &self.replicas)
         })
-    }
-
-    fn lowest_priority(&self) -> i32 {
-        let present = self.revisions.values().filter(|revision| !revision.live.is_empty());
-        present.map(|revision| revision.spec.template.priority.value).min().unwrap_or(i32::MAX)
     }
 
     fn nominate(&mut self, id: &ReplicaId, Choice { worker, victims }: &Choice, now: Timestamp) {

@@ -7,5 +7,3 @@
 mod apply;
 mod choice;
 mod victims;
-
-pub(crate) use apply::Lowest;
