@@ -168,7 +168,7 @@ impl Shell {
     }
 }
 
-async fn sleep_or_never(until: Option<Instant>) {
+pub(super) async fn sleep_or_never(until: Option<Instant>) {
     match until {
         Some(until) => sleep_until(until).await,
         None => std::future::pending().await,

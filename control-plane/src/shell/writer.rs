@@ -9,15 +9,13 @@ use futures::future::join_all;
 use parking_lot::Mutex;
 use scheduler::{AutoscalerStatus, DeploymentStatus, Revision, RevisionStatus};
 use serde_json::Value;
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     autoscaler_status::with_autoscaler_status,
     replica_set::{own_replica_set, replica_set, with_deployment_status, with_replicas, with_revision_status},
+    run::sleep_or_never,
     service_status::ServiceStatus,
     wishes::{Pace, Status, Wish, Wishes},
 };
@@ -96,7 +94,7 @@ impl Writer {
                 pause = RETRY_AFTER.0;
                 let due = self.wishes.lock().next_due();
                 tokio::select! {
-                    () = sleep_until(due.unwrap_or_else(far_off)) => {}
+                    () = sleep_or_never(due) => {}
                     () = self.changed.notified() => {}
                     () = shutdown.cancelled() => {}
                 }
@@ -129,11 +127,6 @@ impl Writer {
         }
         failed
     }
-}
-
-/// Nothing is due.
-fn far_off() -> Instant {
-    Instant::now() + Duration::from_secs(86_400)
 }
 
 async fn write(store: &dyn Store, key: &str, wish: &Wish) -> Result<(), StoreError> {
