@@ -1,10 +1,14 @@
 //! The ports of LoadBalancer Services: which are wanted, which are bound, and what the control plane is told of them.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use api::{
     ObjectKey,
-    session::{GatewayUp, Routes},
+    session::{GatewayUp, Routes, ServiceRoute},
 };
 use tokio::{
     sync::mpsc,
@@ -22,6 +26,11 @@ use crate::{
 
 /// How often a port that could not be bound is tried again.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// The ports of a Service that want a listener each.
+pub(crate) fn balanced_ports(route: &ServiceRoute) -> Vec<u16> {
+    if route.load_balancer { route.ports.iter().map(|port| port.port).collect() } else { Vec::new() }
+}
 
 /// A port of a Service.
 type Wanted = (ObjectKey, u16);
@@ -59,14 +68,30 @@ impl Balancers {
 
     /// Opens and closes listeners, so that those of `routes` are there.
     pub(crate) async fn replace(&mut self, routes: &Routes, threads: &[ServingThread]) {
-        let balanced = routes.services.iter().filter(|service| service.load_balancer);
-        let wanted: Vec<Wanted> =
-            balanced.flat_map(|s| s.ports.iter().map(|port| (s.key.clone(), port.port))).collect();
-        self.ports.retain(|port, _| wanted.contains(port));
+        let balanced = routes.services.iter().flat_map(|s| balanced_ports(s).into_iter().map(|port| (&s.key, port)));
+        let wanted: BTreeSet<(&ObjectKey, u16)> = balanced.collect();
+        self.ports.retain(|(service, number), _| wanted.contains(&(service, *number)));
         for (service, number) in wanted {
-            if !self.ports.contains_key(&(service.clone(), number)) {
-                self.open(service, number, threads).await;
-            }
+            self.want(service, number, threads).await;
+        }
+    }
+
+    /// Opens and closes listeners, so that one Service has those for these ports.
+    pub(crate) async fn set(&mut self, service: &ObjectKey, wanted: Vec<u16>, threads: &[ServingThread]) {
+        let before = self.ports.len();
+        self.ports.retain(|(owner, number), _| owner != service || wanted.contains(number));
+        if self.ports.len() < before {
+            // Another Service may have wanted a port that is free now.
+            self.retry_at = Instant::now();
+        }
+        for number in wanted {
+            self.want(service, number, threads).await;
+        }
+    }
+
+    async fn want(&mut self, service: &ObjectKey, number: u16, threads: &[ServingThread]) {
+        if !self.ports.contains_key(&(service.clone(), number)) {
+            self.open(service.clone(), number, threads).await;
         }
     }
 
@@ -113,7 +138,7 @@ impl Balancers {
     ) -> Result<(SocketAddr, CancellationToken), String> {
         let addr = SocketAddr::new(self.shared.config.load_balancer_ip, number);
         self.check_free(addr)?;
-        let listed = self.shared.directory.load().services.get(service).map(|listed| listed.service.clone());
+        let listed = self.shared.directory.load().service(service).map(|listed| listed.service.clone());
         let service = listed.ok_or_else(|| format!("service {service} is gone"))?;
         let sockets = bind_all(addr, threads.len()).map_err(|error| why_not(addr, &error))?;
         let closed = self.stop.child_token();

@@ -28,7 +28,7 @@ pub(crate) struct InnerCalls(pub(crate) Arc<Shared>);
 impl ClusterHttp for InnerCalls {
     fn resolve(&self, namespace: &str, host: &str) -> Option<ObjectKey> {
         let key = service_named(namespace, host)?;
-        self.0.directory.load().services.contains_key(&key).then_some(key)
+        self.0.directory.load().service(&key).is_some().then_some(key)
     }
 
     fn call(
@@ -61,7 +61,7 @@ fn service_named(namespace: &str, host: &str) -> Option<ObjectKey> {
 fn find(shared: &Shared, key: &ObjectKey, port: Option<u16>) -> Result<Arc<Service>, ClusterHttpError> {
     let missing = |why: String| ClusterHttpError::NoSuchService { service: key.clone(), why };
     let directory = shared.directory.load();
-    let listed = directory.services.get(key).ok_or_else(|| missing("does not exist".to_owned()))?;
+    let listed = directory.service(key).ok_or_else(|| missing("does not exist".to_owned()))?;
     let listens = match (port, &listed.ports[..]) {
         (Some(port), ports) => ports.contains(&port),
         (None, [_only]) => true,

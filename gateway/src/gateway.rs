@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     GatewayConfig, GatewayError, Measurements,
     balance::WhyNone,
-    balancers::Balancers,
+    balancers::{Balancers, balanced_ports},
     cluster_http::InnerCalls,
     front::Door,
     listen::{bind_all, why_not},
@@ -176,6 +176,19 @@ impl Gateway {
                     balancers.replace(&routes, threads).await;
                 }
             }
+            GatewayDown::Service(route) => {
+                self.shared.list(&route);
+                if let Some((balancers, threads)) = listening {
+                    balancers.set(&route.key, balanced_ports(&route), threads).await;
+                }
+            }
+            GatewayDown::ServiceGone(key) => {
+                self.shared.unlist(&key);
+                if let Some((balancers, threads)) = listening {
+                    balancers.set(&key, Vec::new(), threads).await;
+                }
+            }
+            GatewayDown::Ingress(ingress) => self.shared.rule(ingress),
             GatewayDown::Endpoints { service, endpoints, reason, hopeless } => {
                 self.shared.replace(&service, &endpoints, WhyNone { reason, hopeless });
             }

@@ -27,7 +27,7 @@ mod random;
 mod refusal;
 mod retry;
 mod rewrite;
-mod routes;
+mod routing;
 mod sampler;
 mod shared;
 mod spread;

@@ -5,7 +5,7 @@ use std::{
 
 use api::{
     Dialer, ObjectKey,
-    session::{Endpoint, GatewayUp, IngressRule, PathMatch, Routes, ServiceRoute},
+    session::{Endpoint, GatewayUp, Ingress, Routes, ServiceRoute},
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use crate::{
     balance::{Awakened, Service, Waits, WhyNone},
     measurements::loads,
     refusal::RefusalCounts,
-    routes::{RouteTable, Rule},
+    routing::{Directory, Ingresses, Listed},
 };
 
 /// What all threads of a gateway see.
@@ -26,42 +26,30 @@ pub(crate) struct Shared {
     pub(crate) refusals: RefusalCounts,
     pub(crate) connections: AtomicUsize,
     dialer: Arc<dyn Dialer>,
-    /// Every Service that routes or endpoints were told of. Off the request's way, which reads `directory`.
-    services: Mutex<HashMap<ObjectKey, Arc<Service>>>,
+    /// Off the request's way, which reads `directory`.
+    known: Mutex<Known>,
     pub(crate) awakened: Awakened,
     /// While the gateway runs.
     up: ArcSwapOption<mpsc::Sender<GatewayUp>>,
 }
 
-/// Where requests go, by host and path and by the Service's name.
-pub(crate) struct Directory {
-    pub(crate) hosts: RouteTable<Target>,
-    pub(crate) services: HashMap<ObjectKey, Listed>,
-}
-
-/// Where a route leads.
-pub(crate) enum Target {
-    Service(Arc<Service>),
-    /// A rule names it, but it is not there.
-    Missing(ObjectKey),
-}
-
-/// A Service that exists, and what its callers may name.
-pub(crate) struct Listed {
-    pub(crate) service: Arc<Service>,
-    pub(crate) ports: Vec<u16>,
+/// What the control plane has told.
+#[derive(Default)]
+struct Known {
+    /// Every Service that routes or endpoints were told of.
+    services: HashMap<ObjectKey, Arc<Service>>,
+    ingresses: Ingresses,
 }
 
 impl Shared {
     pub(crate) fn new(config: GatewayConfig, dialer: Arc<dyn Dialer>) -> Self {
-        let directory = Directory { hosts: RouteTable::new([]), services: HashMap::new() };
         Self {
             config,
-            directory: ArcSwap::from_pointee(directory),
+            directory: ArcSwap::default(),
             refusals: RefusalCounts::default(),
             connections: AtomicUsize::new(0),
             dialer,
-            services: Mutex::default(),
+            known: Mutex::default(),
             awakened: Awakened::default(),
             up: ArcSwapOption::empty(),
         }
@@ -87,36 +75,60 @@ impl Shared {
         }
     }
 
-    fn new_service(&self, key: &ObjectKey) -> Arc<Service> {
-        Arc::new(Service::new(key.clone(), self.awakened.clone()))
-    }
-
     pub(crate) fn services(&self) -> Vec<Arc<Service>> {
-        self.services.lock().values().cloned().collect()
+        self.known.lock().services.values().cloned().collect()
     }
 
     /// Replaces all routes.
     pub(crate) fn route(&self, routes: &Routes) {
-        let mut services = self.services.lock();
-        let list = |route: &ServiceRoute| {
-            let service = services.entry(route.key.clone()).or_insert_with(|| self.new_service(&route.key)).clone();
-            (route.key.clone(), Listed { service, ports: route.ports.iter().map(|port| port.port).collect() })
-        };
-        let listed: HashMap<_, _> = routes.services.iter().map(list).collect();
-        services.retain(|key, service| listed.contains_key(key) || service.has_endpoints());
-        drop(services);
-        let hosts = RouteTable::new(rules(routes, &listed));
-        self.directory.store(Arc::new(Directory { hosts, services: listed }));
+        let (mut known, mut directory) = (self.known.lock(), Directory::default());
+        for route in &routes.services {
+            directory
+                .list(&route.key, Listed { service: known.service(&route.key, &self.awakened), ports: ports(route) });
+        }
+        known.services.retain(|key, service| directory.service(key).is_some() || service.has_endpoints());
+        known.ingresses = Ingresses::default();
+        for ingress in &routes.ingresses {
+            known.rule(ingress.clone(), &mut directory);
+        }
+        self.directory.store(Arc::new(directory));
+    }
+
+    /// A Service is new or has changed.
+    pub(crate) fn list(&self, route: &ServiceRoute) {
+        let service = self.known.lock().service(&route.key, &self.awakened);
+        self.change(|directory| directory.list(&route.key, Listed { service, ports: ports(route) }));
+    }
+
+    /// A Service is gone. What it had is forgotten once its endpoints are gone, too.
+    pub(crate) fn unlist(&self, key: &ObjectKey) {
+        self.change(|directory| directory.unlist(key));
+        let mut known = self.known.lock();
+        if known.services.get(key).is_some_and(|service| !service.has_endpoints()) {
+            known.services.remove(key);
+        }
+    }
+
+    /// The rules of an Ingress are new or have changed.
+    pub(crate) fn rule(&self, ingress: Ingress) {
+        self.change(|directory| self.known.lock().rule(ingress, directory));
+    }
+
+    /// Only who hears the control plane changes it, one change after the other.
+    fn change(&self, change: impl FnOnce(&mut Directory)) {
+        let mut directory = Directory::clone(&self.directory.load());
+        change(&mut directory);
+        self.directory.store(Arc::new(directory));
     }
 
     /// Replaces the endpoints of a Service.
     pub(crate) fn replace(&self, key: &ObjectKey, endpoints: &[Endpoint], why_none: WhyNone) {
-        let listed = self.directory.load().services.contains_key(key);
+        let listed = self.directory.load().service(key).is_some();
         let service = {
-            let mut services = self.services.lock();
-            let service = services.entry(key.clone()).or_insert_with(|| self.new_service(key)).clone();
+            let mut known = self.known.lock();
+            let service = known.service(key, &self.awakened);
             if endpoints.is_empty() && !listed {
-                services.remove(key);
+                known.services.remove(key);
             }
             service
         };
@@ -125,24 +137,19 @@ impl Shared {
     }
 }
 
-/// Ingress rules before the Services' own names, so that a rule may take a path of a Service's host; in an order that
-/// does not depend on that of the message.
-fn rules(routes: &Routes, listed: &HashMap<ObjectKey, Listed>) -> Vec<Rule<Target>> {
-    let target = |key: &ObjectKey| match listed.get(key) {
-        Some(listed) => Target::Service(listed.service.clone()),
-        None => Target::Missing(key.clone()),
-    };
-    let mut ingress: Vec<&IngressRule> = routes.ingress.iter().collect();
-    ingress.sort_by(|a, b| a.service.cmp(&b.service));
-    let ingress = ingress.into_iter().map(|rule| Rule {
-        host: rule.host.clone(),
-        path: rule.path.clone(),
-        target: target(&rule.service),
-    });
-    let own = routes.services.iter().map(|ServiceRoute { key, .. }| Rule {
-        host: Some(format!("{}.{}.localhost", key.name, key.namespace)),
-        path: PathMatch::Prefix("/".to_owned()),
-        target: target(key),
-    });
-    ingress.chain(own).collect()
+impl Known {
+    fn service(&mut self, key: &ObjectKey, awakened: &Awakened) -> Arc<Service> {
+        let new = || Arc::new(Service::new(key.clone(), awakened.clone()));
+        self.services.entry(key.clone()).or_insert_with(new).clone()
+    }
+
+    fn rule(&mut self, ingress: Ingress, directory: &mut Directory) {
+        for host in self.ingresses.set(ingress) {
+            directory.set_rules(host.as_deref(), self.ingresses.of(&host));
+        }
+    }
+}
+
+fn ports(route: &ServiceRoute) -> Vec<u16> {
+    route.ports.iter().map(|port| port.port).collect()
 }

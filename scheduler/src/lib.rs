@@ -31,7 +31,8 @@ pub use action::{
 };
 pub use event::{Event, GatewayId};
 pub use model::{
-    Deployment, EnvSource, Priority, Resources, Revision, Share, SpreadConstraint, Strategy, Template, Toleration,
+    Deployment, EnvSource, Priority, Resources, Revision, Share, Source, SpreadConstraint, Strategy, Template,
+    Toleration,
 };
 pub use scheduler::Scheduler;
 pub use settings::Settings;

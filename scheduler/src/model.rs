@@ -36,8 +36,10 @@ pub struct Deployment {
 pub struct Template {
     /// `pod-template-hash`: equal templates have equal hashes.
     pub hash: String,
-    /// The pod template as the user wrote it, for projections (`metadata` and `spec`).
-    pub source: serde_json::Value,
+    /// The pod template as the user wrote it, for projections.
+    pub source: Source,
+    /// The name of its container.
+    pub container: String,
     /// Labels of its replicas, without `pod-template-hash`.
     pub labels: BTreeMap<String, String>,
     /// The image reference as the user wrote it.
@@ -95,6 +97,24 @@ impl Priority {
 impl Default for Priority {
     fn default() -> Self {
         Self { class: None, value: 0, preempts: true }
+    }
+}
+
+/// A pod template as the user wrote it (`metadata` and `spec`), as JSON. There is one for each revision, few are ever looked
+/// at, and an object in memory takes ten times as much as its text: so the text is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Source(Box<str>);
+
+impl Source {
+    /// The text of a pod template.
+    pub fn new(template: &serde_json::Value) -> Self {
+        Self(template.to_string().into())
+    }
+
+    /// The pod template; `null` if there is none.
+    pub fn read(&self) -> serde_json::Value {
+        serde_json::from_str(&self.0).unwrap_or_default()
     }
 }
 

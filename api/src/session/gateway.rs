@@ -7,8 +7,14 @@ use crate::{Address, ObjectKey, ReplicaId, WorkerName};
 /// From the control plane to a gateway.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum GatewayDown {
-    /// All Services and rules, anew. Replaces what was known.
+    /// All Services and rules, anew. Replaces what was known. A session begins with it; from then on changes are told.
     Routes(Arc<Routes>),
+    /// One Service, anew.
+    Service(ServiceRoute),
+    /// There is no such Service any more.
+    ServiceGone(ObjectKey),
+    /// All rules of one Ingress, anew; without rules, it is gone.
+    Ingress(Ingress),
     /// All endpoints of one Service, anew. Replaces what was known of this Service.
     Endpoints {
         /// Which Service.
@@ -85,8 +91,17 @@ pub struct ServiceSample {
 pub struct Routes {
     /// Every Service.
     pub services: Vec<ServiceRoute>,
-    /// The rules of every Ingress, in no particular order: the gateway prefers the most specific.
-    pub ingress: Vec<IngressRule>,
+    /// Every Ingress.
+    pub ingresses: Vec<Ingress>,
+}
+
+/// An Ingress as the gateway sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ingress {
+    /// Its name. Of rules for the same host and path, those of the first by name hold.
+    pub key: ObjectKey,
+    /// Its rules, in no particular order: the gateway prefers the most specific.
+    pub rules: Vec<IngressRule>,
 }
 
 /// A Service as the gateway sees it.

@@ -14,9 +14,8 @@ pub(super) fn container_status(view: &ReplicaView) -> Option<Value> {
     }
     let ready = view.state == ReplicaState::Ready;
     let runs = matches!(view.state, ReplicaState::NotReady | ReplicaState::Ready | ReplicaState::Stopping);
-    let name = view.template.source["spec"]["containers"][0]["name"].as_str().unwrap_or("main");
     let mut status = json!({
-        "name": name,
+        "name": view.template.container,
         "image": view.template.image,
         "imageID": view.digest.as_ref().map_or_else(String::new, |digest| pinned(&view.template.image, digest.as_str())),
         "ready": ready,

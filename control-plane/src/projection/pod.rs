@@ -7,12 +7,18 @@ use crate::identity::rfc3339;
 
 /// A replica as a Pod. `before` is the Pod as it stood, for what only it remembers: since when it is being deleted.
 pub(super) fn pod(view: &ReplicaView, owner: &Owner<'_>, before: Option<&Value>, now: Timestamp) -> Value {
+    let mut template = view.template.source.read();
+    let mut metadata = metadata(view, owner, before, now);
+    if let Some(annotations) = template["metadata"].get_mut("annotations").filter(|it| it.is_object()) {
+        metadata["annotations"] = annotations.take();
+    }
+    let status = status(view, &template);
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": metadata(view, owner, before, now),
-        "spec": spec(view),
-        "status": status(view),
+        "metadata": metadata,
+        "spec": spec(view, template["spec"].take()),
+        "status": status,
     })
 }
 
@@ -35,9 +41,6 @@ fn metadata(view: &ReplicaView, owner: &Owner<'_>, before: Option<&Value>, now: 
             "blockOwnerDeletion": true,
         }],
     });
-    if let Some(annotations) = view.template.source["metadata"]["annotations"].as_object() {
-        metadata["annotations"] = Value::Object(annotations.clone());
-    }
     if view.state == ReplicaState::Stopping {
         let since = before.map(|pod| &pod["metadata"]["deletionTimestamp"]).filter(|since| since.is_string());
         // Kubernetes writes the time at which the grace ends.
@@ -47,8 +50,8 @@ fn metadata(view: &ReplicaView, owner: &Owner<'_>, before: Option<&Value>, now: 
     metadata
 }
 
-fn spec(view: &ReplicaView) -> Value {
-    let mut spec = view.template.source["spec"].as_object().cloned().unwrap_or_default();
+fn spec(view: &ReplicaView, template: Value) -> Value {
+    let mut spec = if let Value::Object(spec) = template { spec } else { Map::new() };
     if let Some(worker) = &view.worker {
         spec.insert("nodeName".to_owned(), worker.0.as_ref().into());
     }
@@ -64,11 +67,11 @@ fn spec(view: &ReplicaView) -> Value {
     Value::Object(spec)
 }
 
-fn status(view: &ReplicaView) -> Value {
+fn status(view: &ReplicaView, template: &Value) -> Value {
     let mut status = Map::new();
     status.insert("phase".to_owned(), phase(view).into());
     status.insert("conditions".to_owned(), conditions(view));
-    status.insert("qosClass".to_owned(), qos_class(view).into());
+    status.insert("qosClass".to_owned(), qos_class(template).into());
     if view.state == ReplicaState::Unknown {
         status.insert("reason".to_owned(), "NodeLost".into());
         status.insert("message".to_owned(), "its worker has not been heard of".into());
@@ -125,8 +128,7 @@ fn readiness_since(view: &ReplicaView) -> Timestamp {
 }
 
 fn not_ready(view: &ReplicaView) -> String {
-    let name = view.template.source["spec"]["containers"][0]["name"].as_str().unwrap_or("main");
-    format!("containers with unready status: [{name}]")
+    format!("containers with unready status: [{}]", view.template.container)
 }
 
 fn condition(kind: &str, status: &str, why: Option<(&str, &str)>, since: Timestamp) -> Value {
@@ -138,8 +140,8 @@ fn condition(kind: &str, status: &str, why: Option<(&str, &str)>, since: Timesta
     condition
 }
 
-fn qos_class(view: &ReplicaView) -> &'static str {
-    let resources = &view.template.source["spec"]["containers"][0]["resources"];
+fn qos_class(template: &Value) -> &'static str {
+    let resources = &template["spec"]["containers"][0]["resources"];
     let limits = resources["limits"].as_object().filter(|limits| !limits.is_empty());
     let requests = resources["requests"].as_object().filter(|requests| !requests.is_empty());
     match (limits, requests) {

@@ -1,41 +1,42 @@
 use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
+    collections::BTreeSet,
+    hash::{BuildHasher, RandomState},
 };
 
 use api::ObjectKey;
 
-/// Objects of a namespace by one of their labels, so that who is selected is found without looking at all.
+/// Objects of a namespace by one of their labels, so that who is selected is found without looking at all. It keeps a hash of
+/// each label: the objects that it finds are those with the label, and hardly ever another.
 #[derive(Debug, Default)]
 pub(crate) struct ByLabel {
-    keys: HashMap<Label, BTreeSet<ObjectKey>>,
+    objects: BTreeSet<(u64, ObjectKey)>,
+    hashes: RandomState,
 }
-
-/// A namespace, a label's key, and its value.
-type Label = (Arc<str>, Box<str>, Box<str>);
 
 impl ByLabel {
-    pub(crate) fn insert(&mut self, object: &ObjectKey, (key, value): (&str, &str)) {
-        self.keys.entry(label(object, key, value)).or_default().insert(object.clone());
+    pub(crate) fn insert(&mut self, object: &ObjectKey, label: (&str, &str)) {
+        self.objects.insert((self.hash(object, label), object.clone()));
     }
 
-    pub(crate) fn remove(&mut self, object: &ObjectKey, (key, value): (&str, &str)) {
-        let label = label(object, key, value);
-        let Some(objects) = self.keys.get_mut(&label) else { return };
-        objects.remove(object);
-        if objects.is_empty() {
-            self.keys.remove(&label);
-        }
+    pub(crate) fn remove(&mut self, object: &ObjectKey, label: (&str, &str)) {
+        self.objects.remove(&(self.hash(object, label), object.clone()));
     }
 
-    /// Those of the namespace of `beside` that have this label.
-    pub(crate) fn with(&self, beside: &ObjectKey, (key, value): (&str, &str)) -> impl Iterator<Item = &ObjectKey> {
-        self.keys.get(&label(beside, key, value)).into_iter().flatten()
+    /// Those of the namespace of `beside` that may have this label: whether they have it is for the caller to see.
+    pub(crate) fn with<'a>(
+        &'a self,
+        beside: &'a ObjectKey,
+        label: (&str, &str),
+    ) -> impl Iterator<Item = &'a ObjectKey> + use<'a> {
+        let hash = self.hash(beside, label);
+        let first = (hash, ObjectKey::new("", ""));
+        let found = self.objects.range(first..).take_while(move |(other, _)| *other == hash).map(|(_, object)| object);
+        found.filter(|object| object.namespace == beside.namespace)
     }
-}
 
-fn label(object: &ObjectKey, key: &str, value: &str) -> Label {
-    (object.namespace.clone(), key.into(), value.into())
+    fn hash(&self, beside: &ObjectKey, (key, value): (&str, &str)) -> u64 {
+        self.hashes.hash_one((&*beside.namespace, key, value))
+    }
 }
 
 #[cfg(test)]

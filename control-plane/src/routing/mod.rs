@@ -9,26 +9,8 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
-use api::{
-    ObjectKey,
-    session::{IngressRule, Routes},
-};
-
 pub(crate) use by_label::ByLabel;
 pub(crate) use endpoints::{Addresses, endpoints};
 pub(crate) use ingress::ingress_rules;
 pub(crate) use reason::{Backer, reason};
 pub(crate) use service::{Service, labels};
-
-/// Everything that decides which Service a request goes to.
-pub(crate) fn routes(
-    services: &BTreeMap<ObjectKey, Service>,
-    ingresses: &BTreeMap<ObjectKey, Vec<IngressRule>>,
-) -> Routes {
-    Routes {
-        services: services.iter().map(|(key, service)| service.route(key.clone())).collect(),
-        ingress: ingresses.values().flatten().cloned().collect(),
-    }
-}

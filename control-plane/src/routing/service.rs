@@ -47,7 +47,8 @@ impl Service {
         self.selector.first_key_value().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    pub(super) fn route(&self, key: ObjectKey) -> ServiceRoute {
+    /// What a gateway is told of it.
+    pub(crate) fn route(&self, key: ObjectKey) -> ServiceRoute {
         ServiceRoute { key, ports: self.ports.clone(), load_balancer: self.load_balancer }
     }
 }

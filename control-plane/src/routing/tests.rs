@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use api::{
     ObjectKey,
     replica::{Failure, FailureReason},
@@ -31,10 +29,9 @@ fn reason_of(state: Option<ReplicaState>, (key, wanted, trouble): (ObjectKey, u3
 
 #[test]
 fn a_service_becomes_a_route_with_its_ports() {
-    let services = BTreeMap::from([(hello(), Service::read(&service("hello", "LoadBalancer")))]);
-    let routes = routes(&services, &BTreeMap::new());
-    assert!(routes.services[0].load_balancer);
-    assert_eq!((routes.services[0].ports[0].port, routes.services[0].ports[0].name.as_deref()), (80, Some("http")));
+    let route = Service::read(&service("hello", "LoadBalancer")).route(hello());
+    assert!(route.load_balancer);
+    assert_eq!((route.ports[0].port, route.ports[0].name.as_deref()), (80, Some("http")));
 }
 
 #[test]

@@ -130,13 +130,13 @@ fn secret_entries(object: &Value) -> Entries {
 /// The downward API.
 fn field(subject: &Subject<'_>, path: &str) -> Result<String, String> {
     let id = subject.id;
-    let metadata = &subject.template.source["metadata"];
     if let Some(key) = keyed(path, "metadata.labels") {
         let hash = (key == "pod-template-hash").then(|| subject.template.hash.clone());
         return Ok(hash.or_else(|| subject.template.labels.get(key).cloned()).unwrap_or_default());
     }
     if let Some(key) = keyed(path, "metadata.annotations") {
-        return Ok(metadata["annotations"][key].as_str().unwrap_or_default().to_owned());
+        let template = subject.template.source.read();
+        return Ok(template["metadata"]["annotations"][key].as_str().unwrap_or_default().to_owned());
     }
     match path {
         "metadata.name" => Ok(id.0.name.to_string()),

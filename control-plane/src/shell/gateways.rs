@@ -1,12 +1,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::{ObjectKey, session::GatewayDown};
+use api::session::GatewayDown;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::{SessionId, network::Network};
+use super::{
+    SessionId,
+    network::{Network, News},
+};
 
 /// The gateway sessions. A gateway that is slow is told the newest state of what it has not been told yet, so what waits
-/// for it is bounded by the number of Services.
+/// for it is bounded by the number of Services and Ingresses.
 #[derive(Debug, Default)]
 pub(super) struct Gateways {
     sessions: BTreeMap<SessionId, Gateway>,
@@ -15,14 +18,14 @@ pub(super) struct Gateways {
 #[derive(Debug)]
 struct Gateway {
     tx: mpsc::Sender<GatewayDown>,
-    routes_wait: bool,
-    services_wait: BTreeSet<ObjectKey>,
+    waits: BTreeSet<News>,
 }
 
 impl Gateways {
     /// A gateway came: it is told everything.
     pub(super) fn attach(&mut self, session: SessionId, tx: mpsc::Sender<GatewayDown>, network: &Network) {
-        let mut gateway = Gateway { tx, routes_wait: true, services_wait: network.told_services().cloned().collect() };
+        let endpoints = network.told_services().cloned().map(News::Endpoints);
+        let mut gateway = Gateway { tx, waits: endpoints.chain([News::Routes]).collect() };
         gateway.flush(network);
         self.sessions.insert(session, gateway);
     }
@@ -32,16 +35,9 @@ impl Gateways {
     }
 
     /// Tells every gateway what has changed.
-    pub(super) fn tell(&mut self, changes: &[GatewayDown], network: &Network) {
+    pub(super) fn tell(&mut self, news: &BTreeSet<News>, network: &Network) {
         for gateway in self.sessions.values_mut() {
-            for change in changes {
-                match change {
-                    GatewayDown::Routes(_) => gateway.routes_wait = true,
-                    GatewayDown::Endpoints { service, .. } => {
-                        gateway.services_wait.insert(service.clone());
-                    }
-                }
-            }
+            gateway.waits.extend(news.iter().cloned());
             gateway.flush(network);
         }
     }
@@ -53,22 +49,16 @@ impl Gateways {
 
     /// Whether something waits for room.
     pub(super) fn is_waiting(&self) -> bool {
-        self.sessions.values().any(|gateway| gateway.routes_wait || !gateway.services_wait.is_empty())
+        self.sessions.values().any(|gateway| !gateway.waits.is_empty())
     }
 }
 
 impl Gateway {
     fn flush(&mut self, network: &Network) {
-        if self.routes_wait {
-            if !self.send(network.routes_message()) {
-                return;
-            }
-            self.routes_wait = false;
-        }
-        while let Some(service) = self.services_wait.pop_first() {
-            let Some(message) = network.endpoints_message(&service) else { continue };
+        while let Some(news) = self.waits.pop_first() {
+            let Some(message) = network.message(&news) else { continue };
             if !self.send(message) {
-                self.services_wait.insert(service);
+                self.waits.insert(news);
                 return;
             }
         }

@@ -5,11 +5,11 @@ use std::{
 
 use api::{
     Address, ObjectKey, ReplicaId, WorkerName,
-    session::{Endpoint, GatewayDown, IngressRule, Routes},
+    session::{Endpoint, GatewayDown, Ingress, IngressRule, Routes},
 };
 use scheduler::{Deployment, ReplicaState, ReplicaView, Template};
 
-use crate::routing::{Addresses, Backer, ByLabel, Service, endpoints, labels, reason, routes};
+use crate::routing::{Addresses, Backer, ByLabel, Service, endpoints, labels, reason};
 
 /// What gateways are to know, and what they have been told. It computes anew only what a change has touched.
 #[derive(Debug, Default)]
@@ -26,12 +26,26 @@ pub(super) struct Network {
     /// The Deployments behind each Service that somebody has asked for, until one of them changes.
     behind: BTreeMap<ObjectKey, Arc<[ObjectKey]>>,
     /// By revision, so that a selector is compared once for all of its replicas.
-    replicas: BTreeMap<ObjectKey, BTreeMap<ReplicaId, ReplicaView>>,
-    routes_touched: bool,
+    replicas: BTreeMap<ObjectKey, BTreeMap<ReplicaId, Box<ReplicaView>>>,
+    /// What has changed of routes, not told yet.
+    rerouted: BTreeSet<News>,
+    /// Services whose endpoints may have changed.
     touched: BTreeSet<ObjectKey>,
     addresses: Addresses,
-    told_routes: Arc<Routes>,
     told: BTreeMap<ObjectKey, Told>,
+}
+
+/// Something that gateways are to be told anew, in the order in which they are told.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum News {
+    /// Everything that decides which Service a request goes to.
+    Routes,
+    /// One Service is there, is another, or is gone.
+    Service(ObjectKey),
+    /// So is one Ingress.
+    Ingress(ObjectKey),
+    /// The endpoints of a Service.
+    Endpoints(ObjectKey),
 }
 
 /// What is needed of a Deployment to say why it has no endpoint.
@@ -62,12 +76,14 @@ impl Network {
     }
 
     pub(super) fn set_service(&mut self, key: ObjectKey, service: Option<Service>) {
-        self.routes_touched = true;
         self.behind.remove(&key);
-        if let Some(before) = self.services.remove(&key)
-            && let Some(label) = before.first_label()
-        {
+        let before = self.services.remove(&key);
+        if let Some(label) = before.as_ref().and_then(Service::first_label) {
             self.services_by.remove(&key, label);
+        }
+        let route = |service: &Option<Service>| service.as_ref().map(|service| service.route(key.clone()));
+        if route(&before) != route(&service) {
+            self.rerouted.insert(News::Service(key.clone()));
         }
         let Some(service) = service else {
             self.told.remove(&key);
@@ -90,17 +106,19 @@ impl Network {
             return;
         }
         let there = |view: &&ReplicaView| view.worker.as_ref() == Some(worker);
-        let moved: Vec<ReplicaView> =
-            self.replicas.values().flat_map(BTreeMap::values).filter(there).cloned().collect();
+        let replicas = self.replicas.values().flat_map(BTreeMap::values).map(Box::as_ref);
+        let moved: Vec<ReplicaView> = replicas.filter(there).cloned().collect();
         moved.iter().for_each(|view| self.touch_selecting(&view.id.0, &view.template));
     }
 
     pub(super) fn set_ingress(&mut self, key: ObjectKey, rules: Option<Vec<IngressRule>>) {
-        self.routes_touched = true;
-        match rules {
-            Some(rules) => self.ingresses.insert(key, rules),
+        let before = match rules.clone() {
+            Some(rules) => self.ingresses.insert(key.clone(), rules),
             None => self.ingresses.remove(&key),
         };
+        if before != rules {
+            self.rerouted.insert(News::Ingress(key));
+        }
     }
 
     pub(super) fn set_deployment(&mut self, deployment: Deployment) {
@@ -178,7 +196,7 @@ impl Network {
         if replicas.is_empty() {
             labels(&view.template).for_each(|label| self.revisions_by.insert(&view.revision, label));
         }
-        replicas.insert(view.id.clone(), view);
+        replicas.insert(view.id.clone(), Box::new(view));
     }
 
     pub(super) fn remove_replica(&mut self, revision: &ObjectKey, id: &ReplicaId) {
@@ -191,40 +209,51 @@ impl Network {
         self.touch_selecting(&id.0, &view.template);
     }
 
-    /// The messages that bring a gateway from what was told to what is, in the order to send them.
-    /// `settled`: whether it is known by now which replicas there are.
-    pub(super) fn changes(&mut self, settled: bool) -> Vec<GatewayDown> {
-        let mut messages = Vec::new();
-        if std::mem::take(&mut self.routes_touched) {
-            let routes = routes(&self.services, &self.ingresses);
-            if routes != *self.told_routes {
-                self.told_routes = Arc::new(routes);
-                messages.push(self.routes_message());
-            }
-        }
+    /// What is news to gateways. `settled`: whether it is known by now which replicas there are.
+    pub(super) fn news(&mut self, settled: bool) -> BTreeSet<News> {
+        let mut news = std::mem::take(&mut self.rerouted);
         if !settled {
-            return messages;
+            return news;
         }
         for key in std::mem::take(&mut self.touched) {
             let Some(service) = self.services.get(&key) else { continue };
             let now = self.observe(&key, service);
             if self.told.get(&key) != Some(&now) {
                 self.told.insert(key.clone(), now);
-                messages.extend(self.endpoints_message(&key));
+                news.insert(News::Endpoints(key));
             }
         }
-        messages
+        news
     }
 
-    /// All Services and rules, as last told.
-    pub(super) fn routes_message(&self) -> GatewayDown {
-        GatewayDown::Routes(self.told_routes.clone())
+    /// The message that tells it, as it stands now. `None`: it is gone, which was told otherwise.
+    pub(super) fn message(&self, news: &News) -> Option<GatewayDown> {
+        Some(match news {
+            News::Routes => GatewayDown::Routes(Arc::new(self.routes())),
+            News::Service(key) => match self.services.get(key) {
+                Some(service) => GatewayDown::Service(service.route(key.clone())),
+                None => GatewayDown::ServiceGone(key.clone()),
+            },
+            News::Ingress(key) => {
+                GatewayDown::Ingress(ingress(key, self.ingresses.get(key).map_or(&[], Vec::as_slice)))
+            }
+            News::Endpoints(key) => {
+                let Told { endpoints, reason, hopeless } = self.told.get(key)?.clone();
+                GatewayDown::Endpoints { service: key.clone(), endpoints, reason, hopeless }
+            }
+        })
     }
 
-    /// The endpoints of one Service, as last told.
-    pub(super) fn endpoints_message(&self, key: &ObjectKey) -> Option<GatewayDown> {
-        let Told { endpoints, reason, hopeless } = self.told.get(key)?.clone();
-        Some(GatewayDown::Endpoints { service: key.clone(), endpoints, reason, hopeless })
+    fn routes(&self) -> Routes {
+        Routes {
+            services: self.services.iter().map(|(key, service)| service.route(key.clone())).collect(),
+            ingresses: self.ingresses.iter().map(|(key, rules)| ingress(key, rules)).collect(),
+        }
+    }
+
+    /// The endpoints of a Service, as last told.
+    pub(super) fn endpoints(&self, key: &ObjectKey) -> &[Endpoint] {
+        self.told.get(key).map_or(&[], |told| &told.endpoints)
     }
 
     /// Every Service that has been told of.
@@ -238,6 +267,7 @@ impl Network {
             .filter_map(|revision| self.replicas.get(revision))
             .filter(|replicas| replicas.values().next().is_some_and(|view| service.selects(&view.template)))
             .flat_map(BTreeMap::values)
+            .map(Box::as_ref)
             .collect();
         let endpoints = endpoints(selected.iter().copied(), &self.addresses);
         if !endpoints.is_empty() {
@@ -261,7 +291,7 @@ impl Network {
     /// The Deployments whose replicas a Service selects.
     fn backing<'a>(
         &'a self,
-        key: &ObjectKey,
+        key: &'a ObjectKey,
         service: &'a Service,
     ) -> impl Iterator<Item = (&'a ObjectKey, &'a Backing)> {
         let candidates = service.first_label().into_iter().flat_map(|label| self.deployments_by.with(key, label));
@@ -288,4 +318,8 @@ impl Network {
             self.touched.insert(key);
         }
     }
+}
+
+fn ingress(key: &ObjectKey, rules: &[IngressRule]) -> Ingress {
+    Ingress { key: key.clone(), rules: rules.to_vec() }
 }

@@ -47,7 +47,7 @@ pub(super) fn own_replica_set(revision: &Revision, current: &Value) -> Value {
 fn new_replica_set(revision: &Revision, deployment: &Value) -> Value {
     let owner = &deployment["metadata"];
     let hash = &revision.template.hash;
-    let mut template = revision.template.source.clone();
+    let mut template = revision.template.source.read();
     label(&mut template, hash);
     let mut selector = deployment["spec"]["selector"].clone();
     selector["matchLabels"][TEMPLATE_HASH] = hash.as_str().into();

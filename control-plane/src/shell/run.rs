@@ -1,11 +1,10 @@
 use std::time::Duration;
 
-use api::session::GatewayDown;
 use futures::StreamExt;
 use scheduler::Event;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Input, Shell, known_workers::KnownWorkers};
+use super::{Input, Shell, known_workers::KnownWorkers, network::News};
 use crate::{
     identity::now,
     store::{Revision, StoreError, Watch, WatchEvent},
@@ -148,16 +147,17 @@ impl Shell {
     /// Tells gateways what has changed since they were told last. Before a replica is told to stop, and after each batch.
     /// Before workers have said what they run, gateways are told of routes alone: they may know better than this process.
     pub(super) fn tell_gateways(&mut self) {
-        let changes = self.network.changes(self.scheduler.is_settled());
-        if changes.is_empty() {
+        let news = self.network.news(self.scheduler.is_settled());
+        if news.is_empty() {
             return;
         }
-        self.gateways.tell(&changes, &self.network);
-        for change in &changes {
-            let GatewayDown::Endpoints { service: key, endpoints, .. } = change else { continue };
+        self.gateways.tell(&news, &self.network);
+        for news in &news {
+            let News::Endpoints(key) = news else { continue };
             if let Some(service) = self.network.service(key) {
                 // What stands by is no endpoint that anybody could look at.
-                let running: Vec<_> = endpoints.iter().filter(|endpoint| !endpoint.standby).cloned().collect();
+                let running = self.network.endpoints(key).iter().filter(|endpoint| !endpoint.standby);
+                let running: Vec<_> = running.cloned().collect();
                 self.projection.publish_endpoints(key, service, &running, now());
             }
         }

@@ -82,7 +82,8 @@ pub(super) fn changes_of(
         Change { key: key.into(), revision, value, previous }
     };
     let changes = ops.into_iter().map(|op| match op {
-        Op::Put(key, value) => change(key, Some(value)),
+        // A copy, which takes no more memory than it needs: what was handed in may hold on to a larger piece.
+        Op::Put(key, value) => change(key, Some(Bytes::copy_from_slice(&value))),
         Op::Delete(key) => change(key, None),
     });
     changes.filter(|change| change.value.is_some() || change.previous.is_some()).collect()

@@ -20,8 +20,8 @@ use crate::{
     forward::{body_limits, cut_off, forward},
     refusal::{Reason, Refusal},
     rewrite::{authority, ensure_traceparent, for_guest, forwarded, strip_request, upgrades},
-    routes::Routed,
-    shared::{Shared, Target},
+    routing::NoRoute,
+    shared::Shared,
 };
 
 /// Where the requests of one listener go.
@@ -97,19 +97,17 @@ fn route(shared: &Shared, authority: &Authority, path: &str) -> Result<Arc<Servi
     } else {
         host
     };
-    match shared.directory.load().hosts.route(host, path) {
-        Routed::To(Target::Service(service)) => Ok(service.clone()),
-        Routed::To(Target::Missing(key)) => Err(Refusal::new(
-            Reason::NoSuchService,
-            format!("the rule for `{host}` names service {key}: there is none"),
-        )),
-        Routed::UnknownHost => {
-            Err(Refusal::new(Reason::UnknownHost, format!("no service and no rule is named by the host `{host}`")))
+    shared.directory.load().route(host, path).cloned().map_err(|why| match why {
+        NoRoute::Missing(key) => {
+            Refusal::new(Reason::NoSuchService, format!("the rule for `{host}` names service {key}: there is none"))
         }
-        Routed::NoRuleForPath => {
-            Err(Refusal::new(Reason::NoRuleForPath, format!("no rule of the host `{host}` is for the path `{path}`")))
+        NoRoute::UnknownHost => {
+            Refusal::new(Reason::UnknownHost, format!("no service and no rule is named by the host `{host}`"))
         }
-    }
+        NoRoute::NoRuleForPath => {
+            Refusal::new(Reason::NoRuleForPath, format!("no rule of the host `{host}` is for the path `{path}`"))
+        }
+    })
 }
 
 /// An answer's body on its way to the client, seen by the watch of its connection.

@@ -1,11 +1,11 @@
 use std::net::SocketAddr;
 
-use api::session::{GatewayUp, Routes, ServiceRoute};
+use api::session::{GatewayDown, GatewayUp, Routes, ServiceRoute};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
     clients::{connect, get, to_end},
-    fakes::{Running, config, service, start, text, until},
+    fakes::{Running, config, key, service, start, text, until},
 };
 
 /// A port that nobody has at this moment.
@@ -14,7 +14,7 @@ async fn free_port() -> u16 {
 }
 
 fn balanced(name: &str, port: u16) -> Routes {
-    Routes { services: vec![ServiceRoute { load_balancer: true, ..service(name, &[port]) }], ingress: vec![] }
+    Routes { services: vec![ServiceRoute { load_balancer: true, ..service(name, &[port]) }], ingresses: vec![] }
 }
 
 async fn outcome(running: &mut Running, wanted: u16) -> Result<String, String> {
@@ -71,4 +71,17 @@ async fn of_two_services_that_want_one_port_the_first_has_it() {
     let why = outcome(&mut running, port).await.unwrap_err();
     assert!(why.contains("taken by service shop/a"), "{why}");
     until("both are known", || running.gateway.measurements().services.len() == 2).await;
+}
+
+#[tokio::test]
+async fn a_port_goes_from_a_service_that_gives_it_up_to_one_that_waits_for_it() {
+    let mut running = start(config(), |name, _| async { text(name) });
+    let port = free_port().await;
+    let route = |name: &str| GatewayDown::Service(ServiceRoute { load_balancer: true, ..service(name, &[port]) });
+    running.session.tx.send(route("old")).await.unwrap();
+    assert!(outcome(&mut running, port).await.is_ok());
+    running.session.tx.send(route("new")).await.unwrap();
+    assert!(outcome(&mut running, port).await.is_err());
+    running.session.tx.send(GatewayDown::ServiceGone(key("old"))).await.unwrap();
+    assert!(outcome(&mut running, port).await.is_ok());
 }

@@ -120,7 +120,7 @@ async fn who_waited_too_long_for_a_busy_replica_is_answered_with_503() {
 #[tokio::test]
 async fn a_service_without_endpoints_is_woken_and_answers_when_one_comes() {
     let mut running = start(config(), |name, _| async { text(name) });
-    running.route(Routes { services: vec![service("cart", &[80])], ingress: vec![] }).await;
+    running.route(Routes { services: vec![service("cart", &[80])], ingresses: vec![] }).await;
     let asked = [ask(&running, "/"), ask(&running, "/")];
     until("both wait", || running.measured("cart").queued == 2).await;
     running.endpoints("cart", &[("late".into(), 1)]).await;

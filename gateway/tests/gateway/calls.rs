@@ -43,7 +43,7 @@ async fn a_call_is_balanced_measured_and_answered_like_any_request() {
 async fn a_port_that_the_service_does_not_have_is_refused() {
     let running = start(config(), |name, _| async { text(name) });
     let services = vec![service("one", &[8080]), service("two", &[80, 90]), service("none", &[81, 82])];
-    running.route(Routes { services, ingress: vec![] }).await;
+    running.route(Routes { services, ingresses: vec![] }).await;
     for name in ["one", "two", "none"] {
         running.endpoints(name, &[(name.into(), 1)]).await;
     }

@@ -107,7 +107,7 @@ where
     A: Future<Output = Answer> + Send + 'static,
 {
     let running = start(config, handler);
-    running.route(Routes { services: vec![service("cart", &[80])], ingress: vec![] }).await;
+    running.route(Routes { services: vec![service("cart", &[80])], ingresses: vec![] }).await;
     let named: Vec<_> = concurrencies.iter().enumerate().map(|(n, c)| (format!("r{n}"), *c)).collect();
     running.endpoints("cart", &named).await;
     running

@@ -1,9 +1,11 @@
-use api::session::Routes;
+use std::time::Instant;
+
+use api::session::{GatewayDown, Ingress, IngressRule, Routes};
 use http::{Request, header::HOST};
 
 use crate::{
     clients::{collect, get, http2, raw},
-    fakes::{CART, cart, config, rule, service, start, text},
+    fakes::{CART, PATIENCE, Running, cart, config, key, rule, service, start, text, until},
 };
 
 #[tokio::test]
@@ -42,13 +44,57 @@ async fn a_request_without_a_host_or_with_two_is_answered_with_400() {
 async fn a_rule_without_a_host_catches_hosts_that_nobody_names() {
     let running = start(config(), |name, _| async { text(name) });
     let services = vec![service("cart", &[80]), service("front", &[80])];
-    let ingress = vec![rule(None, "/", "front"), rule(None, "/gone", "gone")];
-    running.route(Routes { services, ingress }).await;
+    let rules = vec![rule(None, "/", "front"), rule(None, "/gone", "gone")];
+    running.route(Routes { services, ingresses: vec![Ingress { key: key("web"), rules }] }).await;
     running.endpoints("cart", &[("c".into(), 1)]).await;
     running.endpoints("front", &[("f".into(), 1)]).await;
     assert_eq!(get(running.addr, "localhost:8080", "/any").await.body, "f");
     assert_eq!(get(running.addr, CART, "/any").await.body, "c");
     assert_eq!(get(running.addr, "localhost", "/gone").await.reason(), "NoSuchService");
+}
+
+/// Waits until a request is answered so: with the body, or the reason of a refusal.
+async fn answers(running: &Running, host: &str, path: &str, wanted: &str) {
+    let answer = async || {
+        let seen = get(running.addr, host, path).await;
+        if seen.status == 200 { seen.body.clone() } else { seen.reason().to_owned() }
+    };
+    let begun = Instant::now();
+    while answer().await != wanted {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain until {host}{path} is {wanted}: {}", answer().await);
+    }
+}
+
+#[tokio::test]
+async fn services_and_rules_that_come_and_go_one_by_one_are_followed() {
+    let running = cart(config(), &[1], |name, _| async { text(name) }).await;
+    let tell = async |message| running.session.tx.send(message).await.unwrap();
+    let ingress = |name: &str, rules: Vec<IngressRule>| GatewayDown::Ingress(Ingress { key: key(name), rules });
+
+    tell(GatewayDown::Service(service("front", &[80]))).await;
+    running.no_endpoints("front", &[("f".into(), 1)], None).await;
+    answers(&running, "front.shop.localhost", "/", "f").await;
+    assert_eq!(get(running.addr, CART, "/").await.body, "r0", "the others stay");
+
+    tell(ingress("one", vec![rule(Some("Shop.test"), "/", "front"), rule(Some(CART), "/front", "front")])).await;
+    tell(ingress("two", vec![rule(Some("shop.test"), "/cart", "cart"), rule(Some("shop.test"), "/", "gone")])).await;
+    answers(&running, "shop.test", "/cart", "r0").await;
+    answers(&running, "shop.test", "/", "f").await;
+    answers(&running, CART, "/front", "f").await;
+    answers(&running, CART, "/", "r0").await;
+
+    tell(ingress("one", Vec::new())).await;
+    answers(&running, "shop.test", "/", "NoSuchService").await;
+    answers(&running, CART, "/front", "r0").await;
+    tell(ingress("two", vec![rule(Some("*.test"), "/cart", "cart")])).await;
+    answers(&running, "shop.test", "/", "NoRuleForPath").await;
+    tell(ingress("two", Vec::new())).await;
+    answers(&running, "shop.test", "/cart", "UnknownHost").await;
+
+    tell(GatewayDown::ServiceGone(key("front"))).await;
+    answers(&running, "front.shop.localhost", "/", "UnknownHost").await;
+    running.no_endpoints("front", &[], None).await;
+    until("it is forgotten", || running.gateway.measurements().services.len() == 1).await;
 }
 
 #[tokio::test]

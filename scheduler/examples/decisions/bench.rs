@@ -84,7 +84,8 @@ pub(crate) fn deployment(number: u32, replicas: u32, requests: Resources) -> Dep
 fn template(requests: Resources) -> Arc<Template> {
     Arc::new(Template {
         hash: "a".to_owned(),
-        source: serde_json::Value::Null,
+        source: Default::default(),
+        container: "main".to_owned(),
         labels: Default::default(),
         image: "app:1".to_owned(),
         pull: Default::default(),

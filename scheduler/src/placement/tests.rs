@@ -22,7 +22,8 @@ fn worker(name: &str, cpu_millis: u64, memory_mib: u64, replicas: u32) -> Worker
 fn template(cpu_millis: u64, memory_mib: u64) -> Template {
     Template {
         hash: "h".to_owned(),
-        source: serde_json::Value::Null,
+        source: Default::default(),
+        container: "main".to_owned(),
         labels: BTreeMap::new(),
         image: "image".to_owned(),
         pull: Default::default(),

@@ -69,9 +69,7 @@ impl Scheduler {
             replica.answered = true;
             replica.started = Some(now);
         });
-        let source = &self.replicas[id].template.source;
-        let name = source["spec"]["containers"][0]["name"].as_str().unwrap_or("main");
-        let message = format!("Started container {name}");
+        let message = format!("Started container {}", self.replicas[id].template.container);
         self.plan.normal(Subject::Replica(id.clone()), "Started", message);
     }
 

@@ -38,7 +38,8 @@ pub(crate) fn trap() -> ReplicaPhase {
 pub(crate) fn template(hash: &str) -> Arc<Template> {
     Arc::new(Template {
         hash: hash.to_owned(),
-        source: serde_json::Value::Null,
+        source: Default::default(),
+        container: "main".to_owned(),
         labels: Default::default(),
         image: "shop/app:1".to_owned(),
         pull: Default::default(),

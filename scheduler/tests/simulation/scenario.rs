@@ -98,7 +98,8 @@ pub(crate) fn template(version: u32) -> Arc<Template> {
     let spread = SpreadConstraint { topology_key: "zone".to_owned(), max_skew: 2, required: false };
     Arc::new(Template {
         hash: format!("v{version}"),
-        source: serde_json::Value::Null,
+        source: Default::default(),
+        container: "main".to_owned(),
         labels: Default::default(),
         image: format!("image:{version}"),
         pull: Default::default(),

@@ -49,13 +49,13 @@ struct Held<Out: Message, In: Message> {
 }
 
 impl<Out: Message, In: Message> Sessions<Out, In> {
-    /// Takes up a session over a new connection.
+    /// Takes up a session over a new connection. `attach` takes a new one, with the protocol that its client speaks.
     pub(super) async fn open(
         &self,
         mut incoming: Streaming<In::Frame>,
         shutdown: &CancellationToken,
         check: Check<In>,
-        attach: impl Fn(Session<Out, In>),
+        attach: impl Fn(u32, Session<Out, In>),
     ) -> Result<Frames<Out::Frame>, Status> {
         let opening = opening::<In>(&mut incoming).await?;
         let held = self.held(&opening, check, attach)?;
@@ -93,7 +93,7 @@ impl<Out: Message, In: Message> Sessions<Out, In> {
         &self,
         opening: &Opening,
         check: Check<In>,
-        attach: impl Fn(Session<Out, In>),
+        attach: impl Fn(u32, Session<Out, In>),
     ) -> Result<Arc<Held<Out, In>>, Status> {
         let mut held = self.held.lock();
         match held.get(&opening.session) {
@@ -104,7 +104,7 @@ impl<Out: Message, In: Message> Sessions<Out, In> {
                 let line = Arc::new(tokio::sync::Mutex::new(Line::new(there, check)));
                 let new = Arc::new(Held { line, carried: Mutex::default() });
                 held.insert(opening.session.clone(), new.clone());
-                attach(here);
+                attach(opening.protocol, here);
                 Ok(new)
             }
         }

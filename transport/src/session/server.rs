@@ -15,6 +15,7 @@ use super::{
     MAX_MESSAGE_BYTES,
     held::{Frames, Sessions},
     listener::{SessionListener, Who},
+    whole_routes::for_protocol,
 };
 use crate::{
     handles,
@@ -99,7 +100,7 @@ impl ControlPlane for Desk {
         request: Request<Streaming<WorkerFrame>>,
     ) -> Result<Response<Self::WorkerSessionStream>, Status> {
         let bound = who(&request).must_be(Role::Worker)?;
-        let attach = |session| (self.offer.worker)(session);
+        let attach = |_, session| (self.offer.worker)(session);
         let check = Box::new(says_own_name(bound));
         self.workers.open(request.into_inner(), &self.shutdown, check, attach).await.map(Response::new)
     }
@@ -111,7 +112,7 @@ impl ControlPlane for Desk {
         let who = who(&request);
         // A worker routes what its guests call, as a gateway does.
         who.must_be(Role::Gateway).or_else(|refused| who.must_be(Role::Worker).map_err(|_| refused))?;
-        let attach = |session| (self.offer.gateway)(session);
+        let attach = |protocol, session| (self.offer.gateway)(for_protocol(protocol, session));
         let check = Box::new(|_: &GatewayUp| Ok(()));
         self.gateways.open(request.into_inner(), &self.shutdown, check, attach).await.map(Response::new)
     }

@@ -1,9 +1,10 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use api::{
-    WorkerName,
+    ObjectKey, WorkerName,
     session::{
-        Endpoint, GatewayDown, GatewayUp, IngressRule, PathMatch, Routes, ServicePort, ServiceRoute, ServiceSample,
+        Endpoint, GatewayDown, GatewayUp, Ingress, IngressRule, PathMatch, Routes, ServicePort, ServiceRoute,
+        ServiceSample,
     },
 };
 
@@ -105,12 +106,18 @@ impl From<GatewayDown> for proto::GatewayDown {
         use gateway_down::Content;
         let content = match message {
             GatewayDown::Routes(routes) => {
-                let Routes { services, ingress } = Arc::unwrap_or_clone(routes);
+                let Routes { services, ingresses } = Arc::unwrap_or_clone(routes);
                 Content::Routes(proto::Routes {
                     services: services.into_iter().map(Into::into).collect(),
-                    ingress: ingress.into_iter().map(Into::into).collect(),
+                    ingress: ingresses.into_iter().flat_map(owned_rules).collect(),
                 })
             }
+            GatewayDown::Service(route) => Content::Service(route.into()),
+            GatewayDown::ServiceGone(key) => Content::ServiceGone(key.into()),
+            GatewayDown::Ingress(Ingress { key, rules }) => Content::Ingress(proto::Ingress {
+                key: Some(key.into()),
+                rules: rules.into_iter().map(Into::into).collect(),
+            }),
             GatewayDown::Endpoints { service, endpoints, reason, hopeless } => Content::Endpoints(proto::Endpoints {
                 service: Some(service.into()),
                 endpoints: endpoints.into_iter().map(Into::into).collect(),
@@ -130,8 +137,14 @@ impl TryFrom<proto::GatewayDown> for GatewayDown {
         Ok(match message.content.ok_or(WireError::Unknown { message: "a message to a gateway" })? {
             Content::Routes(proto::Routes { services, ingress }) => Self::Routes(Arc::new(Routes {
                 services: services.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
-                ingress: ingress.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+                ingresses: by_owner(ingress)?,
             })),
+            Content::Service(route) => Self::Service(route.try_into()?),
+            Content::ServiceGone(gone) => Self::ServiceGone(key(Some(gone), "service_gone")?),
+            Content::Ingress(proto::Ingress { key: named, rules }) => Self::Ingress(Ingress {
+                key: key(named, "ingress.key")?,
+                rules: rules.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            }),
             Content::Endpoints(proto::Endpoints { service, endpoints, reason, hopeless }) => Self::Endpoints {
                 service: key(service, "endpoints.service")?,
                 endpoints: endpoints.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
@@ -163,13 +176,36 @@ impl TryFrom<proto::ServiceRoute> for ServiceRoute {
     }
 }
 
+/// The rules of an Ingress, each with its name.
+fn owned_rules(Ingress { key, rules }: Ingress) -> impl Iterator<Item = proto::IngressRule> {
+    let owner = (key != unnamed()).then_some(key);
+    rules.into_iter().map(move |rule| proto::IngressRule { owner: owner.clone().map(Into::into), ..rule.into() })
+}
+
+fn by_owner(rules: Vec<proto::IngressRule>) -> Result<Vec<Ingress>, WireError> {
+    let mut ingresses = BTreeMap::<ObjectKey, Vec<IngressRule>>::new();
+    for mut rule in rules {
+        let owner = match rule.owner.take() {
+            Some(owner) => key(Some(owner), "ingress.owner")?,
+            None => unnamed(),
+        };
+        ingresses.entry(owner).or_default().push(rule.try_into()?);
+    }
+    Ok(ingresses.into_iter().map(|(key, rules)| Ingress { key, rules }).collect())
+}
+
+/// Of rules of which an earlier protocol does not say where they belong. Then all of them always come together.
+fn unnamed() -> ObjectKey {
+    ObjectKey::new("", "")
+}
+
 impl From<IngressRule> for proto::IngressRule {
     fn from(IngressRule { host, path, service }: IngressRule) -> Self {
         let path = match path {
             PathMatch::Exact(path) => ingress_rule::Path::Exact(path),
             PathMatch::Prefix(path) => ingress_rule::Path::Prefix(path),
         };
-        Self { host, path: Some(path), service: Some(service.into()) }
+        Self { host, path: Some(path), service: Some(service.into()), owner: None }
     }
 }
 

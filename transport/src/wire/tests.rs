@@ -9,7 +9,7 @@ use api::{
         ReplicaPhase, ReplicaSpec, Reserves,
     },
     session::{
-        Capacity, CpuUsage, Endpoint, GatewayDown, GatewayUp, IngressRule, PathMatch, Routes, RunningReplica,
+        Capacity, CpuUsage, Endpoint, GatewayDown, GatewayUp, Ingress, IngressRule, PathMatch, Routes, RunningReplica,
         ServicePort, ServiceRoute, ServiceSample, WorkerDown, WorkerHello, WorkerUp,
     },
 };
@@ -144,10 +144,12 @@ fn gateway_up() -> Vec<(&'static str, GatewayUp)> {
 fn gateway_down() -> Vec<(&'static str, GatewayDown)> {
     let ports = vec![ServicePort { name: Some("http".into()), port: 80 }, ServicePort { name: None, port: 81 }];
     let rule = |path| IngressRule { host: Some("*.example.com".into()), path, service: service() };
-    let routes = Routes {
-        services: vec![ServiceRoute { key: service(), ports, load_balancer: true }],
-        ingress: vec![rule(PathMatch::Exact("/a".into())), rule(PathMatch::Prefix("/b".into()))],
-    };
+    let route = ServiceRoute { key: service(), ports, load_balancer: true };
+    let rules = vec![rule(PathMatch::Exact("/a".into())), rule(PathMatch::Prefix("/b".into()))];
+    let ingress = Ingress { key: ObjectKey::new("default", "shop"), rules };
+    let routes = |ingress| Arc::new(Routes { services: vec![route.clone()], ingresses: vec![ingress] });
+    // As earlier protocols have it: rules do not say which Ingress they are of.
+    let unnamed = Ingress { key: ObjectKey::new("", ""), rules: ingress.rules.clone() };
     let endpoint = Endpoint {
         replica: id(),
         worker: WorkerName("w1".into()),
@@ -163,7 +165,11 @@ fn gateway_down() -> Vec<(&'static str, GatewayDown)> {
         hopeless,
     };
     vec![
-        ("routes", GatewayDown::Routes(Arc::new(routes))),
+        ("routes", GatewayDown::Routes(routes(unnamed))),
+        ("routes-by-ingress", GatewayDown::Routes(routes(ingress.clone()))),
+        ("service", GatewayDown::Service(route.clone())),
+        ("service-gone", GatewayDown::ServiceGone(service())),
+        ("ingress", GatewayDown::Ingress(ingress)),
         ("endpoints", endpoints(vec![endpoint.clone()], Some("starting"), false)),
         ("on-demand", endpoints(vec![Endpoint { standby: true, ..endpoint }], None, false)),
         ("hopeless", endpoints(Vec::new(), Some("it does not compile"), true)),

@@ -10,8 +10,8 @@ use api::{
     Digest, ObjectKey, ReplicaId, WorkerName,
     replica::{ReplicaPhase, ReplicaSpec},
     session::{
-        Capacity, Endpoint, GatewayDown, GatewaySide, Routes, RunningReplica, WorkerDown, WorkerHello, WorkerSide,
-        WorkerUp, in_process,
+        Capacity, Endpoint, GatewayDown, GatewaySide, RunningReplica, ServiceRoute, WorkerDown, WorkerHello,
+        WorkerSide, WorkerUp, in_process,
     },
 };
 use bytes::Bytes;
@@ -144,7 +144,7 @@ impl Cluster {
     pub(super) fn gateway(&self) -> Gateway {
         let (side, ours) = in_process();
         self.inputs.try_send(Input::AttachGateway(ours)).unwrap();
-        Gateway { side, routes: Arc::default(), endpoints: BTreeMap::new() }
+        Gateway { side, routes: BTreeMap::new(), endpoints: BTreeMap::new() }
     }
 }
 
@@ -224,7 +224,7 @@ impl Drop for Worker {
 /// A gateway as far as a test needs one: it keeps the newest of everything.
 pub(super) struct Gateway {
     pub(super) side: GatewaySide,
-    pub(super) routes: Arc<Routes>,
+    pub(super) routes: BTreeMap<ObjectKey, ServiceRoute>,
     pub(super) endpoints: BTreeMap<ObjectKey, (Vec<Endpoint>, Option<String>)>,
 }
 
@@ -233,7 +233,12 @@ impl Gateway {
     pub(super) fn take(&mut self) {
         while let Ok(message) = self.side.rx.try_recv() {
             match message {
-                GatewayDown::Routes(routes) => self.routes = routes,
+                GatewayDown::Routes(routes) => {
+                    self.routes = routes.services.iter().map(|route| (route.key.clone(), route.clone())).collect();
+                }
+                GatewayDown::Service(route) => drop(self.routes.insert(route.key.clone(), route)),
+                GatewayDown::ServiceGone(key) => drop(self.routes.remove(&key)),
+                GatewayDown::Ingress(_) => {}
                 GatewayDown::Endpoints { service, endpoints, reason, .. } => {
                     self.endpoints.insert(service, (endpoints, reason));
                 }

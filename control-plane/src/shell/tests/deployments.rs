@@ -14,7 +14,7 @@ async fn a_deployment_becomes_running_pods_and_endpoints() {
     cluster.put(SERVICE, &service("hello", "ClusterIP")).await;
     cluster.put(DEPLOYMENT, &deployment("hello", 2, 1, pod_template("hello"))).await;
     let endpoints = gateway.has("hello", 2).await;
-    assert_eq!(gateway.routes.services.len(), 1);
+    assert_eq!(gateway.routes.len(), 1);
     assert_eq!(worker.heard.lock().started[0].digest, digest());
 
     let set = eventually("the revision is stored with its status", async || {

@@ -2,6 +2,26 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[derive(Clone)]
+struct Rule<T> {
+    host: Option<String>,
+    path: PathMatch,
+    target: T,
+}
+
+fn table<T: Clone>(rules: impl IntoIterator<Item = Rule<T>>) -> RouteTable<T> {
+    let (rules, mut table) = (rules.into_iter().collect::<Vec<_>>(), RouteTable::default());
+    for host in rules.iter().map(|rule| &rule.host) {
+        let of_it = rules.iter().filter(|rule| rule.host == *host);
+        table.set(host.as_deref(), of_it.map(|rule| (rule.path.clone(), rule.target.clone())));
+    }
+    table
+}
+
+fn route<'a, T>(table: &'a RouteTable<T>, host: &str, path: &str) -> Routed<'a, T> {
+    table.by_name(host, path).unwrap_or_else(|| table.by_wildcard(host, path))
+}
+
 fn rule(host: Option<&str>, path: PathMatch, target: &'static str) -> Rule<&'static str> {
     Rule { host: host.map(str::to_owned), path, target }
 }
@@ -16,27 +36,27 @@ fn exact(path: &str) -> PathMatch {
 
 #[test]
 fn the_most_specific_host_decides() {
-    let table = RouteTable::new([
+    let table = table([
         rule(None, prefix("/"), "any"),
         rule(Some("*.example.com"), prefix("/"), "wildcard"),
-        rule(Some("Shop.Example.com"), prefix("/"), "exact"),
+        rule(Some("shop.example.com"), prefix("/"), "exact"),
     ]);
-    assert_eq!(table.route("shop.example.com", "/"), Routed::To(&"exact"));
-    assert_eq!(table.route("other.example.com", "/"), Routed::To(&"wildcard"));
-    assert_eq!(table.route("a.b.example.com", "/"), Routed::To(&"any"), "a wildcard stands for one label");
-    assert_eq!(table.route("example.com", "/"), Routed::To(&"any"));
+    assert_eq!(route(&table, "shop.example.com", "/"), Routed::To(&"exact"));
+    assert_eq!(route(&table, "other.example.com", "/"), Routed::To(&"wildcard"));
+    assert_eq!(route(&table, "a.b.example.com", "/"), Routed::To(&"any"), "a wildcard stands for one label");
+    assert_eq!(route(&table, "example.com", "/"), Routed::To(&"any"));
 }
 
 #[test]
 fn a_rule_without_host_does_not_catch_a_host_that_is_named() {
-    let table = RouteTable::new([rule(None, prefix("/"), "any"), rule(Some("a.test"), prefix("/a"), "a")]);
-    assert_eq!(table.route("a.test", "/b"), Routed::NoRuleForPath);
-    assert_eq!(table.route("b.test", "/b"), Routed::To(&"any"));
+    let table = table([rule(None, prefix("/"), "any"), rule(Some("a.test"), prefix("/a"), "a")]);
+    assert_eq!(route(&table, "a.test", "/b"), Routed::NoRuleForPath);
+    assert_eq!(route(&table, "b.test", "/b"), Routed::To(&"any"));
 }
 
 #[test]
 fn an_exact_path_comes_before_the_longest_prefix() {
-    let table = RouteTable::new([
+    let table = table([
         rule(None, prefix("/"), "root"),
         rule(None, prefix("/cart/"), "cart"),
         rule(None, prefix("/cart/items"), "items"),
@@ -52,18 +72,15 @@ fn an_exact_path_comes_before_the_longest_prefix() {
         ("/cart/items/1", "one"),
         ("/cart/items/1/", "items"),
     ] {
-        assert_eq!(table.route("h", path), Routed::To(&target), "{path}");
+        assert_eq!(route(&table, "h", path), Routed::To(&target), "{path}");
     }
 }
 
 #[test]
 fn of_two_rules_for_one_path_the_first_wins() {
-    let table = RouteTable::new([
-        rule(None, prefix("/a"), "first"),
-        rule(None, prefix("/b"), "b"),
-        rule(None, prefix("/a/"), "second"),
-    ]);
-    assert_eq!(table.route("h", "/a"), Routed::To(&"first"));
+    let table =
+        table([rule(None, prefix("/a"), "first"), rule(None, prefix("/b"), "b"), rule(None, prefix("/a/"), "second")]);
+    assert_eq!(route(&table, "h", "/a"), Routed::To(&"first"));
 }
 
 /// The rules as a person would apply them: try each, keep the best.
@@ -109,8 +126,19 @@ proptest! {
             path: if exact { PathMatch::Exact(path) } else { PathMatch::Prefix(path) },
             target,
         }).collect();
-        let table = RouteTable::new(rules.clone());
-        let routed = match table.route(&host, &path) { Routed::To(target) => Some(*target), _ => None };
+        let table = table(rules.clone());
+        let routed = match route(&table, &host, &path) { Routed::To(target) => Some(*target), _ => None };
         prop_assert_eq!(routed, by_hand(&rules, &host, &path));
     }
+}
+
+#[test]
+fn a_host_whose_rules_are_taken_away_is_not_known_any_more() {
+    let mut table = table([rule(Some("a.test"), prefix("/"), "a"), rule(Some("*.b.test"), prefix("/"), "b")]);
+    let before = table.clone();
+    table.set(Some("a.test"), []);
+    table.set(Some("*.b.test"), []);
+    assert_eq!(route(&table, "a.test", "/"), Routed::UnknownHost);
+    assert_eq!(route(&table, "x.b.test", "/"), Routed::UnknownHost);
+    assert_eq!(route(&before, "a.test", "/"), Routed::To(&"a"), "a copy stays as it was");
 }

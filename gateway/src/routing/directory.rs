@@ -1,0 +1,84 @@
+use std::sync::Arc;
+
+use api::{ObjectKey, session::IngressRule};
+use rpds::HashTrieMapSync;
+
+use super::table::{RouteTable, Routed};
+use crate::balance::Service;
+
+/// Where requests go: by host and path, or by the name of a Service. Requests read one while a changed copy is made beside
+/// it, which shares with it all that has not changed.
+#[derive(Clone, Default)]
+pub(crate) struct Directory {
+    /// By name and namespace, as their hosts begin.
+    services: HashTrieMapSync<String, Listed>,
+    rules: RouteTable<Target>,
+}
+
+/// A Service that exists, and what its callers may name.
+pub(crate) struct Listed {
+    pub(crate) service: Arc<Service>,
+    pub(crate) ports: Vec<u16>,
+}
+
+/// Where a rule leads. The Service may be missing.
+struct Target {
+    service: ObjectKey,
+    name: String,
+}
+
+/// Why a request has nowhere to go.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoRoute<'a> {
+    /// A rule names this Service, but there is none.
+    Missing(&'a ObjectKey),
+    /// No rule and no Service names the host.
+    UnknownHost,
+    /// The host is known, but none of its rules is for this path.
+    NoRuleForPath,
+}
+
+impl Directory {
+    /// A Service by its name.
+    pub(crate) fn service(&self, key: &ObjectKey) -> Option<&Listed> {
+        self.services.get(&name(key))
+    }
+
+    /// Where a request goes. `host` is lower-case and without port. A rule may take a path of a Service's own host.
+    pub(crate) fn route(&self, host: &str, path: &str) -> Result<&Arc<Service>, NoRoute<'_>> {
+        let own = host.strip_suffix(".localhost").and_then(|name| self.services.get(name));
+        let routed = match self.rules.by_name(host, path) {
+            Some(routed) => routed,
+            None if own.is_some() => Routed::UnknownHost,
+            None => self.rules.by_wildcard(host, path),
+        };
+        match (routed, own) {
+            (Routed::To(target), _) => {
+                let listed = self.services.get(&target.name);
+                listed.map(|listed| &listed.service).ok_or(NoRoute::Missing(&target.service))
+            }
+            (_, Some(own)) => Ok(&own.service),
+            (Routed::UnknownHost, None) => Err(NoRoute::UnknownHost),
+            (Routed::NoRuleForPath, None) => Err(NoRoute::NoRuleForPath),
+        }
+    }
+
+    pub(crate) fn list(&mut self, key: &ObjectKey, listed: Listed) {
+        self.services.insert_mut(name(key), listed);
+    }
+
+    pub(crate) fn unlist(&mut self, key: &ObjectKey) {
+        self.services.remove_mut(&name(key));
+    }
+
+    /// Sets all rules of a host.
+    pub(crate) fn set_rules<'a>(&mut self, host: Option<&str>, rules: impl Iterator<Item = &'a IngressRule>) {
+        let target = |service: &ObjectKey| Target { service: service.clone(), name: name(service) };
+        self.rules.set(host, rules.map(|rule| (rule.path.clone(), target(&rule.service))));
+    }
+}
+
+/// Names of Services and Namespaces hold no dot, so that no other Service has it.
+fn name(key: &ObjectKey) -> String {
+    format!("{}.{}", key.name, key.namespace)
+}

@@ -1,0 +1,8 @@
+//! Which Service a request is for, by host and path or by a name. Pure: no I/O, no clock.
+
+mod directory;
+mod ingresses;
+mod table;
+
+pub(crate) use directory::{Directory, Listed, NoRoute};
+pub(crate) use ingresses::Ingresses;
