@@ -66,7 +66,7 @@ impl Scheduler {
                 let mut deployment = DeploymentState::new(spec, now);
                 let owned = self.revisions.values().filter(|revision| revision.spec.deployment.as_ref() == Some(&key));
                 deployment.revisions = owned.map(|revision| revision.spec.key.clone()).collect();
-                self.deployments.insert(key.clone(), deployment);
+                self.deployments.insert(key.clone(), Box::new(deployment));
                 self.attach_autoscaler(&key, now);
             }
         }
@@ -93,7 +93,7 @@ impl Scheduler {
                 known.spec = Revision { digest: spec.digest.clone().or(digest), ..spec };
             }
             None => {
-                self.revisions.insert(key.clone(), RevisionState::new(spec));
+                self.revisions.insert(key.clone(), Box::new(RevisionState::new(spec)));
             }
         }
         let owner = self.revisions[&key].spec.deployment.clone();

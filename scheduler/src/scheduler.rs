@@ -20,8 +20,9 @@ pub struct Scheduler {
     pub(crate) settings: Settings,
     pub(crate) rng: SmallRng,
     pub(crate) names: Names,
-    pub(crate) deployments: BTreeMap<ObjectKey, DeploymentState>,
-    pub(crate) revisions: BTreeMap<ObjectKey, RevisionState>,
+    // Boxed: a map keeps room for more entries than it has, and these are large.
+    pub(crate) deployments: BTreeMap<ObjectKey, Box<DeploymentState>>,
+    pub(crate) revisions: BTreeMap<ObjectKey, Box<RevisionState>>,
     pub(crate) replicas: BTreeMap<ReplicaId, Replica>,
     /// How many replicas there are of each priority.
     pub(crate) priorities: BTreeMap<i32, usize>,

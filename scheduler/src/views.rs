@@ -21,7 +21,7 @@ impl Scheduler {
 
     /// How many replicas a Deployment is to have now: as the user wrote, or as its autoscaler decided.
     pub fn wanted_replicas(&self, key: &ObjectKey) -> Option<u32> {
-        self.deployments.get(key).map(crate::state::DeploymentState::wanted)
+        self.deployments.get(key).map(|deployment| deployment.wanted())
     }
 
     /// A Deployment's status as it was last told.

@@ -8,7 +8,10 @@ pub(crate) type Addresses = HashMap<WorkerName, Address>;
 
 /// The endpoints of a Service among replicas of its namespace that it selects.
 pub(crate) fn endpoints<'a>(selected: impl Iterator<Item = &'a ReplicaView>, addresses: &Addresses) -> Vec<Endpoint> {
-    selected.filter_map(|view| endpoint(view, addresses)).collect()
+    let mut endpoints: Vec<Endpoint> = selected.filter_map(|view| endpoint(view, addresses)).collect();
+    // Kept for each Service, of which most have one.
+    endpoints.shrink_to_fit();
+    endpoints
 }
 
 fn endpoint(view: &ReplicaView, addresses: &Addresses) -> Option<Endpoint> {

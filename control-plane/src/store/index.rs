@@ -24,7 +24,7 @@ pub(super) struct LogLimit {
 
 impl Default for LogLimit {
     fn default() -> Self {
-        Self { changes: 8192, bytes: 32 << 20 }
+        Self { changes: 8192, bytes: 8 << 20 }
     }
 }
 

@@ -4,11 +4,7 @@ use api::{Digest, ObjectKey, ReplicaId, Timestamp, WorkerName};
 use rand::Rng;
 
 use super::{Class, Domains, View, place};
-use crate::{
-    Action, ReplicaState, Scheduler, Subject,
-    state::{DeploymentState, Replica},
-    timers::Timer,
-};
+use crate::{Action, ReplicaState, Scheduler, Subject, state::Replica, timers::Timer};
 
 /// Why what could not be placed may fit now.
 #[derive(Debug, Default)]
@@ -55,7 +51,7 @@ impl Scheduler {
         let Some(revision) = self.revisions.get(key) else { return };
         let Some(digest) = revision.spec.digest.clone() else { return };
         let (template, group) = (revision.spec.template.clone(), revision.group().clone());
-        let desired = self.deployments.get(&group).map_or(revision.spec.replicas, DeploymentState::wanted);
+        let desired = self.deployments.get(&group).map_or(revision.spec.replicas, |deployment| deployment.wanted());
         let class = Class { template: &template, digest: &digest, group: &group, desired };
         let mut domains = Domains::count(&template, &group, &self.workers);
         let mut waiting: Vec<ReplicaId> = revision.unplaced.iter().cloned().collect();

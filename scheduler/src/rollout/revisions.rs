@@ -49,7 +49,7 @@ impl Scheduler {
             created: now,
         };
         deployment.revisions.insert(key.clone());
-        self.revisions.insert(key.clone(), RevisionState::new(revision));
+        self.revisions.insert(key.clone(), Box::new(RevisionState::new(revision)));
         self.unsaved.insert(key.clone());
         self.restated.insert(key.clone());
         Some(key)
