@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use api::{
     Digest, ObjectKey, ReplicaId, WorkerName,
     replica::Failure,
@@ -71,7 +73,7 @@ pub enum Event {
     /// This replica is to leave its worker: it stops once another has taken its place.
     Evict(ReplicaId),
     /// What a Deployment's number of replicas follows from now on. Told before [`Event::Loaded`] at start.
-    Autoscaler(Autoscaler),
+    Autoscaler(Arc<Autoscaler>),
     /// Its number is the user's again.
     AutoscalerDeleted(ObjectKey),
     /// A gateway says what it measured in its last window: of each Deployment that it has anything to say of. It is told

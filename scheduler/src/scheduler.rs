@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use api::{ObjectKey, ReplicaId, Timestamp, WorkerName};
 use rand::{SeedableRng, rngs::SmallRng};
@@ -34,7 +37,7 @@ pub struct Scheduler {
     /// Deployments whose standbys found no worker.
     pub(crate) homeless: BTreeSet<ObjectKey>,
     /// What each Deployment's number of replicas follows, also of those that are not told yet.
-    pub(crate) autoscalers: BTreeMap<ObjectKey, Autoscaler>,
+    pub(crate) autoscalers: BTreeMap<ObjectKey, Arc<Autoscaler>>,
     pub(crate) gateways: Gateways,
     pub(crate) timers: Timers,
     /// Whether the store has been read.

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use api::ObjectKey;
 use scheduler::{ReplicaState, ReplicaView};
 
@@ -77,6 +75,6 @@ fn owner(view: &ReplicaView, backers: &[Backer<'_>]) -> String {
     }
 }
 
-fn labels(selector: &BTreeMap<String, String>) -> String {
+fn labels(selector: &[(String, String)]) -> String {
     selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use api::{
     ObjectKey,
     session::{ServicePort, ServiceRoute},
@@ -14,7 +12,8 @@ const TEMPLATE_HASH: &str = "pod-template-hash";
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Service {
     pub(crate) uid: String,
-    pub(crate) selector: BTreeMap<String, String>,
+    /// In order of keys.
+    pub(crate) selector: Box<[(String, String)]>,
     pub(crate) ports: Vec<ServicePort>,
     pub(crate) load_balancer: bool,
 }
@@ -44,7 +43,7 @@ impl Service {
 
     /// One of the labels that it selects by: whatever it selects has this.
     pub(crate) fn first_label(&self) -> Option<(&str, &str)> {
-        self.selector.first_key_value().map(|(key, value)| (key.as_str(), value.as_str()))
+        self.selector.first().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// What a gateway is told of it.

@@ -1,6 +1,6 @@
 //! What Deployments are scaled by: a HorizontalPodAutoscaler that names them, or else their own annotation.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::{
     ObjectKey, Quantity,
@@ -22,11 +22,11 @@ const DEFAULT_CPU_PERCENT: u32 = 80;
 #[derive(Debug, Default)]
 pub(super) struct Autoscalers {
     /// By the Deployment that they name.
-    objects: BTreeMap<ObjectKey, BTreeMap<ObjectKey, Autoscaler>>,
+    objects: BTreeMap<ObjectKey, BTreeMap<ObjectKey, Arc<Autoscaler>>>,
     /// The Deployment that each names.
     targets: BTreeMap<ObjectKey, ObjectKey>,
-    annotated: BTreeMap<ObjectKey, Autoscaler>,
-    told: BTreeMap<ObjectKey, Autoscaler>,
+    annotated: BTreeMap<ObjectKey, Arc<Autoscaler>>,
+    told: BTreeMap<ObjectKey, Arc<Autoscaler>>,
 }
 
 impl Autoscalers {
@@ -36,7 +36,7 @@ impl Autoscalers {
     }
 
     /// What a Deployment is scaled by: of several objects the first by name, else what it says itself.
-    fn of(&self, deployment: &ObjectKey) -> Option<&Autoscaler> {
+    fn of(&self, deployment: &ObjectKey) -> Option<&Arc<Autoscaler>> {
         let named = self.objects.get(deployment).and_then(|named| named.values().next());
         named.or_else(|| self.annotated.get(deployment))
     }
@@ -55,7 +55,7 @@ impl Autoscalers {
         let now = autoscaler.map(|autoscaler| {
             let deployment = autoscaler.deployment.clone();
             self.targets.insert(key.clone(), deployment.clone());
-            self.objects.entry(deployment.clone()).or_default().insert(key, autoscaler);
+            self.objects.entry(deployment.clone()).or_default().insert(key, Arc::new(autoscaler));
             deployment
         });
         before.into_iter().chain(now).collect()
@@ -73,7 +73,7 @@ impl Shell {
     /// A Deployment says by its annotations how it is scaled; `None`: it is gone.
     pub(super) fn annotations_stored(&mut self, key: &ObjectKey, object: Option<&Value>) {
         match object.and_then(|object| from_annotations(key, object)) {
-            Some(autoscaler) => self.autoscalers.annotated.insert(key.clone(), autoscaler),
+            Some(autoscaler) => self.autoscalers.annotated.insert(key.clone(), Arc::new(autoscaler)),
             None => self.autoscalers.annotated.remove(key),
         };
         self.tell_autoscaler(key);

@@ -4,24 +4,31 @@ use std::{
         Arc, LazyLock,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
+    thread::available_parallelism,
     time::{Duration, Instant},
 };
 
 use super::service::Service;
 
-/// Counters are split over this many cache lines, so that threads do not share one.
-const SHARDS: usize = 8;
+/// Counters are split over so many cache lines, so that threads do not share one: more of them than there are processors, up to
+/// eight, would only take memory.
+static SHARDS: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(8, |n| n.get().min(8)));
 
 static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    static SHARD: Cell<usize> = Cell::new(NEXT_SHARD.fetch_add(1, Relaxed) % SHARDS);
+    static SHARD: Cell<usize> = Cell::new(NEXT_SHARD.fetch_add(1, Relaxed) % *SHARDS);
 }
 
 /// What happened at a Service since the gateway started.
-#[derive(Default)]
 pub(super) struct Meter {
-    shards: [Shard; SHARDS],
+    shards: Box<[Shard]>,
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self { shards: (0..*SHARDS).map(|_| Shard::default()).collect() }
+    }
 }
 
 #[derive(Default)]

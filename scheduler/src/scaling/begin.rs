@@ -1,12 +1,14 @@
 //! Autoscalers that come, change and go, and numbers that users write meanwhile.
 
+use std::sync::Arc;
+
 use api::{ObjectKey, Timestamp};
 
 use super::Scaling;
 use crate::{Scheduler, autoscale::Autoscaler, state::DeploymentState, timers::Timer};
 
 impl Scheduler {
-    pub(crate) fn autoscaler(&mut self, spec: Autoscaler, now: Timestamp) {
+    pub(crate) fn autoscaler(&mut self, spec: Arc<Autoscaler>, now: Timestamp) {
         let key = spec.deployment.clone();
         self.autoscalers.insert(key.clone(), spec);
         self.attach_autoscaler(&key, now);

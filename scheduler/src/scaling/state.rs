@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use api::{ReplicaId, Timestamp};
 
@@ -7,7 +10,7 @@ use crate::autoscale::{Autoscaler, Decision, Memory, Traffic};
 /// What a Deployment's number of replicas follows, and what was decided of it. None of it is kept over a restart.
 #[derive(Debug)]
 pub(crate) struct Scaling {
-    pub(crate) spec: Autoscaler,
+    pub(crate) spec: Arc<Autoscaler>,
     /// How many replicas are wanted now; known once it is known what runs.
     pub(crate) desired: Option<u32>,
     /// Whether what runs decides that, and not what is written: the autoscaler was there before this control plane.
@@ -40,7 +43,7 @@ pub(crate) struct CpuUse {
 }
 
 impl Scaling {
-    pub(crate) fn new(spec: Autoscaler, learns: bool) -> Self {
+    pub(crate) fn new(spec: Arc<Autoscaler>, learns: bool) -> Self {
         Self {
             spec,
             desired: None,

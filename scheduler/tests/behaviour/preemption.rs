@@ -331,7 +331,7 @@ fn a_service_at_zero_that_is_woken_takes_the_room_of_what_matters_less() {
         behavior: None,
         idle_after: Some(Duration::from_secs(60)),
     };
-    bench.step(Event::Autoscaler(scaled));
+    bench.step(Event::Autoscaler(scaled.into()));
     bench.apply(app("shop", 10, 0, 1));
     let waiting = |queued| Event::Waiting {
         gateway: GatewayId(1),

@@ -51,7 +51,7 @@ impl Bench {
     /// So many workers, and a Deployment that is scaled between these.
     fn scaled(workers: u32, (min, max): (u32, u32), replicas: u32) -> Self {
         let mut bench = Self::with_workers(workers);
-        bench.step(Event::Autoscaler(autoscaler(min, max)));
+        bench.step(Event::Autoscaler(autoscaler(min, max).into()));
         bench.step(Event::Deployment(deployment(replicas)));
         bench
     }
@@ -225,7 +225,7 @@ fn what_cannot_be_made_ready_is_told_before_a_request_comes_and_tried_again() {
 #[test]
 fn a_new_control_plane_learns_the_number_from_what_runs_and_stops_nothing() {
     let mut bench = Bench::new();
-    bench.step(Event::Autoscaler(autoscaler(0, 10)));
+    bench.step(Event::Autoscaler(autoscaler(0, 10).into()));
     bench.step(Event::Deployment(deployment(1)));
     bench.step(Event::KnownWorker { worker: worker(0), cordoned: false });
     bench.step(Event::Loaded);
@@ -240,7 +240,7 @@ fn a_new_control_plane_learns_the_number_from_what_runs_and_stops_nothing() {
 #[test]
 fn a_new_control_plane_keeps_the_place_that_is_there() {
     let mut bench = Bench::new();
-    bench.step(Event::Autoscaler(autoscaler(0, 10)));
+    bench.step(Event::Autoscaler(autoscaler(0, 10).into()));
     bench.step(Event::Deployment(deployment(1)));
     bench.step(Event::KnownWorker { worker: worker(0), cordoned: false });
     bench.step(Event::Loaded);

@@ -63,7 +63,7 @@ impl World {
             self.step(Event::Revision(revision));
         }
         for autoscaler in self.store.autoscalers.values().cloned().collect::<Vec<_>>() {
-            self.step(Event::Autoscaler(autoscaler));
+            self.step(Event::Autoscaler(autoscaler.into()));
         }
         for deployment in self.store.deployments.values().cloned().collect::<Vec<_>>() {
             self.step(Event::Deployment(deployment));

@@ -57,7 +57,7 @@ impl World {
             idle_after: Some(Duration::from_secs(2)),
         };
         self.store.autoscalers.insert(key.clone(), autoscaler.clone());
-        self.step(Event::Autoscaler(autoscaler));
+        self.step(Event::Autoscaler(autoscaler.into()));
     }
 
     /// A user changes something.
