@@ -6,7 +6,7 @@ use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    compose::{self, WorkerPlan, confine, machine_name},
+    compose::{self, Sharing, WorkerPlan, confine, machine_name},
     config::{ImageLimitArgs, JoinArgs, WorkerLimitArgs, address},
     diagnostics,
     key_value::KeyValueArgs,
@@ -63,8 +63,8 @@ pub(crate) struct Worker {
     threads: Option<u16>,
 
     /// Who may share a process: `worker`: all replicas; `namespace`: those of one namespace
-    #[arg(long, env = "SAMPAN_ISOLATION", default_value = "worker", value_name = "WHAT", value_parser = ["worker", "namespace"])]
-    isolation: String,
+    #[arg(long, env = "SAMPAN_ISOLATION", default_value = "worker", value_name = "WHAT")]
+    isolation: Sharing,
 
     /// How long replicas may take to be moved when it leaves
     #[arg(long, env = "SAMPAN_DRAIN_TIMEOUT", default_value = "30s", value_name = "SPAN", value_parser = api::parse_span)]
@@ -121,9 +121,9 @@ impl Worker {
             metrics: self.metrics,
             data: self.data,
         };
-        let partitioned = self.isolation == "namespace";
-        // Who starts processes cannot give that up; it runs no guest itself.
-        let confined = confine(&plan, !self.no_sandbox && !partitioned)?;
+        // One that joins by itself needs the network, and starts processes without it for its guests.
+        let whole = supervised || (self.no_sandbox && self.isolation == Sharing::Worker);
+        let confined = confine(&plan, !self.no_sandbox && whole)?;
         run(|shutdown| async move {
             let leave = CancellationToken::new();
             signals::watch(leave.clone(), drain_timeout + LAST).context("signals cannot be received")?;
@@ -131,9 +131,9 @@ impl Worker {
                 tokio::spawn(end_of_input(shutdown.clone()));
             }
             let starting = async {
-                match partitioned {
-                    true => compose::partition(&plan, confined, &leave, &shutdown).await,
-                    false => compose::worker(&plan, confined, &leave, &shutdown).await,
+                match whole {
+                    true => compose::worker(&plan, confined, &leave, &shutdown).await,
+                    false => compose::partition(&plan, self.isolation, confined, &leave, &shutdown).await,
                 }
             };
             let (name, mut roles) = tokio::select! {

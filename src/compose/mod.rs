@@ -19,7 +19,7 @@ mod worker;
 pub(crate) use config::{collection, compile_process, machine_name};
 pub(crate) use confinement::confine;
 pub(crate) use gateway::gateway;
-pub(crate) use partition::partition;
+pub(crate) use partition::{Sharing, partition};
 pub(crate) use server::{ServerPlan, server};
 pub(crate) use up::up;
 pub(crate) use worker::{WorkerPlan, worker};

@@ -103,6 +103,13 @@ impl WorkerProcess {
         Self { arguments, environment: redis.map(Redis::environment).unwrap_or_default(), way_out }
     }
 
+    /// With so many threads that serve requests, if it is not to have its default.
+    pub(super) fn with_threads(mut self, threads: Option<u16>) -> Self {
+        let threads = threads.map(|threads| ["--threads".into(), threads.to_string().into()]);
+        self.arguments.extend(threads.into_iter().flatten());
+        self
+    }
+
     /// What runs in it, as far as it is granted hosts outside.
     pub(super) fn granted(&self) -> &Arc<Granted> {
         self.way_out.granted()

@@ -80,8 +80,9 @@ fn a_worker_whose_kernel_has_no_landlock_says_that_files_stay_open_and_serves() 
     worker.wait_for_output("the worker's sandbox has a gap: the kernel has no Landlock");
     assert_eq!(worker.output().matches("has a gap").count(), 1, "nothing else is missing");
     // The rest is given up: beside the test's own filter there are the worker's two.
-    assert_eq!(status(worker.id(), "Seccomp_filters"), "3");
-    assert_eq!(status(worker.id(), "CapEff"), "0000000000000000");
+    let guests = sampan.process("w.guests").expect("it runs");
+    assert_eq!(status(guests, "Seccomp_filters"), "3");
+    assert_eq!(status(guests, "CapEff"), "0000000000000000");
 }
 
 #[test]
@@ -103,7 +104,8 @@ fn a_worker_that_may_give_up_nothing_but_files_names_each_gap_and_serves() {
         worker.wait_for_output(gap);
     }
     assert!(!worker.output().contains("Landlock"), "files are closed all the same:\n{}", worker.output());
-    assert_eq!(status(worker.id(), "Seccomp_filters"), "1", "the test's own");
+    let guests = sampan.process("w.guests").expect("it runs");
+    assert_eq!(status(guests, "Seccomp_filters"), "1", "the test's own");
 }
 
 /// Answers whoever comes, until the tests end.
@@ -177,14 +179,24 @@ fn a_worker_of_a_server_has_no_network_and_reaches_what_is_granted_through_the_s
     assert!(!sampan.output().contains("that no grant names"), "{}", sampan.output());
 }
 
-#[test]
-fn a_namespaces_process_has_no_network_and_reaches_what_is_granted_through_the_worker() {
+/// Grants a host to a guest on a worker that has joined by itself, whose guests run in this process.
+fn joined_by_itself(isolation: &str, process: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let (sampan, granted) = (Sampan::server(folder.path(), 0), outside());
-    let mut worker = command(&["worker", "--isolation", "namespace", "--name", "w", "--data-dir"]);
+    let mut worker = command(&["worker", "--isolation", isolation, "--name", "w", "--data-dir"]);
     worker.arg(folder.path()).arg("--join").arg(format!("unix:{}", folder.path().join("run/control.sock").display()));
     let _worker = Role::start(worker);
     sampan.wait_for_nodes(1);
     deploy_with_grant(&sampan, granted);
-    assert_reaches_alone(&sampan, granted, "w.default");
+    assert_reaches_alone(&sampan, granted, process);
+}
+
+#[test]
+fn guests_of_a_worker_that_joined_by_itself_have_no_network_and_reach_what_is_granted_through_it() {
+    joined_by_itself("worker", "w.guests");
+}
+
+#[test]
+fn a_namespaces_process_has_no_network_and_reaches_what_is_granted_through_the_worker() {
+    joined_by_itself("namespace", "w.default");
 }

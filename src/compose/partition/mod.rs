@@ -1,10 +1,11 @@
-//! A worker whose replicas run in processes of their own, one for each namespace: what one tenant's guests could break out
-//! of is not another's.
+//! A worker that joined by itself. Its replicas run in processes of their own, which have no network: in one, or in one for each
+//! namespace, so that what one tenant's guests could break out of is not another's.
 //!
 //! To the control plane and to gateways it is one worker. To the processes that it starts it is their control plane: it
 //! hands on what it is told, and what they say.
 
 mod replicas;
+mod sharing;
 mod tenant;
 
 use std::sync::Arc;
@@ -26,23 +27,36 @@ use super::{
 };
 use crate::metrics::Metrics;
 use replicas::Partition;
-use tenant::{ByNamespace, Tenants};
+pub(crate) use sharing::Sharing;
+use sharing::process_name;
+use tenant::{ByProcess, Tenants};
 
 /// Starts it. It ends as a worker does.
 pub(crate) async fn partition(
     plan: &WorkerPlan,
+    sharing: Sharing,
     confined: Confined,
     leave: &CancellationToken,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(WorkerName, Roles)> {
-    let Prepared { dir, peer, client, identity, listener, config } = prepare(plan).await?;
+    let Prepared { dir, peer, client, identity, listener, mut config } = prepare(plan).await?;
     let name = config.name.clone();
     let elsewhere = RemoteDialer::new(RequestLimits::default(), None, Handle::current());
-    let dialer = Arc::new(ByNamespace::new(name.clone(), dir.clone(), elsewhere));
+    if let (Some(group), Some(address)) = (sharing.lasting(), &mut config.address) {
+        // Gateways of this machine need not go through this process.
+        let socket = dir.sockets().join(format!("{}.sock", process_name(&name, group)));
+        address.socket = socket.to_str().map(str::to_owned);
+    }
+    let dialer = Arc::new(ByProcess::new(sharing, name.clone(), dir.clone(), elsewhere));
     let ended = CancellationToken::new();
-    let tenants =
-        Tenants::new(name.clone(), dir.clone(), (plan.limits.clone(), confined.redis), client.clone(), ended.clone());
-    let mut partition = Partition::new(config, tenants);
+    let tenants = Tenants::new(
+        name.clone(),
+        dir.clone(),
+        (plan.limits.clone(), plan.threads, confined.redis),
+        client.clone(),
+        ended.clone(),
+    );
+    let mut partition = Partition::new(sharing, config, tenants);
 
     let ending = Ending { leave: leave.clone(), now: CancellationToken::new() };
     let counted = Metrics { control_plane: Some(client.clone()), ..Metrics::default() };

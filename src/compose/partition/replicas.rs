@@ -1,7 +1,11 @@
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use api::{
-    ReplicaId,
+    Digest, ReplicaId,
     replica::{Failure, FailureReason, ReplicaPhase, ReplicaSpec},
     session::{RunningReplica, WorkerDown, WorkerHello, WorkerSide, WorkerUp},
 };
@@ -11,21 +15,27 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::tenant::{News, Tenants};
+use super::{
+    sharing::Sharing,
+    tenant::{News, Tenants},
+};
 
 /// How often it says that it is alive.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
 type Up = mpsc::Sender<WorkerUp>;
 
-/// The worker's side of the session, over all namespaces.
+/// The worker's side of the session, over all of its processes.
 pub(super) struct Partition {
+    sharing: Sharing,
     config: WorkerConfig,
     tenants: Tenants,
     news: mpsc::Receiver<News>,
-    /// The session of each namespace's process that has one.
+    /// The session of each process that has one, by its group.
     sessions: HashMap<String, mpsc::Sender<WorkerDown>>,
     running: HashMap<ReplicaId, Held>,
+    /// Images whose components the processes have compiled.
+    cached: BTreeSet<Digest>,
 }
 
 /// A replica of one of the processes.
@@ -37,8 +47,21 @@ struct Held {
 }
 
 impl Partition {
-    pub(super) fn new(config: WorkerConfig, (tenants, news): (Tenants, mpsc::Receiver<News>)) -> Self {
-        Self { config, tenants, news, sessions: HashMap::new(), running: HashMap::new() }
+    pub(super) fn new(
+        sharing: Sharing,
+        config: WorkerConfig,
+        (mut tenants, news): (Tenants, mpsc::Receiver<News>),
+    ) -> Self {
+        sharing.lasting().into_iter().for_each(|group| tenants.ensure(group));
+        Self {
+            sharing,
+            config,
+            tenants,
+            news,
+            sessions: HashMap::new(),
+            running: HashMap::new(),
+            cached: BTreeSet::new(),
+        }
     }
 
     /// Follows a session until it ends or the worker is to end.
@@ -84,7 +107,7 @@ impl Partition {
             taints: self.config.taints.clone(),
             address: self.config.address.clone(),
             running: self.running.values().map(running).collect(),
-            cached: Vec::new(),
+            cached: self.cached.iter().cloned().collect(),
         }
     }
 
@@ -93,8 +116,8 @@ impl Partition {
             WorkerDown::Start(spec) => self.take(spec, WorkerDown::Start, up).await,
             WorkerDown::Standby(spec) => self.take(spec, WorkerDown::Standby, up).await,
             WorkerDown::Stop { id, grace } if self.running.contains_key(&id) => {
-                let namespace = id.0.namespace.to_string();
-                self.tell(&namespace, WorkerDown::Stop { id, grace }).await;
+                let group = self.sharing.group(&id).to_owned();
+                self.tell(&group, WorkerDown::Stop { id, grace }).await;
             }
             WorkerDown::Stop { id, .. } => send(up, said(&id, ReplicaPhase::Stopped)).await,
         }
@@ -104,17 +127,17 @@ impl Partition {
         if let Some(held) = self.running.get(&spec.id) {
             return send(up, said(&spec.id, held.phase.clone())).await;
         }
-        let namespace = spec.id.0.namespace.to_string();
+        let group = self.sharing.group(&spec.id).to_owned();
         let held = Held { spec: spec.clone(), phase: ReplicaPhase::Starting, order };
         self.running.insert(spec.id.clone(), held);
         send(up, said(&spec.id, ReplicaPhase::Starting)).await;
-        self.tenants.ensure(&namespace);
+        self.tenants.ensure(&group);
         // Without a session yet, it is told when it says hello.
-        self.tell(&namespace, order(spec)).await;
+        self.tell(&group, order(spec)).await;
     }
 
-    async fn tell(&mut self, namespace: &str, message: WorkerDown) {
-        if let Some(session) = self.sessions.get(namespace) {
+    async fn tell(&mut self, group: &str, message: WorkerDown) {
+        if let Some(session) = self.sessions.get(group) {
             // One that has ended is followed by a hello, which sets it right.
             let _ = session.send(message).await;
         }
@@ -122,14 +145,20 @@ impl Partition {
 
     async fn hear(&mut self, news: News, up: &Up) {
         match news {
-            News::Joined(namespace, session) => {
-                self.sessions.insert(namespace, session);
+            News::Joined(group, session) => {
+                self.sessions.insert(group, session);
             }
-            News::Died(namespace) => {
-                self.sessions.remove(&namespace);
-                self.fail(&namespace, |_| true, up).await;
+            News::Died(group) => {
+                self.sessions.remove(&group);
+                self.fail(&group, |_| true, up).await;
             }
-            News::Says(namespace, WorkerUp::Hello(hello)) => self.reconcile(&namespace, hello.running, up).await,
+            News::Says(group, WorkerUp::Hello(hello)) => {
+                for digest in hello.cached {
+                    self.compiled(digest, up).await;
+                }
+                self.reconcile(&group, hello.running, up).await;
+            }
+            News::Says(_, WorkerUp::Cached { digest }) => self.compiled(digest, up).await,
             News::Says(_, WorkerUp::Phase { id, phase }) => self.phase(id, phase, up).await,
             News::Says(_, WorkerUp::Heartbeat | WorkerUp::Leaving) => {}
             News::Says(_, message @ WorkerUp::Log { .. }) => drop(up.try_send(message)),
@@ -137,39 +166,48 @@ impl Partition {
         }
     }
 
+    async fn compiled(&mut self, digest: Digest, up: &Up) {
+        if self.cached.insert(digest.clone()) {
+            send(up, WorkerUp::Cached { digest }).await;
+        }
+    }
+
     /// A process says what it runs: what it should and does not is started, or failed if it did before.
-    async fn reconcile(&mut self, namespace: &str, reported: Vec<RunningReplica>, up: &Up) {
+    async fn reconcile(&mut self, group: &str, reported: Vec<RunningReplica>, up: &Up) {
         let reported: HashMap<ReplicaId, ReplicaPhase> =
             reported.into_iter().map(|running| (running.spec.id, running.phase)).collect();
-        self.fail(namespace, |id| !reported.contains_key(id), up).await;
-        let missing = self.of(namespace).filter(|held| !reported.contains_key(&held.spec.id));
+        self.fail(group, |id| !reported.contains_key(id), up).await;
+        let missing = self.of(group).filter(|held| !reported.contains_key(&held.spec.id));
         let orders: Vec<WorkerDown> = missing.map(|held| (held.order)(held.spec.clone())).collect();
         for order in orders {
-            self.tell(namespace, order).await;
+            self.tell(group, order).await;
         }
         for (id, phase) in reported {
             match self.running.contains_key(&id) {
                 true => self.phase(id, phase, up).await,
-                false => self.tell(namespace, WorkerDown::Stop { id, grace: Duration::ZERO }).await,
+                false => self.tell(group, WorkerDown::Stop { id, grace: Duration::ZERO }).await,
             }
         }
     }
 
     /// Says that replicas have ended with their process. What did not run yet is taken up by the next.
-    async fn fail(&mut self, namespace: &str, ended: impl Fn(&ReplicaId) -> bool, up: &Up) {
+    async fn fail(&mut self, group: &str, ended: impl Fn(&ReplicaId) -> bool, up: &Up) {
         let ran = |phase: &ReplicaPhase| !matches!(phase, ReplicaPhase::Starting | ReplicaPhase::Standby);
-        let failed = self.of(namespace).filter(|held| ran(&held.phase) && ended(&held.spec.id));
+        let failed = self.of(group).filter(|held| ran(&held.phase) && ended(&held.spec.id));
         let failed: Vec<ReplicaId> = failed.map(|held| held.spec.id.clone()).collect();
         for id in failed {
-            let message = format!("the process of namespace {namespace} ended");
+            let message = match self.sharing {
+                Sharing::Worker => "the process that it ran in ended".to_owned(),
+                Sharing::Namespace => format!("the process of namespace {group} ended"),
+            };
             let phase = ReplicaPhase::Failed(Failure { reason: FailureReason::Error, message });
             self.running.remove(&id);
             send(up, said(&id, phase)).await;
         }
     }
 
-    fn of(&self, namespace: &str) -> impl Iterator<Item = &Held> {
-        self.running.values().filter(move |held| *held.spec.id.0.namespace == *namespace)
+    fn of(&self, group: &str) -> impl Iterator<Item = &Held> {
+        self.running.values().filter(move |held| self.sharing.group(&held.spec.id) == group)
     }
 
     async fn phase(&mut self, id: ReplicaId, phase: ReplicaPhase, up: &Up) {
@@ -180,11 +218,11 @@ impl Partition {
         }
         let stopped = phase == ReplicaPhase::Stopped;
         send(up, said(&id, phase)).await;
-        let namespace = id.0.namespace.to_string();
+        let group = self.sharing.group(&id).to_owned();
         // One that failed is started again soon; its process stays.
-        if stopped && self.of(&namespace).next().is_none() {
-            self.sessions.remove(&namespace);
-            self.tenants.dismiss(&namespace);
+        if stopped && self.sharing.lasting().is_none() && self.of(&group).next().is_none() {
+            self.sessions.remove(&group);
+            self.tenants.dismiss(&group);
         }
     }
 }

@@ -12,6 +12,7 @@ use transport::{
     serve_sessions,
 };
 
+use super::sharing::{Sharing, process_name};
 use crate::{
     compose::{
         outbound::{Granted, watched},
@@ -25,7 +26,7 @@ use crate::{
 /// What comes of the processes that waits for the loop. Beyond it, they wait.
 const WAITING: usize = 1024;
 
-/// What a namespace's process does.
+/// What a process does.
 pub(super) enum News {
     /// It has a session from now on.
     Joined(String, mpsc::Sender<WorkerDown>),
@@ -35,11 +36,12 @@ pub(super) enum News {
     Died(String),
 }
 
-/// The processes, one for each namespace in which something runs.
+/// The processes, one for each group of replicas of which something runs.
 pub(super) struct Tenants {
     name: WorkerName,
     dir: DataDir,
     limits: WorkerLimitArgs,
+    threads: Option<u16>,
     redis: Option<Redis>,
     client: ControlPlaneClient,
     stop: CancellationToken,
@@ -48,57 +50,53 @@ pub(super) struct Tenants {
     news: mpsc::Sender<News>,
 }
 
-/// The name of a namespace's process, and with it of its socket.
-fn tenant_name(worker: &WorkerName, namespace: &str) -> String {
-    format!("{worker}.{namespace}")
-}
-
 impl Tenants {
     pub(super) fn new(
         name: WorkerName,
         dir: DataDir,
-        (limits, redis): (WorkerLimitArgs, Option<Redis>),
+        (limits, threads, redis): (WorkerLimitArgs, Option<u16>, Option<Redis>),
         client: ControlPlaneClient,
         stop: CancellationToken,
     ) -> (Self, mpsc::Receiver<News>) {
         let (news, inbox) = mpsc::channel(WAITING);
         let (tasks, running) = (TaskTracker::new(), HashMap::new());
-        (Self { name, dir, limits, redis, client, stop, tasks, running, news }, inbox)
+        (Self { name, dir, limits, threads, redis, client, stop, tasks, running, news }, inbox)
     }
 
-    /// Starts the process of a namespace, if it does not run.
-    pub(super) fn ensure(&mut self, namespace: &str) {
-        if self.running.contains_key(namespace) {
+    /// Starts the process of a group, if it does not run.
+    pub(super) fn ensure(&mut self, group: &str) {
+        if self.running.contains_key(group) {
             return;
         }
         let stop = self.stop.child_token();
-        self.running.insert(namespace.to_owned(), stop.clone());
-        let name = tenant_name(&self.name, namespace);
+        self.running.insert(group.to_owned(), stop.clone());
+        let name = process_name(&self.name, group);
         let socket = self.dir.sockets().join(format!("{name}.control.sock"));
         let process = WorkerProcess::new(&socket, &name, &self.dir, &self.limits, self.redis.as_ref());
-        let offer = self.offer(namespace, process.granted().clone());
-        let (news, namespace) = (self.news.clone(), namespace.to_owned());
+        let process = process.with_threads(self.threads);
+        let offer = self.offer(group, process.granted().clone());
+        let (news, group) = (self.news.clone(), group.to_owned());
         self.tasks.spawn(async move {
             let listener = match SessionListener::bind(socket, None).await {
                 Ok(listener) => listener,
-                Err(error) => return tracing::error!(namespace, %error, "its process cannot be started"),
+                Err(error) => return tracing::error!(process = group, %error, "its process cannot be started"),
             };
             let name = WorkerName(name.into());
             let died = || {
                 // Without room, the process that is started in its place tells by what it does not run.
-                let _ = news.try_send(News::Died(namespace.clone()));
+                let _ = news.try_send(News::Died(group.clone()));
             };
             let (sessions, stopped) = (serve_sessions(listener, offer, stop.clone()), stop.clone());
             let (served, ()) = tokio::join!(sessions, keep_running(&name, &process, died, stopped));
             if let Err(error) = served {
-                tracing::error!(namespace, %error, "sessions of its process cannot be taken");
+                tracing::error!(process = group, %error, "sessions of its process cannot be taken");
             }
         });
     }
 
-    /// Ends the process of a namespace in which nothing runs any more.
-    pub(super) fn dismiss(&mut self, namespace: &str) {
-        if let Some(stop) = self.running.remove(namespace) {
+    /// Ends the process of a group of which nothing runs any more.
+    pub(super) fn dismiss(&mut self, group: &str) {
+        if let Some(stop) = self.running.remove(group) {
             stop.cancel();
         }
     }
@@ -111,14 +109,14 @@ impl Tenants {
     }
 
     /// What a process is offered: its sessions end here, the rest is the control plane's.
-    fn offer(&self, namespace: &str, granted: Arc<Granted>) -> Offer {
+    fn offer(&self, group: &str, granted: Arc<Granted>) -> Offer {
         let (news, client, stop) = (self.news.clone(), self.client.clone(), self.stop.clone());
-        let namespace = namespace.to_owned();
+        let group = group.to_owned();
         Offer {
             worker: Arc::new(move |session| {
                 let granted = granted.clone();
-                // All that joins here is this namespace's process, whatever it calls itself.
-                hear(watched(session, move |_| Some(granted.clone())), namespace.clone(), news.clone());
+                // All that joins here is this group's process, whatever it calls itself.
+                hear(watched(session, move |_| Some(granted.clone())), group.clone(), news.clone());
             }),
             gateway: Arc::new(move |session| pass_on(session, &client, &stop)),
             key_value: Arc::new(RemoteKeyValue::new(&self.client)),
@@ -129,14 +127,14 @@ impl Tenants {
 }
 
 /// Reads what a process says until its session ends.
-fn hear(session: ForWorker, namespace: String, news: mpsc::Sender<News>) {
+fn hear(session: ForWorker, group: String, news: mpsc::Sender<News>) {
     let Session { tx, mut rx } = session;
     tokio::spawn(async move {
-        if news.send(News::Joined(namespace.clone(), tx)).await.is_err() {
+        if news.send(News::Joined(group.clone(), tx)).await.is_err() {
             return;
         }
         while let Some(message) = rx.recv().await {
-            if news.send(News::Says(namespace.clone(), message)).await.is_err() {
+            if news.send(News::Says(group.clone(), message)).await.is_err() {
                 return;
             }
         }
@@ -178,22 +176,23 @@ impl Admission for Nobody {
     }
 }
 
-/// The way to a replica: through the socket of its namespace's process.
-pub(super) struct ByNamespace {
+/// The way to a replica: through the socket of its process.
+pub(super) struct ByProcess {
+    sharing: Sharing,
     worker: WorkerName,
     sockets: PathBuf,
     elsewhere: RemoteDialer,
 }
 
-impl ByNamespace {
-    pub(super) fn new(worker: WorkerName, dir: DataDir, elsewhere: RemoteDialer) -> Self {
-        Self { worker, sockets: dir.sockets(), elsewhere }
+impl ByProcess {
+    pub(super) fn new(sharing: Sharing, worker: WorkerName, dir: DataDir, elsewhere: RemoteDialer) -> Self {
+        Self { sharing, worker, sockets: dir.sockets(), elsewhere }
     }
 }
 
-impl Dialer for ByNamespace {
+impl Dialer for ByProcess {
     fn dial(&self, endpoint: &Endpoint) -> Arc<dyn Serve> {
-        let name = tenant_name(&self.worker, &endpoint.replica.0.namespace);
+        let name = process_name(&self.worker, self.sharing.group(&endpoint.replica));
         let socket = self.sockets.join(format!("{name}.sock")).to_str().map(str::to_owned);
         let address = Some(Address { machine: machine().to_owned(), socket, tcp: None });
         self.elsewhere.dial(&Endpoint { worker: WorkerName(name.into()), address, ..endpoint.clone() })
