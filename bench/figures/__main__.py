@@ -3,7 +3,8 @@
 import sys
 
 from . import (
-    asleep, hop, images, kills, memory, neighbour, processes, replay, replicas, scheduler, start, step, throughput, wake,
+    asleep, hop, images, kills, memory, neighbour, neighbours, processes, replay, replicas, restarts, scheduler, start, step,
+    stops, throughput, wake,
 )
 from .machine import describe
 
@@ -16,6 +17,9 @@ FIGURES = {
     "processes": processes.measure,
     "hop": hop.measure,
     "kills": kills.measure,
+    "stops": stops.measure,
+    "restarts": restarts.measure,
+    "neighbours": neighbours.measure,
     "scheduler": scheduler.measure,
     "replicas": replicas.measure,
     "wake": wake.measure,

@@ -19,20 +19,20 @@ def measure() -> None:
         sampan.deploy("hello", "hello:bench", replicas=REPLICAS)
         back, asked = [], []
         for _ in range(KILLS):
-            before = _settled(sampan)
+            before = settled(sampan)
             node = sorted(before.values())[0]
-            asked.append(_timed_ms(lambda: _ready(sampan)))
-            os.kill(_process(sampan, node), signal.SIGKILL)
+            asked.append(_timed_ms(lambda: ready_pods(sampan)))
+            os.kill(process_of(sampan, node), signal.SIGKILL)
             began = time.perf_counter()
             lost = {name for name, on in before.items() if on == node}
-            while len(_ready(sampan).keys() - lost) < REPLICAS:
+            while len(ready_pods(sampan).keys() - lost) < REPLICAS:
                 pass
             back.append((time.perf_counter() - began) * 1000)
     print(f"from kill -9 to full capacity:          {percentiles(back)} (goal p99 100)")
     print(f"of that, asking once takes:             {percentiles(asked)}")
 
 
-def _ready(sampan: Sampan) -> dict[str, str]:
+def ready_pods(sampan: Sampan) -> dict[str, str]:
     """The node of each pod that is ready."""
     ready = {}
     for pod in sampan.api("GET", PODS)["items"]:
@@ -42,17 +42,17 @@ def _ready(sampan: Sampan) -> dict[str, str]:
     return ready
 
 
-def _settled(sampan: Sampan) -> dict[str, str]:
+def settled(sampan: Sampan) -> dict[str, str]:
     """Waits until all replicas are ready and all workers are there."""
     while True:
-        ready, nodes = _ready(sampan), sampan.api("GET", "/api/v1/nodes")["items"]
+        ready, nodes = ready_pods(sampan), sampan.api("GET", "/api/v1/nodes")["items"]
         up = [node for node in nodes if node["status"]["conditions"][0]["status"] == "True"]
         if len(ready) == REPLICAS and len(up) == 4:
             return ready
         time.sleep(0.02)
 
 
-def _process(sampan: Sampan, node: str) -> int:
+def process_of(sampan: Sampan, node: str) -> int:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:

@@ -68,24 +68,27 @@ def wasmtime_serve(component: Path, *options: str):
 class Sampan:
     """A `sampan up`, or another command that serves, with a data directory of its own."""
 
-    def __init__(self, *command: str, log: str = "warn") -> None:
+    def __init__(self, *command: str, log: str = "warn", gateway: bool = True) -> None:
         self.program = os.environ["SAMPAN"]
         self.data_dir = tempfile.mkdtemp(prefix="sampan-bench-")
         self.http_port, self.api_port = free_port(), free_port()
         self.log = open(Path(self.data_dir, "log"), "w", encoding="utf-8")
-        self.process = subprocess.Popen(
-            [
-                self.program, *(command or ("up",)), "--data-dir", self.data_dir,
-                "--http", f"127.0.0.1:{self.http_port}", "--api", f"127.0.0.1:{self.api_port}",
-            ],
-            stdout=self.log,
-            stderr=self.log,
-            env={**os.environ, "SAMPAN_LOG": log},
-        )
-        wait_for_port(self.http_port)
-        wait_for_port(self.api_port)
+        self._arguments = [*(command or ("up",)), "--data-dir", self.data_dir, "--api", f"127.0.0.1:{self.api_port}"]
+        if gateway:
+            self._arguments += ["--http", f"127.0.0.1:{self.http_port}"]
+        self._ports = [self.api_port, self.http_port] if gateway else [self.api_port]
+        self._environment = {**os.environ, "SAMPAN_LOG": log}
+        self.start()
         self._tls = ssl._create_unverified_context()  # the certificate is this run's own
         self._tls.check_hostname = False
+
+    def start(self) -> None:
+        """Also again, after it was killed."""
+        self.process = subprocess.Popen(
+            [self.program, *self._arguments], stdout=self.log, stderr=self.log, env=self._environment
+        )
+        for port in self._ports:
+            wait_for_port(port)
 
     def __enter__(self) -> "Sampan":
         return self
