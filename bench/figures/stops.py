@@ -7,7 +7,7 @@ import time
 
 from .kills import REPLICAS, process_of, ready_pods, settled
 from .load import percentiles
-from .servers import GUESTS, Sampan
+from .servers import GUESTS, PATIENCE_S, Sampan
 from .wake import ask
 
 ROUNDS = 10
@@ -33,25 +33,29 @@ def _round(sampan: Sampan) -> tuple[float, float]:
     before = settled(sampan)
     node = sorted(before.values())[0]
     process, answers = process_of(sampan, node), {}
-    count = PER_SECOND * LOAD_S
-    began = time.perf_counter()
-    # A step that changes nothing, so that it says when each request was due.
-    load = threading.Thread(target=lambda: answers.update(
-        ask(sampan, sampan.host("hello"), count, 32, PER_SECOND, str(count), "1")
-    ))
+
+    def ask_all() -> None:
+        count, began = PER_SECOND * LOAD_S, time.perf_counter()
+        # A step that changes nothing, so that it says when each request was due.
+        answers.update(ask(sampan, sampan.host("hello"), count, 32, PER_SECOND, str(count), "1"))
+        # The program's own start and end are in no request's time.
+        answers["began"] = time.perf_counter() - answers["seconds"]
+
+    load = threading.Thread(target=ask_all)
     load.start()
     time.sleep(STOP_AFTER_S)
     os.kill(process, signal.SIGSTOP)
     stopped = time.perf_counter()
     try:
         while len([on for on in ready_pods(sampan).values() if on != node]) < REPLICAS:
-            pass
+            if time.perf_counter() - stopped > PATIENCE_S:
+                raise RuntimeError("the replicas of a stopped worker are not replaced")
         replaced = time.perf_counter() - stopped
         load.join()
     finally:
         os.kill(process, signal.SIGCONT)
     if not answers:
         raise RuntimeError("requests failed while a worker was stopped")
-    ends = [due + took for due, took in answers["each"] if took > SLOW_US]
-    noticed = max(ends, default=0) / 1000 - (stopped - began) * 1000
-    return max(noticed, 0.0), replaced * 1000
+    ends = [answers["began"] + (due + took) / 1e6 for due, took in answers["each"] if took > SLOW_US]
+    noticed = max(ends, default=stopped) - stopped
+    return max(noticed, 0.0) * 1000, replaced * 1000

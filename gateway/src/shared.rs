@@ -86,7 +86,7 @@ impl Shared {
             directory
                 .list(&route.key, Listed { service: known.service(&route.key, &self.awakened), ports: ports(route) });
         }
-        known.services.retain(|key, service| directory.service(key).is_some() || service.has_endpoints());
+        known.services.retain(|key, _| directory.service(key).is_some());
         known.ingresses = Ingresses::default();
         for ingress in &routes.ingresses {
             known.rule(ingress.clone(), &mut directory);
@@ -100,13 +100,10 @@ impl Shared {
         self.change(|directory| directory.list(&route.key, Listed { service, ports: ports(route) }));
     }
 
-    /// A Service is gone. What it had is forgotten once its endpoints are gone, too.
+    /// A Service is gone, with its endpoints. Requests that it has taken go on.
     pub(crate) fn unlist(&self, key: &ObjectKey) {
         self.change(|directory| directory.unlist(key));
-        let mut known = self.known.lock();
-        if known.services.get(key).is_some_and(|service| !service.has_endpoints()) {
-            known.services.remove(key);
-        }
+        self.known.lock().services.remove(key);
     }
 
     /// The rules of an Ingress are new or have changed.

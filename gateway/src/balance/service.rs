@@ -157,10 +157,6 @@ impl Service {
         std::mem::replace(&mut *self.sampled.lock(), now)
     }
 
-    pub(crate) fn has_endpoints(&self) -> bool {
-        !self.pool.load().replicas.is_empty()
-    }
-
     /// Whether there is a replica that a request can hope for.
     fn has_usable(&self) -> bool {
         self.pool.load().replicas.iter().any(|replica| replica.is_usable())

@@ -93,7 +93,6 @@ async fn services_and_rules_that_come_and_go_one_by_one_are_followed() {
 
     tell(GatewayDown::ServiceGone(key("front"))).await;
     answers(&running, "front.shop.localhost", "/", "UnknownHost").await;
-    running.no_endpoints("front", &[], None).await;
     until("it is forgotten", || running.gateway.measurements().services.len() == 1).await;
 }
 
