@@ -62,6 +62,7 @@ fn allowed(network: Network) -> Result<Rules, BackendError> {
     rules.insert(libc::SYS_prctl, any_of(0, [PR_SET_NAME as u64, PR_SET_VMA as u64])?);
     // Of this process and thread alone.
     rules.insert(libc::SYS_prlimit64, any_of(0, [0, this])?);
+    rules.insert(libc::SYS_sched_setattr, any_of(0, [0])?);
     rules.insert(libc::SYS_setpriority, vec![rule([is(0, u64::from(PRIO_PROCESS))?, is(1, 0)?])?]);
     rules.insert(libc::SYS_tgkill, any_of(0, [this])?);
     Ok(rules)

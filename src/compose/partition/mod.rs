@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use api::WorkerName;
-use gateway::GatewayConfig;
 use runtime::{Ended, Ending};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +22,7 @@ use super::{
     confinement::Confined,
     images::spawn_collection,
     joining,
-    worker::{LAST_WORDS, Prepared, WorkerPlan, end, prepare},
+    worker::{LAST_WORDS, Prepared, WorkerPlan, end, prepare, serving_threads},
 };
 use crate::metrics::Metrics;
 use replicas::Partition;
@@ -67,7 +66,7 @@ pub(crate) async fn partition(
         spawn_collection(&mut roles, collection, &dir, ended.clone())?;
     }
     joining::spawn_renewal(&mut roles, &client, identity, (peer, dir), ended.clone());
-    let threads = plan.threads.map_or_else(|| GatewayConfig::default().threads, usize::from);
+    let threads = serving_threads(plan);
     let stop = ended.clone();
     roles.spawn("the listener for requests", async move {
         serve_requests(listener, dialer, threads, stop).await.context("requests cannot be taken")
