@@ -59,7 +59,7 @@ mod tests {
             unsafe { libc::syscall(libc::SYS_sched_getattr, 0, attributes.as_mut_ptr(), attributes.len() as u32, 0) };
         assert_eq!(read, 0, "{}", std::io::Error::last_os_error());
         let at = std::mem::offset_of!(libc::sched_attr, sched_runtime);
-        u64::from_ne_bytes(attributes[at..at + 8].try_into().unwrap())
+        u64::from_ne_bytes(attributes[at..at + 8].try_into().expect("eight bytes"))
     }
 
     #[test]
