@@ -10,7 +10,6 @@ from .servers import GUESTS, Sampan
 
 KILLS = 50
 REPLICAS = 8
-PODS = "/api/v1/namespaces/default/pods"
 
 
 def measure() -> None:
@@ -21,34 +20,28 @@ def measure() -> None:
         for _ in range(KILLS):
             before = settled(sampan)
             node = sorted(before.values())[0]
-            asked.append(_timed_ms(lambda: ready_pods(sampan)))
+            asked.append(_timed_ms(lambda: nodes_of_ready(sampan)))
             os.kill(process_of(sampan, node), signal.SIGKILL)
             began = time.perf_counter()
             lost = {name for name, on in before.items() if on == node}
-            while len(ready_pods(sampan).keys() - lost) < REPLICAS:
+            while len(nodes_of_ready(sampan).keys() - lost) < REPLICAS:
                 pass
             back.append((time.perf_counter() - began) * 1000)
     print(f"from kill -9 to full capacity:          {percentiles(back)} (goal p99 100)")
     print(f"of that, asking once takes:             {percentiles(asked)}")
 
 
-def ready_pods(sampan: Sampan) -> dict[str, str]:
+def nodes_of_ready(sampan: Sampan) -> dict[str, str]:
     """The node of each pod that is ready."""
-    ready = {}
-    for pod in sampan.api("GET", PODS)["items"]:
-        states = pod["status"].get("containerStatuses", [])
-        if states and all(state["ready"] for state in states):
-            ready[pod["metadata"]["name"]] = pod["spec"]["nodeName"]
-    return ready
+    return {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in sampan.ready_pods()}
 
 
 def settled(sampan: Sampan) -> dict[str, str]:
     """Waits until all replicas are ready and all workers are there."""
     while True:
-        ready, nodes = ready_pods(sampan), sampan.api("GET", "/api/v1/nodes")["items"]
-        up = [node for node in nodes if node["status"]["conditions"][0]["status"] == "True"]
-        if len(ready) == REPLICAS and len(up) == 4:
-            return ready
+        nodes = nodes_of_ready(sampan)
+        if len(nodes) == REPLICAS and sampan.ready_nodes() == 4:
+            return nodes
         time.sleep(0.02)
 
 

@@ -63,7 +63,7 @@ def _round(sampan: Sampan) -> tuple[float, float]:
     sampan.start()
     back = None
     while True:
-        if back is None and _workers_back(sampan) == WORKERS:
+        if back is None and sampan.ready_nodes() == WORKERS:
             back = time.perf_counter()
         known = _ready(sampan)
         if back is not None and len(known) == REPLICAS:
@@ -79,16 +79,9 @@ def _round(sampan: Sampan) -> tuple[float, float]:
     return (now - back) * 1000, (now - began) * 1000
 
 
-def _workers_back(sampan: Sampan) -> int:
-    nodes = sampan.api("GET", "/api/v1/nodes")["items"]
-    return sum(node["status"]["conditions"][0]["status"] == "True" for node in nodes)
-
-
 def _ready(sampan: Sampan) -> dict[str, int]:
     """The restarts of each pod that is ready."""
-    ready = {}
-    for pod in sampan.api("GET", "/api/v1/namespaces/default/pods")["items"]:
-        states = pod["status"].get("containerStatuses", [])
-        if states and all(state["ready"] for state in states):
-            ready[pod["metadata"]["name"]] = sum(state["restartCount"] for state in states)
-    return ready
+    return {
+        pod["metadata"]["name"]: sum(state["restartCount"] for state in pod["status"]["containerStatuses"])
+        for pod in sampan.ready_pods()
+    }

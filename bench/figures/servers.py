@@ -152,6 +152,15 @@ class Sampan:
             "spec": {"selector": labels, "ports": [{"port": 80}]},
         })
 
+    def ready_pods(self) -> list[dict]:
+        pods = self.api("GET", "/api/v1/namespaces/default/pods")["items"]
+        states = [(pod, pod["status"].get("containerStatuses", [])) for pod in pods]
+        return [pod for pod, containers in states if containers and all(each["ready"] for each in containers)]
+
+    def ready_nodes(self) -> int:
+        nodes = self.api("GET", "/api/v1/nodes")["items"]
+        return sum(node["status"]["conditions"][0]["status"] == "True" for node in nodes)
+
     def host(self, name: str) -> str:
         return f"{name}.default.localhost"
 

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from .kills import REPLICAS, process_of, ready_pods, settled
+from .kills import REPLICAS, nodes_of_ready, process_of, settled
 from .load import percentiles
 from .servers import GUESTS, PATIENCE_S, Sampan
 from .wake import ask
@@ -47,7 +47,7 @@ def _round(sampan: Sampan) -> tuple[float, float]:
     os.kill(process, signal.SIGSTOP)
     stopped = time.perf_counter()
     try:
-        while len([on for on in ready_pods(sampan).values() if on != node]) < REPLICAS:
+        while len([on for on in nodes_of_ready(sampan).values() if on != node]) < REPLICAS:
             if time.perf_counter() - stopped > PATIENCE_S:
                 raise RuntimeError("the replicas of a stopped worker are not replaced")
         replaced = time.perf_counter() - stopped
