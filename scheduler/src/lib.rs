@@ -31,7 +31,7 @@ pub use action::{
 };
 pub use event::{Event, GatewayId};
 pub use model::{
-    Deployment, EnvSource, Priority, Resources, Revision, Share, Source, SpreadConstraint, Strategy, Template,
+    Deployment, EnvSource, Priority, Resources, Revision, Share, SpreadConstraint, Strategy, Template, TemplateSource,
     Toleration,
 };
 pub use scheduler::Scheduler;

@@ -37,7 +37,7 @@ pub struct Template {
     /// `pod-template-hash`: equal templates have equal hashes.
     pub hash: String,
     /// The pod template as the user wrote it, for projections.
-    pub source: Source,
+    pub source: TemplateSource,
     /// The name of its container.
     pub container: String,
     /// Labels of its replicas, without `pod-template-hash`.
@@ -104,9 +104,9 @@ impl Default for Priority {
 /// at, and an object in memory takes ten times as much as its text: so the text is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Source(Box<str>);
+pub struct TemplateSource(Box<str>);
 
-impl Source {
+impl TemplateSource {
     /// The text of a pod template.
     pub fn new(template: &serde_json::Value) -> Self {
         Self(template.to_string().into())

@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use registry_client::ImageReference;
-use scheduler::{Source, Template};
+use scheduler::{Template, TemplateSource};
 use serde_json::{Value, json};
 
 use crate::resources::{FieldError, check_labels, decode, honoured};
@@ -75,7 +75,7 @@ fn read(source: &Value, typed: &PodTemplateSpec, errors: &mut Vec<FieldError>) -
     set_defaults(&mut normal);
     Some(Template {
         hash: hash::of(&normal),
-        source: Source::new(&normal),
+        source: TemplateSource::new(&normal),
         container: container.name.clone(),
         spread: spread::read(spec, &labels, errors),
         tolerations: tolerations::read(spec, errors),

@@ -108,7 +108,7 @@ pub async fn serve_requests(
 ) -> io::Result<()> {
     let acceptor = listener.tcp.as_ref().map(|(_, identity)| identity.clone());
     let lanes: Vec<_> = (0..threads.count.max(1))
-        .map(|number| start_thread((number, threads.on_start), dialer.clone(), acceptor.clone(), shutdown.clone()))
+        .map(|number| start_thread(number, threads.on_start, dialer.clone(), acceptor.clone(), shutdown.clone()))
         .collect::<io::Result<_>>()?;
     for lane in lanes.iter().cycle() {
         let accepted = tokio::select! {
@@ -131,7 +131,8 @@ pub async fn serve_requests(
 }
 
 fn start_thread(
-    (number, on_start): (usize, fn()),
+    number: usize,
+    on_start: fn(),
     dialer: Arc<dyn Dialer>,
     identity: Option<Arc<Identity>>,
     shutdown: CancellationToken,
