@@ -105,17 +105,9 @@ impl Gateway {
         let mut threads = Vec::with_capacity(sockets.len());
         let lanes = lanes(sockets.len());
         for (number, (socket, lane)) in sockets.into_iter().zip(lanes).enumerate() {
-            let thread = threads::start(self.shared.clone(), number, stop.clone()).map_err(GatewayError::Thread)?;
-            let opening = Opening { socket, door: Door::ByHost, lane, closed: stop.clone() };
-            match thread.openings.try_send(opening) {
-                // It was told to end before it had begun.
-                Err(_) if stop.is_cancelled() => {}
-                taken => taken.map_err(|error| {
-                    let why = format!("it takes no listener: {error}");
-                    GatewayError::Thread(std::io::Error::other(why))
-                })?,
-            }
-            threads.push(thread);
+            let first = Opening { socket, door: Door::ByHost, lane, closed: stop.clone() };
+            let thread = threads::start(self.shared.clone(), number, first, stop.clone());
+            threads.push(thread.map_err(GatewayError::Thread)?);
         }
         Ok(threads)
     }

@@ -39,14 +39,20 @@ pub(crate) struct ServingThread {
     pub(crate) ended: oneshot::Receiver<()>,
 }
 
-pub(crate) fn start(shared: Arc<Shared>, number: usize, shutdown: CancellationToken) -> io::Result<ServingThread> {
+/// Starts a thread that has one listener already.
+pub(crate) fn start(
+    shared: Arc<Shared>,
+    number: usize,
+    first: Opening,
+    shutdown: CancellationToken,
+) -> io::Result<ServingThread> {
     let (openings, receiver) = mpsc::channel(OPENING);
     let (ends, ended) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name(format!("gateway-{number}")).spawn(move || {
         (shared.config.on_thread_start)();
         let local = LocalSet::new();
-        local.block_on(&runtime, run(shared, receiver, shutdown));
+        local.block_on(&runtime, run(shared, first, receiver, shutdown));
         // What did not end in time is cut off, and its permits freed, before the end is told.
         drop(local);
         let _ = ends.send(());
@@ -54,18 +60,19 @@ pub(crate) fn start(shared: Arc<Shared>, number: usize, shutdown: CancellationTo
     Ok(ServingThread { openings, ended })
 }
 
-async fn run(shared: Arc<Shared>, mut openings: mpsc::Receiver<Opening>, shutdown: CancellationToken) {
+async fn run(shared: Arc<Shared>, first: Opening, mut openings: mpsc::Receiver<Opening>, shutdown: CancellationToken) {
     let drain = shared.config.drain;
     let tasks = TaskTracker::new();
     let listeners = TaskTracker::new();
+    let listen = |Opening { socket, door, lane, closed }| {
+        let hall = Hall { shared: shared.clone(), tasks: tasks.clone(), draining: closed };
+        listeners.spawn_local(accept(hall, socket, door, lane));
+    };
+    listen(first);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            Some(opening) = openings.recv() => {
-                let Opening { socket, door, lane, closed } = opening;
-                let hall = Hall { shared: shared.clone(), tasks: tasks.clone(), draining: closed };
-                listeners.spawn_local(accept(hall, socket, door, lane));
-            }
+            Some(opening) = openings.recv() => listen(opening),
         }
     }
     tasks.close();

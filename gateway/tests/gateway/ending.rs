@@ -85,3 +85,12 @@ async fn the_gateway_goes_on_when_its_control_plane_is_gone() {
     }
     assert!(!running.task.is_finished());
 }
+
+#[tokio::test]
+async fn a_gateway_that_is_told_to_end_before_it_has_begun_ends_well() {
+    for _ in 0..50 {
+        let mut running = start(config(), |name, _| async { text(name) });
+        running.shutdown.cancel();
+        timeout(PATIENCE, &mut running.task).await.expect("it ends").unwrap().unwrap();
+    }
+}
