@@ -9,7 +9,7 @@ import time
 from .servers import GUESTS, Sampan
 from .wake import ask
 
-ROUNDS = 5
+ROUNDS = 9
 PER_SECOND = 300
 REQUESTS = 1200
 SLOW_CLIENTS = 1000

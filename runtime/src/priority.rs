@@ -18,6 +18,11 @@ pub fn lower_this_thread() {
 #[cfg(target_os = "linux")]
 const SERVING_SLICE: u64 = 100_000;
 
+/// The same for a thread on which guests compute for long, far above the few milliseconds of others: a thread with a longer slice
+/// gives way to one with a shorter slice. Its share of the processor stays what its niceness says.
+#[cfg(target_os = "linux")]
+const COMPUTING_SLICE: u64 = 20_000_000;
+
 /// Asks the kernel for short slices for the calling thread, which serves requests. From Linux 6.12 on, one that wakes for a request then
 /// runs at once in place of one with longer slices, such as a guest that computes for long; else it may wait for several
 /// milliseconds. Where that is not possible it stays as it is.
@@ -25,6 +30,15 @@ pub fn shorten_slices_of_this_thread() {
     #[cfg(target_os = "linux")]
     if let Err(error) = set_slice(SERVING_SLICE) {
         tracing::debug!(%error, "serving thread keeps its slices");
+    }
+}
+
+/// Lowers the priority of the calling thread, on which guests compute for long, and lets it give way to all others as they wake.
+pub(crate) fn compute_on_this_thread() {
+    lower_this_thread();
+    #[cfg(target_os = "linux")]
+    if let Err(error) = set_slice(COMPUTING_SLICE) {
+        tracing::debug!(%error, "computing thread keeps its slices");
     }
 }
 
@@ -60,6 +74,13 @@ mod tests {
         assert_eq!(read, 0, "{}", std::io::Error::last_os_error());
         let at = std::mem::offset_of!(libc::sched_attr, sched_runtime);
         u64::from_ne_bytes(attributes[at..at + 8].try_into().expect("eight bytes"))
+    }
+
+    #[test]
+    fn a_thread_on_which_guests_compute_has_long_slices_and_is_nicer() {
+        compute_on_this_thread();
+        assert!([COMPUTING_SLICE, 0].contains(&slice()), "{}", slice());
+        assert_eq!(rustix::process::getpriority_process(None).unwrap(), BACKGROUND_NICENESS);
     }
 
     #[test]
