@@ -10,9 +10,11 @@ mod pod;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use api::{ObjectKey, ReplicaId, Timestamp, WorkerName, session::Endpoint};
 use bytes::Bytes;
-use scheduler::{ReplicaView, WorkerView};
+use scheduler::{ReplicaView, Resources, WorkerView};
 use serde_json::Value;
 
 use crate::{
@@ -28,6 +30,8 @@ pub(crate) use events::{Events, Report};
 pub(crate) struct Projection {
     store: MemoryStore,
     pub(crate) events: Events,
+    /// What Nodes were made from, so that a replica that comes or goes, which they do not show, costs nothing.
+    shown: HashMap<WorkerName, WorkerView>,
 }
 
 /// The owner of a Pod.
@@ -48,7 +52,7 @@ pub(crate) struct About {
 
 impl Projection {
     pub(crate) fn new(store: MemoryStore) -> Self {
-        Self { events: Events::new(store.clone()), store }
+        Self { events: Events::new(store.clone()), store, shown: HashMap::new() }
     }
 
     /// A replica is new or has changed.
@@ -64,14 +68,20 @@ impl Projection {
     }
 
     /// A worker is new or has changed.
-    pub(crate) fn publish_worker(&self, view: &WorkerView, now: Timestamp) {
+    pub(crate) fn publish_worker(&mut self, view: WorkerView, now: Timestamp) {
+        let view = WorkerView { reserved: Resources::default(), replicas: 0, ..view };
+        if self.shown.get(&view.name) == Some(&view) {
+            return;
+        }
         let key = NODE.cluster_key(&view.name.0);
         let before = self.read(&key);
-        self.write(key, &before, node::node(view, before.as_ref(), now));
+        self.write(key, &before, node::node(&view, before.as_ref(), now));
+        self.shown.insert(view.name.clone(), view);
     }
 
     /// A worker is gone for good.
-    pub(crate) fn remove_worker(&self, name: &WorkerName) {
+    pub(crate) fn remove_worker(&mut self, name: &WorkerName) {
+        self.shown.remove(name);
         self.store.delete(NODE.cluster_key(&name.0));
     }
 

@@ -64,7 +64,7 @@ impl Shell {
             }
             Action::PublishWorker(view) => {
                 self.know_worker(&view);
-                self.projection.publish_worker(&view, now);
+                self.projection.publish_worker(view, now);
             }
             Action::RemoveWorker(name) => {
                 self.forget_worker(&name);

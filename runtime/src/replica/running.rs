@@ -113,10 +113,14 @@ impl Replica {
         self.ready.initialized()
     }
 
+    /// Whether probes say when it is ready. Without them it is as soon as it is there.
+    pub(crate) fn has_to_become_ready(&self) -> bool {
+        self.spec.probes.startup.is_some() || self.spec.probes.readiness.is_some()
+    }
+
     /// Resolves when it has been ready, or never will be.
     pub(crate) async fn ready(&self) {
-        // Without probes it is ready as soon as it is there, whoever says so first.
-        if self.spec.probes.startup.is_none() && self.spec.probes.readiness.is_none() {
+        if !self.has_to_become_ready() {
             return;
         }
         tokio::select! {

@@ -23,6 +23,9 @@ use crate::{
 /// How long a replica that was told to stop still takes requests: those of gateways that do not know yet.
 const LINGER: Duration = Duration::from_millis(100);
 
+/// What requests in flight have, once it is told to stop.
+type Grace = Result<Duration, oneshot::error::RecvError>;
+
 /// A replica from its start to its end. It always ends with `Stopped` or `Failed`.
 pub(super) async fn live(ground: Arc<Ground>, spec: Arc<ReplicaSpec>, mut stop: oneshot::Receiver<Duration>) {
     let id = spec.id.clone();
@@ -57,31 +60,36 @@ pub(super) async fn stand_by(ground: Arc<Ground>, spec: Arc<ReplicaSpec>, mut st
         Ok(replica) => replica.kill(),
         Err(error) => return report(&ground, &id, ReplicaPhase::Failed(error.into_failure())).await,
     }
-    let (standby, started) = Standby::new(ground.clone(), spec);
-    ground.replicas.insert_standby(&id, Arc::new(OnDemand(standby)));
+    let (standby, told) = Standby::new(ground.clone(), spec);
+    ground.replicas.insert_standby(&id, Arc::new(OnDemand(standby.clone())));
     report(&ground, &id, ReplicaPhase::Standby).await;
-    let started = tokio::select! {
-        // First: who was started while it was told to stop has a request to finish.
-        biased;
-        started = started => started,
-        _ = &mut stop => {
-            ground.replicas.remove(&id);
-            return report(&ground, &id, ReplicaPhase::Stopped).await;
+    let stopped = tokio::select! {
+        _ = told => None,
+        grace = &mut stop => Some(grace),
+    };
+    // Who was started before it was told to stop has a request to finish.
+    let Some((replica, held)) = standby.end() else {
+        ground.replicas.remove(&id);
+        return report(&ground, &id, ReplicaPhase::Stopped).await;
+    };
+    drop(standby);
+    let stop = async move {
+        match stopped {
+            Some(grace) => grace,
+            None => stop.await,
         }
     };
-    // The standby is held by whoever may start it, so that it is dropped only with the worker.
-    let Ok((replica, held)) = started else { return };
     Box::pin(serve(&ground, replica, held, stop)).await;
 }
 
 /// A replica that has been started, to its end.
-async fn serve(ground: &Arc<Ground>, replica: Arc<Replica>, held: Held, mut stop: oneshot::Receiver<Duration>) {
+async fn serve(ground: &Arc<Ground>, replica: Arc<Replica>, held: Held, stop: impl Future<Output = Grace>) {
     let id = replica.spec.id.clone();
     ground.replicas.insert(replica.clone());
     let end = tokio::select! {
         failure = run(ground, &replica) => ReplicaPhase::Failed(failure),
         // Without a worker that could stop it in time, it stops at once.
-        grace = &mut stop => drain(ground, &replica, grace.unwrap_or_default()).await,
+        grace = stop => drain(ground, &replica, grace.unwrap_or_default()).await,
     };
     replica.kill();
     ground.replicas.remove(&id);

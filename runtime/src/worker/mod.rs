@@ -7,6 +7,7 @@ mod machine;
 mod room;
 mod session;
 mod standby;
+mod starts;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -31,6 +32,7 @@ use crate::{Replicas, WorkerError, compile::Components, log::LOG_QUEUE, replica:
 
 pub use config::WorkerConfig;
 use room::Room;
+use starts::Starts;
 
 /// Reports of replicas that wait for the worker's loop. Beyond it, they wait.
 const REPORT_QUEUE: usize = 1024;
@@ -89,6 +91,7 @@ struct Ground {
     told_cached: Mutex<HashSet<Digest>>,
     /// Components that were instantiated here, with the memory that they had for it.
     proven: Mutex<HashSet<(Digest, u64)>>,
+    starts: Arc<Starts>,
     reports: mpsc::Sender<Report>,
     log: mpsc::Sender<(ReplicaId, LogLine)>,
 }
@@ -129,6 +132,7 @@ impl Worker {
             room: Room::new(config.capacity),
             told_cached: Mutex::default(),
             proven: Mutex::default(),
+            starts: Arc::default(),
             reports: reports_in,
             log: log_in,
         });

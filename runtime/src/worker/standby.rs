@@ -1,4 +1,5 @@
 use std::{
+    mem,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -6,10 +7,8 @@ use std::{
 use api::{Body, Serve, ServeError, replica::ReplicaSpec};
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use tokio::{
-    sync::{Mutex, oneshot},
-    time::timeout,
-};
+use parking_lot::Mutex;
+use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 
 use super::{Ground, life::start, room::Held};
 use crate::replica::Replica;
@@ -22,19 +21,48 @@ const READY_WITHIN: Duration = Duration::from_secs(5);
 pub(super) struct Standby {
     ground: Arc<Ground>,
     spec: Arc<ReplicaSpec>,
+    /// The runtime of the replica's life.
+    home: Handle,
     started: OnceLock<Arc<Replica>>,
-    /// Whom to tell of the start: the replica's life. `None` once it was told, or has ended.
-    life: Mutex<Option<oneshot::Sender<Started>>>,
+    /// Held by the request that starts it.
+    starting: tokio::sync::Mutex<()>,
+    stage: Mutex<Stage>,
+}
+
+/// Where a standby is between the request that starts it and the replica's life.
+enum Stage {
+    /// With whom to tell of the start: the life.
+    Standing(oneshot::Sender<()>),
+    /// With the room that the replica holds.
+    Started(Held),
+    /// The life has taken over what was started, or has ended.
+    Over,
 }
 
 /// A replica that a request has started, and the room that it holds.
 pub(super) type Started = (Arc<Replica>, Held);
 
 impl Standby {
-    /// A standby, and what tells of its start.
-    pub(super) fn new(ground: Arc<Ground>, spec: Arc<ReplicaSpec>) -> (Arc<Self>, oneshot::Receiver<Started>) {
+    /// A standby whose life is the calling task, and what tells the life of its start.
+    pub(super) fn new(ground: Arc<Ground>, spec: Arc<ReplicaSpec>) -> (Arc<Self>, oneshot::Receiver<()>) {
         let (life, told) = oneshot::channel();
-        (Arc::new(Self { ground, spec, started: OnceLock::new(), life: Mutex::new(Some(life)) }), told)
+        let standby = Self {
+            ground,
+            spec,
+            home: Handle::current(),
+            started: OnceLock::new(),
+            starting: tokio::sync::Mutex::default(),
+            stage: Mutex::new(Stage::Standing(life)),
+        };
+        (Arc::new(standby), told)
+    }
+
+    /// Nobody starts it any more. Answers what a request has started, told or not.
+    pub(super) fn end(&self) -> Option<Started> {
+        match mem::replace(&mut *self.stage.lock(), Stage::Over) {
+            Stage::Started(held) => Some((self.started.get()?.clone(), held)),
+            Stage::Standing(_) | Stage::Over => None,
+        }
     }
 
     /// The replica, which this starts if nobody has; or why it does not run.
@@ -42,24 +70,44 @@ impl Standby {
         if let Some(replica) = self.started.get() {
             return Ok(replica.clone());
         }
-        let mut life = self.life.lock().await;
+        let _starting = self.starting.lock().await;
         if let Some(replica) = self.started.get() {
             return Ok(replica.clone());
         }
-        if life.as_ref().is_none_or(oneshot::Sender::is_closed) {
-            return Err("the replica is stopping".to_owned());
+        let stands = matches!(&*self.stage.lock(), Stage::Standing(life) if !life.is_closed());
+        if !stands {
+            return Err(STOPPING.to_owned());
         }
         let id = &self.spec.id;
         let held = self.ground.room.try_hold(self.spec.reserves);
         let held = held.ok_or_else(|| format!("there is no room to start replica {id}"))?;
         let replica = start(&self.ground, self.spec.clone()).await;
         let replica = replica.map_err(|error| format!("replica {id} does not start: {error}"))?;
-        match life.take().map(|life| life.send((replica.clone(), held))) {
-            Some(Ok(())) => Ok(self.started.get_or_init(|| replica).clone()),
-            _ => Err("the replica is stopping".to_owned()),
+        self.hand_over(replica, held)
+    }
+
+    /// Leaves what was started to the replica's life.
+    fn hand_over(&self, replica: Arc<Replica>, held: Held) -> Result<Arc<Replica>, String> {
+        let life = {
+            let mut stage = self.stage.lock();
+            let Stage::Standing(life) = mem::replace(&mut *stage, Stage::Over) else { return Err(STOPPING.to_owned()) };
+            *stage = Stage::Started(held);
+            // Before the life can look for it.
+            self.started.get_or_init(|| replica.clone());
+            life
+        };
+        if replica.has_to_become_ready() {
+            // Its life runs the probes that the request waits for.
+            let _ = life.send(());
+        } else {
+            replica.set_ready();
+            self.ground.starts.tell(life, &self.home);
         }
+        Ok(replica)
     }
 }
+
+const STOPPING: &str = "the replica is stopping";
 
 /// The way to a standby: to its replica, once that runs.
 pub(super) struct OnDemand(pub(super) Arc<Standby>);
