@@ -10,7 +10,7 @@ from .servers import GUESTS, Sampan, example
 SERVICES = 1000
 IDLE = "500ms"
 PER_SECOND = 200
-ROUNDS = 5
+ROUNDS = 9
 
 
 def measure() -> None:

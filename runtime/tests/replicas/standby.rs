@@ -47,6 +47,24 @@ async fn a_standby_that_is_told_to_stop_takes_no_request_any_more() {
 }
 
 #[tokio::test]
+async fn a_standby_that_is_told_to_stop_right_after_its_start_ends_what_it_has_begun_and_gives_back_its_room() {
+    let mut fleet =
+        Fleet::with(|config| config.capacity = Capacity { cpu_millis: 1000, memory_bytes: 100, replicas: 10 }).await;
+    for number in 0..5 {
+        let mut spec = fleet.spec(&format!("probe-{number}"), "probe");
+        spec.reserves = Reserves { cpu_millis: 0, memory_bytes: 80 };
+        let id = spec.id.clone();
+        let probe = fleet.stand_by(spec).await;
+        let begun = ask(&probe, get("/")).await.unwrap().0;
+        let in_flight = tokio::spawn(async move { ask(&probe, get("/sleep?ms=200")).await });
+        tokio::task::yield_now().await;
+        fleet.stop(&id, GRACE).await;
+        fleet.wait(&id, |phase| *phase == ReplicaPhase::Stopped).await;
+        assert_eq!((begun, in_flight.await.unwrap().unwrap().0), (200, 200), "round {number}");
+    }
+}
+
+#[tokio::test]
 async fn a_standby_without_room_refuses_and_starts_when_there_is_some() {
     let mut fleet =
         Fleet::with(|config| config.capacity = Capacity { cpu_millis: 1000, memory_bytes: 100, replicas: 10 }).await;
