@@ -15,6 +15,8 @@ pub(super) struct Line {
     /// So many were told of; 0: none was.
     told: usize,
     told_at: Option<Timestamp>,
+    /// When it is to be told, if that was held back.
+    held_back: Option<Timestamp>,
 }
 
 impl Line {
@@ -34,23 +36,32 @@ impl Line {
     pub(super) fn leave(&mut self) -> Option<(Timestamp, Request)> {
         let first = self.waiting.pop_front();
         if self.waiting.is_empty() {
-            self.told = 0;
+            (self.told, self.held_back) = (0, None);
         }
         first
     }
 
-    /// Replicas came or went: who waits all the same is told of anew.
-    pub(super) fn replicas_changed(&mut self) {
+    /// When requests are told of that wait then and were not told of because others had been just before.
+    pub(super) fn next_telling(&self) -> Option<Timestamp> {
+        self.held_back
+    }
+
+    /// Who waits all the same is told of anew: replicas came or went, or what was held back is due.
+    pub(super) fn forget_told(&mut self) {
         self.told = 0;
     }
 
     /// Whether it is to be told that requests wait: when the first does, and each time that twice as many do.
     pub(super) fn tells(&mut self, has_ready: bool, now: Timestamp) -> bool {
-        let recently = self.told_at.is_some_and(|at| now.since(at) < TELL_AT_MOST);
-        let is_new = self.told == 0;
-        if self.waiting.is_empty() || (is_new && has_ready && recently) || (!is_new && self.len() < 2 * self.told) {
+        let again = self.told_at.map(|at| at + TELL_AT_MOST).filter(|again| *again > now);
+        if self.waiting.is_empty() || self.len() < 2 * self.told {
             return false;
         }
+        if self.told == 0 && has_ready && again.is_some() {
+            self.held_back = again;
+            return false;
+        }
+        self.held_back = None;
         (self.told, self.told_at) = (self.len(), Some(now));
         true
     }

@@ -71,7 +71,11 @@ impl Simulation<'_> {
             self.control.woken(self.now);
         }
         self.serve_line();
-        self.line.replicas_changed();
+        self.tell_anew();
+    }
+
+    pub(super) fn tell_anew(&mut self) {
+        self.line.forget_told();
         self.tell();
     }
 

@@ -59,6 +59,7 @@ enum Next {
     Ready,
     Arrival,
     OutOfPatience,
+    Telling,
     Sample,
     Look,
 }
@@ -103,6 +104,7 @@ impl<'a> Simulation<'a> {
             Next::Ready => self.ready(),
             Next::Arrival => requests.next().into_iter().for_each(|request| self.arrive(request)),
             Next::OutOfPatience => self.refuse_first(),
+            Next::Telling => self.tell_anew(),
             Next::Sample => self.sample(),
             Next::Look => self.decide(),
         }
@@ -116,6 +118,7 @@ impl<'a> Simulation<'a> {
             (self.pool.next_ready(), Next::Ready),
             (arrival, Next::Arrival),
             (patience, Next::OutOfPatience),
+            (self.line.next_telling(), Next::Telling),
             (self.meter.due, Next::Sample),
             (self.control.next_look, Next::Look),
         ]
@@ -139,7 +142,7 @@ impl<'a> Simulation<'a> {
     pub(super) fn resize(&mut self) {
         self.count_replicas();
         if self.pool.resize(self.control.desired, self.now) {
-            self.line.replicas_changed();
+            self.line.forget_told();
         }
     }
 

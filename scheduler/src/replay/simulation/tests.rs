@@ -67,6 +67,14 @@ fn what_waits_beyond_what_was_told_is_seen_in_the_next_sample() {
 }
 
 #[test]
+fn what_waits_just_after_others_were_told_of_is_told_of_five_milliseconds_after_them() {
+    let settings = Settings { concurrency: 1, ..Settings::default() };
+    let requests = [request(1000, 50), request(1005, 50), request(1007, 50)];
+    let outcome = run(&requests, PolicyKind::SqrtStaffing, &settings);
+    assert_eq!(outcome.waits.longest(), Duration::from_millis(4), "told at 1010, and started 1 ms later");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_outcome() {
     let load = Load::Minutes(vec![200, 0, 7]);
     let function = Function { name: "f".to_owned(), app: None, load, service: None };
