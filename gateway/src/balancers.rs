@@ -43,6 +43,8 @@ pub(crate) struct Balancers {
     stop: CancellationToken,
     ports: BTreeMap<Wanted, Port>,
     retry_at: Instant,
+    /// A port was given up, which its threads close by and by.
+    retry_often_until: Instant,
 }
 
 struct Port {
@@ -63,14 +65,15 @@ impl Drop for Port {
 impl Balancers {
     /// No listener outlives `stop`.
     pub(crate) fn new(shared: Arc<Shared>, http: SocketAddr, stop: CancellationToken) -> Self {
-        Self { shared, http, stop, ports: BTreeMap::new(), retry_at: Instant::now() + RETRY }
+        let now = Instant::now();
+        Self { shared, http, stop, ports: BTreeMap::new(), retry_at: now + RETRY, retry_often_until: now }
     }
 
     /// Opens and closes listeners, so that those of `routes` are there.
     pub(crate) async fn replace(&mut self, routes: &Routes, threads: &[ServingThread]) {
         let balanced = routes.services.iter().flat_map(|s| balanced_ports(s).into_iter().map(|port| (&s.key, port)));
         let wanted: BTreeSet<(&ObjectKey, u16)> = balanced.collect();
-        self.ports.retain(|(service, number), _| wanted.contains(&(service, *number)));
+        self.give_up(|service, number| !wanted.contains(&(service, number)));
         for (service, number) in wanted {
             self.want(service, number, threads).await;
         }
@@ -78,14 +81,18 @@ impl Balancers {
 
     /// Opens and closes listeners, so that one Service has those for these ports.
     pub(crate) async fn set(&mut self, service: &ObjectKey, wanted: Vec<u16>, threads: &[ServingThread]) {
-        let before = self.ports.len();
-        self.ports.retain(|(owner, number), _| owner != service || wanted.contains(number));
-        if self.ports.len() < before {
-            // Another Service may have wanted a port that is free now.
-            self.retry_at = Instant::now();
-        }
+        self.give_up(|owner, number| owner == service && !wanted.contains(&number));
         for number in wanted {
             self.want(service, number, threads).await;
+        }
+    }
+
+    /// Closes the listeners of these. Another Service may have wanted a port that is free soon: once its threads have closed it.
+    fn give_up(&mut self, which: impl Fn(&ObjectKey, u16) -> bool) {
+        let before = self.ports.len();
+        self.ports.retain(|(service, number), _| !which(service, *number));
+        if self.ports.len() < before {
+            self.retry_often_until = Instant::now() + RETRY;
         }
     }
 
@@ -95,12 +102,13 @@ impl Balancers {
         }
     }
 
-    /// Tries again, now and then, what could not be bound.
+    /// Tries again what could not be bound: now and then, and each time that this is called just after a port was given up.
     pub(crate) async fn retry(&mut self, threads: &[ServingThread]) {
-        if Instant::now() < self.retry_at {
+        let now = Instant::now();
+        if now < self.retry_at && now >= self.retry_often_until {
             return;
         }
-        self.retry_at = Instant::now() + RETRY;
+        self.retry_at = now + RETRY;
         let unbound: Vec<Wanted> =
             self.ports.iter().filter(|(_, port)| port.bound.is_none()).map(|(wanted, _)| wanted.clone()).collect();
         for (service, number) in unbound {
