@@ -13,6 +13,8 @@ pub struct GatewayConfig {
     pub load_balancer_ip: IpAddr,
     /// Serving threads, each with a runtime and listeners of its own. At least one is started.
     pub threads: usize,
+    /// What each serving thread does as it begins.
+    pub on_thread_start: fn(),
     /// Bytes of a request's head, start line included. Beyond: 431.
     pub max_header_bytes: u32,
     /// Bytes of a request's body. Beyond: 413.
@@ -51,6 +53,7 @@ impl Default for GatewayConfig {
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             load_balancer_ip: Ipv4Addr::LOCALHOST.into(),
             threads: available_parallelism().map_or(1, usize::from),
+            on_thread_start: || {},
             max_header_bytes: 32 << 10,
             max_body_bytes: 16 << 20,
             header_read_timeout: Duration::from_secs(10),

@@ -50,6 +50,7 @@ pub(crate) fn start(
     let (ends, ended) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name(format!("gateway-{number}")).spawn(move || {
+        (shared.config.on_thread_start)();
         let local = LocalSet::new();
         local.block_on(&runtime, run(shared, first, receiver, shutdown));
         // What did not end in time is cut off, and its permits freed, before the end is told.

@@ -18,7 +18,7 @@ mod worker;
 
 pub use compile::{Compile, CompileProcess, CompileServer, compile_stdin, compiled_components, serve_compiles};
 pub use error::WorkerError;
-pub use priority::lower_this_thread;
+pub use priority::{lower_this_thread, shorten_slices_of_this_thread};
 pub use replica::Replicas;
 pub use sandbox::{Network, Sandbox, SandboxGap};
 pub use worker::{Ended, Ending, Handles, Worker, WorkerConfig};

@@ -1,42 +1,45 @@
-//! Threads that must not slow down those that serve requests.
-//!
-//! From Linux 6.12 on, a thread says how long it may run while others want to: its slice. Of two, the one with the shorter slice goes first
-//! as it wakes, and the share of each stays what its niceness says. Threads that serve have the kernel's own slices of one to three milliseconds.
+//! Threads that serve requests, and threads that must not slow them down.
 
 /// How much nicer background threads are: the kernel then gives a thread that serves about ten times the time of
 /// one that computes in the background, and preempts the latter for it.
 const BACKGROUND_NICENESS: i32 = 10;
 
-/// The slice of a background thread, in nanoseconds.
-const BACKGROUND_SLICE: u64 = 5_000_000;
-
-/// The same of a thread on which guests compute for long: it gives way to those in the background, too.
-const GUEST_SLICE: u64 = 20_000_000;
-
 /// Lowers the priority of the calling thread, for good: what it does is to wait for those that serve requests. Where that is
 /// not possible it stays as it is.
 pub fn lower_this_thread() {
-    lower(BACKGROUND_SLICE);
-}
-
-/// The same for a thread on which guests compute for long.
-pub(crate) fn lower_this_guest_thread() {
-    lower(GUEST_SLICE);
-}
-
-fn lower(slice: u64) {
+    // On Linux this is the calling thread's own niceness, not the process's.
     #[cfg(target_os = "linux")]
-    {
-        // On Linux this is the calling thread's own niceness, not the process's.
-        if let Err(error) = rustix::process::setpriority_process(None, BACKGROUND_NICENESS) {
-            tracing::debug!(%error, "background thread keeps its priority");
-        }
-        if let Err(error) = set_slice(slice) {
-            tracing::debug!(%error, "background thread keeps its slices");
-        }
+    if let Err(error) = rustix::process::setpriority_process(None, BACKGROUND_NICENESS) {
+        tracing::debug!(%error, "background thread keeps its priority");
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = slice;
+}
+
+/// How long the kernel lets a thread that serves run while another wants to, in nanoseconds: the shortest that it takes.
+#[cfg(target_os = "linux")]
+const SERVING_SLICE: u64 = 100_000;
+
+/// The same for a thread on which guests compute for long, far above the few milliseconds of others: a thread with a longer slice
+/// gives way to one with a shorter slice. Its share of the processor stays what its niceness says.
+#[cfg(target_os = "linux")]
+const COMPUTING_SLICE: u64 = 20_000_000;
+
+/// Asks the kernel for short slices for the calling thread, which serves requests. From Linux 6.12 on, one that wakes for a request then
+/// runs at once in place of one with longer slices, such as a guest that computes for long; else it may wait for several
+/// milliseconds. Where that is not possible it stays as it is.
+pub fn shorten_slices_of_this_thread() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = set_slice(SERVING_SLICE) {
+        tracing::debug!(%error, "serving thread keeps its slices");
+    }
+}
+
+/// Lowers the priority of the calling thread, on which guests compute for long, and lets it give way to all others as they wake.
+pub(crate) fn compute_on_this_thread() {
+    lower_this_thread();
+    #[cfg(target_os = "linux")]
+    if let Err(error) = set_slice(COMPUTING_SLICE) {
+        tracing::debug!(%error, "computing thread keeps its slices");
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -74,13 +77,19 @@ mod tests {
     }
 
     #[test]
-    fn a_background_thread_is_nicer_and_has_long_slices_and_one_of_guests_longer_ones() {
-        for (lower_it, expected) in
-            [(lower_this_thread as fn(), BACKGROUND_SLICE), (lower_this_guest_thread, GUEST_SLICE)]
-        {
-            lower_it();
-            assert!([expected, 0].contains(&slice()), "{}", slice());
-            assert_eq!(rustix::process::getpriority_process(None).unwrap(), BACKGROUND_NICENESS);
-        }
+    fn a_thread_on_which_guests_compute_has_long_slices_and_is_nicer() {
+        compute_on_this_thread();
+        assert!([COMPUTING_SLICE, 0].contains(&slice()), "{}", slice());
+        assert_eq!(rustix::process::getpriority_process(None).unwrap(), BACKGROUND_NICENESS);
+    }
+
+    #[test]
+    fn a_thread_that_serves_has_short_slices_and_its_niceness_as_before() {
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        lower_this_thread();
+        let before = niceness();
+        set_slice(SERVING_SLICE).unwrap();
+        assert!([SERVING_SLICE, 0].contains(&slice()), "{}", slice());
+        assert_eq!(niceness(), before);
     }
 }

@@ -51,6 +51,7 @@ pub(super) fn gateway(http: &HttpArgs, limits: &GatewayLimitArgs) -> GatewayConf
         http: http.http,
         load_balancer_ip: http.load_balancer_ip,
         threads: limits.threads.map_or(default.threads, usize::from),
+        on_thread_start: runtime::shorten_slices_of_this_thread,
         max_header_bytes: limits.max_header_bytes.unwrap_or(default.max_header_bytes),
         max_body_bytes: limits.max_body_bytes.unwrap_or(default.max_body_bytes),
         max_connections: limits.max_connections.unwrap_or(default.max_connections),

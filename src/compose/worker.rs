@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use transport::{
     AskedConnect, ControlPlaneClient, DirectConnect, Identity, Peer, RemoteDialer, RemoteImages, RemoteKeyValue,
-    RequestLimits, RequestListener, Role, machine, serve_requests,
+    RequestLimits, RequestListener, Role, ServingThreads, machine, serve_requests,
 };
 
 use super::{Roles, config, confinement::Confined, images::spawn_collection, joining, make_private, nearby::Nearby};
@@ -154,9 +154,10 @@ fn connect(plan: &WorkerPlan) -> Arc<dyn Connect> {
     }
 }
 
-/// How many threads take requests from gateways.
-pub(super) fn serving_threads(plan: &WorkerPlan) -> usize {
-    plan.threads.map_or_else(|| GatewayConfig::default().threads, usize::from)
+/// The threads that take requests from gateways.
+pub(super) fn serving_threads(plan: &WorkerPlan) -> ServingThreads {
+    let count = plan.threads.map_or_else(|| GatewayConfig::default().threads, usize::from);
+    ServingThreads { count, on_start: runtime::shorten_slices_of_this_thread }
 }
 
 /// For the session's last messages.

@@ -17,5 +17,5 @@ pub use handles::{JoinError, RemoteImages, RemoteKeyValue, join, renew};
 pub use identity::{Authority, AuthorityError, Fingerprint, Identity, IdentityError, Peer, Request, Role};
 pub use machine::machine;
 pub use outbound::{AskedConnect, ConnectListener, DirectConnect, Permit, serve_connects};
-pub use request::{RemoteDialer, RequestLimits, RequestListener, serve_requests};
+pub use request::{RemoteDialer, RequestLimits, RequestListener, ServingThreads, serve_requests};
 pub use session::{Admission, ControlPlaneClient, ControlPlaneWay, Offer, PROTOCOL, SessionListener, serve_sessions};

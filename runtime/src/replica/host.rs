@@ -25,7 +25,7 @@ impl Host {
         let background = runtime::Builder::new_multi_thread()
             .worker_threads(config.background_threads.max(1))
             .thread_name("sampan-guest")
-            .on_thread_start(priority::lower_this_guest_thread)
+            .on_thread_start(priority::compute_on_this_thread)
             .enable_all()
             .build()
             .map_err(|source| WorkerError::Threads { what: "the background threads", source })?;

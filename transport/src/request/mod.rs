@@ -11,7 +11,7 @@ mod serve;
 use std::time::Duration;
 
 pub use dialer::RemoteDialer;
-pub use serve::{RequestListener, serve_requests};
+pub use serve::{RequestListener, ServingThreads, serve_requests};
 
 /// The limits of requests between processes.
 #[derive(Debug, Clone)]

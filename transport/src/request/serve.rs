@@ -90,16 +90,25 @@ impl RequestListener {
     }
 }
 
-/// Takes requests until `shutdown`, on `threads` threads. A request stays on the thread that has its connection.
+/// The threads that take requests.
+#[derive(Debug, Clone, Copy)]
+pub struct ServingThreads {
+    /// How many; at least one is started.
+    pub count: usize,
+    /// What each does as it begins.
+    pub on_start: fn(),
+}
+
+/// Takes requests until `shutdown`, on these threads. A request stays on the thread that has its connection.
 pub async fn serve_requests(
     listener: RequestListener,
     dialer: Arc<dyn Dialer>,
-    threads: usize,
+    threads: ServingThreads,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let acceptor = listener.tcp.as_ref().map(|(_, identity)| identity.clone());
-    let lanes: Vec<_> = (0..threads.max(1))
-        .map(|number| start_thread(number, dialer.clone(), acceptor.clone(), shutdown.clone()))
+    let lanes: Vec<_> = (0..threads.count.max(1))
+        .map(|number| start_thread(number, threads.on_start, dialer.clone(), acceptor.clone(), shutdown.clone()))
         .collect::<io::Result<_>>()?;
     for lane in lanes.iter().cycle() {
         let accepted = tokio::select! {
@@ -123,6 +132,7 @@ pub async fn serve_requests(
 
 fn start_thread(
     number: usize,
+    on_start: fn(),
     dialer: Arc<dyn Dialer>,
     identity: Option<Arc<Identity>>,
     shutdown: CancellationToken,
@@ -130,6 +140,7 @@ fn start_thread(
     let (handed, mut connections) = mpsc::channel(HANDED);
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name(format!("requests-{number}")).spawn(move || {
+        on_start();
         let desk = Arc::new(Desk { dialer, known: Mutex::default() });
         runtime.block_on(async {
             loop {
