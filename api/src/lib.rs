@@ -6,6 +6,7 @@
 mod address;
 mod body;
 mod digest;
+mod framing;
 mod http_cluster;
 mod images;
 mod key_value;
@@ -25,6 +26,7 @@ pub mod session;
 pub use address::Address;
 pub use body::{Body, BodyError, empty_body, full_body};
 pub use digest::{Digest, InvalidDigest};
+pub use framing::{Content, frame_answer, frame_request};
 pub use http_cluster::{ClusterHttp, ClusterHttpError, HOPS_HEADER};
 pub use images::{FetchImage, ImageBytes};
 pub use key_value::{Bucket, KeyValue, KeyValueError, Listing};

@@ -80,7 +80,7 @@ async fn call(shared: &Shared, service: Arc<Service>, request: Request<Body>) ->
     if hops >= MAX_HOPS {
         shared.refusals.count(Reason::CallLoop);
         let message = format!("the request went through {hops} services: they call each other in a circle");
-        return Refusal::new(Reason::CallLoop, message).answer().map(BodyExt::boxed_unsync);
+        return Refusal::new(Reason::CallLoop, message).answer(&parts.method).map(BodyExt::boxed_unsync);
     }
     strip_request(&mut parts.headers);
     Hops(hops + 1).write(&mut parts.headers);

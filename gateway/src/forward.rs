@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use api::{Body, ServeError};
+use api::{Body, ServeError, frame_answer};
 use futures::future::{BoxFuture, Either, select};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use tokio::time::{Sleep, sleep};
 
 use crate::{
@@ -38,8 +38,9 @@ pub(crate) async fn forward(
     watch: Option<Arc<BodyWatch>>,
 ) -> Response<Tracked> {
     let mut measured = Measured::arrival(service);
+    let method = request.method().clone();
     let outcome = match first_permit(shared, &mut measured).await {
-        Ok(permit) => attempt(shared, measured.service(), permit, request, watch).await,
+        Ok(permit) => attempt(shared, measured.service(), permit, &method, request, watch).await,
         Err(refusal) => Err(refusal),
     };
     match outcome {
@@ -54,7 +55,7 @@ pub(crate) async fn forward(
             if refusal.reason.status().is_server_error() {
                 measured.failed();
             }
-            refusal.answer().map(|body| body.measured(measured))
+            refusal.answer(&method).map(|body| body.measured(measured))
         }
     }
 }
@@ -74,10 +75,10 @@ async fn attempt(
     shared: &Shared,
     service: &Arc<Service>,
     mut permit: Permit,
+    method: &Method,
     request: Request<Body>,
     watch: Option<Arc<BodyWatch>>,
 ) -> Result<(Response<Body>, Permit), Refusal> {
-    let method = request.method().clone();
     let mut sending = Sending::new(request, shared.config.replay_body_bytes);
     let mut tried = Tried::new();
     service.retries.deposit();
@@ -85,7 +86,8 @@ async fn attempt(
         let replica = permit.replica();
         let why = match ask(replica, &mut sending, &watch).await {
             Outcome::Answered(Ok(mut response)) => {
-                finish(&mut response, &method);
+                strip_response(response.headers_mut());
+                frame_answer(&mut response, method);
                 return Ok((response, permit));
             }
             Outcome::Answered(Err(error)) => sending.again_after(error).map_err(refusal_of)?,
@@ -148,12 +150,6 @@ async fn another(shared: &Shared, service: &Arc<Service>, tried: &Tried, why: &s
             acquire(shared, service).await
         }
     }
-}
-
-fn finish(response: &mut Response<Body>, method: &http::Method) {
-    let mut headers = std::mem::take(response.headers_mut());
-    strip_response(&mut headers, method, response.body());
-    *response.headers_mut() = headers;
 }
 
 async fn acquire(shared: &Shared, service: &Arc<Service>) -> Result<Permit, Refusal> {

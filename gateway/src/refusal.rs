@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde_json::json;
 
 use crate::body::Tracked;
@@ -88,16 +88,18 @@ impl Refusal {
         json!({"error": {"status": status, "reason": reason, "message": self.message}}).to_string()
     }
 
-    pub(crate) fn answer(&self) -> Response<Tracked> {
+    /// The answer to a request of this method.
+    pub(crate) fn answer(&self, method: &Method) -> Response<Tracked> {
         let status = self.reason.status();
-        let mut response = Response::new(Tracked::untracked(api::full_body(self.text())));
+        let mut response = Response::new(api::full_body(self.text()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
-        response
+        api::frame_answer(&mut response, method);
+        response.map(Tracked::untracked)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use api::{Body, BodyError};
 use bytes::Bytes;
-use http::{Request, Response, header::CONTENT_LENGTH, uri::Authority};
+use http::{Request, Response, Version, header::CONTENT_LENGTH, uri::Authority};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -19,7 +19,7 @@ use crate::{
     body::{BodyVerdict, BodyWatch, RequestBody, Tracked},
     forward::{body_limits, cut_off, forward},
     refusal::{Reason, Refusal},
-    rewrite::{authority, ensure_traceparent, for_guest, forwarded, strip_request, upgrades},
+    rewrite::{authority, ensure_traceparent, for_guest, forwarded, join_cookies, strip_request, upgrades},
     routing::NoRoute,
     shared::Shared,
 };
@@ -41,11 +41,12 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Infallible> {
     let in_flight = watch.begin();
+    let method = request.method().clone();
     let response = match enter(&shared, &door, &watch, request) {
         Ok((service, request, body_watch)) => forward(&shared, service, request, body_watch).await,
         Err(refusal) => {
             shared.refusals.count(refusal.reason);
-            refusal.answer()
+            refusal.answer(&method)
         }
     };
     Ok(response.map(|body| Outgoing::new(body, in_flight)))
@@ -76,6 +77,9 @@ fn enter(
         return Err(cut_off(BodyVerdict::TooLarge, &limits));
     }
     strip_request(&mut parts.headers);
+    if parts.version == Version::HTTP_2 {
+        join_cookies(&mut parts.headers);
+    }
     for_guest(&mut parts, authority);
     forwarded(&mut parts.headers, watch.peer());
     ensure_traceparent(&mut parts.headers);

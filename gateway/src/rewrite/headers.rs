@@ -4,7 +4,6 @@ use http::{
     header::{self, Entry},
     request::Parts,
 };
-use http_body::Body;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -21,15 +20,19 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
     strip(headers, |name| is_hop_by_hop(name) || *name == header::EXPECT || name.as_str().starts_with(INSIDE));
 }
 
-/// Removes what is between replica and gateway alone, and a length that is not the body's.
-pub(crate) fn strip_response(headers: &mut HeaderMap, method: &Method, body: &impl Body) {
+/// Removes what is between replica and gateway alone.
+pub(crate) fn strip_response(headers: &mut HeaderMap) {
     strip(headers, |name| is_hop_by_hop(name) || name.as_str().starts_with(INSIDE));
-    let Some(length) = headers.get(header::CONTENT_LENGTH) else { return };
-    let length = length.to_str().ok().and_then(|text| text.parse::<u64>().ok());
-    let differs = body.size_hint().exact().is_some_and(|exact| length != Some(exact));
-    if length.is_none() || (differs && *method != Method::HEAD) {
-        headers.remove(header::CONTENT_LENGTH);
+}
+
+/// Joins the pieces that HTTP/2 clients may send `cookie` in: who serves HTTP/1.1 reads one (RFC 9113, 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
     }
+    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let joined = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]));
+    headers.insert(header::COOKIE, joined.expect("header values joined by `; ` are a header value"));
 }
 
 fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {

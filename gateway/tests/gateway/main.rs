@@ -8,6 +8,7 @@ mod clients;
 mod ending;
 mod failures;
 mod fakes;
+mod framing;
 mod limits;
 mod messages;
 mod remote;

@@ -4,7 +4,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use api::{Address, Body, Dialer, ReplicaId, Serve, ServeError, WorkerName, session::Endpoint};
+use api::{Address, Body, Dialer, ReplicaId, Serve, ServeError, WorkerName, frame_request, session::Endpoint};
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response, Version};
 use http_body_util::{BodyExt, Limited};
@@ -88,6 +88,7 @@ impl Serve for RemoteReplica {
         request.headers_mut().insert(REPLICA, self.replica.clone());
         request.headers_mut().insert(DEADLINE, self.deadline.clone());
         *request.version_mut() = Version::HTTP_11;
+        frame_request(&mut request);
         Box::pin(exchange(self.link.clone(), self.id.clone(), request))
     }
 

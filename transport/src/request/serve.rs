@@ -4,8 +4,8 @@ use std::{
     collections::HashMap, convert::Infallible, io, net::SocketAddr, os::fd::OwnedFd, path::PathBuf, sync::Arc, thread,
 };
 
-use api::{Body, BodyError, Dialer, ReplicaId, Serve, ServeError, WorkerName, session::Endpoint};
-use http::{HeaderValue, Request, Response, StatusCode};
+use api::{Body, BodyError, Dialer, ReplicaId, Serve, ServeError, WorkerName, frame_answer, session::Endpoint};
+use http::{HeaderValue, Request, Response, StatusCode, header::TRANSFER_ENCODING};
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -211,6 +211,9 @@ impl Desk {
             request.extensions_mut().insert(deadline);
         }
         request.headers_mut().remove(DEADLINE);
+        // The framing of this hop alone.
+        request.headers_mut().remove(TRANSFER_ENCODING);
+        let method = request.method().clone();
         let named = request.headers_mut().remove(REPLICA);
         let Some((named, id)) = named.and_then(|named| parse_replica(&named).map(|id| (named, id))) else {
             return failed(&ServeError::BadRequest { why: "the request names no replica".to_owned() });
@@ -221,6 +224,7 @@ impl Desk {
             Ok(mut response) => {
                 // A guest cannot make its answer look like the worker's.
                 response.headers_mut().remove(FAILURE);
+                frame_answer(&mut response, &method);
                 response
             }
             Err(error) => {
