@@ -1,5 +1,5 @@
 # The verbs of this project. Each installs what it needs and says so (scripts/setup).
-.PHONY: demo test bench build guests simulate fuzz fmt
+.PHONY: demo test conformance bench build guests simulate fuzz fmt
 
 PROFILE_DIR = $(or $(CARGO_TARGET_DIR),target)
 
@@ -14,6 +14,12 @@ test: ## Everything: formatting, lints, unit tests, simulation, whole-system tes
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	$(MAKE) guests
 	scripts/run-tests
+
+conformance: ## Suites that others wrote, against expected.toml: make conformance [SUITES="h2spec oci"]
+	@scripts/setup conformance
+	cargo build --locked
+	$(MAKE) guests
+	tests/conformance/run $(SUITES)
 
 bench: ## Print the figures of bench/README.md
 	@scripts/setup bench

@@ -1,0 +1,1 @@
+"""Runs suites that others wrote against a real Sampan, and compares with what is expected of them."""
