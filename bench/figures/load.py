@@ -5,6 +5,8 @@ import statistics
 import subprocess
 from dataclasses import dataclass
 
+from .cpu import cpu_seconds
+
 CONNECTIONS = 16
 SECONDS = 6
 
@@ -15,13 +17,22 @@ class Load:
     p50_ms: float
     p99_ms: float
     errors: int
+    cpu_us: float
+    """CPU time of the servers for each request, in microseconds; 0 where none were named."""
 
 
-def wrk(port: int, host: str | None = None, path: str = "/", seconds: int = SECONDS, connections: int = CONNECTIONS) -> Load:
+def wrk(
+    port: int, host: str | None = None, path: str = "/", seconds: int = SECONDS, connections: int = CONNECTIONS,
+    servers: tuple[int, ...] = (),
+) -> Load:
+    """`servers` are the process ids whose CPU time is counted, with that of the processes that they started."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
     if host:
         command += ["-H", f"Host: {host}"]
+    before = cpu_seconds(*servers)
     text = subprocess.run([*command, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True).stdout
+    used = cpu_seconds(*servers) - before
+    requests = int(re.search(r"(\d+) requests in", text)[1])
     errors = sum(int(count) for count in re.findall(r"(?:connect|read|write|timeout) (\d+)", text))
     errors += sum(int(count) for count in re.findall(r"Non-2xx or 3xx responses: (\d+)", text))
     return Load(
@@ -29,7 +40,16 @@ def wrk(port: int, host: str | None = None, path: str = "/", seconds: int = SECO
         _milliseconds(re.search(r"^ +50% +(\S+)$", text, re.MULTILINE)[1]),
         _milliseconds(re.search(r"^ +99% +(\S+)$", text, re.MULTILINE)[1]),
         errors,
+        used * 1e6 / max(requests, 1),
     )
+
+
+def median_line(name: str, loads: list[Load]) -> str:
+    rate, p99, cpu = (
+        statistics.median(getattr(load, field) for load in loads) for field in ("requests_per_second", "p99_ms", "cpu_us")
+    )
+    errors = sum(load.errors for load in loads)
+    return f"{name:48} {rate:9.0f} req/s  p99 {p99:6.2f} ms  CPU {cpu:6.1f} us/req  errors {errors}"
 
 
 def _milliseconds(text: str) -> float:

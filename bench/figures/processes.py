@@ -6,8 +6,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from .load import Load, wrk
-from .servers import GUESTS, Sampan, free_port, stop, wait_for_port, wasmtime_serve
+from .load import Load, median_line, wrk
+from .servers import GUESTS, Peer, Sampan, free_port, stop, wait_for_port, wasmtime_serve
 
 ROUNDS = 3
 HELLO = GUESTS / "hello.wasm"
@@ -26,10 +26,7 @@ def measure() -> None:
             sampan.wait_until_served("hello")
         rounds = [_round(one, several) for _ in range(ROUNDS)]
     for name in rounds[0]:
-        loads = [loads[name] for loads in rounds]
-        rate = statistics.median(load.requests_per_second for load in loads)
-        p99 = statistics.median(load.p99_ms for load in loads)
-        print(f"{name:48} {rate:9.0f} req/s  p99 {p99:6.2f} ms  errors {sum(load.errors for load in loads)}")
+        print(median_line(name, [loads[name] for loads in rounds]))
     several, one, nginx = "gateway and two workers", "one process", "nginx and two wasmtime serve"
     for peer in (one, nginx):
         ratios = [loads[several].requests_per_second / loads[peer].requests_per_second for loads in rounds]
@@ -41,17 +38,18 @@ def measure() -> None:
 def _round(one: Sampan, several: Sampan) -> dict[str, Load]:
     loads = {}
     for name, sampan in {"one process": one, "gateway and two workers": several}.items():
-        loads[name] = wrk(sampan.http_port, sampan.host("hello"))
-        loads[f"{name}, one client"] = wrk(sampan.http_port, sampan.host("hello"), connections=1, seconds=3)
+        host, servers = sampan.host("hello"), (sampan.process.pid,)
+        loads[name] = wrk(sampan.http_port, host, servers=servers)
+        loads[f"{name}, one client"] = wrk(sampan.http_port, host, connections=1, seconds=3, servers=servers)
     with wasmtime_serve(HELLO, *KEEP_RESIDENT) as first, wasmtime_serve(HELLO, *KEEP_RESIDENT) as second:
-        with _nginx(first, second) as port:
-            loads["nginx and two wasmtime serve"] = wrk(port)
+        with _nginx(first.port, second.port) as peer:
+            loads["nginx and two wasmtime serve"] = wrk(peer.port, servers=(peer.pid, first.pid, second.pid))
     return loads
 
 
 @contextlib.contextmanager
 def _nginx(*upstreams: int):
-    """nginx with kept-alive connections to these ports; yields its own."""
+    """nginx with kept-alive connections to these ports; yields it as a `Peer`."""
     with tempfile.TemporaryDirectory(prefix="nginx-bench-") as folder:
         port = free_port()
         servers = " ".join(f"server 127.0.0.1:{upstream};" for upstream in upstreams)
@@ -70,6 +68,6 @@ def _nginx(*upstreams: int):
         )
         try:
             wait_for_port(port)
-            yield port
+            yield Peer(port, process.pid)
         finally:
             stop(process)

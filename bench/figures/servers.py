@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 GUESTS = Path(os.environ.get("SAMPAN_GUESTS", "target/guests"))
@@ -49,9 +50,17 @@ def stop(process: subprocess.Popen) -> None:
         process.wait()
 
 
+@dataclass
+class Peer:
+    """A server beside which Sampan is measured."""
+
+    port: int
+    pid: int
+
+
 @contextlib.contextmanager
 def wasmtime_serve(component: Path, *options: str):
-    """`wasmtime serve` of one component; yields its port."""
+    """`wasmtime serve` of one component; yields it as a `Peer`."""
     port = free_port()
     process = subprocess.Popen(
         ["wasmtime", "serve", "-S", "cli", "--addr", f"127.0.0.1:{port}", *options, str(component)],
@@ -60,7 +69,7 @@ def wasmtime_serve(component: Path, *options: str):
     )
     try:
         wait_for_port(port)
-        yield port
+        yield Peer(port, process.pid)
     finally:
         stop(process)
 

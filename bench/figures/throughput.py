@@ -2,7 +2,7 @@
 
 import statistics
 
-from .load import Load, wrk
+from .load import Load, median_line, wrk
 from .servers import GUESTS, Sampan, wasmtime_serve
 
 ROUNDS = 3
@@ -25,10 +25,7 @@ def measure() -> None:
         sampan.wait_until_served("reused")
         rounds = [_round(sampan) for _ in range(ROUNDS)]
     for name in rounds[0]:
-        loads = [loads[name] for loads in rounds]
-        rate = statistics.median(load.requests_per_second for load in loads)
-        p99 = statistics.median(load.p99_ms for load in loads)
-        print(f"{name:48} {rate:9.0f} req/s  p99 {p99:6.2f} ms  errors {sum(load.errors for load in loads)}")
+        print(median_line(name, [loads[name] for loads in rounds]))
     _ratio(rounds, "sampan, fresh instances", "wasmtime serve, defaults", 4.0)
     _ratio(rounds, "sampan, fresh instances", "wasmtime serve, keep-resident", 1.5)
     _ratio(rounds, "sampan, reused instances", "wasmtime serve, reuse 128, keep-resident", 1.2)
@@ -36,16 +33,16 @@ def measure() -> None:
 
 def _round(sampan: Sampan) -> dict[str, Load]:
     loads = {
-        "sampan, fresh instances": wrk(sampan.http_port, sampan.host("fresh")),
-        "sampan, reused instances": wrk(sampan.http_port, sampan.host("reused")),
+        "sampan, fresh instances": wrk(sampan.http_port, sampan.host("fresh"), servers=(sampan.process.pid,)),
+        "sampan, reused instances": wrk(sampan.http_port, sampan.host("reused"), servers=(sampan.process.pid,)),
     }
     for name, options in {
         "wasmtime serve, defaults": (),
         "wasmtime serve, keep-resident": KEEP_RESIDENT,
         "wasmtime serve, reuse 128, keep-resident": REUSE,
     }.items():
-        with wasmtime_serve(HELLO, *options) as port:
-            loads[name] = wrk(port)
+        with wasmtime_serve(HELLO, *options) as peer:
+            loads[name] = wrk(peer.port, servers=(peer.pid,))
     return loads
 
 

@@ -5,6 +5,7 @@ import statistics
 import subprocess
 import time
 
+from .cpu import cpu_seconds
 from .servers import GUESTS, Sampan, example
 
 SERVICES = 1000
@@ -32,12 +33,17 @@ def deploy(sampan: Sampan, services: int) -> None:
 
 def _first_requests(title: str, sampan: Sampan) -> None:
     cold, warm, rates, warm_rates = [], [], [], []
+    cpu: dict[str, list[float]] = {"warm": [], "from zero": []}
     for _ in range(ROUNDS):
         warm.append(ask(sampan, "warm.default.localhost", SERVICES, 8, PER_SECOND))
         cold.append(ask(sampan, "s{}.default.localhost", SERVICES, 8, PER_SECOND))
         wait_until_asleep(sampan, SERVICES)
-        warm_rates.append(SERVICES * 10 / ask(sampan, "warm.default.localhost", SERVICES * 10, 16, 0)["seconds"])
-        rates.append(SERVICES / ask(sampan, "s{}.default.localhost", SERVICES, 16, 0)["seconds"])
+        for hosts, count, into, name in [
+            ("warm.default.localhost", SERVICES * 10, warm_rates, "warm"), ("s{}.default.localhost", SERVICES, rates, "from zero"),
+        ]:
+            before = cpu_seconds(sampan.process.pid)
+            into.append(count / ask(sampan, hosts, count, 16, 0)["seconds"])
+            cpu[name].append((cpu_seconds(sampan.process.pid) - before) * 1e6 / count)
         wait_until_asleep(sampan, SERVICES)
     p99 = [statistics.median(run["p99"] for run in runs) / 1000 for runs in (warm, cold)]
     p50 = [statistics.median(run["p50"] for run in runs) / 1000 for runs in (warm, cold)]
@@ -45,6 +51,8 @@ def _first_requests(title: str, sampan: Sampan) -> None:
     print(f"{title}: warm p50 {p50[0]:.2f} ms p99 {p99[0]:.2f} ms, from zero p50 {p50[1]:.2f} ms p99 {p99[1]:.2f} ms: "
           f"{p99[1] - p99[0]:.2f} ms more, {p99[1] / p99[0]:.2f} times")
     print(f"{title}: {rate:.0f} cold starts per second, {warm_rate:.0f} warm requests per second: {rate / warm_rate:.2f}")
+    used = ", ".join(f"{name} {statistics.median(each):.1f} us" for name, each in cpu.items())
+    print(f"{title}: CPU time of the server for each request: {used}")
 
 
 def ask(sampan: Sampan, hosts: str, count: int, connections: int, per_second: float, *step: str) -> dict:
