@@ -17,11 +17,29 @@ impl Scheduler {
         }
         self.stop_leaving(key, now);
         if staying > wanted {
-            let revision = &self.revisions[key];
-            let members = revision.live.difference(&revision.leaving).filter_map(|id| self.replicas.get(id));
-            for id in victims::choose(members, staying - wanted, self.spare_available(key)) {
-                self.delete(key, &id, now);
-            }
+            self.stop_surplus(key, self.spare_available(key), now);
+        }
+    }
+
+    /// Stops what a revision of a Deployment that was scaled has beyond its number. Its revisions have shared the new number
+    /// by their sizes, so fewer may be left available than a rollout would keep, but not none.
+    pub(crate) fn stop_beyond_number(&mut self, owner: &ObjectKey, key: &ObjectKey, now: Timestamp) {
+        let Some(deployment) = self.deployments.get(owner) else { return };
+        let revisions = deployment.revisions.iter().map(|key| &self.revisions[key]);
+        let (available, within) = revisions.fold((0, 0), |(available, within), revision| {
+            (available + revision.available, within + revision.available.min(revision.spec.replicas))
+        });
+        let least = bounds(deployment.spec.strategy, deployment.wanted()).min_available.min(within.max(1));
+        self.stop_surplus(key, u32::saturating_sub(available, least), now);
+    }
+
+    /// Stops those that a revision has too many, at most `budget` of which are available.
+    fn stop_surplus(&mut self, key: &ObjectKey, budget: u32, now: Timestamp) {
+        let Some(revision) = self.revisions.get(key) else { return };
+        let surplus = revision.staying().saturating_sub(revision.spec.replicas);
+        let members = revision.live.difference(&revision.leaving).filter_map(|id| self.replicas.get(id));
+        for id in victims::choose(members, surplus, budget) {
+            self.delete(key, &id, now);
         }
     }
 

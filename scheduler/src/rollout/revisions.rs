@@ -48,8 +48,9 @@ impl Scheduler {
             digest: None,
             created: now,
         };
+        let held_back = spec.paused;
         deployment.revisions.insert(key.clone());
-        self.revisions.insert(key.clone(), Box::new(RevisionState::new(revision)));
+        self.revisions.insert(key.clone(), Box::new(RevisionState { held_back, ..RevisionState::new(revision) }));
         self.unsaved.insert(key.clone());
         self.restated.insert(key.clone());
         Some(key)

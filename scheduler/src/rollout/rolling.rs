@@ -60,27 +60,6 @@ fn remove_oldest(next: &mut [u32], mut spare: u32) {
     }
 }
 
-/// Spreads a change of the wanted number over the revisions that have replicas, by their sizes: a rollout in the middle
-/// grows and shrinks in both. The larger ones take what rounding leaves, as in Kubernetes. Never shrinks here below what
-/// `next` decides, so only growth is given out.
-pub(crate) fn grow_in_proportion(target: u32, wanted: &[u32]) -> Vec<u32> {
-    let total: u32 = wanted.iter().sum();
-    let mut grown = wanted.to_vec();
-    let Some(added) = target.checked_sub(total).filter(|_| total > 0) else { return grown };
-    let mut left = added;
-    let mut by_size: Vec<usize> = (0..wanted.len()).filter(|index| wanted[*index] > 0).collect();
-    by_size.sort_by_key(|index| std::cmp::Reverse(wanted[*index]));
-    for index in &by_size {
-        let share = (u64::from(wanted[*index]) * u64::from(added) / u64::from(total)) as u32;
-        grown[*index] += share.min(left);
-        left -= share.min(left);
-    }
-    if let Some(largest) = by_size.first() {
-        grown[*largest] += left;
-    }
-    grown
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -107,13 +86,6 @@ mod tests {
     fn unavailable_old_replicas_go_before_older_ones_that_serve() {
         let bounds = Bounds { surge: 0, min_available: 3 };
         assert_eq!(next(4, bounds, counts(0, 0), &[counts(2, 2), counts(2, 1)]), Next { new: 0, old: vec![2, 1] });
-    }
-
-    #[test]
-    fn growth_is_given_to_both_revisions_by_their_sizes() {
-        assert_eq!(grow_in_proportion(20, &[6, 4]), vec![12, 8]);
-        assert_eq!(grow_in_proportion(5, &[6, 4]), vec![6, 4]);
-        assert_eq!(grow_in_proportion(11, &[5, 5]), vec![6, 5]);
     }
 
     prop_compose! {

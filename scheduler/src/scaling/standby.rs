@@ -117,6 +117,13 @@ impl Scheduler {
         });
         let revision = self.replicas[id].revision.clone();
         if let Some(owner) = self.revisions.get(&revision).and_then(|revision| revision.spec.deployment.clone()) {
+            // An old revision's, while the new one is made ready, is wanted for as long as it has to serve.
+            let live = self.revisions[&revision].live_count();
+            if self.wanted(&revision) < live
+                && self.deployments.get(&owner).is_some_and(|it| it.current.as_ref() != Some(&revision))
+            {
+                self.scale(&owner, &revision, live);
+            }
             self.wake(&owner, now);
         }
         self.owned_phase(id, phase, now);

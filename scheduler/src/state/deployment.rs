@@ -11,13 +11,21 @@ pub(crate) struct DeploymentState {
     pub(crate) revisions: BTreeSet<ObjectKey>,
     /// The revision of the template as it is now; known once the store has been read.
     pub(crate) current: Option<ObjectKey>,
-    /// The wanted number that revisions were last scaled for.
-    pub(crate) scaled_for: Option<u32>,
+    /// What revisions were last scaled for; nothing after a restart.
+    pub(crate) scaled_for: Option<ScaledFor>,
     /// When the rollout last came further.
     pub(crate) progressed: Timestamp,
     pub(crate) told: Option<DeploymentStatus>,
     /// What its number of replicas follows, if it is not the user's.
     pub(crate) scaling: Option<Scaling>,
+}
+
+/// A wanted number that revisions were scaled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ScaledFor {
+    pub(crate) desired: u32,
+    /// With the surge that there was then: the most replicas of all revisions together.
+    pub(crate) largest: u32,
 }
 
 impl DeploymentState {

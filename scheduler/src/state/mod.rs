@@ -8,7 +8,7 @@ mod tally;
 mod worker;
 mod workers;
 
-pub(crate) use deployment::DeploymentState;
+pub(crate) use deployment::{DeploymentState, ScaledFor};
 pub(crate) use load::Load;
 pub(crate) use replica::Replica;
 pub(crate) use revision::RevisionState;

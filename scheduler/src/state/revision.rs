@@ -24,6 +24,8 @@ pub(crate) struct RevisionState {
     pub(crate) troubled: BTreeSet<ReplicaId>,
     pub(crate) ready: u32,
     pub(crate) available: u32,
+    /// Its rollout has not begun, since its Deployment has been paused all the time.
+    pub(crate) held_back: bool,
     pub(crate) image: ImageState,
     /// Why there is no standby though there should be.
     pub(crate) standby_failure: Option<StandbyFailure>,
@@ -54,6 +56,7 @@ impl RevisionState {
             troubled: BTreeSet::new(),
             ready: 0,
             available: 0,
+            held_back: false,
             image: ImageState::default(),
             standby_failure: None,
             told: None,

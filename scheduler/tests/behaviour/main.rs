@@ -5,4 +5,5 @@ mod departure;
 mod preemption;
 mod recovery;
 mod rollout;
+mod scaled_rollout;
 mod scaling;

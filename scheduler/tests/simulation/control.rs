@@ -149,7 +149,8 @@ impl World {
         if !self.is_quiet() && self.rng.random_bool(0.05) {
             return;
         }
-        let result = if !self.is_quiet() && self.rng.random_bool(0.2) {
+        let missing = !self.scenario.has_image(reference);
+        let result = if missing || (!self.is_quiet() && self.rng.random_bool(0.2)) {
             Err(format!("{reference} is not found"))
         } else {
             let mut bytes = [0; 32];

@@ -10,12 +10,15 @@ use crate::world::World;
 impl World {
     pub(crate) fn check_convergence(&self) {
         for deployment in self.store.deployments.values() {
-            match self.scenario.scarce {
-                true => self.check_scarce(deployment),
-                false => self.check_deployment(deployment),
+            match (self.scenario.scarce, self.scenario.stuck) {
+                (true, _) => self.check_scarce(deployment),
+                (_, true) => self.check_stuck(deployment),
+                _ => self.check_deployment(deployment),
             }
         }
-        self.check_order();
+        if !self.scenario.stuck {
+            self.check_order();
+        }
         self.check_truth();
         self.check_beliefs();
     }
@@ -57,6 +60,18 @@ impl World {
         assert_eq!(self.control.mirror.statuses.get(key), Some(status), "{key}: what was told is not what is");
     }
 
+    /// Where a rollout cannot end, each revision nevertheless has as many as it wants.
+    fn check_stuck(&self, deployment: &Deployment) {
+        let key = &deployment.key;
+        for revision in self.store.revisions.values().filter(|revision| revision.deployment.as_ref() == Some(key)) {
+            let views = self.control.mirror.replicas.values().filter(|view| view.revision == revision.key);
+            // Who leaves goes on serving until another can, in whatever revision.
+            let stays = |view: &&ReplicaView| !matches!(view.state, ReplicaState::Standby { .. }) && !self.leaves(view);
+            let live = views.filter(stays).count();
+            assert_eq!(live, revision.replicas as usize, "{} has more or less than it wants", revision.key);
+        }
+    }
+
     /// Exactly what is wanted runs.
     fn check_truth(&self) {
         let mut running: BTreeSet<&ReplicaId> = BTreeSet::new();
@@ -88,7 +103,7 @@ impl World {
         let replicas: Vec<_> = scheduler.replicas().collect();
         let settled = |state: &ReplicaState| match state {
             ReplicaState::Ready | ReplicaState::Standby { ready: true } => true,
-            ReplicaState::Unplaced(_) => self.scenario.scarce,
+            ReplicaState::Unplaced(_) => self.scenario.scarce || self.scenario.stuck,
             _ => false,
         };
         assert!(replicas.iter().all(|view| settled(&view.state)));

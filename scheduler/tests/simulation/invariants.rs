@@ -35,8 +35,12 @@ impl World {
             }
             self.control.mirror.note(action);
         }
+        if let Event::Evict(id) = event {
+            self.control.mirror.evicted.insert(id.clone());
+        }
         let preempted = self.check_preemptions(actions);
         self.check_availability(event, &available_before, &preempted);
+        self.note_wanted();
     }
 
     fn check_start(&mut self, worker: &WorkerName, id: &ReplicaId) {
@@ -107,7 +111,12 @@ impl World {
             let taken = ids.intersection(preempted).count();
             let left = (self.control.mirror.available(owner, self.now).count() + taken) as u32;
             let wanted = self.control.scheduler().wanted_replicas(owner).unwrap_or(deployment.replicas);
-            let minimum = minimum(deployment.strategy, wanted);
+            let mut minimum = minimum(deployment.strategy, wanted);
+            if self.is_rescaled(owner, wanted) {
+                // Revisions keep their proportions, whatever serves in each; but then what does not serve of each goes first.
+                minimum = minimum.min(1);
+                self.check_first_to_go(ids.iter().filter(|id| !caused_by_others(id)));
+            }
             assert!(left >= minimum, "{ids:?} of {owner} were stopped: {left} are available, {minimum} must be");
         }
     }

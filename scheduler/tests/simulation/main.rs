@@ -9,6 +9,7 @@ mod convergence;
 mod invariants;
 mod mirror;
 mod preemption;
+mod scaled;
 mod scenario;
 mod sessions;
 mod store;
@@ -24,6 +25,8 @@ use world::World;
 const SMALL: std::ops::Range<u64> = 0..1000;
 /// Seeds of small worlds that do not hold what is wanted.
 const SCARCE: std::ops::Range<u64> = 1000..2000;
+/// Seeds of small worlds in which rollouts are paused, or cannot end.
+const STUCK: std::ops::Range<u64> = 2000..2300;
 /// Seeds of large worlds: a thousand workers and thousands of replicas.
 const LARGE: std::ops::Range<u64> = 10_000..10_002;
 
@@ -35,6 +38,11 @@ fn small_worlds_keep_the_invariants_and_converge() {
 #[test]
 fn worlds_without_room_for_all_keep_the_invariants_and_come_to_rest() {
     run_all(SCARCE, Scenario::scarce);
+}
+
+#[test]
+fn rollouts_that_cannot_end_are_scaled_and_keep_what_serves() {
+    run_all(STUCK, Scenario::stuck);
 }
 
 #[test]

@@ -11,6 +11,10 @@ pub(crate) struct Mirror {
     pub(crate) of_revision: BTreeMap<ObjectKey, BTreeSet<ReplicaId>>,
     pub(crate) workers: BTreeMap<WorkerName, WorkerView>,
     pub(crate) statuses: BTreeMap<ObjectKey, DeploymentStatus>,
+    /// How many replicas each Deployment wanted after the last step.
+    pub(crate) wanted: BTreeMap<ObjectKey, u32>,
+    /// Replicas that a user has asked to leave.
+    pub(crate) evicted: BTreeSet<ReplicaId>,
     /// Names ever published in this life.
     pub(crate) seen: BTreeSet<ReplicaId>,
     /// Where each replica was told to start.

@@ -15,6 +15,8 @@ pub(crate) struct Scenario {
     pub(crate) capacity: Capacity,
     /// Whether more may be wanted than fits, so that priorities decide who runs.
     pub(crate) scarce: bool,
+    /// Whether images of some templates are never to be had, and what is paused stays so: rollouts end in the middle.
+    pub(crate) stuck: bool,
     pub(crate) deployments: u32,
     /// The most replicas that a Deployment is scaled to.
     pub(crate) max_replicas: u32,
@@ -34,6 +36,7 @@ impl Scenario {
             workers: 3 + (seed % 6) as u32,
             capacity: AMPLE,
             scarce: false,
+            stuck: false,
             deployments: 1 + (seed % 4) as u32,
             max_replicas: 8,
             trouble: Duration::from_secs(90),
@@ -64,6 +67,16 @@ impl Scenario {
             deployments: 2 + (seed % 3) as u32,
             ..Self::small(seed)
         }
+    }
+
+    /// Rollouts that never end, and are scaled meanwhile.
+    pub(crate) fn stuck(seed: u64) -> Self {
+        Self { stuck: true, ..Self::small(seed) }
+    }
+
+    /// Whether this image can be had at all.
+    pub(crate) fn has_image(&self, reference: &str) -> bool {
+        !self.stuck || !matches!(reference, "image:4" | "image:5")
     }
 
     /// Shorter pauses than in production, so that a run converges in little simulated time.

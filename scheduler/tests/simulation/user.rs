@@ -67,17 +67,19 @@ impl World {
         if !self.store.deployments.contains_key(&key) {
             return self.create_deployment(number);
         }
-        match self.rng.random_range(0..21) {
+        // Where rollouts are to be found in the middle, they are paused and scaled more often.
+        let edits = if self.scenario.stuck { 0..14 } else { 0..21 };
+        match self.rng.random_range(edits) {
             0..6 => {
                 let replicas = self.rng.random_range(0..=self.scenario.max_replicas);
                 self.change(&key, |deployment| deployment.replicas = replicas);
             }
             // A template that was there before is an undo.
-            6..13 => {
+            6..12 => {
                 let template = template(self.rng.random_range(0..6));
                 self.change(&key, |deployment| deployment.template = template);
             }
-            13 => self.change(&key, |deployment| deployment.paused = !deployment.paused),
+            12..14 => self.change(&key, |deployment| deployment.paused = !deployment.paused),
             14 => {
                 let strategy = self.any_strategy();
                 self.change(&key, |deployment| deployment.strategy = strategy);
@@ -140,12 +142,13 @@ impl World {
         }
     }
 
-    /// Nothing is paused or cordoned any more.
+    /// Nothing is cordoned any more, nor paused but where that is the point.
     pub(crate) fn lift_restrictions(&mut self) {
+        let stuck = self.scenario.stuck;
         for key in self.store.deployments.keys().cloned().collect::<Vec<_>>() {
             let off = self.store.autoscalers.get(&key).is_some_and(|autoscaler| autoscaler.min > 0);
             self.change(&key, |deployment| {
-                deployment.paused = false;
+                deployment.paused &= stuck;
                 // Zero written where the minimum is more keeps the autoscaler off.
                 deployment.replicas = if off { deployment.replicas.max(1) } else { deployment.replicas };
             });
