@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
+use crate::keyring::Keyring;
+
 /// What Docker's configuration calls Docker Hub.
 pub(crate) const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
@@ -30,8 +32,9 @@ impl Access {
         self.namespace.as_deref()
     }
 
-    pub(crate) fn find(&self, host: &str, repository: &str) -> Option<Credentials> {
-        self.keys.iter().find_map(|config| config.find(host, repository))
+    /// What of the pull secrets is to be tried for a repository, one after the other.
+    pub(crate) fn find(&self, host: &str, repository: &str) -> Vec<Credentials> {
+        Keyring::of(self.keys.iter().flat_map(DockerConfig::entries)).find(host, repository)
     }
 }
 
@@ -96,16 +99,12 @@ impl DockerConfig {
         Self::parse(&wrapped)
     }
 
-    /// The entry for this host with the longest path that leads to the repository.
-    fn find(&self, host: &str, repository: &str) -> Option<Credentials> {
-        let fits = |key: &&String| {
-            let (key_host, path) = split(key);
-            let path = path.trim_end_matches('/');
-            let within = path.is_empty() || repository == path || repository.starts_with(&format!("{path}/"));
-            same_host(key_host, host) && (within || path == "v1" || path == "v2")
-        };
-        let key = self.auths.keys().filter(fits).max_by_key(|key| split(key).1.len())?;
-        self.auths[key].credentials().ok().filter(|found| *found != Credentials::Anonymous)
+    /// Each key with its credentials, as far as it has any.
+    fn entries(&self) -> impl Iterator<Item = (&str, Credentials)> {
+        self.auths.iter().filter_map(|(key, auth)| {
+            let credentials = auth.credentials().ok().filter(|found| *found != Credentials::Anonymous)?;
+            Some((key.as_str(), credentials))
+        })
     }
 }
 
@@ -127,17 +126,6 @@ impl Auth {
     }
 }
 
-/// Keys are hosts, hosts with a path, or URLs.
-fn split(key: &str) -> (&str, &str) {
-    let bare = key.trim_start_matches("https://").trim_start_matches("http://");
-    bare.split_once('/').unwrap_or((bare, ""))
-}
-
-fn same_host(key: &str, host: &str) -> bool {
-    let hub = |host: &str| matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io");
-    key == host || (hub(key) && hub(host))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,21 +134,22 @@ mod tests {
         DockerConfig::parse(serde_json::json!({ "auths": auths }).to_string().as_bytes()).unwrap()
     }
 
-    fn password(name: &str, password: &str) -> Option<Credentials> {
-        Some(Credentials::Password { name: name.to_owned(), password: password.to_owned() })
+    fn password(name: &str, password: &str) -> Credentials {
+        Credentials::Password { name: name.to_owned(), password: password.to_owned() }
     }
 
     #[test]
-    fn the_longest_path_that_leads_to_the_repository_decides() {
-        let config = config(serde_json::json!({
+    fn all_secrets_together_decide_by_their_most_specific_key() {
+        let general = config(serde_json::json!({
             "ghcr.io": { "auth": "YTpi" },
-            "ghcr.io/team": { "username": "team", "password": "t" },
             "https://index.docker.io/v1/": { "auth": "aHViOnB3" },
         }));
-        assert_eq!(config.find("ghcr.io", "team/app"), password("team", "t"));
-        assert_eq!(config.find("ghcr.io", "teams/app"), password("a", "b"));
-        assert_eq!(config.find("index.docker.io", "library/app"), password("hub", "pw"));
-        assert_eq!(config.find("ghcr.io.evil.example", "team/app"), None);
+        let special = config(serde_json::json!({ "ghcr.io/team": { "username": "team", "password": "t" } }));
+        let access = Access::of_namespace("shop", vec![general, special]);
+        assert_eq!(access.find("ghcr.io", "team/app"), [password("team", "t"), password("a", "b")]);
+        assert_eq!(access.find("ghcr.io", "other/app"), [password("a", "b")]);
+        assert_eq!(access.find("index.docker.io", "library/app"), [password("hub", "pw")]);
+        assert_eq!(access.find("ghcr.io.evil.example", "team/app"), []);
     }
 
     #[test]

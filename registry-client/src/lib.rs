@@ -12,6 +12,7 @@ pub mod hosted;
 mod incoming;
 mod index;
 mod inspect;
+mod keyring;
 mod lookup;
 mod manifest;
 mod reference;

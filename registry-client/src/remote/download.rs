@@ -43,12 +43,12 @@ impl Registry {
         };
         let mut answer = self.send(Method::GET, url.clone(), ranged).await.map_err(Download::Busy)?;
         match answer.status() {
-            StatusCode::OK => into.restart().map_err(Download::Disk)?,
             StatusCode::PARTIAL_CONTENT if starts_at(answer.headers(), from) => {}
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
                 into.restart().map_err(Download::Disk)?;
                 return Err(Download::Broken("the registry does not go on where a transfer broke off".to_owned()));
             }
+            status if status.is_success() => into.restart().map_err(Download::Disk)?,
             status if is_passing(status) => return Err(Download::Busy(refusal(answer).await)),
             _ => return Err(Download::Refused(refusal(answer).await)),
         }

@@ -26,7 +26,16 @@ impl From<String> for NoManifest {
 impl Registry {
     /// A manifest by tag or digest.
     pub(super) async fn manifest(&mut self, name: &str) -> Result<Vec<u8>, String> {
-        self.ask_for_manifest(name).await.map_err(|(NoManifest::Unknown(why) | NoManifest::Failed(why))| why)
+        loop {
+            match self.ask_for_manifest(name).await {
+                Ok(manifest) => return Ok(manifest),
+                // Many registries say so to those who may not know.
+                Err(NoManifest::Unknown(why) | NoManifest::Failed(why)) if !self.try_others().await? => {
+                    return Err(why);
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     /// A manifest by tag or digest, if there is one.
@@ -42,7 +51,7 @@ impl Registry {
         let url = self.url(&format!("manifests/{name}"))?;
         let answer = self.send(Method::GET, url, |request| request.header(header::ACCEPT, MANIFEST_TYPES)).await?;
         match answer.status() {
-            StatusCode::OK => {}
+            status if status.is_success() => {}
             StatusCode::NOT_FOUND => return Err(NoManifest::Unknown(refusal(answer).await)),
             _ => return Err(NoManifest::Failed(refusal(answer).await)),
         }

@@ -5,6 +5,7 @@ mod challenge;
 mod credentials;
 mod download;
 mod endpoint;
+mod identities;
 mod limits;
 mod manifest;
 mod progress;
@@ -12,6 +13,7 @@ mod pull;
 mod push;
 mod registry;
 mod request;
+mod scope;
 pub(crate) mod settings;
 mod signing;
 
@@ -28,6 +30,7 @@ use crate::{
 };
 
 use endpoint::{Endpoint, client};
+use identities::Identities;
 use registry::Registry;
 pub(crate) use registry::Registry as RemoteRepository;
 
@@ -132,8 +135,8 @@ impl Registries {
         let mut failures = Vec::new();
         for host in mirrors.iter().chain([&host]) {
             let pulled = async {
-                let (mut registry, private) = self.open(host, reference, "pull", &request.access).await?;
-                let namespace = private.then(|| request.access.namespace().map(str::to_owned)).flatten();
+                let mut registry = self.open(host, reference, "pull", &request.access).await?;
+                let namespace = request.access.namespace().map(str::to_owned);
                 let wanted = pull::Wanted { store, reference, namespace, progress: &request.progress };
                 pull::pull(&mut registry, wanted).await
             };
@@ -153,7 +156,7 @@ impl Registries {
         let reference: ImageReference = reference.parse()?;
         let host = self.host(&reference, "push")?;
         let transfer = async {
-            let (mut registry, _) = self.open(&host, &reference, "push", &Access::of_machine()).await?;
+            let mut registry = self.open(&host, &reference, "push", &Access::of_machine()).await?;
             push::push(&mut registry, store, &reference, progress).await
         };
         self.limited("push", &reference, transfer).await
@@ -202,26 +205,21 @@ impl Registries {
         })
     }
 
-    /// A repository at a host, and whether it is reached with credentials that are only the namespace's.
+    /// A repository at a host, for all who may ask there.
     async fn open(
         &self,
         host: &str,
         reference: &ImageReference,
         action: &'static str,
         access: &Access,
-    ) -> Result<(Registry, bool), ImageError> {
+    ) -> Result<Registry, ImageError> {
         let refused = |why| ImageError::Registry { action, reference: reference.to_string(), why };
         let endpoint = self.endpoint(host).await.map_err(refused)?;
         let repository = reference.repository();
         let token = self.settings.registry.get(host).and_then(|host| host.token.clone());
-        let private = access.find(host, &repository);
-        let (credentials, is_private) = match (private, token) {
-            (Some(found), _) => (found, true),
-            (None, Some(token)) => (Credentials::Bearer(token), false),
-            (None, None) => (credentials::of_machine(host).await.map_err(refused)?, false),
-        };
+        let identities = Identities::of(host, access.find(host, &repository), token).await.map_err(refused)?;
         let rights = if action == "push" { "pull,push" } else { "pull" };
-        Ok((Registry::new(endpoint, repository, rights, credentials).map_err(refused)?, is_private))
+        Registry::new(endpoint, &repository, rights, identities).map_err(refused)
     }
 }
 

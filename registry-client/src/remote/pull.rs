@@ -53,7 +53,7 @@ impl Pulling {
 pub(super) struct Wanted<'a> {
     pub(super) store: &'a ImageStore,
     pub(super) reference: &'a ImageReference,
-    /// The namespace that alone may use it.
+    /// The namespace that alone may use it, if it takes that one's credentials.
     pub(super) namespace: Option<String>,
     pub(super) progress: &'a Progress,
 }
@@ -79,7 +79,7 @@ pub(super) async fn pull(registry: &mut Registry, wanted: Wanted<'_>) -> Result<
     }
     if blocking(store, move |store| Ok(store.is_whole(&digest))).await? {
         // It has another name here, or this one: what is there is checked whenever it is read.
-        let reference = reference.clone();
+        let (reference, namespace) = (reference.clone(), namespace.filter(|_| registry.is_private()));
         return blocking(store, move |store| store.keep(&reference, &manifest, namespace.as_deref())).await;
     }
     let fetch = Fetch { store, failed: &failed };
@@ -100,7 +100,7 @@ pub(super) async fn pull(registry: &mut Registry, wanted: Wanted<'_>) -> Result<
         let config = Expected { digest: &config, limit_bytes, told: &|_| {}, check: &|_| Ok(()) };
         fetch.blob(registry, &config).await?;
     }
-    let reference = reference.clone();
+    let (reference, namespace) = (reference.clone(), namespace.filter(|_| registry.is_private()));
     blocking(store, move |store| store.keep(&reference, &manifest, namespace.as_deref())).await
 }
 

@@ -2,7 +2,7 @@ use std::convert::Infallible;
 
 use api::Digest;
 use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
-use reqwest::{Method, StatusCode, header};
+use reqwest::{Method, Response, header};
 
 use super::{
     blocking,
@@ -39,15 +39,18 @@ pub(super) async fn push_blob(
     progress: &Progress,
 ) -> Result<(), String> {
     let there = registry.send(Method::HEAD, registry.url(&format!("blobs/{digest}"))?, |request| request).await?;
-    if there.status() == StatusCode::OK {
+    if there.status().is_success() {
         return Ok(());
     }
     let begun = registry.send(Method::POST, registry.url("blobs/uploads/")?, |request| request.body("")).await?;
-    if begun.status() != StatusCode::ACCEPTED {
+    if !begun.status().is_success() {
         return Err(refusal(begun).await);
     }
     let place = begun.headers().get(header::LOCATION).and_then(|place| place.to_str().ok());
-    let mut url = registry.url(place.ok_or("the registry does not say where to upload to")?)?;
+    let place = place.ok_or("the registry does not say where to upload to")?;
+    // Relative to what answered (RFC 9110, section 10.2.2).
+    let url = begun.url().join(place);
+    let mut url = url.map_err(|error| format!("the registry names a place that is no URL: {error}"))?;
     url.query_pairs_mut().append_pair("digest", &digest.to_string());
     let prepare = |request: reqwest::RequestBuilder| {
         let length = bytes.len();
@@ -56,8 +59,12 @@ pub(super) async fn push_blob(
             .header(header::CONTENT_LENGTH, length)
             .body(reqwest::Body::wrap_stream(in_pieces(bytes.clone(), progress.clone())))
     };
-    let done = registry.send(Method::PUT, url, prepare).await?;
-    if done.status() == StatusCode::CREATED { Ok(()) } else { Err(refusal(done).await) }
+    taken(registry.send(Method::PUT, url, prepare).await?).await
+}
+
+/// Any success is one: registries differ in which they say.
+async fn taken(answer: Response) -> Result<(), String> {
+    if answer.status().is_success() { Ok(()) } else { Err(refusal(answer).await) }
 }
 
 fn in_pieces(bytes: bytes::Bytes, progress: Progress) -> impl futures::Stream<Item = Result<bytes::Bytes, Infallible>> {
@@ -73,6 +80,5 @@ pub(super) async fn push_manifest(registry: &mut Registry, tag: &str, manifest: 
     let prepare = |request: reqwest::RequestBuilder| {
         request.header(header::CONTENT_TYPE, OCI_IMAGE_MEDIA_TYPE).body(manifest.clone())
     };
-    let done = registry.send(Method::PUT, registry.url(&format!("manifests/{tag}"))?, prepare).await?;
-    if done.status() == StatusCode::CREATED { Ok(()) } else { Err(refusal(done).await) }
+    taken(registry.send(Method::PUT, registry.url(&format!("manifests/{tag}"))?, prepare).await?).await
 }

@@ -6,7 +6,9 @@ use reqwest::{
 };
 use serde::Deserialize;
 
-use super::endpoint::Endpoint;
+use super::{
+    authorize::Authorization, challenge::Challenge, endpoint::Endpoint, identities::Identities, scope::Scopes,
+};
 use crate::access::Credentials;
 
 /// Bytes of a token answer or an error that are read.
@@ -20,11 +22,13 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 pub(crate) struct Registry {
     pub(super) endpoint: Endpoint,
     base: Url,
-    pub(super) repository: String,
-    /// What the token is asked for: `pull`, or `pull,push`.
-    pub(super) rights: &'static str,
-    pub(super) credentials: Credentials,
-    pub(super) authorization: Option<String>,
+    /// What will be done here. Empty: only the credentials are asked about.
+    pub(super) wanted: Scopes,
+    pub(super) identities: Identities,
+    pub(super) authorization: Authorization,
+    is_private: bool,
+    /// Whether it gave or took anything, by the present credentials.
+    was_of_use: bool,
 }
 
 /// What the distribution specification makes of an error.
@@ -41,28 +45,42 @@ struct Said {
 }
 
 impl Registry {
+    /// `rights` is what a token is asked for where the registry does not say it: `pull`, or `pull,push`.
     pub(super) fn new(
         endpoint: Endpoint,
-        repository: String,
-        rights: &'static str,
-        credentials: Credentials,
+        repository: &str,
+        rights: &str,
+        identities: Identities,
     ) -> Result<Self, String> {
-        let base = endpoint.base(&repository)?;
-        let authorization = match &credentials {
-            Credentials::Bearer(token) => Some(format!("Bearer {token}")),
-            _ => None,
-        };
-        Ok(Self { endpoint, base, repository, rights, credentials, authorization })
+        let base = endpoint.base(repository)?;
+        let authorization = Authorization::of(identities.credentials());
+        let wanted = Scopes::read(&format!("repository:{repository}:{rights}"));
+        Ok(Self { endpoint, base, wanted, identities, authorization, is_private: false, was_of_use: false })
     }
 
     /// Whether the registry takes the credentials.
     pub(super) async fn check(endpoint: Endpoint, credentials: Credentials) -> Result<(), String> {
-        let mut registry = Self::new(endpoint, String::new(), "", credentials)?;
+        let mut registry = Self::new(endpoint, "", "", Identities::one(credentials))?;
+        registry.wanted = Scopes::default();
         let url = registry.base.join("/v2/").map_err(|error| error.to_string())?;
         match registry.send(Method::GET, url, |request| request).await? {
-            answer if answer.status() == StatusCode::OK => Ok(()),
+            answer if answer.status().is_success() => Ok(()),
             answer => Err(refusal(answer).await),
         }
+    }
+
+    /// Whether something came from here by the credentials of a namespace alone.
+    pub(super) fn is_private(&self) -> bool {
+        self.is_private
+    }
+
+    /// Goes on with other credentials if there are any and these were of no use until now.
+    pub(super) async fn try_others(&mut self) -> Result<bool, String> {
+        if self.was_of_use || !self.identities.next().await? {
+            return Ok(false);
+        }
+        self.authorization = Authorization::of(self.identities.credentials());
+        Ok(true)
     }
 
     /// A URL of the repository: `path` is relative to `/v2/REPOSITORY/`, or what a `Location` header said.
@@ -78,30 +96,60 @@ impl Registry {
         prepare: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, String> {
         let mut tries = 0;
+        // What the registry was shown is not for another host that it names, and that one's demands are not the registry's.
+        let is_own = |url: &Url, base: &Url| url.origin() == base.origin();
         loop {
             tries += 1;
+            self.renew().await;
             let mut request = prepare(self.endpoint.http.request(method.clone(), url.clone()));
-            // What the registry was shown is not for another host that it names.
-            if let Some(authorization) = self.authorization.as_ref().filter(|_| url.origin() == self.base.origin()) {
-                request = request.header(header::AUTHORIZATION, authorization);
+            if let Some(shown) = self.authorization.shown.as_ref().filter(|_| is_own(&url, &self.base)) {
+                request = request.header(header::AUTHORIZATION, &shown.header);
             }
             let wait = match request.send().await {
-                Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED && self.authorization.is_none() => {
+                Ok(answer) if is_own(answer.url(), &self.base) && self.is_refused(&answer) => {
                     let asks = answer.headers().clone();
                     let words = refusal(answer).await;
-                    self.authorize(&asks).await.map_err(|why| format!("{words}; {why}"))?;
+                    self.authorize(&asks).await.map_err(|why| match why.as_str() {
+                        "" => words,
+                        why => format!("{words}; {why}"),
+                    })?;
                     tries -= 1;
                     continue;
                 }
                 Ok(answer) if is_passing(answer.status()) && tries < self.endpoint.tries => {
                     retry_after(answer.headers())
                 }
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.took(&answer);
+                    return Ok(answer);
+                }
                 Err(error) if tries < self.endpoint.tries && (error.is_connect() || error.is_request()) => None,
                 Err(error) => return Err(causes(&error)),
             };
             tokio::time::sleep(wait.unwrap_or_else(|| pause(tries))).await;
         }
+    }
+
+    /// Whether the registry wants to be shown something, or something else.
+    fn is_refused(&self, answer: &Response) -> bool {
+        let asks_for_more =
+            |challenge: &Challenge| matches!(challenge, Challenge::Bearer(bearer) if bearer.is_insufficient);
+        match answer.status() {
+            StatusCode::UNAUTHORIZED => true,
+            StatusCode::FORBIDDEN => Challenge::all(answer.headers()).iter().any(asks_for_more),
+            _ => false,
+        }
+    }
+
+    /// Notes what an answer says of the credentials.
+    fn took(&mut self, answer: &Response) {
+        let status = answer.status();
+        let is_busy = matches!(status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS);
+        if status.is_success() || (status.is_client_error() && !is_busy) {
+            self.authorization.is_accepted();
+        }
+        self.was_of_use |= status.is_success();
+        self.is_private |= status.is_success() && self.identities.is_private();
     }
 }
 

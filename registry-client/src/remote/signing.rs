@@ -43,7 +43,7 @@ impl Registries {
             if own.is_none() && written.names_registry() {
                 let host = self.host(&written, "verify").map_err(|error| error.to_string())?;
                 let opened = self.open(&host, &written, "pull", access).await;
-                let (mut registry, _) = opened.map_err(|error| error.to_string())?;
+                let mut registry = opened.map_err(|error| error.to_string())?;
                 let tagged = match written.digest() {
                     None => registry.find_manifest(&written.tag()).await?,
                     Some(pinned) => registry.find_manifest(pinned.as_str()).await?,
@@ -71,7 +71,7 @@ impl Registries {
         let reference: ImageReference = reference.parse()?;
         let refused = |why| ImageError::Registry { action: "sign", reference: reference.to_string(), why };
         let host = self.host(&reference, "sign")?;
-        let (mut registry, _) = self.open(&host, &reference, "push", &Access::of_machine()).await?;
+        let mut registry = self.open(&host, &reference, "push", &Access::of_machine()).await?;
         let name = reference.digest().map_or_else(|| reference.tag(), ToString::to_string);
         let manifest = registry.find_manifest(&name).await.map_err(refused)?;
         let manifest = manifest.ok_or_else(|| refused("the registry does not have it: push it first".to_owned()))?;
@@ -94,7 +94,7 @@ impl Registry {
         let url = self.url(&format!("referrers/{manifest}"))?;
         let answer = self.send(Method::GET, url, |request| request).await?;
         let index = match answer.status() {
-            StatusCode::OK => Some(read(answer, MAX_MANIFEST_BYTES, "the list of referrers").await?),
+            status if status.is_success() => Some(read(answer, MAX_MANIFEST_BYTES, "the list of referrers").await?),
             // As the specification has it for registries without the list.
             StatusCode::NOT_FOUND => self.find_manifest(&manifest.as_str().replacen(':', "-", 1)).await?,
             _ => return Err(refusal(answer).await),
@@ -110,7 +110,7 @@ impl Registry {
         let url = self.url(&format!("blobs/{digest}"))?;
         let answer = self.send(Method::GET, url, |request| request).await?;
         match answer.status() {
-            StatusCode::OK => read(answer, limit_bytes, "the signature").await,
+            status if status.is_success() => read(answer, limit_bytes, "the signature").await,
             _ => Err(refusal(answer).await),
         }
     }

@@ -4,8 +4,11 @@
 
 mod concurrency;
 mod damage;
+mod fake;
 mod naming;
+mod pushes;
 mod registries;
+mod tokens;
 mod wrong_bytes;
 
 use bytes::Bytes;
