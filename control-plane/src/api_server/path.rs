@@ -1,3 +1,5 @@
+use percent_encoding::percent_decode_str;
+
 use crate::resources::{self, Resource, Scope, Subresource};
 
 use super::error::ApiError;
@@ -14,13 +16,16 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Reads `/api/v1/…` and `/apis/GROUP/VERSION/…`.
+    /// Reads `/api/v1/…` and `/apis/GROUP/VERSION/…`. Clients may escape what stands between slashes.
     pub(super) fn parse(path: &str) -> Result<Self, ApiError> {
         Self::of_segments(path).ok_or_else(|| ApiError::NoSuchPath { path: path.to_owned() })
     }
 
     fn of_segments(path: &str) -> Option<Self> {
-        let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+        // No name has a slash: one that is escaped could only mean another object than it says.
+        let decoded = |segment| percent_decode_str(segment).decode_utf8().ok().filter(|text| !text.contains('/'));
+        let segments: Vec<_> = path.trim_matches('/').split('/').map(decoded).collect::<Option<_>>()?;
+        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let (group, version, rest) = match segments.as_slice() {
             ["api", version, rest @ ..] => ("", *version, rest),
             ["apis", group, version, rest @ ..] => (*group, *version, rest),
@@ -86,6 +91,8 @@ mod tests {
         assert_eq!((all.namespace, all.name), (None, None));
         let namespace = Target::parse("/api/v1/namespaces/shop").unwrap();
         assert_eq!((namespace.resource.kind, namespace.name()), ("Namespace", "shop"));
+        let escaped = Target::parse("/apis/apps/v1/namespaces/sh%6Fp/deployments/cart%2Dold").unwrap();
+        assert_eq!((escaped.namespace.as_deref(), escaped.name()), (Some("shop"), "cart-old"));
         assert_eq!(Target::parse("/api/v1/namespaces/shop/status").unwrap().subresource, Some(Subresource::Status));
     }
 
@@ -101,6 +108,9 @@ mod tests {
             "/api/v1/namespaces/a/pods/b/scale",
             "/api/v1/namespaces/a/pods/b/log/c",
             "/api/v1/namespaces//pods",
+            "/api/v1/namespaces/a%2Fb/pods",
+            "/api/v1/namespaces/a/pods/b%2Flog",
+            "/api/v1/namespaces/%ff",
         ] {
             assert!(Target::parse(path).is_err(), "{path}");
         }

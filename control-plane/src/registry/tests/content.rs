@@ -40,6 +40,45 @@ async fn what_is_not_there_is_404_with_its_code() {
 }
 
 #[tokio::test]
+async fn names_tags_and_digests_may_be_escaped_as_clients_send_them() {
+    let registry = Fixture::new();
+    let digest = registry.push("team/hello", "v1.0").await;
+    let blob = registry.push_blob("team/hello", b"escaped").await;
+    let escape = |digest: &str| digest.replace(':', "%3A");
+    for path in [
+        format!("/v2/team/hello/manifests/{}", escape(&digest)),
+        format!("/v2/team%2Fhello/manifests/{}", escape(&digest).to_lowercase()),
+        "/v2/team%2fhello/manifests/v1%2E0".to_owned(),
+        format!("/v2/team/hello/blobs/{}", escape(blob.as_str())),
+        format!("/v2/team/hello/referrers/{}", escape(&digest)),
+        "/v2/te%61m/hello/tags/list".to_owned(),
+    ] {
+        assert_eq!(registry.get(&path).await.status, StatusCode::OK, "{path}");
+    }
+    let manifest = registry.get("/v2/team/hello/manifests/v1.0").await.json();
+    let put = registry.put_manifest("team%2Fhello", &escape(&digest), &manifest).await;
+    assert_eq!(
+        (put.status, put.header("location")),
+        (StatusCode::CREATED, &*format!("/v2/team/hello/manifests/{digest}"))
+    );
+    assert_eq!(registry.put_manifest("team/hello", "v2%2E0", &manifest).await.status, StatusCode::CREATED);
+    let tags = registry.get("/v2/team/hello/tags/list").await.json();
+    assert_eq!(tags["tags"], json!(["v1.0", "v2.0"]));
+    let begun = registry.send(Method::POST, "/v2/team%2Fhello/blobs/uploads/", &[], Body::empty()).await;
+    let id = begun.header("docker-upload-uuid");
+    let (first, rest) = (id.as_bytes()[0], &id[1..]);
+    let place = format!("/v2/team%2Fhello/blobs/uploads/%{first:x}{rest}");
+    assert_eq!(registry.get(&place).await.status, StatusCode::NO_CONTENT);
+    let other = ContentDigest::of(b"parts");
+    let ended = registry.send(Method::PUT, &format!("{place}?digest={}", escape(other.as_str())), &[], "parts").await;
+    assert_eq!(ended.status, StatusCode::CREATED);
+    let gone = registry.delete(&format!("/v2/team/hello/blobs/{}", escape(other.as_str()))).await;
+    assert_eq!(gone.status, StatusCode::ACCEPTED);
+    let up = registry.get("/v2/..%2Fa/manifests/v1").await;
+    assert_eq!((up.status, up.code().as_str()), (StatusCode::BAD_REQUEST, "NAME_INVALID"));
+}
+
+#[tokio::test]
 async fn a_manifest_of_4_mib_is_taken_and_a_larger_one_is_413() {
     let registry = Fixture::new();
     let mut manifest = registry.manifest("a", "x").await;
