@@ -41,7 +41,7 @@ impl ImageStore {
     }
 
     /// Of an index of images the one for Wasm; else the image itself.
-    fn of_wasm(&self, digest: Digest) -> Result<Digest, ImageError> {
+    pub(crate) fn of_wasm(&self, digest: Digest) -> Result<Digest, ImageError> {
         let manifest = self.blobs().get(&digest, "manifest", MAX_MANIFEST_BYTES)?;
         let Some(manifest) = manifest else { return Ok(digest) };
         match of_index(&manifest) {

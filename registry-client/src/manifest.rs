@@ -96,6 +96,11 @@ fn of_wasm(index: &OciImageIndex) -> Result<Digest, String> {
     entry.digest.parse().map_err(|error: api::InvalidDigest| error.to_string())
 }
 
+/// Whether a manifest is about another: a signature, a bill of materials.
+pub(crate) fn has_subject(manifest: &[u8]) -> bool {
+    matches!(serde_json::from_slice(manifest), Ok(OciManifest::Image(OciImageManifest { subject: Some(_), .. })))
+}
+
 /// The digest of an image's config, if it can be read.
 pub(crate) fn config_digest(manifest: &[u8]) -> Option<Digest> {
     match serde_json::from_slice(manifest) {

@@ -11,10 +11,10 @@ use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
 use crate::{
     ImageError, ImageReference,
     blobs::{Blobs, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, digest_of, io_error, touch},
-    hosted::ContentDigest,
+    hosted::{ContentDigest, subject_of_tag},
     index::{Entry, IndexFile, Named},
     inspect::inspect,
-    manifest::{ComponentLayer, component_layer, config_digest, config_json, manifest_json},
+    manifest::{ComponentLayer, component_layer, config_digest, config_json, has_subject, manifest_json},
 };
 
 /// The images of this machine: an OCI image layout in a directory.
@@ -234,7 +234,8 @@ impl ImageStore {
         Ok(Component { digest: layer.digest, bytes: bytes.into() })
     }
 
-    /// The images that have a name, sorted by it. An image whose manifest is damaged is left out, with a warning.
+    /// The images that have a name, sorted by it. An image whose manifest is damaged is left out, with a warning; signatures and
+    /// other things that have a name beside images are left out without.
     pub fn list(&self) -> Result<Vec<Image>, ImageError> {
         let mut images: Vec<Image> =
             self.layout.index.entries()?.into_iter().filter_map(|entry| self.image(entry)).collect();
@@ -243,15 +244,27 @@ impl ImageStore {
     }
 
     fn image(&self, entry: Entry) -> Option<Image> {
-        match self.layer(&entry.manifest) {
-            Ok(ComponentLayer { digest: component_digest, size_bytes }) => {
-                Some(Image { reference: entry.written, digest: entry.manifest, component_digest, size_bytes })
+        let is_attached = subject_of_tag(&entry.written).is_some() || self.is_attached(&entry.manifest);
+        if is_attached {
+            return None;
+        }
+        match self.of_wasm(entry.manifest.clone()).and_then(|digest| self.image_of(&entry.written, digest)) {
+            Ok(image) => Some(image),
+            Err(error @ ImageError::Unsupported { .. }) => {
+                tracing::debug!(image = entry.written, %error, "what has this name is no image of a component");
+                None
             }
             Err(error) => {
                 tracing::warn!(image = entry.written, %error, "an image is left out of the list");
                 None
             }
         }
+    }
+
+    /// Whether a manifest says that it is about another. One that cannot be read does not.
+    fn is_attached(&self, manifest: &Digest) -> bool {
+        let json = self.layout.blobs.get(manifest, "manifest", MAX_MANIFEST_BYTES).ok().flatten();
+        json.is_some_and(|json| has_subject(&json))
     }
 
     pub(crate) fn layer(&self, manifest: &Digest) -> Result<ComponentLayer, ImageError> {

@@ -28,7 +28,7 @@ enum ImagesCommand {
 EXAMPLES:
   sampan images prune              Blobs that no image needs any more
   sampan images prune --all        Images too that have a name and that no Deployment uses
-  sampan images prune --dry-run    Only say what would go")]
+  sampan images prune --dry-run    Only say what would go, and what is too young")]
 pub(crate) struct Prune {
     /// Also images that have a name
     #[arg(long, env = "SAMPAN_PRUNE_ALL")]
@@ -63,7 +63,16 @@ struct Line {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Pruned {
+    #[serde(flatten)]
+    collected: Collected,
+    #[serde(default)]
+    kept_by_grace: Collected,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Collected {
     names: Vec<String>,
     blobs: usize,
     bytes: u64,
@@ -123,12 +132,25 @@ impl Prune {
         let (all, dry_run, grace) = (self.all, self.dry_run, self.grace.as_secs());
         let path = format!("/sampan/v1/images/prune?all={all}&dryRun={dry_run}&graceSeconds={grace}");
         let connection = self.client.connect().await?;
-        let Pruned { names, blobs, bytes } = connection.send(http::Request::post(path).body(Vec::new())?).await?;
+        let Pruned { collected, kept_by_grace } = connection.send(http::Request::post(path).body(Vec::new())?).await?;
         let done = if self.dry_run { "would be removed" } else { "removed" };
-        for name in names {
+        for name in collected.names {
             print_line(format_args!("{name}  {done}"));
         }
-        print_line(format_args!("{blobs} blobs of {} {done}", human_bytes(bytes)));
+        print_line(format_args!("{} blobs of {} {done}", collected.blobs, human_bytes(collected.bytes)));
+        print_kept(&kept_by_grace, self.grace);
         Ok(())
+    }
+}
+
+/// What would go too if it were not so young.
+fn print_kept(kept: &Collected, grace: Duration) {
+    let grace = api::format_span(grace);
+    for name in &kept.names {
+        print_line(format_args!("{name}  kept: written or used within {grace} (--grace)"));
+    }
+    if kept.blobs > 0 {
+        let size = human_bytes(kept.bytes);
+        print_line(format_args!("{} blobs of {size} kept: written or used within {grace} (--grace)", kept.blobs));
     }
 }

@@ -22,6 +22,15 @@ pub(super) async fn collect(store: &dyn Store, repositories: &Repositories, keep
     hosted::collect(repositories, with_used(store, keep).await?).await
 }
 
+/// What is collected neither now nor while it is so young.
+pub(super) async fn kept_by_grace(
+    store: &dyn Store,
+    repositories: &Repositories,
+    keep: Keep,
+) -> Result<Collected, String> {
+    hosted::kept_by_grace(repositories, with_used(store, keep).await?).await
+}
+
 /// `keep`, and what Deployments and revisions in the store use.
 async fn with_used(store: &dyn Store, keep: Keep) -> Result<Keep, String> {
     let usage = Usage::read(store).await.map_err(|error| error.to_string())?;

@@ -10,12 +10,15 @@ use axum::{
 use http::StatusCode;
 use registry_client::{
     ImageStore,
-    hosted::{Keep, Repositories, Unused},
+    hosted::{Collected, Keep, Repositories, Unused},
 };
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{collection::collect, usage::Usage};
+use super::{
+    collection::{collect, kept_by_grace},
+    usage::Usage,
+};
 use crate::{
     api_server::{Token, require_token},
     store::Store,
@@ -73,9 +76,18 @@ async fn prune(State(state): State<Images>, Query(prune): Query<Prune>) -> Respo
     let unused = if prune.all { Unused::All } else { Unused::Kept };
     let grace = Duration::from_secs(prune.grace_seconds);
     let keep = Keep { grace, unused, dry_run: prune.dry_run, ..Keep::default() };
-    match collect(&*state.store, &state.repositories, keep).await {
-        Ok(collected) => Json(json!({ "names": collected.names, "blobs": collected.blobs, "bytes": collected.bytes }))
-            .into_response(),
+    let pruned = async {
+        let collected = collect(&*state.store, &state.repositories, keep.clone()).await?;
+        let kept = kept_by_grace(&*state.store, &state.repositories, keep).await?;
+        Ok::<_, String>((collected, kept))
+    };
+    let shown = |Collected { names, blobs, bytes }| json!({ "names": names, "blobs": blobs, "bytes": bytes });
+    match pruned.await {
+        Ok((collected, kept)) => {
+            let mut body = shown(collected);
+            body["keptByGrace"] = shown(kept);
+            Json(body).into_response()
+        }
         Err(why) => failed(&why),
     }
 }

@@ -5,8 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{ContentDigest, Repositories, Repository, listing, parsed::needs};
-use crate::{ImageError, blobs::remove, index::Entry};
+use super::{ContentDigest, Repositories, Repository, listing, parsed::needs, referring::Referring};
+use crate::{ImageError, ImageReference, blobs::remove, index::Entry};
 
 /// An upload that got nothing for this long has been given up.
 pub const UPLOAD_EXPIRES_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -67,19 +67,29 @@ impl Seen {
 impl Repositories {
     /// Removes what nothing needs: blobs that no manifest names, manifests that have no tag, uploads that were given up.
     ///
-    /// Marks from names, from what runs, and from what is young; follows indexes, configs, layers and `subject`s.
+    /// Marks from names, from what runs, from what is young, and from pushes under way; follows indexes, configs, layers, and
+    /// what refers to something: signatures, other `subject`s, and indexes of what runs.
     pub fn collect(&self, keep: &Keep) -> Result<Collected, ImageError> {
         let seen = Seen { now: SystemTime::now(), grace: keep.grace };
-        let entries = self.store.entries()?;
-        let gone = self.unused(&entries, keep, &seen)?;
-        let mut roots: BTreeSet<ContentDigest> = keep.manifests.iter().map(ContentDigest::from).collect();
-        roots.extend(entries.iter().filter(|entry| !gone.contains(&key(entry))).map(|entry| (&entry.manifest).into()));
-        let repositories = self.all()?;
+        let (entries, repositories) = (self.store.entries()?, self.all()?);
+        let referring = Referring::read(self, &repositories, &entries)?;
+        let used = referring.with_all(used(&entries, keep));
+        let mut gone = self.unused(&entries, &used, keep, &seen)?;
+        let manifest = |entry: &Entry| ContentDigest::from(&entry.manifest);
+        let named = entries.iter().filter(|entry| !gone.contains(&key(entry))).map(manifest);
+        // What is about an image has its name for as long as the image has.
+        let kept = referring.with_all(named.chain(used.iter().cloned()).collect());
+        for entry in entries.iter().filter(|entry| kept.contains(&manifest(entry))) {
+            gone.remove(&key(entry));
+        }
+        let mut roots = used;
+        roots.extend(entries.iter().filter(|entry| !gone.contains(&key(entry))).map(manifest));
         for repository in &repositories {
             let manifests = repository.links("_manifests");
             roots.extend(manifests.all()?.into_iter().filter(|digest| seen.is_young(&manifests.path(digest))));
+            roots.extend(repository.pushed_meanwhile(&seen)?);
         }
-        let needed = self.reach(roots, &repositories)?;
+        let needed = self.reach(roots, &referring);
         if !keep.dry_run {
             self.store.index().untag(|entry| gone.contains(&key(entry)))?;
             for repository in &repositories {
@@ -93,15 +103,29 @@ impl Repositories {
         Ok(collected)
     }
 
+    /// What [`collect`](Self::collect) leaves for its grace alone, and would collect without one.
+    pub fn kept_by_grace(&self, keep: &Keep) -> Result<Collected, ImageError> {
+        let dry = Keep { dry_run: true, ..keep.clone() };
+        let (now, later) = (self.collect(&dry)?, self.collect(&Keep { grace: Duration::ZERO, ..dry })?);
+        let names = later.names.into_iter().filter(|name| !now.names.contains(name)).collect();
+        let (blobs, bytes) = (later.blobs.saturating_sub(now.blobs), later.bytes.saturating_sub(now.bytes));
+        Ok(Collected { names, blobs, bytes })
+    }
+
     fn all(&self) -> Result<Vec<Repository>, ImageError> {
         Ok(self.linked()?.iter().filter_map(|name| self.repository(name).ok()).collect())
     }
 
     /// The names that are to be taken away.
-    fn unused(&self, entries: &[Entry], keep: &Keep, seen: &Seen) -> Result<BTreeSet<Key>, ImageError> {
+    fn unused(
+        &self,
+        entries: &[Entry],
+        used: &BTreeSet<ContentDigest>,
+        keep: &Keep,
+        seen: &Seen,
+    ) -> Result<BTreeSet<Key>, ImageError> {
         let path = |entry: &Entry| self.store.blobs().path(&entry.manifest);
-        let used = |entry: &Entry| keep.manifests.contains(&entry.manifest) || keep.references.contains(&entry.written);
-        let idle = |entry: &&Entry| !used(entry) && !seen.is_young(&path(entry));
+        let idle = |entry: &&Entry| !used.contains(&(&entry.manifest).into()) && !seen.is_young(&path(entry));
         let pulled = |entry: &&Entry| entry.pulled;
         let names = |entries: Vec<&Entry>| entries.into_iter().map(key).collect();
         Ok(match keep.unused {
@@ -139,22 +163,16 @@ impl Repositories {
     }
 
     /// All that can be reached from these manifests.
-    fn reach(
-        &self,
-        roots: BTreeSet<ContentDigest>,
-        repositories: &[Repository],
-    ) -> Result<BTreeSet<ContentDigest>, ImageError> {
+    fn reach(&self, roots: BTreeSet<ContentDigest>, referring: &Referring) -> BTreeSet<ContentDigest> {
         let (mut needed, mut open): (BTreeSet<ContentDigest>, Vec<_>) = (BTreeSet::new(), roots.into_iter().collect());
         while let Some(digest) = open.pop() {
             if !needed.insert(digest.clone()) {
                 continue;
             }
             open.extend(self.store.small_blob(&digest).map(|bytes| needs(&bytes)).unwrap_or_default());
-            for repository in repositories {
-                open.extend(repository.links(&format!("_referrers/{}", digest.file_name())).all()?);
-            }
+            open.extend(referring.attached_to(&digest).cloned());
         }
-        Ok(needed)
+        needed
     }
 
     fn sweep(&self, needed: &BTreeSet<ContentDigest>, seen: &Seen, dry_run: bool) -> Result<Collected, ImageError> {
@@ -187,7 +205,36 @@ impl Repositories {
     }
 }
 
+/// What runs or is to run: by digest, and by the names that are written in templates.
+fn used(entries: &[Entry], keep: &Keep) -> BTreeSet<ContentDigest> {
+    let written = keep.references.iter().filter_map(|text| text.parse::<ImageReference>().ok());
+    let (mut names, mut used) = (BTreeSet::new(), BTreeSet::from_iter(keep.manifests.iter().map(ContentDigest::from)));
+    for reference in written {
+        match reference.digest() {
+            Some(digest) => used.insert(digest.into()),
+            None => names.insert(reference.full_name()),
+        };
+    }
+    let named = |entry: &&Entry| names.contains(&entry.name) || keep.references.contains(&entry.written);
+    used.extend(entries.iter().filter(named).map(|entry| ContentDigest::from(&entry.manifest)));
+    used
+}
+
 impl Repository {
+    /// Blobs that came since the oldest upload under way began: those of the same push, whose manifest is still to come.
+    fn pushed_meanwhile(&self, seen: &Seen) -> Result<Vec<ContentDigest>, ImageError> {
+        let dir = self.dir.join("_uploads");
+        let paths = listing(&dir)?.into_iter().map(|upload| dir.join(upload));
+        let under_way = paths.filter(|path| age(path, seen.now).is_none_or(|age| age < UPLOAD_EXPIRES_AFTER));
+        let began = under_way.filter_map(|path| fs::metadata(path).and_then(|metadata| metadata.created()).ok()).min();
+        let Some(began) = began else { return Ok(Vec::new()) };
+        let blobs = self.links("_blobs");
+        let is_later = |digest: &ContentDigest| {
+            fs::metadata(blobs.path(digest)).and_then(|link| link.modified()).is_ok_and(|linked| linked > began)
+        };
+        Ok(blobs.all()?.into_iter().filter(is_later).collect())
+    }
+
     /// Removes links to what is not needed, and uploads that were given up.
     fn forget(&self, needed: &BTreeSet<ContentDigest>, seen: &Seen) -> Result<(), ImageError> {
         for kind in ["_manifests", "_blobs"] {

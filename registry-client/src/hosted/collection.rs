@@ -3,6 +3,7 @@ use std::{future::Future, time::Duration};
 use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{Collected, Keep, Repositories, Unused};
+use crate::ImageError;
 
 /// When images that nothing uses are removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +60,19 @@ where
 
 /// As [`Repositories::collect`], on a thread that may block.
 pub async fn collect(repositories: &Repositories, keep: Keep) -> Result<Collected, String> {
+    blocking(repositories, move |repositories| repositories.collect(&keep)).await
+}
+
+/// As [`Repositories::kept_by_grace`], on a thread that may block.
+pub async fn kept_by_grace(repositories: &Repositories, keep: Keep) -> Result<Collected, String> {
+    blocking(repositories, move |repositories| repositories.kept_by_grace(&keep)).await
+}
+
+async fn blocking(
+    repositories: &Repositories,
+    ask: impl FnOnce(&Repositories) -> Result<Collected, ImageError> + Send + 'static,
+) -> Result<Collected, String> {
     let repositories = repositories.clone();
-    let collected = spawn_blocking(move || repositories.collect(&keep)).await;
-    collected.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    let asked = spawn_blocking(move || ask(&repositories)).await;
+    asked.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
 }

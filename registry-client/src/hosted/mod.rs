@@ -10,6 +10,7 @@ mod content_digest;
 mod links;
 mod manifests;
 mod parsed;
+mod referring;
 mod uploads;
 
 use std::{
@@ -25,12 +26,13 @@ use crate::{
 };
 
 pub use collect::{Collected, Keep, UPLOAD_EXPIRES_AFTER, Unused};
-pub use collection::{CollectionConfig, collect, keep_collected};
+pub use collection::{CollectionConfig, collect, keep_collected, kept_by_grace};
 pub use content_digest::{ContentDigest, Verifier};
 pub use manifests::{Descriptor, ManifestError, PutManifest, StoredManifest};
 pub use uploads::{Upload, UploadError};
 
 use links::Links;
+pub(crate) use referring::subject_of_tag;
 use uploads::Running;
 
 /// The longest name of a repository, as the distribution specification suggests.

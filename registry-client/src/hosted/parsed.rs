@@ -48,3 +48,9 @@ pub(super) fn needs(bytes: &[u8]) -> Vec<ContentDigest> {
     let all = parsed.needed_blobs().chain(&parsed.manifests);
     all.filter_map(|pointer| pointer.digest.parse().ok()).collect()
 }
+
+/// The manifests that an index contains.
+pub(super) fn contained(bytes: &[u8]) -> Vec<ContentDigest> {
+    let Ok(parsed) = Parsed::of(bytes) else { return Vec::new() };
+    parsed.manifests.iter().filter_map(|pointer| pointer.digest.parse().ok()).collect()
+}

@@ -95,6 +95,35 @@ fn a_bundle_that_refers_to_the_image_is_a_signature_too() {
 }
 
 #[test]
+fn pruning_leaves_the_signature_of_an_image_in_use_and_the_next_rollout_goes_on() {
+    let start: [fn(&Path) -> Sampan; 2] = [Sampan::up, |folder| Sampan::server(folder, 1)];
+    for start in start {
+        let (theirs, ours) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let server = start(ours.path());
+        let (private, public) = key(theirs.path(), "key");
+        namespace(&server, "strict", &public);
+        fs::copy(server.kubeconfig(), theirs.path().join("kubeconfig")).expect("a file");
+        let [used, unused] = ["hello:v1", "other:v1"].map(|name| format!("{}/{name}", super::own::host(&server)));
+        for image in [&used, &unused] {
+            push(theirs.path(), image);
+            succeed("sampan sign", sampan(theirs.path(), &["sign", image, "--key", &private]));
+        }
+        deploy_as(&server, "hello:v1", "strict", "");
+        server.cli_ok(&["rollout", "status", "deployment/hello", "-n", "strict"]);
+        let listed = server.cli_ok(&["images"]);
+        assert!(listed.contains("hello:v1") && !listed.contains(".sig"), "{listed}");
+        let told = server.cli_ok(&["images", "prune", "--all", "--dry-run"]);
+        assert!(told.contains("other:v1  kept: written or used within 1h"), "{told}");
+        let pruned = server.cli_ok(&["images", "prune", "--all", "--grace", "0s"]);
+        assert!(pruned.contains("other:v1") && !pruned.contains("hello"), "{pruned}");
+        server.kubectl_ok(&["rollout", "restart", "deployment/hello", "-n", "strict"]);
+        server.cli_ok(&["rollout", "status", "deployment/hello", "-n", "strict"]);
+        succeed("sampan verify", sampan(theirs.path(), &["verify", &used, "--key", &public]));
+        assert!(!sampan(theirs.path(), &["verify", &unused, "--key", &public]).status.success());
+    }
+}
+
+#[test]
 fn a_policy_that_cannot_be_read_is_refused_where_it_is_written() {
     let ours = tempfile::tempdir().expect("a folder");
     let server = Sampan::up(ours.path());

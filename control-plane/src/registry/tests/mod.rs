@@ -1,6 +1,7 @@
 //! What the distribution specification demands of a registry, each a test.
 
 mod access;
+mod collection;
 mod content;
 mod discovery;
 mod uploads;
