@@ -159,7 +159,7 @@ fn hex(bytes: &[u8]) -> String {
 
 fn read(stream: &TcpStream) -> Option<Asked> {
     let mut reader = BufReader::new(stream);
-    let mut line = |reader: &mut BufReader<&TcpStream>| {
+    let line = |reader: &mut BufReader<&TcpStream>| {
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
         Some(line.trim_end().to_owned())

@@ -6,6 +6,8 @@ use std::{
     process::{Output, Stdio},
 };
 
+use serde_json::json;
+
 use super::{Peer, certificate, deploy_as, push, settings};
 use crate::sampan::{Sampan, command, guest, succeed, wait_for};
 
@@ -64,6 +66,35 @@ fn a_private_registry_is_used_after_a_login_and_through_the_secrets_of_one_names
     let events = sampan.kubectl_ok(&["get", "events", "-n", "other"]);
     assert!(events.contains("\"kitchen\" of imagePullSecrets not found"), "{events}");
     assert!(events.contains("401"), "the registry's own words: {events}");
+}
+
+#[test]
+fn a_pull_secret_whose_keys_are_patterns_is_used_and_all_that_fit_are_tried() {
+    let (theirs, ours) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let registry = Peer::start_private(theirs.path());
+    let (host, docker) = (registry.address.clone(), theirs.path().join("docker"));
+    let (image, port) = (format!("{host}/shop/hello:v1"), host.rsplit(':').next().expect("a port"));
+    let file = settings(theirs.path(), &format!("[registry.\"{host}\"]\nca = \"ca.pem\"\n"));
+    succeed("sampan login", log_in(&docker, &file, &host, "s3cret"));
+    let mut push = command(&["push", guest("hello").to_str().expect("UTF-8"), &image, "--registries", &file]);
+    succeed(
+        "sampan push",
+        push.arg("--data-dir").arg(theirs.path()).env("DOCKER_CONFIG", &docker).output().expect("starts"),
+    );
+
+    let sampan = Sampan::up_with(ours.path(), &["--registries", &file]);
+    let entry = |password: &str| json!({ "username": "cook", "password": password });
+    let auths = json!({
+        format!("https://127.0.0.*:{port}"): entry("s3cret"),
+        format!("{host}/shop"): entry("of last year"),
+        "127.0.0.*:1": entry("of another port"),
+    });
+    let config = theirs.path().join("config.json");
+    std::fs::write(&config, json!({ "auths": auths }).to_string()).expect("a file");
+    let from = format!("--from-file=.dockerconfigjson={}", config.display());
+    sampan.kubectl_ok(&["create", "secret", "generic", "many", "--type=kubernetes.io/dockerconfigjson", &from]);
+    deploy_as(&sampan, &image, "default", "      imagePullSecrets: [{ name: many }]\n");
+    sampan.cli_ok(&["rollout", "status", "deployment/hello"]);
 }
 
 #[test]
