@@ -22,17 +22,14 @@ mod size;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// 0: done; 1: failed, and standard error says why; 2: the command line is wrong (clap's own).
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
     // An error means that a provider is installed already, which is as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match cli.run() {
+    match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}", errors::report(&error));

@@ -1,11 +1,18 @@
 //! Where Sampan keeps what it keeps: the data directory and the paths within it.
 
 use std::{
+    borrow::Cow,
     env,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
+use sha2::{Digest, Sha256};
+
+/// Names of processes up to this length are names of files as they are.
+const MAX_FILE_NAME: usize = 64;
+/// So much of a hash stands for the rest of a longer one.
+const HASH_BYTES: usize = 12;
 
 /// The `--data-dir` flag, shared by every command.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -67,6 +74,21 @@ impl DataDir {
         self.sockets().join("control.sock")
     }
 
+    /// Where the process of this name takes requests.
+    pub(crate) fn request_socket(&self, process: &str) -> PathBuf {
+        self.sockets().join(format!("{}.sock", file_name(process)))
+    }
+
+    /// Where the process of this name asks for connections to hosts outside.
+    pub(crate) fn connect_socket(&self, process: &str) -> PathBuf {
+        self.sockets().join(format!("{}.connect.sock", file_name(process)))
+    }
+
+    /// Where sessions of the process of this name are taken by the worker that started it.
+    pub(crate) fn session_socket(&self, process: &str) -> PathBuf {
+        self.sockets().join(format!("{}.control.sock", file_name(process)))
+    }
+
     /// The authority of the installation's processes.
     pub(crate) fn cluster(&self) -> PathBuf {
         self.root.join("cluster")
@@ -83,9 +105,30 @@ impl DataDir {
     }
 }
 
+/// The name for a file. Workers' and namespaces' names together may be longer than the address of a socket: of such a
+/// name, the beginning stands, and a hash of all.
+fn file_name(process: &str) -> Cow<'_, str> {
+    if process.len() <= MAX_FILE_NAME {
+        return process.into();
+    }
+    let hash: String = Sha256::digest(process)[..HASH_BYTES].iter().map(|byte| format!("{byte:02x}")).collect();
+    let begins = process.char_indices().take_while(|(at, c)| at + c.len_utf8() <= MAX_FILE_NAME - hash.len() - 1);
+    let begins: String = begins.map(|(_, c)| c).collect();
+    format!("{begins}-{hash}").into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_names_of_processes_have_short_files_each_its_own() {
+        let dir = DataDir { root: "/data".into() };
+        assert_eq!(dir.request_socket("m-1"), Path::new("/data/run/m-1.sock"));
+        let [one, other] = ["a", "b"].map(|end| dir.session_socket(&format!("{}.{end}", "n".repeat(200))));
+        assert_ne!(one, other);
+        assert!(one.file_name().unwrap().len() < 80, "{}", one.display());
+    }
 
     #[test]
     fn the_default_follows_xdg_and_falls_back_to_home() {

@@ -1,6 +1,9 @@
 //! Reads what `cargo build --message-format=json` prints.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -12,14 +15,29 @@ struct Message {
     manifest_path: PathBuf,
     #[serde(default)]
     filenames: Vec<PathBuf>,
+    #[serde(default)]
+    package_id: String,
 }
 
-/// The components that the package in `folder` was built into.
-pub(super) fn components(output: &[u8], folder: &Path) -> Vec<PathBuf> {
-    let manifest = folder.join("Cargo.toml");
+/// The manifests of the packages that were built from folders of this machine, not from a registry.
+pub(super) fn manifests(output: &[u8]) -> Vec<PathBuf> {
+    let ours = messages(output).filter(|message| message.package_id.starts_with("path+"));
+    let mut paths: Vec<PathBuf> = ours.map(|message| message.manifest_path).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+fn messages(output: &[u8]) -> impl Iterator<Item = Message> {
     let lines = output.split(|byte| *byte == b'\n');
-    let messages = lines.filter_map(|line| serde_json::from_slice::<Message>(line).ok());
-    messages
+    lines.filter_map(|line| serde_json::from_slice::<Message>(line).ok())
+}
+
+/// The components that the package in `folder` was built into. The folder may be a link: Cargo says where it leads.
+pub(super) fn components(output: &[u8], folder: &Path) -> Vec<PathBuf> {
+    let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let manifest = folder.join("Cargo.toml");
+    messages(output)
         .filter(|message| message.reason == "compiler-artifact" && message.manifest_path == manifest)
         .flat_map(|message| message.filenames)
         .filter(|file| file.extension().is_some_and(|extension| extension == "wasm"))

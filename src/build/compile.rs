@@ -11,6 +11,7 @@ use tokio::process::Command;
 
 use super::{
     cargo, command,
+    inputs::Inputs,
     project::{Component, Recipe},
     toolchain::Toolchain,
 };
@@ -38,6 +39,8 @@ pub(crate) struct Compiler {
 pub(crate) struct Built {
     pub(crate) image: Image,
     pub(crate) took: Duration,
+    /// `None`: a command says nothing of it.
+    pub(crate) inputs: Option<Inputs>,
 }
 
 /// Why a component was not built.
@@ -64,15 +67,15 @@ impl Compiler {
     /// Builds one component. Dropping the future ends the compiler.
     pub(crate) async fn build(&self, component: &Component) -> Result<Built, CompileError> {
         let began = Instant::now();
-        let artifact = match &component.recipe {
-            Recipe::Cargo => self.cargo(&component.dir).await?,
+        let (artifact, inputs) = match &component.recipe {
+            Recipe::Cargo => self.cargo(&component.dir).await.map(|(artifact, inputs)| (artifact, Some(inputs)))?,
             Recipe::Command { line, artifact } => {
                 self.shell(&component.dir, line).await?;
-                artifact.clone()
+                (artifact.clone(), None)
             }
         };
         let image = self.store(&artifact, &component.image).await?;
-        Ok(Built { image, took: began.elapsed() })
+        Ok(Built { image, took: began.elapsed(), inputs })
     }
 
     /// Puts a component that is built already into the store.
@@ -90,7 +93,7 @@ impl Compiler {
         write.await.context("storing the image was broken off")?
     }
 
-    async fn cargo(&self, folder: &Path) -> Result<PathBuf, CompileError> {
+    async fn cargo(&self, folder: &Path) -> Result<(PathBuf, Inputs), CompileError> {
         let found = {
             let folder = folder.to_owned();
             tokio::task::spawn_blocking(move || Toolchain::find(&folder)).await.context("the search was broken off")?
@@ -105,7 +108,7 @@ impl Compiler {
         }
         let output = self.run(build, "cargo build").await?;
         match cargo::components(&output, folder).as_slice() {
-            [one] => Ok(one.clone()),
+            [one] => Ok((one.clone(), Inputs::of_cargo(&output, one, folder))),
             [] => Err(anyhow!(
                 "the package in {} makes no component: add `[lib]` with `crate-type = [\"cdylib\"]` to its Cargo.toml",
                 folder.display()

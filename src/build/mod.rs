@@ -6,8 +6,12 @@
 mod cargo;
 mod command;
 mod compile;
+mod dep_info;
+mod inputs;
 mod project;
+mod rustflags;
 mod toolchain;
 
 pub(crate) use compile::{CompileError, Compiler, Messages};
-pub(crate) use project::{Component, PROJECT_FILE, Project};
+pub(crate) use inputs::Inputs;
+pub(crate) use project::{Component, PROJECT_FILE, Project, Recipe};

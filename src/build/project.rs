@@ -8,13 +8,11 @@ use anyhow::{Context, anyhow, bail};
 use registry_client::ImageReference;
 use serde::Deserialize;
 
+use super::inputs;
 use crate::{client::kinds::closest, errors::HintExt};
 
 /// The file that makes a folder a project.
 pub(crate) const PROJECT_FILE: &str = "sampan.toml";
-
-/// What is watched of a component that names nothing.
-const DEFAULT_WATCH: [&str; 2] = ["src", "Cargo.toml"];
 
 /// A folder with components and manifests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +34,8 @@ pub(crate) struct Component {
     /// Where it is built, absolute.
     pub(crate) dir: PathBuf,
     pub(crate) recipe: Recipe,
-    /// A change of one of these, or below it, asks for a new build. Absolute.
+    /// A change of one of these, or below it, asks for a new build; so does one of what a build by Cargo says that it
+    /// read. Absolute.
     pub(crate) watch: Vec<PathBuf>,
 }
 
@@ -152,8 +151,12 @@ impl Component {
             (Some(_), None) => return Err(": `command` also needs `artifact`, the file that it makes".to_owned()),
             (None, Some(_)) => return Err(": `artifact` also needs `command`, which makes it".to_owned()),
         };
-        let watch = entry.watch.unwrap_or_else(|| DEFAULT_WATCH.map(PathBuf::from).to_vec());
-        let watch = watch.iter().map(|path| normalize(&dir.join(path))).collect();
+        let named = entry.watch.iter().flatten().map(|path| normalize(&dir.join(path)));
+        let watch = match (&recipe, &entry.watch) {
+            (Recipe::Cargo, _) => named.chain(inputs::of_package(&dir, root)).collect(),
+            (Recipe::Command { .. }, Some(_)) => named.collect(),
+            (Recipe::Command { .. }, None) => vec![dir.clone()],
+        };
         Ok(Self { name: name.to_owned(), image: entry.image, dir, recipe, watch })
     }
 }
@@ -208,7 +211,9 @@ mod tests {
         let component = &project.components[0];
         assert_eq!(component.recipe, Recipe::Cargo);
         assert_eq!(component.dir, project.root.join("products"));
-        assert_eq!(component.watch, [component.dir.join("src"), component.dir.join("Cargo.toml")]);
+        for watched in ["src", "wit", "build.rs", "Cargo.toml", "Cargo.lock", "../Cargo.lock", ".cargo/config.toml"] {
+            assert!(component.watch.contains(&normalize(&component.dir.join(watched))), "{watched}");
+        }
         assert_eq!(project.manifests, [project.root.join("deploy")]);
     }
 
@@ -220,6 +225,12 @@ mod tests {
         let artifact = project.root.join("out/a.wasm");
         assert_eq!(component.recipe, Recipe::Command { line: "make a.wasm".into(), artifact });
         assert_eq!(component.watch, [project.root.parent().unwrap().join("x"), project.root.clone()]);
+    }
+
+    #[test]
+    fn of_a_command_that_names_nothing_the_folder_is_watched() {
+        let project = project("image = \"a\"\ncommand = \"make\"\nartifact = \"a.wasm\"").unwrap();
+        assert_eq!(project.components[0].watch, [project.root]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use tokio::process::Command;
 
+use super::rustflags::{self, Further};
 use crate::errors::HintExt;
 
 /// What guests are compiled for.
@@ -17,7 +18,7 @@ pub(crate) const TARGET: &str = "wasm32-wasip2";
 
 /// A guest's stack is part of the memory that every new instance begins with, so it is kept small: 64 KiB
 /// instead of the linker's 1 MiB.
-const STACK: &str = "-C link-arg=-zstack-size=65536";
+const STACK: &str = "-Clink-arg=-zstack-size=65536";
 
 /// Where Debian's packages put what is needed.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -57,11 +58,12 @@ impl Toolchain {
 
     /// The command that builds the package in a folder for release.
     pub(crate) fn cargo_build(&self, folder: &Path) -> Command {
-        let inherited = std::env::var("RUSTFLAGS").unwrap_or_default();
+        let libc = format!("-Clink-arg=-L{DEBIAN_WASI_LIBC}");
+        let mut flags = Vec::new();
         let mut command = match self {
             Self::Target => {
                 let mut command = Command::new("cargo");
-                command.arg("build").env("RUSTFLAGS", join(&[&inherited, STACK]));
+                command.arg("build");
                 command
             }
             Self::DebianWeb { linker } => {
@@ -69,23 +71,22 @@ impl Toolchain {
                 for variable in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
                     command.env_remove(variable);
                 }
-                let libc = format!("-C link-arg=-L{DEBIAN_WASI_LIBC}");
+                flags.push(libc.as_str());
                 command.args(["build", "-Zbuild-std=std,panic_abort"]);
                 command.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", DEBIAN_RUSTC);
-                command.env("RUSTFLAGS", join(&[&inherited, &libc, STACK]));
                 if let Some(path) = linker.as_deref().and_then(path_with) {
                     command.env("PATH", path);
                 }
                 command
             }
         };
+        match rustflags::further(folder, |name| std::env::var_os(name), &flags, STACK) {
+            Further::Variable(name, value) => drop(command.env(name, value)),
+            Further::Config(settings) => drop(command.args(settings.iter().flat_map(|one| ["--config", one]))),
+        }
         command.args(["--release", "--target", TARGET]).current_dir(folder);
         command
     }
-}
-
-fn join(flags: &[&str]) -> String {
-    flags.iter().filter(|flag| !flag.is_empty()).copied().collect::<Vec<_>>().join(" ")
 }
 
 fn path_with(folder: &Path) -> Option<OsString> {
@@ -127,10 +128,11 @@ fn ask(folder: &Path, program: &str, arguments: &[&str]) -> anyhow::Result<Strin
 mod tests {
     use super::*;
 
+    /// All that the command says, by arguments and variables.
     fn flags_of(command: &Command) -> String {
-        let mut variables = command.as_std().get_envs();
-        let flags = variables.find_map(|(name, value)| (name == "RUSTFLAGS").then_some(value).flatten());
-        flags.unwrap_or_default().to_string_lossy().into_owned()
+        let values = command.as_std().get_envs().filter_map(|(_, value)| value);
+        let all = command.as_std().get_args().chain(values);
+        all.map(|one| one.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -139,7 +141,7 @@ mod tests {
             let command = toolchain.cargo_build(Path::new("/"));
             let arguments: Vec<_> = command.as_std().get_args().collect();
             assert!(arguments.ends_with(&["--release".as_ref(), "--target".as_ref(), TARGET.as_ref()]));
-            assert!(flags_of(&command).ends_with(STACK));
+            assert!(flags_of(&command).contains(STACK));
         }
     }
 

@@ -47,6 +47,7 @@ impl Dev {
         let screen = Screen::new();
         let (namespace, build_cache) = (self.namespace, self.build_cache);
         let server = self.server;
+        let data_dir = server.data.resolve()?.root().to_owned();
         let start = |shutdown| async move { compose::up(&server, &shutdown).await };
         serve(start, |addresses, shutdown| async move {
             screen.event("sampan", format_args!("{} is up", env!("CARGO_PKG_VERSION")));
@@ -59,6 +60,7 @@ impl Dev {
                 images: addresses.images,
                 http: addresses.http.context("there is no gateway")?,
                 build_cache,
+                data_dir,
             };
             dev::run(config, screen, shutdown).await?;
             screen.event("sampan", "finishing what is in flight");

@@ -23,14 +23,14 @@ mod worker;
 
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::compose;
 
 /// Runs HTTP services as WebAssembly components and keeps them running.
 #[derive(Debug, Parser)]
-#[command(name = "sampan", version, max_term_width = 120, disable_help_subcommand = true, after_help = EXAMPLES)]
-pub(crate) struct Cli {
+#[command(name = "sampan", version, max_term_width = 120, after_help = EXAMPLES)]
+struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -43,7 +43,7 @@ EXAMPLES:
   sampan get pods                    See what runs
   sampan logs -f deployment/hello    Follow what it says
 
-`sampan COMMAND --help` has examples for each command. `kubectl` works too: sampan prints how.";
+`sampan help COMMAND` has examples for each command. `kubectl` works too: sampan prints how.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -71,8 +71,13 @@ enum Command {
     Logs(logs::Logs),
     Rollout(rollout::Rollout),
     Version(version::Version),
-    /// What a worker starts before it gives up starting anything: it starts the former
-    #[command(hide = true)]
+}
+
+/// What processes of ours start, and nobody types: apart, so that it is neither listed nor suggested.
+#[derive(Debug, Parser)]
+#[command(name = "sampan", disable_help_subcommand = true)]
+enum Internal {
+    /// What a worker starts before it gives up starting anything: it starts the other
     CompileServer {
         /// Address space that each may use
         memory_bytes: u64,
@@ -80,16 +85,39 @@ enum Command {
         timeout_millis: u64,
     },
     /// What the server starts to compile a component, from standard input to standard output
-    #[command(hide = true)]
     Compile {
         /// Address space that it may use
         memory_bytes: u64,
     },
 }
 
+/// Reads the command line and carries it out. What is wrong with it ends the process with 2, as clap does.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let first = std::env::args_os().nth(1).unwrap_or_default();
+    if Internal::command().get_subcommands().any(|command| first == *command.get_name()) {
+        return Internal::parse().run();
+    }
+    Cli::parse().run()
+}
+
+impl Internal {
+    fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::CompileServer { memory_bytes, timeout_millis } => Ok(runtime::serve_compiles(
+                compose::compile_process(memory_bytes, Duration::from_millis(timeout_millis))?,
+            )?),
+            Self::Compile { memory_bytes } => runtime::compile_stdin(memory_bytes).or_else(|why| {
+                // The server reads this, as it stands.
+                eprintln!("{why}");
+                std::process::exit(1)
+            }),
+        }
+    }
+}
+
 impl Cli {
     /// Carries the command out.
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Dev(command) => command.run(),
             Command::Up(command) => command.run(),
@@ -115,14 +143,6 @@ impl Cli {
             Command::Logs(command) => client(command.run()),
             Command::Rollout(command) => client(command.run()),
             Command::Version(command) => client(command.run()),
-            Command::CompileServer { memory_bytes, timeout_millis } => Ok(runtime::serve_compiles(
-                compose::compile_process(memory_bytes, Duration::from_millis(timeout_millis))?,
-            )?),
-            Command::Compile { memory_bytes } => runtime::compile_stdin(memory_bytes).or_else(|why| {
-                // The server reads this, as it stands.
-                eprintln!("{why}");
-                std::process::exit(1)
-            }),
         }
     }
 }
@@ -142,8 +162,6 @@ fn print_line(line: impl std::fmt::Display) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn leaves(command: &clap::Command, path: &str) -> Vec<(String, clap::Command)> {
@@ -156,6 +174,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_a_command_and_what_nobody_types_is_not_suggested() {
+        let said = |words: &[&str]| Cli::try_parse_from(words).unwrap_err().to_string();
+        assert!(said(&["sampan", "help"]).contains("EXAMPLES:"));
+        assert!(said(&["sampan", "help", "apply"]).contains("sampan apply -f"));
+        assert!(said(&["sampan", "help", "rollout", "status"]).contains("sampan rollout status"));
+        let unknown = said(&["sampan", "compil"]);
+        assert!(!unknown.contains("'compile"), "{unknown}");
     }
 
     #[test]

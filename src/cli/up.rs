@@ -6,7 +6,7 @@ use crate::{compose, config::ServerArgs, screen::Screen, serve::serve};
 EXAMPLES:
   sampan up                                       Serve at 127.0.0.1:8080, with state in ~/.local/share/sampan
   sampan up --http 0.0.0.0:80                     Serve everybody
-  sampan up --data-dir ./state --api 127.0.0.1:7444    A second one beside it
+  sampan up --data-dir ./state --http 127.0.0.1:8081 --api 127.0.0.1:7444    A second one beside it
   kubectl --kubeconfig ~/.local/share/sampan/kubeconfig get pods")]
 pub(crate) struct Up {
     #[command(flatten)]

@@ -20,7 +20,7 @@ use super::{
     outbound::{Granted, watched},
     supervisor::Supervisor,
 };
-use crate::{config::ServerArgs, metrics::Metrics, serve::Addresses};
+use crate::{config::ServerArgs, errors::HintExt, metrics::Metrics, serve::Addresses};
 
 /// How a control plane for other processes is set up.
 #[derive(Debug, Clone)]
@@ -58,7 +58,11 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let control = ControlPlane::open(control_config, images.clone(), registries, Arc::new(DirectConnect))?;
     let control = Arc::new(control);
     let listener = SessionListener::bind(dir.control_socket(), plan.sessions.map(|addr| (addr, identity.clone())));
-    let listener = listener.await.context("sessions cannot be taken: choose another address with --sessions")?;
+    let listener = listener.await.with_context(|| match plan.sessions {
+        Some(address) => format!("sessions cannot be taken at {address} or {}", dir.control_socket().display()),
+        None => format!("sessions cannot be taken at {}", dir.control_socket().display()),
+    });
+    let listener = listener.hint("choose another address with --sessions, or another directory with --data-dir")?;
     let sessions = listener.tcp_addr();
     let supervisor = Supervisor::new(plan, redis.as_ref(), &dir, control.clone());
     let door = Arc::new(Door { authority: authority.clone(), tokens: control.join_tokens() });

@@ -15,6 +15,7 @@ use transport::{
 
 use super::{Roles, config, confinement::Confined, images::spawn_collection, joining, make_private, nearby::Nearby};
 use crate::config::{JoinArgs, WorkerLimitArgs};
+use crate::errors::HintExt;
 use crate::key_value::{KeyValueArgs, Redis};
 use crate::metrics::{Metrics, MetricsArgs};
 use crate::paths::{DataDir, DataDirArgs};
@@ -62,14 +63,15 @@ pub(super) async fn prepare(plan: &WorkerPlan) -> anyhow::Result<Prepared> {
     }
     let peer = Peer { role: Role::Worker, name: plan.name.clone() };
     let (client, identity) = joining::join_as(&plan.join, &peer, &dir).await?;
-    let socket = dir.sockets().join(format!("{}.sock", peer.name));
+    let socket = dir.request_socket(&peer.name);
     let tcp = match (plan.listen, &identity) {
         (Some(address), Some(identity)) => Some((address, identity.clone())),
         (Some(_), None) => anyhow::bail!("--listen needs a certificate: join at HOST:PORT with a token"),
         (None, _) => None,
     };
     let listener = RequestListener::bind(Some(socket.clone()), tcp).await;
-    let listener = listener.context("requests cannot be taken: choose another address with --listen")?;
+    let listener = listener.with_context(|| format!("requests cannot be taken at {}", socket.display()));
+    let listener = listener.hint("choose another address with --listen, or another directory with --data-dir")?;
     let tcp = listener.tcp_addr().map(|bound| plan.advertise.clone().unwrap_or_else(|| bound.to_string()));
 
     let mut worker_config = config::worker(&peer.name, &plan.limits, &dir);

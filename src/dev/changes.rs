@@ -1,29 +1,31 @@
 //! Watches the files of a project and says what a change of them asks for.
+//!
+//! What the system tells is only a sign that something has happened; what has changed is found by looking, and so it
+//! does not matter how an editor or `git` goes about it, nor whether folders go and come.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Context;
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::EventKind;
+use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
 
-use crate::build::{PROJECT_FILE, Project};
+use super::{
+    causes::{Causes, Verdict},
+    eyes::{Eyes, Subject},
+    snapshot::Scope,
+};
+use crate::build::{Component, Inputs, PROJECT_FILE, Project, Recipe};
 
-/// Changed paths that wait; when there are more, everything counts as changed.
-const QUEUE: usize = 4096;
 /// A change is acted on when nothing more has changed for this long.
 const QUIET: Duration = Duration::from_millis(150);
 /// A change is acted on after this long at the latest.
 const AT_LATEST: Duration = Duration::from_secs(2);
-/// Folders whose content is made, not written.
-const IGNORED: [&str; 3] = ["target", "node_modules", ".git"];
 
 /// What has changed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -34,64 +36,113 @@ pub(super) struct Changes {
     pub(super) project_file: bool,
 }
 
+/// A build of one component that is over.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) began: SystemTime,
+    /// It gave what was there before.
+    pub(super) same: bool,
+    /// What it says that it read; `None`: it did not come so far, or says nothing.
+    pub(super) inputs: Option<Inputs>,
+}
+
 /// Watches the files of one project until it is dropped.
 pub(super) struct Watch {
-    paths: mpsc::Receiver<PathBuf>,
-    lost: Arc<AtomicBool>,
-    _watcher: RecommendedWatcher,
+    signs: mpsc::Receiver<()>,
+    eyes: Arc<Mutex<Eyes>>,
+    causes: BTreeMap<String, Causes>,
+    /// Components of which something has changed while they were built.
+    pending: BTreeSet<String>,
 }
 
 impl Watch {
-    /// Begins to watch. What cannot be watched is an error that names it.
-    pub(super) fn begin(project: &Project) -> anyhow::Result<Self> {
-        let (tx, paths) = mpsc::channel(QUEUE);
-        let lost = Arc::new(AtomicBool::new(false));
-        let (root, overflow) = (project.root.clone(), lost.clone());
-        let report = move |event: notify::Result<notify::Event>| {
-            let changed = match event {
-                Ok(event) if matches!(event.kind, EventKind::Access(_)) => return,
-                Ok(event) if !event.need_rescan() => event.paths,
-                // The system has dropped events.
-                _ => {
-                    overflow.store(true, Ordering::Relaxed);
-                    vec![root.clone()]
-                }
-            };
-            if changed.into_iter().any(|path| tx.try_send(path).is_err()) {
-                overflow.store(true, Ordering::Relaxed);
+    /// Begins to watch, but for what is below `excluded`. What cannot be watched is an error that names it.
+    pub(super) async fn begin(project: &Project, excluded: &[PathBuf]) -> anyhow::Result<Self> {
+        // One sign that waits says as much as many.
+        let (tx, signs) = mpsc::channel(1);
+        let sign = move |event: notify::Result<notify::Event>| {
+            if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+                let _ = tx.try_send(());
             }
         };
-        let mut watcher = notify::recommended_watcher(report).context("files cannot be watched")?;
-        for (folder, mode) in folders(project) {
-            watcher.watch(&folder, mode).with_context(|| format!("{} cannot be watched", folder.display()))?;
-        }
-        Ok(Self { paths, lost, _watcher: watcher })
+        let watcher = notify::recommended_watcher(sign).context("files cannot be watched")?;
+        let eyes = Arc::new(Mutex::new(Eyes::new(watcher, scopes(project, excluded))));
+        let watch = Self { signs, eyes, causes: BTreeMap::new(), pending: BTreeSet::new() };
+        watch.look(|eyes| eyes.begin()).await??;
+        Ok(watch)
     }
 
     /// Waits for changes and for them to settle.
-    pub(super) async fn next(&mut self, project: &Project) -> Changes {
+    pub(super) async fn next(&mut self) -> anyhow::Result<Changes> {
         loop {
-            let Some(path) = self.paths.recv().await else { return std::future::pending().await };
-            let mut changes = Changes::default();
-            classify(project, &path, &mut changes);
-            let began = Instant::now();
-            while let Ok(Some(path)) = tokio::time::timeout_at(next_end(began), self.paths.recv()).await {
-                classify(project, &path, &mut changes);
+            let mut changes = Changes { components: std::mem::take(&mut self.pending), ..Changes::default() };
+            if changes.components.is_empty() {
+                // The watcher, which has the other end, lives as long as this.
+                if self.signs.recv().await.is_none() {
+                    return std::future::pending().await;
+                }
+                let began = Instant::now();
+                while let Ok(Some(())) = tokio::time::timeout_at(next_end(began), self.signs.recv()).await {}
             }
-            if self.lost.swap(false, Ordering::Relaxed) {
-                return Changes::everything(project);
+            for (subject, changed) in self.look(Eyes::changes).await? {
+                match subject {
+                    Subject::ProjectFile => changes.project_file = true,
+                    Subject::Manifests => changes.manifests = true,
+                    Subject::Component(name) => {
+                        self.causes.entry(name.clone()).or_default().outside(&changed);
+                        changes.components.insert(name);
+                    }
+                }
             }
             if changes != Changes::default() {
-                return changes;
+                return Ok(changes);
             }
         }
     }
-}
 
-impl Changes {
-    fn everything(project: &Project) -> Self {
-        let components = project.components.iter().map(|component| component.name.clone()).collect();
-        Self { components, manifests: true, project_file: true }
+    /// Looks at what has changed while components were built: of what the user may have changed, [`Self::next`] tells.
+    /// Answers the components of which the builds themselves change what is watched, with what that is, as far as it
+    /// was not told.
+    pub(super) async fn built(
+        &mut self,
+        mut finished: BTreeMap<String, Finished>,
+    ) -> anyhow::Result<BTreeMap<String, BTreeSet<PathBuf>>> {
+        let (mut causes, mut told) = (std::mem::take(&mut self.causes), BTreeMap::new());
+        let mut pending = BTreeSet::new();
+        let look = move |eyes: &mut Eyes| {
+            let mut found = Vec::new();
+            for subject in eyes.subjects() {
+                let Subject::Component(name) = &subject else { continue };
+                let finished = finished.remove(name);
+                let same = finished.as_ref().is_some_and(|finished| finished.same);
+                let (changed, now) = eyes.changes_during(&subject, finished.as_ref());
+                let causes = causes.entry(name.clone()).or_default();
+                let Verdict { rebuild, told: said } =
+                    causes.during(changed, same, |path| eyes.is_rewritten(&subject, &now, path));
+                if !rebuild.is_empty() {
+                    pending.insert(name.clone());
+                }
+                if !said.is_empty() {
+                    told.insert(name.clone(), said);
+                }
+                found.push((subject, now));
+            }
+            eyes.know(found);
+            (causes, told, pending)
+        };
+        let told;
+        (self.causes, told, self.pending) = self.look(look).await?;
+        Ok(told)
+    }
+
+    /// What cannot be watched, as far as it was not told.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        self.eyes.lock().complaints()
+    }
+
+    async fn look<T: Send + 'static>(&self, look: impl FnOnce(&mut Eyes) -> T + Send + 'static) -> anyhow::Result<T> {
+        let eyes = self.eyes.clone();
+        tokio::task::spawn_blocking(move || look(&mut eyes.lock())).await.context("looking at files was broken off")
     }
 }
 
@@ -99,99 +150,33 @@ fn next_end(began: Instant) -> Instant {
     (Instant::now() + QUIET).min(began + AT_LATEST)
 }
 
-/// What to watch, and whether with all below it. A file is watched through its folder, since editors replace files.
-fn folders(project: &Project) -> BTreeMap<PathBuf, RecursiveMode> {
-    let mut folders = BTreeMap::from([(project.root.clone(), RecursiveMode::NonRecursive)]);
-    let sources = project.components.iter().flat_map(|component| &component.watch);
-    for path in sources.chain(&project.manifests) {
-        if path.is_dir() {
-            folders.insert(path.clone(), RecursiveMode::Recursive);
-        } else if let Some(parent) = path.parent().filter(|parent| parent.is_dir()) {
-            folders.entry(parent.to_owned()).or_insert(RecursiveMode::NonRecursive);
-        }
-    }
-    folders
+fn scopes(project: &Project, excluded: &[PathBuf]) -> BTreeMap<Subject, Scope> {
+    let scope = |roots: BTreeSet<PathBuf>, excluded: BTreeSet<PathBuf>| {
+        // Who works below what is excluded means it.
+        let excluded = excluded.into_iter().filter(|folder| !roots.iter().any(|root| root.starts_with(folder)));
+        Scope { excluded: excluded.collect(), roots, base: project.root.clone() }
+    };
+    let file = BTreeSet::from([project.root.join(PROJECT_FILE)]);
+    let manifests = project.manifests.iter().cloned().collect();
+    let artifacts = project.components.iter().filter_map(artifact);
+    let targets = project.components.iter().map(|component| component.dir.join("target"));
+    let made: BTreeSet<PathBuf> = artifacts.chain(excluded).cloned().chain(targets).collect();
+    let component = |component: &Component| {
+        let roots = component.watch.iter().cloned().collect();
+        (Subject::Component(component.name.clone()), scope(roots, made.clone()))
+    };
+    let mut scopes: BTreeMap<_, _> = project.components.iter().map(component).collect();
+    scopes.insert(Subject::ProjectFile, scope(file, BTreeSet::new()));
+    scopes.insert(Subject::Manifests, scope(manifests, made.clone()));
+    scopes
 }
 
-fn classify(project: &Project, path: &Path, changes: &mut Changes) {
-    if is_ignored(path.strip_prefix(&project.root).unwrap_or(path)) {
-        return;
+fn artifact(component: &Component) -> Option<&PathBuf> {
+    match &component.recipe {
+        Recipe::Command { artifact, .. } => Some(artifact),
+        Recipe::Cargo => None,
     }
-    changes.project_file |= path == project.root.join(PROJECT_FILE);
-    changes.manifests |= project.manifests.iter().any(|manifest| path.starts_with(manifest));
-    let touched = project.components.iter().filter(|c| c.watch.iter().any(|watched| path.starts_with(watched)));
-    changes.components.extend(touched.map(|component| component.name.clone()));
-}
-
-fn is_ignored(path: &Path) -> bool {
-    let made = path.iter().any(|part| IGNORED.iter().any(|ignored| part == *ignored));
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    made || name.starts_with('.') || name.ends_with('~')
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn project() -> (tempfile::TempDir, Project) {
-        let folder = tempfile::tempdir().unwrap();
-        for made in ["products/src", "cart/src", "deploy"] {
-            fs::create_dir_all(folder.path().join(made)).unwrap();
-        }
-        let mut text = "[app]\nname = \"shop\"\nmanifests = [\"deploy\"]\n".to_owned();
-        for name in ["products", "cart"] {
-            fs::write(folder.path().join(name).join("Cargo.toml"), "").unwrap();
-            text.push_str(&format!("[component.{name}]\nimage = \"{name}\"\npath = \"{name}\"\n"));
-        }
-        fs::write(folder.path().join(PROJECT_FILE), text).unwrap();
-        let project = Project::read(folder.path()).unwrap();
-        (folder, project)
-    }
-
-    fn changes_of(project: &Project, path: &str) -> Changes {
-        let mut changes = Changes::default();
-        classify(project, &project.root.join(path), &mut changes);
-        changes
-    }
-
-    #[test]
-    fn a_source_asks_for_its_component_alone() {
-        let (_folder, project) = project();
-        let cart = Changes { components: BTreeSet::from(["cart".to_owned()]), ..Changes::default() };
-        assert_eq!(changes_of(&project, "cart/src/lib.rs"), cart);
-        assert_eq!(changes_of(&project, "cart/Cargo.toml"), cart);
-        assert_eq!(changes_of(&project, "cart/README.md"), Changes::default());
-    }
-
-    #[test]
-    fn manifests_and_the_project_file_are_told_apart() {
-        let (_folder, project) = project();
-        assert_eq!(changes_of(&project, "deploy/a/b.yaml"), Changes { manifests: true, ..Changes::default() });
-        assert_eq!(changes_of(&project, PROJECT_FILE), Changes { project_file: true, ..Changes::default() });
-    }
-
-    #[test]
-    fn what_is_made_and_what_editors_leave_is_ignored() {
-        let (_folder, project) = project();
-        for path in ["cart/src/target/x", "cart/src/.lib.rs.swp", "cart/src/lib.rs~", "deploy/.git/x"] {
-            assert_eq!(changes_of(&project, path), Changes::default(), "{path}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_change_on_disk_is_seen_once_it_settles() {
-        let (_folder, project) = project();
-        let mut watch = Watch::begin(&project).unwrap();
-        fs::write(project.root.join("deploy/new.yaml"), "kind: A").unwrap();
-        fs::write(project.root.join("products/src/lib.rs"), "").unwrap();
-        let mut all = Changes::default();
-        while !all.manifests || all.components.is_empty() {
-            let next = tokio::time::timeout(Duration::from_secs(60), watch.next(&project)).await.expect("a change");
-            all.manifests |= next.manifests;
-            all.components.extend(next.components);
-        }
-        assert_eq!(all.components, BTreeSet::from(["products".to_owned()]));
-    }
-}
+mod tests;

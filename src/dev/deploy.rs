@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The name under which the manifests' events are shown.
-const MANIFESTS: &str = "manifests";
+pub(super) const MANIFESTS: &str = "manifests";
 
 /// Applies a project's manifests.
 pub(super) struct Deployer {

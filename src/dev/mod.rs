@@ -2,14 +2,17 @@
 //!
 //! All that it does to the cluster goes through the API, as with any client; the server does not know of it.
 
+mod causes;
 mod changes;
 mod deploy;
+mod eyes;
 mod follow;
 mod observe;
 mod pin;
 mod prune;
 mod rollouts;
 mod session;
+mod snapshot;
 mod urls;
 
 pub(crate) use session::{DevConfig, run};

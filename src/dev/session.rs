@@ -1,4 +1,9 @@
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use api::ObjectKey;
 use registry_client::ImageStore;
@@ -6,8 +11,8 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    changes::Watch,
-    deploy::Deployer,
+    changes::{Finished, Watch},
+    deploy::{Deployer, MANIFESTS},
     follow::show_logs,
     observe::Observer,
     pin::Pins,
@@ -32,6 +37,8 @@ pub(crate) struct DevConfig {
     /// Where the gateway answers.
     pub(crate) http: SocketAddr,
     pub(crate) build_cache: Option<PathBuf>,
+    /// Where the server keeps its state, which may be below the project.
+    pub(crate) data_dir: PathBuf,
 }
 
 /// A project being worked on.
@@ -43,6 +50,10 @@ struct Session {
     deployer: Deployer,
     screen: Screen,
     http: SocketAddr,
+    /// Where files change that are not the project's.
+    excluded: Vec<PathBuf>,
+    /// What went wrong last, by the names of components and `manifests`.
+    failed: BTreeSet<String>,
 }
 
 /// Builds, applies and watches a project until `shutdown`.
@@ -63,6 +74,8 @@ pub(crate) async fn run(config: DevConfig, screen: Screen, shutdown: Cancellatio
         deployer: Deployer { connection: config.connection, kinds, screen },
         screen,
         http: config.http,
+        excluded: config.build_cache.into_iter().chain([config.data_dir]).map(absolute).collect(),
+        failed: BTreeSet::new(),
     };
     tokio::select! {
         () = shutdown.cancelled() => Ok(()),
@@ -73,17 +86,17 @@ pub(crate) async fn run(config: DevConfig, screen: Screen, shutdown: Cancellatio
 impl Session {
     async fn work(&mut self, settled: watch::Receiver<BTreeSet<ObjectKey>>) -> anyhow::Result<()> {
         // Before the first build, so that no change is missed.
-        let mut watch = Watch::begin(&self.project)?;
-        self.build(|_| true).await;
+        let mut watch = Watch::begin(&self.project, &self.excluded).await?;
+        self.build(&mut watch, |_| true).await?;
         self.start(settled).await?;
         loop {
-            let changes = watch.next(&self.project).await;
+            let changes = watch.next().await?;
             if changes.project_file && self.reread() {
-                watch = Watch::begin(&self.project)?;
-                self.build(|_| true).await;
+                watch = Watch::begin(&self.project, &self.excluded).await?;
+                self.build(&mut watch, |_| true).await?;
                 self.deploy().await;
             } else {
-                let built = self.build(|component| changes.components.contains(&component.name)).await;
+                let built = self.build(&mut watch, |component| changes.components.contains(&component.name)).await?;
                 if built || changes.manifests {
                     self.deploy().await;
                 }
@@ -92,7 +105,7 @@ impl Session {
     }
 
     /// The first deployment, and where it can be seen.
-    async fn start(&self, mut settled: watch::Receiver<BTreeSet<ObjectKey>>) -> anyhow::Result<()> {
+    async fn start(&mut self, mut settled: watch::Receiver<BTreeSet<ObjectKey>>) -> anyhow::Result<()> {
         if let Some(planned) = self.deploy().await {
             let wanted = deployments(&planned);
             // What could not be built cannot become ready either.
@@ -114,19 +127,28 @@ impl Session {
     }
 
     /// Builds the components that are chosen, one after the other. Answers whether any image is new.
-    async fn build(&mut self, chosen: impl Fn(&Component) -> bool) -> bool {
-        let mut any_new = false;
+    async fn build(&mut self, watch: &mut Watch, chosen: impl Fn(&Component) -> bool) -> anyhow::Result<bool> {
+        let (mut any_new, mut finished) = (false, BTreeMap::new());
         for component in self.project.components.iter().filter(|component| chosen(component)) {
             self.screen.event(&component.name, "building");
+            let began = SystemTime::now();
             match self.compiler.build(component).await {
                 Ok(built) => {
                     let new = self.pins.set(&component.image, built.image.digest);
                     any_new |= new;
                     let (size, seconds) = (human_bytes(built.image.size_bytes), built.took.as_secs_f32());
                     let what = if new { "built" } else { "is the same," };
-                    self.screen.event(&component.name, format_args!("{what} {size} in {seconds:.1} s"));
+                    if self.failed.remove(&component.name) {
+                        self.screen.success(&component.name, format_args!("the error is mended: {what} {size}"));
+                    } else {
+                        self.screen.event(&component.name, format_args!("{what} {size} in {seconds:.1} s"));
+                    }
+                    let build = Finished { began, same: !new, inputs: built.inputs };
+                    finished.insert(component.name.clone(), build);
                 }
                 Err(error) => {
+                    finished.insert(component.name.clone(), Finished { began, same: false, inputs: None });
+                    self.failed.insert(component.name.clone());
                     self.show(component, error);
                     // After a restart, what was built last is taken up again.
                     if let Ok(digest) = self.images.resolve(&component.image) {
@@ -135,7 +157,28 @@ impl Session {
                 }
             }
         }
-        any_new
+        if finished.is_empty() {
+            return Ok(false);
+        }
+        for (name, made) in watch.built(finished).await? {
+            self.screen.event(&name, self.of_the_build(&made));
+        }
+        for complaint in watch.complaints() {
+            self.screen.failure(&self.project.name, complaint);
+        }
+        Ok(any_new)
+    }
+
+    /// Says that a build changes what is watched.
+    fn of_the_build(&self, made: &BTreeSet<PathBuf>) -> String {
+        const NAMED: usize = 3;
+        let name = |path: &PathBuf| path.strip_prefix(&self.project.root).unwrap_or(path).display().to_string();
+        let mut names: Vec<String> = made.iter().take(NAMED).map(name).collect();
+        names.extend((made.len() > NAMED).then(|| format!("{} more", made.len() - NAMED)));
+        format!(
+            "the build itself changes {}: what builds write there is not built again; name only sources in `watch`",
+            names.join(", ")
+        )
     }
 
     fn show(&self, component: &Component, error: CompileError) {
@@ -149,14 +192,17 @@ impl Session {
     }
 
     /// Applies the manifests; a failure is shown and the session goes on.
-    async fn deploy(&self) -> Option<Vec<Planned>> {
-        match self.deployer.deploy(&self.project, &self.pins).await {
-            Ok(planned) => planned,
-            Err(error) => {
-                self.screen.failure("manifests", report(&error));
-                None
-            }
+    async fn deploy(&mut self) -> Option<Vec<Planned>> {
+        let planned = self.deployer.deploy(&self.project, &self.pins).await.unwrap_or_else(|error| {
+            self.screen.failure(MANIFESTS, report(&error));
+            None
+        });
+        match &planned {
+            None => drop(self.failed.insert(MANIFESTS.to_owned())),
+            Some(_) if self.failed.remove(MANIFESTS) => self.screen.success(MANIFESTS, "the error is mended: applied"),
+            Some(_) => {}
         }
+        planned
     }
 
     /// Reads the project file again. Answers whether it is another project now.
@@ -177,6 +223,12 @@ impl Session {
             }
         }
     }
+}
+
+/// As changes are told: with the folder as it is, where it is there already.
+fn absolute(path: PathBuf) -> PathBuf {
+    let path = std::path::absolute(&path).unwrap_or(path);
+    path.canonicalize().unwrap_or(path)
 }
 
 fn deployments(planned: &[Planned]) -> BTreeSet<ObjectKey> {

@@ -23,6 +23,7 @@ const HEAD: Duration = Duration::from_secs(5);
 
 /// Where a process offers what it counts.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Metrics")]
 pub(crate) struct MetricsArgs {
     /// Where `/metrics` answers, for Prometheus
     #[arg(long, env = "SAMPAN_METRICS", value_name = "IP:PORT", value_parser = crate::config::address)]

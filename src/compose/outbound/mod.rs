@@ -32,7 +32,7 @@ impl WayOut {
     /// Of the process of the worker with this name, which besides what is granted reaches the Redis that it is told of.
     pub(super) fn new(dir: &DataDir, name: &str, redis: Option<&Redis>) -> Self {
         let store = redis.and_then(|redis| redis.settings.host()).map(|(host, port)| (host.to_owned(), port));
-        Self { socket: dir.sockets().join(format!("{name}.connect.sock")), granted: Arc::new(Granted::new(store)) }
+        Self { socket: dir.connect_socket(name), granted: Arc::new(Granted::new(store)) }
     }
 
     /// What runs in the process.

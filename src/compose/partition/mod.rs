@@ -43,7 +43,7 @@ pub(crate) async fn partition(
     let elsewhere = RemoteDialer::new(RequestLimits::default(), None, Handle::current());
     if let (Some(group), Some(address)) = (sharing.lasting(), &mut config.address) {
         // Gateways of this machine need not go through this process.
-        let socket = dir.sockets().join(format!("{}.sock", process_name(&name, group)));
+        let socket = dir.request_socket(&process_name(&name, group));
         address.socket = socket.to_str().map(str::to_owned);
     }
     let dialer = Arc::new(ByProcess::new(sharing, name.clone(), dir.clone(), elsewhere));

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use api::{
     Address, Dialer, Serve, WorkerName,
@@ -71,7 +71,7 @@ impl Tenants {
         let stop = self.stop.child_token();
         self.running.insert(group.to_owned(), stop.clone());
         let name = process_name(&self.name, group);
-        let socket = self.dir.sockets().join(format!("{name}.control.sock"));
+        let socket = self.dir.session_socket(&name);
         let process = WorkerProcess::new(&socket, &name, &self.dir, &self.limits, self.redis.as_ref());
         let process = process.with_threads(self.threads);
         let offer = self.offer(group, process.granted().clone());
@@ -180,20 +180,20 @@ impl Admission for Nobody {
 pub(super) struct ByProcess {
     sharing: Sharing,
     worker: WorkerName,
-    sockets: PathBuf,
+    dir: DataDir,
     elsewhere: RemoteDialer,
 }
 
 impl ByProcess {
     pub(super) fn new(sharing: Sharing, worker: WorkerName, dir: DataDir, elsewhere: RemoteDialer) -> Self {
-        Self { sharing, worker, sockets: dir.sockets(), elsewhere }
+        Self { sharing, worker, dir, elsewhere }
     }
 }
 
 impl Dialer for ByProcess {
     fn dial(&self, endpoint: &Endpoint) -> Arc<dyn Serve> {
         let name = process_name(&self.worker, self.sharing.group(&endpoint.replica));
-        let socket = self.sockets.join(format!("{name}.sock")).to_str().map(str::to_owned);
+        let socket = self.dir.request_socket(&name).to_str().map(str::to_owned);
         let address = Some(Address { machine: machine().to_owned(), socket, tcp: None });
         self.elsewhere.dial(&Endpoint { worker: WorkerName(name.into()), address, ..endpoint.clone() })
     }

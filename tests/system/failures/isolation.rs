@@ -8,6 +8,33 @@ use crate::{
 const OTHER: &str = "probe.other.localhost";
 
 #[test]
+fn a_data_directory_with_a_long_path_and_a_long_namespace_serve_as_others_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deep = folder.path().join("a-folder-of-many-characters/".repeat(6));
+    std::fs::create_dir_all(&deep).expect("a folder");
+    let sampan = Sampan::server(&deep, 1);
+    deploy_probe(&sampan);
+    let one = Client::new(&sampan.http, Some(HOST));
+    assert_eq!(one.put_text("/kv/default/greeting", "hello").status, 200);
+
+    let mut worker = command(&["worker", "--isolation", "namespace", "--name", "w", "--data-dir"]);
+    let socket = deep.join("run/control.sock");
+    worker.arg(deep.join("second")).arg("--join").arg(format!("unix:{}", socket.display()));
+    let _worker = Role::start(worker);
+    sampan.wait_for_nodes(2);
+    let namespace = "n".repeat(63);
+    sampan.kubectl_ok(&["create", "namespace", &namespace]);
+    let others = sampan.kubectl_ok(&["get", "nodes", "-o", "name"]);
+    let first = others.lines().filter_map(|name| name.strip_prefix("node/")).find(|name| *name != "w");
+    sampan.cli_ok(&["cordon", first.expect("the server's worker")]);
+    let manifest = deep.join("probe.yaml");
+    sampan.cli_ok(&["apply", "-n", &namespace, "-f", manifest.to_str().expect("UTF-8")]);
+    sampan.cli_ok(&["rollout", "status", "-n", &namespace, "deployment/probe"]);
+    let other = Client::new(&sampan.http, Some(&format!("probe.{namespace}.localhost")));
+    assert_eq!(other.get("/kv/default/greeting").status, 404, "stores are apart");
+}
+
+#[test]
 fn replicas_of_different_namespaces_share_no_process_and_one_that_ends_is_no_others_trouble() {
     let folder = tempfile::tempdir().expect("a folder");
     let sampan = Sampan::server_with(folder.path(), 0, &[]);

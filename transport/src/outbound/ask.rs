@@ -6,17 +6,13 @@ use std::{
 
 use api::outbound::{CONNECT_TIMEOUT, Connect, ConnectError, Reach};
 use futures::future::BoxFuture;
-use tokio::{
-    io::AsyncWriteExt,
-    net::{TcpStream, UnixStream},
-    sync::Semaphore,
-    time::timeout,
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Semaphore, time::timeout};
 
 use super::{
     CONNECTS, descriptor,
     message::{Asked, MAX_ANSWER_BYTES, parse_answer},
 };
+use crate::peer::connect_to;
 
 /// Has connections made by the process that listens at a socket: this one may make none itself.
 #[derive(Debug, Clone)]
@@ -48,7 +44,7 @@ impl Connect for AskedConnect {
 async fn ask(socket: &Path, asked: &Asked) -> Result<TcpStream, ConnectError> {
     let unanswered = |error: io::Error| ConnectError::Unanswered(error.to_string());
     let line = asked.line().ok_or_else(|| ConnectError::Name("it is no host name".to_owned()))?;
-    let mut stream = UnixStream::connect(socket).await.map_err(unanswered)?;
+    let mut stream = connect_to(socket).await.map_err(unanswered)?;
     stream.write_all(line.as_bytes()).await.map_err(unanswered)?;
     let mut answer = [0; MAX_ANSWER_BYTES];
     let (length, connection) = descriptor::receive(&stream, &mut answer).await.map_err(unanswered)?;

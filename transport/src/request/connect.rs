@@ -2,14 +2,14 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::{
-    net::{TcpStream, UnixStream},
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::RequestLimits;
-use crate::{identity::Identity, peer::Stream};
+use crate::{
+    identity::Identity,
+    peer::{Stream, connect_to},
+};
 
 /// How a worker is reached from here.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ impl Way {
 
     async fn open(&self) -> io::Result<Box<dyn Stream>> {
         match self {
-            Self::Socket(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+            Self::Socket(path) => Ok(Box::new(connect_to(path).await?)),
             Self::Tls { address, name, identity } => {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;

@@ -11,7 +11,7 @@ use api::session::{GatewayDown, GatewaySide, GatewayUp, Session, WorkerDown, Wor
 use futures::{Stream, StreamExt, future::BoxFuture, stream};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    net::{TcpStream, UnixStream},
+    net::TcpStream,
     sync::mpsc,
     time::{sleep, timeout},
 };
@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     identity::{CONTROL_PLANE, Fingerprint, Identity, Role},
-    peer::Stream as ByteStream,
+    peer::{Stream as ByteStream, connect_to},
     wire::proto::{Opening, control_plane_client::ControlPlaneClient as Grpc},
 };
 
@@ -68,7 +68,7 @@ pub enum ControlPlaneWay {
 impl ControlPlaneWay {
     async fn open(self) -> std::io::Result<TokioIo<Box<dyn ByteStream>>> {
         let (address, config) = match self {
-            Self::Socket(path) => return Ok(TokioIo::new(Box::new(UnixStream::connect(path).await?))),
+            Self::Socket(path) => return Ok(TokioIo::new(Box::new(connect_to(&path).await?))),
             Self::Tls { address, identity } => (address, identity.client_config()),
             Self::Join { address, authority } => {
                 (address, Arc::new(authority.client_config().map_err(std::io::Error::other)?))
