@@ -23,6 +23,7 @@ mod pod_log;
 mod private_file;
 mod protobuf;
 mod read;
+mod read_on;
 mod references;
 mod router;
 mod scale;
@@ -96,7 +97,8 @@ pub async fn serve(
     ensure_default_namespace(&objects).await?;
     let streams = Arc::new(Semaphore::new(MAX_STREAMS));
     let api = Api { objects, logs, commands, streams, shutdown: shutdown.clone() };
-    server::serve(listener, tls, router::router(api, token).merge(beside), shutdown).await;
+    let reading_on = axum::middleware::from_fn(read_on::after_the_answer);
+    server::serve(listener, tls, router::router(api, token).merge(beside).layer(reading_on), shutdown).await;
     Ok(())
 }
 

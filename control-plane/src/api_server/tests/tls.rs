@@ -79,3 +79,38 @@ async fn a_server_that_is_stopped_ends_its_watches() {
     }
     server.stop().await;
 }
+
+/// Reads one answer with a Content-Length; gives its head.
+async fn head_of_answer(stream: &mut TlsStream<tokio::net::TcpStream>) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(tokio::time::timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap());
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+    stream.read_exact(&mut vec![0; length]).await.unwrap();
+    head
+}
+
+#[tokio::test]
+async fn a_refusal_that_reads_no_body_keeps_the_connection_for_the_next_request() {
+    let server = Server::start().await;
+    let mut stream = connect(&server, &server.authority_pem, "localhost").await.unwrap();
+    let body = vec![b' '; 1 << 20];
+    for (path, token, status) in [
+        ("/api/v1/namespaces/default/nothings", server.token.as_str(), "404"),
+        ("/api/v1/namespaces", "wrong", "401"),
+        ("/version", server.token.as_str(), "405"),
+    ] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The answer is there before the body is sent, and the body is taken nevertheless.
+        let answer = head_of_answer(&mut stream).await;
+        assert!(answer.starts_with(&format!("http/1.1 {status}")), "{path}: {answer}");
+        tokio::time::timeout(PATIENCE, stream.write_all(&body)).await.unwrap().unwrap();
+    }
+    server.stop().await;
+}
