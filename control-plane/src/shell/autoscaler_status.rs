@@ -57,7 +57,8 @@ fn quantity(value: f64) -> String {
     if millis.is_multiple_of(1000) { (millis / 1000).to_string() } else { format!("{millis}m") }
 }
 
-fn condition(condition: &Condition, before: &[Value], now: Timestamp) -> Value {
+/// As it stands in a status; a condition that is what it was keeps its time.
+pub(super) fn condition(condition: &Condition, before: &[Value], now: Timestamp) -> Value {
     let status = if condition.status { "True" } else { "False" };
     let same = before.iter().find(|before| before["type"] == condition.kind && before["status"] == status);
     let since = same.map_or_else(|| rfc3339(now).into(), |same| same["lastTransitionTime"].clone());

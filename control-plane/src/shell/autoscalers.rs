@@ -12,7 +12,10 @@ use scheduler::{
 };
 use serde_json::Value;
 
-use super::Shell;
+use super::{
+    Shell,
+    autoscaler_trouble::{Trouble, annotation_name},
+};
 use crate::resources::{parse_bounds, parse_idle};
 
 /// Kubernetes' default, where an autoscaler names no metric.
@@ -27,6 +30,10 @@ pub(super) struct Autoscalers {
     targets: BTreeMap<ObjectKey, ObjectKey>,
     annotated: BTreeMap<ObjectKey, Arc<Autoscaler>>,
     told: BTreeMap<ObjectKey, Arc<Autoscaler>>,
+    /// Objects that decide nothing, and why, as they were told.
+    troubles: BTreeMap<ObjectKey, Trouble>,
+    /// The same of annotations, by Deployment.
+    annotation_troubles: BTreeMap<ObjectKey, Trouble>,
 }
 
 impl Autoscalers {
@@ -35,14 +42,64 @@ impl Autoscalers {
         self.told.contains_key(deployment)
     }
 
-    /// What a Deployment is scaled by: of several objects the first by name, else what it says itself.
+    /// What a Deployment is scaled by: an object, or what it says itself. Where there are several, by none of them.
     fn of(&self, deployment: &ObjectKey) -> Option<&Arc<Autoscaler>> {
-        let named = self.objects.get(deployment).and_then(|named| named.values().next());
-        named.or_else(|| self.annotated.get(deployment))
+        let mut all = self.named(deployment).map(|(_, named)| named).chain(self.annotated.get(deployment));
+        all.next().filter(|_| all.next().is_none())
+    }
+
+    fn named(&self, deployment: &ObjectKey) -> impl Iterator<Item = (&ObjectKey, &Arc<Autoscaler>)> {
+        self.objects.get(deployment).into_iter().flatten()
+    }
+
+    /// Whether an object decides nothing, as it was told.
+    pub(super) fn is_in_trouble(&self, object: &ObjectKey) -> bool {
+        self.troubles.contains_key(object)
+    }
+
+    /// The objects that name a Deployment, each with why it decides nothing. `there`: whether the Deployment is.
+    pub(super) fn troubles(&self, deployment: &ObjectKey, there: bool) -> Vec<(ObjectKey, Option<Trouble>)> {
+        let name = || deployment.name.to_string();
+        let trouble = |object: &ObjectKey| match (there, self.others(deployment, Some(object))) {
+            (false, _) => Some(Trouble::Missing { deployment: name() }),
+            (true, others) if others.is_empty() => None,
+            (true, others) => Some(Trouble::Ambiguous { deployment: name(), others }),
+        };
+        self.named(deployment).map(|(object, _)| (object.clone(), trouble(object))).collect()
+    }
+
+    /// Why the annotation of a Deployment decides nothing.
+    pub(super) fn annotation_trouble(&self, deployment: &ObjectKey) -> Option<Trouble> {
+        self.annotated.get(deployment)?;
+        let others = self.others(deployment, None);
+        (!others.is_empty()).then(|| Trouble::Ambiguous { deployment: deployment.name.to_string(), others })
+    }
+
+    /// Who else scales a Deployment than this object; `None`: than the annotation.
+    fn others(&self, deployment: &ObjectKey, than: Option<&ObjectKey>) -> Vec<String> {
+        let objects = self.named(deployment).map(|(object, _)| object).filter(|object| Some(*object) != than);
+        let mut others: Vec<_> = objects.map(|object| format!("horizontalpodautoscaler/{}", object.name)).collect();
+        if than.is_some() && self.annotated.contains_key(deployment) {
+            others.push(annotation_name());
+        }
+        others
+    }
+
+    /// Keeps what an object is told; answers whether it was told the same before.
+    pub(super) fn note_trouble(&mut self, object: &ObjectKey, trouble: Option<&Trouble>) -> bool {
+        note(&mut self.troubles, object, trouble)
+    }
+
+    /// The same for the annotation of a Deployment.
+    pub(super) fn note_annotation(&mut self, deployment: &ObjectKey, trouble: Option<&Trouble>) -> bool {
+        note(&mut self.annotation_troubles, deployment, trouble)
     }
 
     /// Takes an object, or its absence, in. Answers the Deployments that it named or names.
     fn put(&mut self, key: ObjectKey, autoscaler: Option<Autoscaler>) -> Vec<ObjectKey> {
+        if autoscaler.is_none() {
+            self.troubles.remove(&key);
+        }
         let before = self.targets.remove(&key);
         if let Some(before) = &before
             && let Some(named) = self.objects.get_mut(before)
@@ -60,6 +117,14 @@ impl Autoscalers {
         });
         before.into_iter().chain(now).collect()
     }
+}
+
+fn note(told: &mut BTreeMap<ObjectKey, Trouble>, key: &ObjectKey, trouble: Option<&Trouble>) -> bool {
+    let before = match trouble {
+        Some(trouble) => told.insert(key.clone(), trouble.clone()),
+        None => told.remove(key),
+    };
+    before.as_ref() == trouble
 }
 
 impl Shell {
@@ -80,6 +145,7 @@ impl Shell {
     }
 
     fn tell_autoscaler(&mut self, deployment: &ObjectKey) {
+        self.judge_autoscalers(deployment);
         let now = self.autoscalers.of(deployment).cloned();
         if now.as_ref() == self.autoscalers.told.get(deployment) {
             return;

@@ -5,6 +5,7 @@
 
 mod actions;
 mod autoscaler_status;
+mod autoscaler_trouble;
 mod autoscalers;
 mod commands;
 mod deployment;

@@ -91,6 +91,11 @@ impl Objects {
         serde_json::from_slice(self.items.get(kind.key(key).as_str())?).ok()
     }
 
+    /// Whether an object is stored.
+    pub(super) fn holds(&self, kind: Kind, key: &ObjectKey) -> bool {
+        self.items.contains_key(kind.key(key).as_str())
+    }
+
     fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
         self.object(kind, &ObjectKey::new(namespace, name))
     }

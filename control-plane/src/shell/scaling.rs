@@ -38,7 +38,7 @@ impl Shell {
 
     pub(super) fn autoscaler_status(&mut self, deployment: &ObjectKey, status: AutoscalerStatus) {
         tracing::debug!(%deployment, desired = status.desired, why = %status.why, "decided");
-        if let Some(object) = &status.object {
+        if let Some(object) = status.object.as_ref().filter(|object| !self.autoscalers.is_in_trouble(object)) {
             self.writer.autoscaler_status(HORIZONTAL_POD_AUTOSCALER.key(object), status.clone());
         }
         self.measurements.decided(deployment, status);

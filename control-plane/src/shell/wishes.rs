@@ -9,7 +9,7 @@ use bytes::Bytes;
 use scheduler::{AutoscalerStatus, DeploymentStatus, Revision, RevisionStatus};
 use tokio::time::Instant;
 
-use super::service_status::ServiceStatus;
+use super::{autoscaler_trouble::Trouble, service_status::ServiceStatus};
 
 /// How long what follows the traffic waits for what comes next, and is then written at once.
 const SETTLES: Duration = Duration::from_secs(1);
@@ -32,6 +32,7 @@ pub(super) enum Status {
     Revision(RevisionStatus),
     Service(ServiceStatus),
     Autoscaler(AutoscalerStatus),
+    AutoscalerTrouble(Trouble),
 }
 
 #[derive(Debug, Default)]

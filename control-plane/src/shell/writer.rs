@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     autoscaler_status::with_autoscaler_status,
+    autoscaler_trouble::{Trouble, with_trouble},
     replica_set::{own_replica_set, replica_set, with_deployment_status, with_replicas, with_revision_status},
     run::sleep_or_never,
     service_status::ServiceStatus,
@@ -67,6 +68,10 @@ impl Writer {
 
     pub(super) fn autoscaler_status(&self, key: String, status: AutoscalerStatus) {
         self.wish(key, Pace::Soon, |wish| wish.status = Some(Status::Autoscaler(status)));
+    }
+
+    pub(super) fn autoscaler_trouble(&self, key: String, trouble: Trouble) {
+        self.wish(key, Pace::Now, |wish| wish.status = Some(Status::AutoscalerTrouble(trouble)));
     }
 
     pub(super) fn record(&self, key: String, record: Bytes) {
@@ -174,6 +179,7 @@ async fn plan(store: &dyn Store, key: &str, wish: &Wish) -> Result<Option<(Vec<C
         Some(Status::Deployment(status)) => with_deployment_status(&after, status),
         Some(Status::Revision(status)) => with_revision_status(&after, status),
         Some(Status::Service(status)) => status.written_into(&after),
+        Some(Status::AutoscalerTrouble(trouble)) => with_trouble(&after, trouble, now()),
         Some(Status::Autoscaler(status)) => with_autoscaler_status(&after, status, now()),
         None => after,
     };

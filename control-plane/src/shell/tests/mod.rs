@@ -1,5 +1,6 @@
 //! The shell with the real state machine and real stores, between a worker and a gateway that a test plays.
 
+mod autoscalers;
 mod cluster;
 mod deployments;
 mod priorities;
