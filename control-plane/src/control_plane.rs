@@ -24,6 +24,7 @@ use crate::{
     api_server::{ApiState, Certificates, Token, serve, write_kubeconfig},
     bootstrap::ensure_objects,
     disk::DataDirLock,
+    garbage,
     identity::now,
     images,
     join::{self, JoinTokens},
@@ -252,8 +253,12 @@ impl ControlPlane {
             let _ended = stop.clone().drop_guard();
             self.serve_api(stop.clone()).await
         };
-        let (shell, api) = tokio::join!(shell, api);
-        shell.and(api)
+        let collector = async {
+            let _ended = stop.clone().drop_guard();
+            garbage::run(self.store.clone(), Arc::new(self.live.clone()), stop.clone()).await.map_err(RunError::from)
+        };
+        let (shell, api, collector) = tokio::join!(shell, api, collector);
+        shell.and(api).and(collector)
     }
 
     fn handles(&self) -> Result<Handles, RunError> {

@@ -6,6 +6,7 @@
 pub mod api_server;
 pub mod key_value;
 pub mod logs;
+pub mod notation;
 pub mod resources;
 pub mod store;
 pub mod template;
@@ -14,6 +15,8 @@ mod bootstrap;
 mod control_plane;
 mod disk;
 mod error;
+mod finalizers;
+mod garbage;
 mod identity;
 mod images;
 mod join;

@@ -19,6 +19,8 @@ pub enum Event {
     Deployment(Deployment),
     /// A Deployment is gone, and its revisions and replicas with it.
     DeploymentDeleted(ObjectKey),
+    /// A Deployment is gone, and its revisions and replicas stay: they are nobody's, and keep the number that they have.
+    DeploymentOrphaned(ObjectKey),
     /// A revision is in the store: at start, or because somebody wrote it. Told before the Deployments at start.
     Revision(Revision),
     /// A revision was deleted by somebody.

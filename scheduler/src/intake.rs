@@ -16,6 +16,7 @@ impl Scheduler {
             }
             Event::Deployment(deployment) => self.deployment(deployment, now),
             Event::DeploymentDeleted(key) => self.deployment_deleted(&key, now),
+            Event::DeploymentOrphaned(key) => self.deployment_orphaned(&key),
             Event::Revision(revision) => self.revision(revision),
             Event::RevisionDeleted(key) => self.revision_deleted(&key, now),
             Event::Loaded => self.loaded(now),
@@ -78,6 +79,18 @@ impl Scheduler {
         for revision in deployment.revisions {
             self.remove_revision(&revision, now);
             self.plan.delete_revision(revision);
+        }
+        self.dirty_deployments.remove(key);
+        self.restated_deployments.remove(key);
+    }
+
+    fn deployment_orphaned(&mut self, key: &ObjectKey) {
+        let Some(deployment) = self.deployments.remove(key) else { return };
+        for key in deployment.revisions {
+            if let Some(revision) = self.revisions.get_mut(&key) {
+                revision.spec.deployment = None;
+                self.touch_revision(&key);
+            }
         }
         self.dirty_deployments.remove(key);
         self.restated_deployments.remove(key);

@@ -2,13 +2,19 @@
 
 use serde_json::Value;
 
-use crate::resources::{Resource, autoscaler_warnings};
+use crate::resources::{ALL, Resource, autoscaler_warnings};
 
 use super::{objects::Objects, path::Target, versions::in_stored_form};
 
 impl Objects {
     /// Sentences for people, each sent as a `Warning`.
     pub(super) async fn warnings(&self, resource: &Resource, object: &Value) -> Vec<String> {
+        let mut warnings = unknown_owners(object);
+        warnings.extend(self.autoscaler_warnings(resource, object).await);
+        warnings
+    }
+
+    async fn autoscaler_warnings(&self, resource: &Resource, object: &Value) -> Vec<String> {
         if resource.kind != "HorizontalPodAutoscaler" {
             return Vec::new();
         }
@@ -20,4 +26,19 @@ impl Objects {
         let deployment = self.get(&target).await.ok().map(|stored| stored.object);
         autoscaler_warnings(&in_stored_form(resource, object), deployment.as_ref())
     }
+}
+
+/// Owners of kinds that are not served can neither be found nor missed.
+fn unknown_owners(object: &Value) -> Vec<String> {
+    let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    let text = |owner: &Value, field: &str| owner[field].as_str().unwrap_or_default().to_owned();
+    let unknown = owners.filter_map(|owner| {
+        let (kind, version) = (text(owner, "kind"), text(owner, "apiVersion"));
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let known = ALL.iter().any(|resource| resource.kind == kind && resource.group == group);
+        (!known).then(|| {
+            format!("metadata.ownerReferences: {kind} in {version} is not served here, so this object stays when its owner goes")
+        })
+    });
+    unknown.collect()
 }

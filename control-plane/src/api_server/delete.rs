@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
+    finalizers::{FOREGROUND, ORPHAN, finalizers, mark_deleted},
     resources::{self, Durability, Scope},
     store::{Compare, Op, StoreError},
 };
@@ -16,6 +17,7 @@ use super::{
     path::Target,
     references::check_deletion,
     selector::Selector,
+    versions::of_stored,
     write::MAX_ATTEMPTS,
 };
 
@@ -24,6 +26,7 @@ use super::{
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct DeleteOptions {
     propagation_policy: Option<String>,
+    orphan_dependents: Option<bool>,
     preconditions: Option<Preconditions>,
     dry_run: Vec<String>,
 }
@@ -35,6 +38,29 @@ struct Preconditions {
     resource_version: Option<String>,
 }
 
+/// What is to become of what a deleted object owns. The collector (`garbage`) carries it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Propagation {
+    /// It is deleted once the object is gone.
+    Background,
+    /// It is deleted first, and the object goes once what blocks its deletion is gone.
+    Foreground,
+    /// It stays, and names the object no more.
+    Orphan,
+}
+
+impl Propagation {
+    /// As a request that does not say: what a finalizer on the object says, else as Kubernetes does.
+    fn of(object: &Value) -> Self {
+        let has = |finalizer: &str| finalizers(object).any(|one| one == finalizer);
+        match (has(ORPHAN), has(FOREGROUND)) {
+            (true, _) => Self::Orphan,
+            (_, true) => Self::Foreground,
+            _ => Self::Background,
+        }
+    }
+}
+
 impl DeleteOptions {
     /// Reads the body, which may be empty, and the query.
     pub(super) fn of(body: Option<Value>, params: &Params) -> Result<(Self, DryRun), ApiError> {
@@ -42,16 +68,32 @@ impl DeleteOptions {
         let options: Self = options
             .map_err(|error| ApiError::BadRequest(format!("the DeleteOptions cannot be read: {error}")))?
             .unwrap_or_default();
-        let policy = options.propagation_policy.as_deref().unwrap_or(params.propagation_policy());
-        if !matches!(policy, "" | "Background" | "Foreground") {
-            let message = format!(
-                "propagationPolicy `{policy}` is not supported: what an object owns is deleted with it (`Background`)"
-            );
-            return Err(ApiError::BadRequest(message));
+        let mut options = options;
+        if options.propagation_policy.is_none() && !params.propagation_policy().is_empty() {
+            options.propagation_policy = Some(params.propagation_policy().to_owned());
         }
+        options.orphan_dependents = options.orphan_dependents.or(params.orphan_dependents());
+        options.propagation()?;
         let asked = options.dry_run.first().map_or(Ok(DryRun::No), |text| DryRun::parse(text))?;
         let dry_run = if asked == DryRun::All { asked } else { params.dry_run()? };
         Ok((options, dry_run))
+    }
+
+    /// What is to become of what the object owns; `None`: the request does not say.
+    fn propagation(&self) -> Result<Option<Propagation>, ApiError> {
+        let bad = |why: String| Err(ApiError::BadRequest(why));
+        match (self.propagation_policy.as_deref().unwrap_or_default(), self.orphan_dependents) {
+            ("", None) => Ok(None),
+            ("", Some(true)) | ("Orphan", None) => Ok(Some(Propagation::Orphan)),
+            ("", Some(false)) | ("Background", None) => Ok(Some(Propagation::Background)),
+            ("Foreground", None) => Ok(Some(Propagation::Foreground)),
+            ("Orphan" | "Background" | "Foreground", Some(_)) => {
+                bad("orphanDependents and propagationPolicy cannot be both set: write propagationPolicy".to_owned())
+            }
+            (other, _) => bad(format!(
+                "propagationPolicy `{other}` is not known: write `Background`, `Foreground` or `Orphan`"
+            )),
+        }
     }
 
     pub(super) fn check(&self, target: &Target, stored: &Stored) -> Result<(), ApiError> {
@@ -67,7 +109,8 @@ impl DeleteOptions {
 }
 
 impl Objects {
-    /// Deletes an object of the durable store; answers a `Status` that names it. What it owns is deleted by the shell.
+    /// Deletes an object of the durable store; answers a `Status` that names it. One that waits for what it owns is marked
+    /// instead, and answered as it then is.
     pub(super) async fn delete(
         &self,
         target: &Target,
@@ -78,6 +121,23 @@ impl Objects {
         for _ in 0..MAX_ATTEMPTS {
             let stored = self.get(target).await?;
             options.check(target, &stored)?;
+            let finalizer = match options.propagation()?.unwrap_or_else(|| Propagation::of(&stored.object)) {
+                Propagation::Background => None,
+                // It is emptied whatever the policy is, and owns nothing beside what is in it.
+                _ if target.resource.plural == "namespaces" => None,
+                Propagation::Foreground => Some(FOREGROUND),
+                Propagation::Orphan if target.resource.plural == "replicasets" => {
+                    let why = "pods do not outlive their ReplicaSet here: use the propagationPolicy `Background`";
+                    return Err(ApiError::BadRequest(why.to_owned()));
+                }
+                Propagation::Orphan => Some(ORPHAN),
+            };
+            if let Some(finalizer) = finalizer {
+                match self.mark(target, &stored, finalizer, dry_run).await {
+                    Err(StoreError::Conflict { .. }) => continue,
+                    result => return Ok(result?),
+                }
+            }
             if dry_run == DryRun::No {
                 if target.resource.plural == "namespaces" {
                     self.empty_namespace(target).await?;
@@ -92,6 +152,34 @@ impl Objects {
         Err(target.conflict("others change it all the time: try again"))
     }
 
+    /// Marks an object as being deleted: the collector removes it. Answers it as the version of the path has it.
+    async fn mark(
+        &self,
+        target: &Target,
+        stored: &Stored,
+        finalizer: &str,
+        dry_run: DryRun,
+    ) -> Result<Value, StoreError> {
+        // What is stored, not the view of it that the path may be of.
+        let stored_target = target.stored();
+        let store = self.store(target.resource);
+        let Some(held) = store.get(&key(&stored_target)).await?.filter(|held| held.revision == stored.revision) else {
+            return Err(StoreError::Conflict { key: key(target), current: None });
+        };
+        let mut object: Value = serde_json::from_slice(&held.value).unwrap_or_default();
+        let before = object.clone();
+        mark_deleted(&mut object, finalizer, &rfc3339_now());
+        let mut revision = held.revision;
+        if dry_run == DryRun::No && object != before {
+            let compare = vec![Compare::At(key(&stored_target), revision)];
+            revision = store.txn(compare, vec![Op::Put(key(&stored_target), encode(&object))]).await?;
+        }
+        object["metadata"]["resourceVersion"] = json!(revision.to_string());
+        object["apiVersion"] = json!(stored_target.resource.api_version());
+        object["kind"] = json!(stored_target.resource.kind);
+        Ok(of_stored(target.resource, object))
+    }
+
     async fn remove(&self, target: &Target) -> Result<(), StoreError> {
         let store = self.store(target.resource);
         let Some(current) = store.get(&key(target)).await? else { return Ok(()) };
@@ -104,6 +192,7 @@ impl Objects {
         &self,
         target: &Target,
         selector: &Selector,
+        options: &DeleteOptions,
         dry_run: DryRun,
     ) -> Result<Value, ApiError> {
         if target.resource.plural == "namespaces" {
@@ -116,7 +205,7 @@ impl Objects {
                 namespace: metadata["namespace"].as_str().map(str::to_owned),
                 ..target.named(metadata["name"].as_str().unwrap_or_default())
             };
-            match self.delete(&one, &DeleteOptions::default(), dry_run).await {
+            match self.delete(&one, options, dry_run).await {
                 Ok(_) | Err(ApiError::NotFound { .. }) => {}
                 // What cannot be deleted is left, as where it is one of many.
                 Err(ApiError::Forbidden { .. }) if check_deletion(&one).is_err() => {}
@@ -145,11 +234,13 @@ impl Objects {
                 result => result?,
             };
         }
+        // Whatever their finalizers say: nothing outlives its namespace.
+        let options = DeleteOptions { propagation_policy: Some("Background".to_owned()), ..DeleteOptions::default() };
         let inside =
             resources::ALL.iter().filter(|r| r.scope == Scope::Namespaced && r.durability == Durability::Durable);
         for resource in inside {
             let all = Target { resource, namespace: Some(target.name().to_owned()), name: None, subresource: None };
-            Box::pin(self.delete_collection(&all, &Selector::default(), DryRun::No)).await?;
+            Box::pin(self.delete_collection(&all, &Selector::default(), &options, DryRun::No)).await?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use super::{
     honoured::{self, Rule::*, Rules},
     resource::NameRule,
 };
+use crate::finalizers::{FOREGROUND, ORPHAN};
 
 /// As Kubernetes: keys and values of one object's annotations together.
 const MAX_ANNOTATIONS_BYTES: usize = 256 << 10;
@@ -30,13 +31,15 @@ const METADATA: Rules = &[
     ("ownerReferences", Honoured),
     ("managedFields", Honoured),
     ("selfLink", Honoured),
-    ("finalizers", Refused("nothing would ever remove them: delete the object when its user is done")),
+    ("deletionGracePeriodSeconds", Honoured),
+    ("finalizers[]", Only(&[FOREGROUND, ORPHAN], "nothing would ever remove others, so delete the object when its user is done")),
 ];
 
 pub(super) fn validate(resource: &Resource, object: &Value) -> Vec<FieldError> {
     let metadata = &object["metadata"];
     let mut errors: Vec<_> =
         honoured::check(metadata, METADATA).into_iter().map(|error| error.under("metadata")).collect();
+    errors.extend(check_owners(&metadata["ownerReferences"]));
     errors.extend(check_name(resource.names, metadata["name"].as_str().unwrap_or_default()));
     errors.extend(check_labels("metadata.labels", &texts(&metadata["labels"])));
     let annotations = texts(&metadata["annotations"]);
@@ -45,6 +48,24 @@ pub(super) fn validate(resource: &Resource, object: &Value) -> Vec<FieldError> {
     if bytes > MAX_ANNOTATIONS_BYTES {
         let message = format!("has {bytes} bytes: at most {MAX_ANNOTATIONS_BYTES} are allowed");
         errors.push(FieldError::invalid("metadata.annotations", message));
+    }
+    errors
+}
+
+/// An owner is found by all of these; one that lacks them would never be found, and never miss its dependents.
+fn check_owners(owners: &Value) -> Vec<FieldError> {
+    const PATH: &str = "metadata.ownerReferences";
+    let owners = owners.as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut errors = Vec::new();
+    for (index, owner) in owners.iter().enumerate() {
+        let missing = ["apiVersion", "kind", "name", "uid"].into_iter().filter(|field| owner[*field].as_str().is_none_or(str::is_empty));
+        errors.extend(missing.map(|field| FieldError::required(format!("{PATH}[{index}].{field}"), "must not be empty")));
+        if owner["kind"] == "Event" {
+            errors.push(FieldError::invalid(format!("{PATH}[{index}].kind"), "an Event owns nothing"));
+        }
+    }
+    if owners.iter().filter(|owner| owner["controller"] == true).count() > 1 {
+        errors.push(FieldError::invalid(PATH, "only one of them can have `controller: true`"));
     }
     errors
 }
@@ -74,7 +95,7 @@ pub(crate) fn check_labels(path: &str, labels: &BTreeMap<String, String>) -> Vec
             );
             return Some(FieldError::invalid(path, message));
         }
-        (!value.is_empty() && !is_name_part(value)).then(|| {
+        (!is_label_value(value)).then(|| {
             let message = format!("`{value}` is not a label's value: use up to 63 letters, digits, `-`, `_` and `.`");
             FieldError::invalid(format!("{path}[{key}]"), message)
         })
@@ -82,11 +103,17 @@ pub(crate) fn check_labels(path: &str, labels: &BTreeMap<String, String>) -> Vec
     labels.iter().filter_map(wrong).collect()
 }
 
-fn is_qualified_name(key: &str) -> bool {
+/// Whether this is a label's key: a name, after an optional DNS subdomain and `/`.
+pub(crate) fn is_qualified_name(key: &str) -> bool {
     match key.split_once('/') {
         Some((prefix, name)) => api::check_dns_subdomain(prefix).is_ok() && is_name_part(name),
         None => is_name_part(key),
     }
+}
+
+/// Whether this is a label's value, which may be empty.
+pub(crate) fn is_label_value(value: &str) -> bool {
+    value.is_empty() || is_name_part(value)
 }
 
 fn is_name_part(text: &str) -> bool {

@@ -13,6 +13,7 @@ use super::{
     objects::Observed,
 };
 use crate::{
+    finalizers::{ORPHAN, is_deleted, waits_for},
     identity::now,
     kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, REPLICA_SET, SERVICE},
     projection::{About, Report},
@@ -52,6 +53,13 @@ impl Shell {
     }
 
     fn deployment_stored(&mut self, key: ObjectKey, object: &Value) {
+        if is_deleted(object) {
+            // It stays in the store until the collector takes it out; what runs is let go of at once.
+            return match waits_for(object, ORPHAN) {
+                true => self.deployment_orphaned(&key),
+                false => self.deployment_closed(&key),
+            };
+        }
         // Annotations are no part of what a generation counts.
         self.annotations_stored(&key, Some(object));
         let identity = identity(object);
@@ -78,6 +86,24 @@ impl Shell {
         }
     }
 
+    /// It is being deleted in the foreground, and waits for its revisions and their replicas.
+    fn deployment_closed(&mut self, key: &ObjectKey) {
+        if self.told.contains_key(&(DEPLOYMENT.plural, key.clone())) {
+            self.deployment_deleted(key);
+        }
+    }
+
+    /// It is being deleted, and what it owns stays: its revisions become the user's own.
+    fn deployment_orphaned(&mut self, key: &ObjectKey) {
+        if self.told.remove(&(DEPLOYMENT.plural, key.clone())).is_none() {
+            return;
+        }
+        self.annotations_stored(key, None);
+        self.network.remove_deployment(key);
+        self.revisions.release_owned(key);
+        self.step(Event::DeploymentOrphaned(key.clone()));
+    }
+
     fn deployment_deleted(&mut self, key: &ObjectKey) {
         self.annotations_stored(key, None);
         self.told.remove(&(DEPLOYMENT.plural, key.clone()));
@@ -91,6 +117,9 @@ impl Shell {
     /// A Deployment's own revisions are told to the scheduler once, when the store is read: afterwards it is the scheduler
     /// who decides them, and what is stored follows.
     fn replica_set_stored(&mut self, key: ObjectKey, object: &Value) {
+        if is_deleted(object) {
+            return self.replica_set_closed(&key);
+        }
         let identity = identity(object);
         let owner = controller(object, "Deployment");
         let owner = owner.map(|(name, uid)| (ObjectKey::new(key.namespace.clone(), name), uid.to_owned()));
@@ -107,6 +136,15 @@ impl Shell {
                 self.step(Event::Revision(revision));
             }
             Err(why) => self.unreadable(REPLICA_SET, key, object, &why),
+        }
+    }
+
+    /// It is being deleted in the foreground, and waits for its replicas.
+    fn replica_set_closed(&mut self, key: &ObjectKey) {
+        self.told.remove(&(REPLICA_SET.plural, key.clone()));
+        if self.revisions.uid(key).is_some() {
+            self.revisions.forget(key);
+            self.step(Event::RevisionDeleted(key.clone()));
         }
     }
 

@@ -46,6 +46,15 @@ impl Revisions {
         self.known.remove(key);
     }
 
+    /// A Deployment's revisions are their own from now on.
+    pub(super) fn release_owned(&mut self, deployment: &ObjectKey) {
+        for known in self.known.values_mut() {
+            if known.owner.as_ref().is_some_and(|(owner, _)| owner == deployment) {
+                known.owner = None;
+            }
+        }
+    }
+
     /// Forgets a Deployment's revisions, and answers them.
     pub(super) fn forget_owned(&mut self, deployment: &ObjectKey) -> Vec<ObjectKey> {
         let is_owned = |known: &Known| known.owner.as_ref().is_some_and(|(owner, _)| owner == deployment);
