@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
+use control_plane::notation;
 use serde_json::Value;
+
+use super::list::{self, List};
 
 /// A manifest file larger than this is refused.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -132,26 +135,38 @@ impl Manifests {
     /// Reads the documents of one text.
     pub(crate) fn parse(&mut self, file: &str, text: &str) {
         let file: Arc<str> = file.into();
-        for (index, (first_line, text)) in split_documents(text).into_iter().enumerate() {
-            let origin = Origin { file: file.clone(), number: index + 1, first_line, text: text.into() };
-            match serde_norway::from_str::<Value>(text) {
-                Ok(Value::Null) => {}
-                Ok(object) => self.accept(origin, object),
-                Err(error) => self.problems.push(syntax_problem(&origin, &error)),
+        for (index, document) in notation::documents(text).into_iter().enumerate() {
+            let first_line = document.first_line;
+            let origin = Origin { file: file.clone(), number: index + 1, first_line, text: document.text.into() };
+            match notation::read_document(document.text) {
+                Ok(texts) => texts.into_iter().for_each(|text| self.accept_text(&origin, text)),
+                Err(error) => self.problems.push(syntax_problem(&origin, error)),
             }
         }
     }
 
-    fn accept(&mut self, origin: Origin, object: Value) {
-        if !object.is_object() {
-            self.problems.push(origin.problem(None, "is not an object: a manifest begins with apiVersion and kind"));
-        } else if object["kind"] == "List" {
-            let items = object["items"].as_array().cloned().unwrap_or_default();
-            for item in items {
-                self.accept(origin.clone(), item);
+    /// What the server would refuse under `fieldValidation=Strict`, it would not see: it is told here.
+    fn accept_text(&mut self, origin: &Origin, text: notation::Text) {
+        for path in &text.duplicates {
+            let message = format!("duplicate field \"{path}\": it is given twice, remove one of them");
+            self.problems.push(origin.problem(Some(path), message));
+        }
+        if !text.value.is_null() {
+            self.accept(origin, text.value);
+        }
+    }
+
+    fn accept(&mut self, origin: &Origin, object: Value) {
+        match list::items(object) {
+            List::Of(items) => items.into_iter().for_each(|item| self.accept(origin, item)),
+            List::None(mut object) if object.is_object() => {
+                forget_what_servers_write(&mut object);
+                self.documents.push(Document { origin: origin.clone(), object });
             }
-        } else {
-            self.documents.push(Document { origin, object });
+            List::None(_) => {
+                self.problems
+                    .push(origin.problem(None, "is not an object: a manifest begins with apiVersion and kind"));
+            }
         }
     }
 
@@ -164,31 +179,31 @@ fn is_manifest(path: &Path) -> bool {
     path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
 }
 
-fn syntax_problem(origin: &Origin, error: &serde_norway::Error) -> Problem {
-    let mut message = error.to_string();
-    // The position is told once, as a line of the file.
-    if let Some(at) = message.find(" at line ") {
-        message.truncate(at);
-    }
-    let line = error.location().map_or(1, |location| location.line());
-    Problem { line: Some(origin.first_line + line - 1), ..origin.problem(None, message) }
+fn syntax_problem(origin: &Origin, error: notation::Unreadable) -> Problem {
+    let error = error.behind(origin.first_line);
+    let line = error.line.or(Some(origin.first_line));
+    Problem { line, ..origin.problem(None, error.message) }
 }
 
-/// The documents of a text with the lines (from 1) on which they begin. Empty ones are left out.
-fn split_documents(text: &str) -> Vec<(usize, &str)> {
-    let mut documents = Vec::new();
-    let (mut start, mut first_line, mut at) = (0, 1, 0);
-    for (index, line) in text.split_inclusive('\n').enumerate() {
-        if line.trim_end() == "---" || line.starts_with("--- ") {
-            documents.push((first_line, &text[start..at]));
-            (start, first_line) = (at + line.len(), index + 2);
-        }
-        at += line.len();
+/// Fields of metadata that servers write. A file that `get -o yaml` printed has those of an object that was; as it is
+/// applied, it is about the one that is.
+const WRITTEN_BY_SERVERS: [&str; 8] = [
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "managedFields",
+    "selfLink",
+];
+
+fn forget_what_servers_write(object: &mut Value) {
+    let Some(fields) = object.as_object_mut() else { return };
+    fields.remove("status");
+    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
+        WRITTEN_BY_SERVERS.iter().for_each(|field| drop(metadata.remove(*field)));
     }
-    documents.push((first_line, &text[start..]));
-    let has_content = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
-    documents.retain(|(_, text)| text.lines().any(has_content));
-    documents
 }
 
 #[cfg(test)]
@@ -250,5 +265,50 @@ mod tests {
         assert_eq!(manifests.documents.len(), 2);
         let missing = Manifests::read(&[folder.path().join("none.yaml")]);
         assert!(missing.problems[0].to_string().contains("none.yaml: cannot be read"), "{:?}", missing.problems);
+    }
+
+    #[test]
+    fn lists_of_every_kind_are_read_also_within_each_other() {
+        let manifests = parse(concat!(
+            "apiVersion: v1\nkind: ConfigMapList\nmetadata: {resourceVersion: \"7\"}\nitems:\n",
+            "- metadata: {name: a}\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: b}}\n---\n",
+            "kind: List\nitems:\n- kind: DeploymentList\n  apiVersion: apps/v1\n  items: [{metadata: {name: c}}]\n",
+            "- {kind: List, items: []}\n---\n{kind: PackingList, apiVersion: x/v1, metadata: {name: d}}\n"
+        ));
+        let read: Vec<_> = manifests
+            .documents
+            .iter()
+            .map(|one| (one.object["kind"].as_str().unwrap(), one.object["metadata"]["name"].as_str().unwrap()))
+            .collect();
+        let all = [("ConfigMap", "a"), ("ConfigMap", "b"), ("Deployment", "c"), ("PackingList", "d")];
+        assert_eq!(read, all);
+        assert_eq!(manifests.documents[2].object["apiVersion"], "apps/v1");
+        assert!(manifests.problems.is_empty());
+    }
+
+    #[test]
+    fn what_a_server_printed_is_read_without_what_the_server_wrote() {
+        let manifests = parse(concat!(
+            "kind: A\nmetadata: {name: a, uid: u, resourceVersion: \"3\", creationTimestamp: null, generation: 2,\n",
+            "  managedFields: [], labels: {x: y}, ownerReferences: []}\nspec: {a: 1}\nstatus: {b: 2}\n"
+        ));
+        let wanted = serde_json::json!({ "kind": "A", "spec": { "a": 1 },
+            "metadata": { "name": "a", "labels": { "x": "y" }, "ownerReferences": [] } });
+        assert_eq!(manifests.documents[0].object, wanted);
+    }
+
+    #[test]
+    fn a_key_given_twice_is_told_at_its_line() {
+        let problems = parse("kind: A\ndata:\n  a: 1\n  a: 2\n").problems;
+        assert!(problems[0].to_string().contains("duplicate field \"data.a\""), "{problems:?}");
+    }
+
+    #[test]
+    fn merge_keys_line_ends_and_marks_are_read_as_kubectl_does() {
+        let text = "\u{feff}---\r\n# nothing\r\n---\r\nkind: A\r\nx: &x {a: 1}\r\ny: {<<: *x, b: 2}\r\n...\r\n---\r\n";
+        let manifests = parse(text);
+        assert!(manifests.problems.is_empty(), "{:?}", manifests.problems);
+        assert_eq!(manifests.documents[0].object["y"], serde_json::json!({ "a": 1, "b": 2 }));
+        assert_eq!(manifests.documents.len(), 1);
     }
 }

@@ -13,4 +13,5 @@ pub(crate) mod revisions;
 pub(crate) mod rollout;
 pub(crate) mod table;
 
+mod list;
 mod locate;

@@ -3,7 +3,9 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde_json::Value;
 
-use super::{error::ApiError, protobuf};
+use crate::notation::{self, Unreadable};
+
+use super::{error::ApiError, protobuf, strictness::Strictness};
 
 /// Largest body of a request: twice the largest stored object, as patches may name each field twice.
 pub(super) const MAX_BODY_BYTES: usize = 2 << 20;
@@ -30,10 +32,12 @@ pub(super) fn media_type(headers: &HeaderMap) -> &str {
 }
 
 /// Reads an object written in JSON or YAML.
-pub(super) fn parse_object(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, ApiError> {
+pub(super) fn parse_object(headers: &HeaderMap, bytes: &[u8], strictness: &Strictness) -> Result<Value, ApiError> {
     let value = match media_type(headers) {
-        yaml if YAML.contains(&yaml) => parse_yaml(bytes)?,
-        json if json == "application/json" || json == "*/*" || json.ends_with("+json") => parse_json(bytes)?,
+        yaml if YAML.contains(&yaml) => parse_yaml(bytes, strictness)?,
+        json if json == "application/json" || json == "*/*" || json.ends_with("+json") => {
+            parse_json(bytes, strictness)?
+        }
         "application/vnd.kubernetes.protobuf" => match protobuf::parse(bytes) {
             Ok(Some(object)) => object,
             Err(error) => return Err(ApiError::BadRequest(format!("the body is not protobuf: {error}"))),
@@ -56,15 +60,18 @@ pub(super) fn parse_object(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, A
 }
 
 /// Reads JSON.
-pub(super) fn parse_json(bytes: &[u8]) -> Result<Value, ApiError> {
-    let value = serde_json::from_slice(bytes);
-    value.map_err(|error| ApiError::BadRequest(format!("the body is not JSON: {error}")))
+pub(super) fn parse_json(bytes: &[u8], strictness: &Strictness) -> Result<Value, ApiError> {
+    let text = notation::read_json(bytes);
+    strictness.value_of(text.map_err(|error| ApiError::BadRequest(format!("the body is not JSON: {error}")))?)
 }
 
 /// Reads one YAML document.
-pub(super) fn parse_yaml(bytes: &[u8]) -> Result<Value, ApiError> {
-    let value = serde_norway::from_slice(bytes);
-    value.map_err(|error| ApiError::BadRequest(format!("the body is not YAML: {error}")))
+pub(super) fn parse_yaml(bytes: &[u8], strictness: &Strictness) -> Result<Value, ApiError> {
+    let wrong = |error: Unreadable| {
+        let line = error.line.map(|line| format!(" at line {line}")).unwrap_or_default();
+        ApiError::BadRequest(format!("the body is not YAML: {error}{line}"))
+    };
+    strictness.value_of(notation::read_yaml(bytes).map_err(wrong)?)
 }
 
 /// Removes every `creationTimestamp: null` that Go writes into templates and metadata.

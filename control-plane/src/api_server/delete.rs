@@ -90,9 +90,9 @@ impl DeleteOptions {
             ("Orphan" | "Background" | "Foreground", Some(_)) => {
                 bad("orphanDependents and propagationPolicy cannot be both set: write propagationPolicy".to_owned())
             }
-            (other, _) => bad(format!(
-                "propagationPolicy `{other}` is not known: write `Background`, `Foreground` or `Orphan`"
-            )),
+            (other, _) => {
+                bad(format!("propagationPolicy `{other}` is not known: write `Background`, `Foreground` or `Orphan`"))
+            }
         }
     }
 

@@ -11,6 +11,8 @@ use crate::{
     store::StoreError,
 };
 
+use super::strictness::sentence;
+
 /// Why a request was not carried out. Answered as a `Status` object.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
@@ -24,6 +26,8 @@ pub(super) enum ApiError {
     Conflict { resource: &'static Resource, name: String, why: String },
     #[error("{} \"{name}\" is invalid: {}", qualified_kind(resource), summary(errors))]
     Invalid { resource: &'static Resource, name: String, errors: Vec<FieldError> },
+    #[error("strict decoding error: {}", strict_summary(errors))]
+    Strict { errors: Vec<FieldError> },
     #[error("{0}")]
     BadRequest(String),
     #[error("the bearer token is missing or wrong: use the kubeconfig that sampan wrote into its data directory")]
@@ -40,6 +44,8 @@ pub(super) enum ApiError {
     BodyTooLarge { limit_bytes: usize },
     #[error("too old resource version: {version}: list again and watch from there")]
     Expired { version: String },
+    #[error("Too large resource version: {version}, current: {now}")]
+    FromTheFuture { version: u64, now: u64 },
     #[error("{why}")]
     TooManyRequests { why: String },
     #[error("{why}")]
@@ -69,6 +75,14 @@ fn summary(errors: &[FieldError]) -> String {
     }
 }
 
+fn strict_summary(errors: &[FieldError]) -> String {
+    errors.iter().map(sentence).collect::<Vec<_>>().join(", ")
+}
+
+fn cause(error: &FieldError) -> Value {
+    json!({ "reason": error.cause.reason(), "message": error.message, "field": error.path })
+}
+
 impl ApiError {
     fn code_and_reason(&self) -> (StatusCode, &'static str) {
         match self {
@@ -76,7 +90,7 @@ impl ApiError {
             Self::AlreadyExists { .. } => (StatusCode::CONFLICT, "AlreadyExists"),
             Self::Conflict { .. } => (StatusCode::CONFLICT, "Conflict"),
             Self::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
-            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
+            Self::Strict { .. } | Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
             Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "Forbidden"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
@@ -84,6 +98,7 @@ impl ApiError {
             Self::UnsupportedMediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
             Self::Expired { .. } => (StatusCode::GONE, "Expired"),
+            Self::FromTheFuture { .. } => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
             Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
             Self::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
             Self::DiskFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage"),
@@ -109,13 +124,17 @@ impl ApiError {
             | Self::Forbidden { resource, name, .. } => about(resource, name, resource.plural),
             Self::Invalid { resource, name, errors } => {
                 let mut details = about(resource, name, resource.kind);
-                let cause = |error: &FieldError| json!({ "reason": error.cause.reason(), "message": error.message, "field": error.path });
                 details["causes"] = errors.iter().map(cause).collect();
                 details
             }
+            Self::Strict { errors } => json!({ "causes": errors.iter().map(cause).collect::<Vec<_>>() }),
             Self::TooManyRequests { .. } | Self::Unavailable { .. } => {
                 json!({ "retryAfterSeconds": RETRY_AFTER_SECONDS })
             }
+            Self::FromTheFuture { .. } => json!({
+                "retryAfterSeconds": RETRY_AFTER_SECONDS,
+                "causes": [{ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" }],
+            }),
             _ => json!({}),
         }
     }

@@ -30,6 +30,7 @@ mod scale;
 mod selector;
 mod server;
 mod strategic_merge;
+mod strictness;
 mod table;
 mod versions;
 mod watch;

@@ -14,13 +14,16 @@ pub(super) struct Params {
     r#continue: String,
     watch: String,
     resource_version: String,
+    resource_version_match: String,
     allow_watch_bookmarks: String,
     send_initial_events: String,
     timeout_seconds: String,
     include_object: String,
     dry_run: String,
     field_manager: String,
+    field_validation: String,
     propagation_policy: String,
+    orphan_dependents: String,
     container: String,
     follow: String,
     previous: String,
@@ -54,20 +57,75 @@ impl Params {
     }
 
     texts!(label_selector, field_selector, r#continue, resource_version, include_object, field_manager);
+    texts!(field_validation);
     texts!(propagation_policy, container, since_time);
     flags!(watch, allow_watch_bookmarks, follow, previous, timestamps);
     numbers!(limit = "limit", timeout_seconds = "timeoutSeconds", tail_lines = "tailLines");
     numbers!(since_seconds = "sinceSeconds", limit_bytes = "limitBytes");
 
     /// `None`: not asked for either way.
+    pub(super) fn orphan_dependents(&self) -> Option<bool> {
+        (!self.orphan_dependents.is_empty()).then(|| is_true(&self.orphan_dependents))
+    }
+
+    /// `None`: not asked for either way.
     pub(super) fn send_initial_events(&self) -> Option<bool> {
         (!self.send_initial_events.is_empty()).then(|| is_true(&self.send_initial_events))
+    }
+
+    /// From which version a list may be, and must be.
+    pub(super) fn list_version(&self) -> Result<ListVersion, ApiError> {
+        let bad = |why: &str| Err(ApiError::BadRequest(why.to_owned()));
+        let version = match self.resource_version.as_str() {
+            "" | "0" => 0,
+            text => text
+                .parse()
+                .map_err(|_| ApiError::BadRequest(format!("resourceVersion `{text}` is not one of this server")))?,
+        };
+        match self.resource_version_match.as_str() {
+            "" => Ok(ListVersion::NotOlderThan(version)),
+            _ if !self.r#continue.is_empty() => bad("resourceVersionMatch is forbidden when continue is provided"),
+            "NotOlderThan" | "Exact" if self.resource_version.is_empty() => {
+                bad("resourceVersionMatch is forbidden unless resourceVersion is provided")
+            }
+            "NotOlderThan" => Ok(ListVersion::NotOlderThan(version)),
+            "Exact" if version == 0 => bad("resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\""),
+            "Exact" => Ok(ListVersion::Exact(version)),
+            other => Err(unknown_match(other)),
+        }
+    }
+
+    /// Refuses what a watch cannot be asked for: a match of versions, but where it begins with what there is.
+    pub(super) fn check_watch_version(&self) -> Result<(), ApiError> {
+        match (self.resource_version_match.as_str(), self.send_initial_events()) {
+            ("", None) | ("NotOlderThan", Some(_)) => Ok(()),
+            ("", Some(_)) => Err(ApiError::BadRequest(
+                "sendInitialEvents is forbidden without resourceVersionMatch: write `NotOlderThan`".to_owned(),
+            )),
+            ("NotOlderThan" | "Exact", None) => Err(ApiError::BadRequest(
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided".to_owned(),
+            )),
+            (other, _) => Err(unknown_match(other)),
+        }
     }
 
     /// Whether nothing is to be written.
     pub(super) fn dry_run(&self) -> Result<DryRun, ApiError> {
         DryRun::parse(&self.dry_run)
     }
+}
+
+fn unknown_match(text: &str) -> ApiError {
+    ApiError::BadRequest(format!("resourceVersionMatch `{text}` is not supported here: write `NotOlderThan`"))
+}
+
+/// The version that is asked for in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ListVersion {
+    /// This one or a later one; 0: any.
+    NotOlderThan(u64),
+    /// This one.
+    Exact(u64),
 }
 
 /// Whether a write is carried out.

@@ -13,6 +13,7 @@ use super::{
     params::DryRun,
     path::Target,
     strategic_merge,
+    strictness::Strictness,
 };
 
 /// Operations of one JSON patch.
@@ -32,23 +33,23 @@ pub(super) enum Patch {
 }
 
 impl Patch {
-    pub(super) fn parse(headers: &HeaderMap, bytes: &Bytes) -> Result<Self, ApiError> {
+    pub(super) fn parse(headers: &HeaderMap, bytes: &Bytes, strictness: &Strictness) -> Result<Self, ApiError> {
         let object = |value: Value| match value {
             Value::Object(_) => Ok(value),
             _ => Err(ApiError::BadRequest("the patch is not an object".to_owned())),
         };
         match media_type(headers) {
             "application/json-patch+json" => {
-                let patch: json_patch::Patch = serde_json::from_slice(bytes)
+                let patch: json_patch::Patch = serde_json::from_value(parse_json(bytes, strictness)?)
                     .map_err(|error| ApiError::BadRequest(format!("the body is not a JSON patch: {error}")))?;
                 if patch.0.len() > MAX_OPERATIONS {
                     return Err(ApiError::BadRequest(format!("a JSON patch has at most {MAX_OPERATIONS} operations")));
                 }
                 Ok(Self::Json(patch))
             }
-            "application/merge-patch+json" => Ok(Self::Merge(object(parse_json(bytes)?)?)),
-            "application/strategic-merge-patch+json" => Ok(Self::Strategic(object(parse_json(bytes)?)?)),
-            "application/apply-patch+yaml" => Ok(Self::Apply(object(parse_yaml(bytes)?)?)),
+            "application/merge-patch+json" => Ok(Self::Merge(object(parse_json(bytes, strictness)?)?)),
+            "application/strategic-merge-patch+json" => Ok(Self::Strategic(object(parse_json(bytes, strictness)?)?)),
+            "application/apply-patch+yaml" => Ok(Self::Apply(object(parse_yaml(bytes, strictness)?)?)),
             other => Err(ApiError::UnsupportedMediaType {
                 why: format!(
                     "patches of type {other} are not known: use a JSON, merge, strategic-merge or apply patch"
@@ -94,14 +95,20 @@ pub(super) enum Patched {
 }
 
 impl Objects {
-    pub(super) async fn patch(&self, target: &Target, patch: &Patch, dry_run: DryRun) -> Result<Patched, ApiError> {
-        let changed =
-            self.modify(target, dry_run, |current| patch.apply(target.resource, target.name(), current)).await;
+    pub(super) async fn patch(
+        &self,
+        target: &Target,
+        patch: &Patch,
+        dry_run: DryRun,
+        strictness: &Strictness,
+    ) -> Result<Patched, ApiError> {
+        let change = |current: &Value| patch.apply(target.resource, target.name(), current);
+        let changed = self.modify(target, dry_run, strictness, change).await;
         match (changed, patch) {
             (Err(ApiError::NotFound { .. }), Patch::Apply(object)) if target.subresource.is_none() => {
                 let mut object = object.clone();
                 strip_unset_times(&mut object);
-                Ok(Patched::Created(self.create(target, object, dry_run).await?))
+                Ok(Patched::Created(self.create(target, object, dry_run, strictness).await?))
             }
             (changed, _) => Ok(Patched::Changed(changed?)),
         }

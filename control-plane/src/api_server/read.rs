@@ -8,7 +8,7 @@ use crate::store::Revision;
 use super::{
     error::ApiError,
     objects::{Objects, decode, prefix},
-    params::Params,
+    params::{ListVersion, Params},
     path::Target,
     selector::Selector,
 };
@@ -46,6 +46,7 @@ impl Objects {
             None | Some(0) => usize::MAX,
             Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
         };
+        check_version(params.list_version()?, self.store(target.resource).revision())?;
         let start = match params.r#continue() {
             "" => None,
             token => Some(parse_token(token)?),
@@ -89,6 +90,17 @@ impl Objects {
                 return Ok(Listed { objects, revision, next, remaining });
             }
         }
+    }
+}
+
+/// What was is not kept, so only what is can be listed.
+fn check_version(wanted: ListVersion, now: Revision) -> Result<(), ApiError> {
+    match wanted {
+        ListVersion::NotOlderThan(version) | ListVersion::Exact(version) if version > now.0 => {
+            Err(ApiError::FromTheFuture { version, now: now.0 })
+        }
+        ListVersion::Exact(version) if version < now.0 => Err(ApiError::Expired { version: version.to_string() }),
+        _ => Ok(()),
     }
 }
 

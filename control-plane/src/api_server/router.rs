@@ -28,8 +28,13 @@ use super::{
     path::Target,
     scale::ScaleChange,
     selector::Selector,
+    strictness::Strictness,
     table::{IncludeObject, Presentation},
 };
+
+/// What who applies at the server's side is told.
+const APPLY_MERGES: &str = "server-side apply merges here, and keeps no owners of fields: a field that leaves the configuration \
+    stays in the object, and no conflict between managers is found";
 
 pub(super) fn router(api: Api, token: Token) -> Router {
     let described = || get(describe);
@@ -85,10 +90,12 @@ async fn describe(uri: Uri) -> Response {
 async fn objects(State(api): State<Api>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let answer = async {
+        let params = Params::of(&parts.uri)?;
         let call = Call {
             target: Target::parse(parts.uri.path())?,
-            params: Params::of(&parts.uri)?,
             form: Form::of(&parts.headers)?,
+            strictness: Strictness::of(&params)?,
+            params,
             headers: parts.headers,
             api,
         };
@@ -103,6 +110,7 @@ struct Call {
     target: Target,
     params: Params,
     form: Form,
+    strictness: Strictness,
     headers: HeaderMap,
 }
 
@@ -119,25 +127,25 @@ impl Call {
             (&Method::GET, _, false) => self.list().await,
             (&Method::POST, None, false) => self.create(body::read(body).await?.as_ref()).await,
             (&Method::POST, Some(Subresource::Eviction), true) => {
-                let eviction = body::parse_object(&self.headers, &body::read(body).await?)?;
+                let eviction = self.parse_object(&body::read(body).await?)?;
                 let (options, dry_run) = DeleteOptions::of(eviction.get("deleteOptions").cloned(), &self.params)?;
                 let (objects, commands) = (&self.api.objects, &self.api.commands);
                 let answer = objects.evict_pod(&self.target, &options, dry_run, commands).await?;
                 Ok(json(StatusCode::CREATED, &answer))
             }
             (&Method::PUT, Some(Subresource::Scale), true) => {
-                let scale = body::parse_object(&self.headers, &body::read(body).await?)?;
+                let scale = self.parse_object(&body::read(body).await?)?;
                 self.scale(ScaleChange::Put(scale)).await
             }
             (&Method::PATCH, Some(Subresource::Scale), true) => {
-                let patch = Patch::parse(&self.headers, &body::read(body).await?)?;
+                let patch = Patch::parse(&self.headers, &body::read(body).await?, &self.strictness)?;
                 self.scale(ScaleChange::Patch(patch)).await
             }
             (&Method::PUT, None | Some(Subresource::Status), true) => {
                 self.update(body::read(body).await?.as_ref()).await
             }
             (&Method::PATCH, None | Some(Subresource::Status), true) => {
-                let patch = Patch::parse(&self.headers, &body::read(body).await?)?;
+                let patch = Patch::parse(&self.headers, &body::read(body).await?, &self.strictness)?;
                 self.patch(patch).await
             }
             (&Method::DELETE, None, _) => self.delete(body::read(body).await?.as_ref()).await,
@@ -152,6 +160,10 @@ impl Call {
         }
     }
 
+    fn parse_object(&self, body: &[u8]) -> Result<Value, ApiError> {
+        body::parse_object(&self.headers, body, &self.strictness)
+    }
+
     fn presentation(&self) -> Result<Presentation, ApiError> {
         let include = IncludeObject::of(&self.params)?;
         Ok(Presentation { resource: self.target.resource, form: self.form, include, now: crate::identity::now() })
@@ -159,14 +171,20 @@ impl Call {
 
     /// An object, with what its writer should know.
     async fn object(&self, code: StatusCode, object: Value) -> Result<Response, ApiError> {
-        let warnings = self.api.objects.warnings(self.target.resource, &object).await;
-        let mut response = json(code, &self.presentation()?.object(object));
-        for warning in warnings {
-            if let Ok(value) = HeaderValue::try_from(format!("299 - \"{}\"", warning.replace('"', "'"))) {
+        let about = self.api.objects.warnings(self.target.resource, &object).await;
+        about.into_iter().for_each(|warning| self.strictness.warn(warning));
+        Ok(self.warned(json(code, &self.presentation()?.object(object))))
+    }
+
+    /// The answer, with the warnings that came up (RFC 7234, section 5.5).
+    fn warned(&self, mut response: Response) -> Response {
+        for warning in self.strictness.warnings() {
+            let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+            if let Ok(value) = HeaderValue::try_from(format!("299 - \"{quoted}\"")) {
                 response.headers_mut().append(header::WARNING, value);
             }
         }
-        Ok(response)
+        response
     }
 
     async fn get(&self) -> Result<Response, ApiError> {
@@ -175,7 +193,7 @@ impl Call {
     }
 
     async fn list(&self) -> Result<Response, ApiError> {
-        let selector = Selector::of(&self.params)?;
+        let selector = Selector::of(&self.params, self.target.resource)?;
         let listed = self.api.objects.list(&self.target, &selector, &self.params).await?;
         let metadata = listed.metadata();
         Ok(json(StatusCode::OK, &self.presentation()?.list(listed.objects, metadata)))
@@ -202,19 +220,19 @@ impl Call {
 
     async fn create(&self, body: &[u8]) -> Result<Response, ApiError> {
         refuse_writes(&self.target)?;
-        let object = body::parse_object(&self.headers, body)?;
-        let created = self.api.objects.create(&self.target, object, self.params.dry_run()?).await?;
+        let object = self.parse_object(body)?;
+        let created = self.api.objects.create(&self.target, object, self.params.dry_run()?, &self.strictness).await?;
         self.object(StatusCode::CREATED, created).await
     }
 
     async fn update(&self, body: &[u8]) -> Result<Response, ApiError> {
         let (objects, dry_run) = (&self.api.objects, self.params.dry_run()?);
-        let object = body::parse_object(&self.headers, body)?;
+        let object = self.parse_object(body)?;
         let updated = match self.target.resource.plural {
             "nodes" => objects.update_node(&self.target, object, dry_run, &self.api.commands).await?,
             _ => {
                 refuse_writes(&self.target)?;
-                objects.modify(&self.target, dry_run, |_| Ok(object.clone())).await?
+                objects.modify(&self.target, dry_run, &self.strictness, |_| Ok(object.clone())).await?
             }
         };
         self.object(StatusCode::OK, updated).await
@@ -230,19 +248,23 @@ impl Call {
         if matches!(patch, Patch::Apply(_)) && self.params.field_manager().is_empty() {
             return Err(ApiError::BadRequest("an apply patch needs the parameter `fieldManager`".to_owned()));
         }
-        match objects.patch(&self.target, &patch, dry_run).await? {
+        if matches!(patch, Patch::Apply(_)) {
+            self.strictness.warn(APPLY_MERGES);
+        }
+        match objects.patch(&self.target, &patch, dry_run, &self.strictness).await? {
             Patched::Changed(object) => self.object(StatusCode::OK, object).await,
             Patched::Created(object) => self.object(StatusCode::CREATED, object).await,
         }
     }
 
     async fn scale(&self, change: ScaleChange) -> Result<Response, ApiError> {
-        let scale = self.api.objects.change_scale(&self.target, &change, self.params.dry_run()?).await?;
-        Ok(json(StatusCode::OK, &scale))
+        let (objects, dry_run) = (&self.api.objects, self.params.dry_run()?);
+        let scale = objects.change_scale(&self.target, &change, dry_run, &self.strictness).await?;
+        Ok(self.warned(json(StatusCode::OK, &scale)))
     }
 
     async fn delete(&self, body: &[u8]) -> Result<Response, ApiError> {
-        let body = if body.is_empty() { None } else { Some(body::parse_object(&self.headers, body)?) };
+        let body = if body.is_empty() { None } else { Some(self.parse_object(body)?) };
         let (options, dry_run) = DeleteOptions::of(body, &self.params)?;
         let (objects, target) = (&self.api.objects, &self.target);
         let answer = match (target.resource.durability, target.resource.plural, &target.name) {
@@ -258,7 +280,9 @@ impl Call {
             }
             (Durability::Durable, _, Some(_)) => objects.delete(target, &options, dry_run).await?,
             (Durability::Durable, _, None) => {
-                objects.delete_collection(target, &Selector::of(&self.params)?, dry_run).await?
+                objects
+                    .delete_collection(target, &Selector::of(&self.params, target.resource)?, &options, dry_run)
+                    .await?
             }
         };
         Ok(json(StatusCode::OK, &answer))

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::resources::FieldError;
 
-use super::{error::ApiError, objects::Objects, params::DryRun, patch::Patch, path::Target};
+use super::{error::ApiError, objects::Objects, params::DryRun, patch::Patch, path::Target, strictness::Strictness};
 
 /// The Scale of an object.
 pub(super) fn scale_of(object: &Value) -> Value {
@@ -39,9 +39,10 @@ impl Objects {
         target: &Target,
         change: &ScaleChange,
         dry_run: DryRun,
+        strictness: &Strictness,
     ) -> Result<Value, ApiError> {
         let object = Target { subresource: None, ..target.clone() };
-        let changed = self.modify(&object, dry_run, |current| {
+        let changed = self.modify(&object, dry_run, strictness, |current| {
             let scale = match change {
                 ScaleChange::Put(scale) => scale.clone(),
                 ScaleChange::Patch(patch) => patch.apply(target.resource, target.name(), &scale_of(current))?,

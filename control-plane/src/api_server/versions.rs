@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::resources::Resource;
 
-use super::{error::ApiError, metadata::check_kind, path::Target};
+use super::{error::ApiError, metadata::check_kind, path::Target, strictness::Strictness};
 
 /// A stored object, as the version that was asked for has it.
 pub(super) fn of_stored(resource: &Resource, object: Value) -> Value {
@@ -17,12 +17,13 @@ pub(super) fn of_stored(resource: &Resource, object: Value) -> Value {
 }
 
 /// An object that was written in the version of the target, as it is to be stored. Its fields are checked on the way.
-pub(super) fn to_stored(target: &Target, mut object: Value) -> Result<Value, ApiError> {
+pub(super) fn to_stored(target: &Target, mut object: Value, strictness: &Strictness) -> Result<Value, ApiError> {
     let Some(view) = &target.resource.view else { return Ok(object) };
     check_kind(target.resource, &mut object)?;
     let name = object["metadata"]["name"].as_str().or(target.name.as_deref()).unwrap_or_default().to_owned();
     let invalid = |errors| ApiError::Invalid { resource: target.resource, name: name.clone(), errors };
     super::body::strip_unset_times(&mut object);
+    strictness.prune(target.resource, &mut object)?;
     let errors = (target.resource.schema)(&object);
     if !errors.is_empty() {
         return Err(invalid(errors));

@@ -58,6 +58,7 @@ impl Objects {
         shutdown: CancellationToken,
     ) -> Result<Response<Body>, ApiError> {
         let selector = selector_of(target, params)?;
+        params.check_watch_version()?;
         let store = self.store(target.resource);
         let mut lines = Lines {
             presentation,
@@ -77,7 +78,9 @@ impl Objects {
                 listed.revision
             }
         };
-        let deadline = params.timeout_seconds()?.map_or(MAX_DURATION, Duration::from_secs).min(MAX_DURATION);
+        // Clients that write every field send 0, which is the server's own time.
+        let wanted = params.timeout_seconds()?.filter(|seconds| *seconds > 0).map(Duration::from_secs);
+        let deadline = wanted.unwrap_or(MAX_DURATION).min(MAX_DURATION);
         let events = store.watch(&prefix(target), from);
         let state = Watching { lines, events, deadline: Instant::now() + deadline, shutdown, _permit: permit };
         let body = stream::unfold(state, |mut state| async {
@@ -92,7 +95,7 @@ impl Objects {
 
 /// A watch on one object is one on its collection, by its name.
 fn selector_of(target: &Target, params: &Params) -> Result<Selector, ApiError> {
-    let selector = Selector::of(params)?;
+    let selector = Selector::of(params, target.resource)?;
     Ok(match &target.name {
         Some(name) => selector.and_name(name),
         None => selector,

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
+    finalizers::{finalizers, is_deleted},
     resources::Subresource,
     store::{Compare, Op, Revision, StoreError},
 };
@@ -13,6 +14,7 @@ use super::{
     objects::{Objects, Stored, encode, key},
     params::DryRun,
     path::Target,
+    strictness::Strictness,
     versions::{of_stored, to_stored},
 };
 
@@ -21,12 +23,24 @@ pub(super) const MAX_ATTEMPTS: usize = 16;
 
 impl Objects {
     /// Creates an object in the collection that the path names; answers it as it is stored, in the version of the path.
-    pub(super) async fn create(&self, target: &Target, object: Value, dry_run: DryRun) -> Result<Value, ApiError> {
-        let object = to_stored(target, object)?;
-        Ok(of_stored(target.resource, self.create_stored(&target.stored(), object, dry_run).await?))
+    pub(super) async fn create(
+        &self,
+        target: &Target,
+        object: Value,
+        dry_run: DryRun,
+        strictness: &Strictness,
+    ) -> Result<Value, ApiError> {
+        let object = to_stored(target, object, strictness)?;
+        Ok(of_stored(target.resource, self.create_stored(&target.stored(), object, dry_run, strictness).await?))
     }
 
-    async fn create_stored(&self, target: &Target, mut object: Value, dry_run: DryRun) -> Result<Value, ApiError> {
+    async fn create_stored(
+        &self,
+        target: &Target,
+        mut object: Value,
+        dry_run: DryRun,
+        strictness: &Strictness,
+    ) -> Result<Value, ApiError> {
         check_kind(target.resource, &mut object)?;
         let metadata = metadata_of(&mut object, target)?;
         if metadata.get("resourceVersion").and_then(Value::as_str).is_some_and(|version| !version.is_empty()) {
@@ -36,11 +50,15 @@ impl Objects {
         let target = target.named(&name);
         metadata.insert("name".to_owned(), json!(name));
         metadata.insert("uid".to_owned(), json!(new_uid()));
+        for of_deletion in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+            metadata.remove(of_deletion);
+        }
         metadata.insert("creationTimestamp".to_owned(), json!(rfc3339_now()));
         if object["spec"].is_object() {
             object["metadata"]["generation"] = json!(1);
         }
         drop_status(target.resource, &mut object);
+        strictness.prune(target.resource, &mut object)?;
         finish(&target, &mut object, None)?;
         self.check_references(&target, &object, None).await?;
         let mut compare = vec![Compare::Absent(key(&target))];
@@ -83,26 +101,29 @@ impl Objects {
         &self,
         target: &Target,
         dry_run: DryRun,
+        strictness: &Strictness,
         change: impl Fn(&Value) -> Result<Value, ApiError>,
     ) -> Result<Value, ApiError> {
         if target.resource.view.is_none() {
-            return self.modify_stored(target, dry_run, change).await;
+            return self.modify_stored(target, dry_run, strictness, change).await;
         }
-        let change = |stored: &Value| to_stored(target, change(&of_stored(target.resource, stored.clone()))?);
-        Ok(of_stored(target.resource, self.modify_stored(&target.stored(), dry_run, change).await?))
+        let change =
+            |stored: &Value| to_stored(target, change(&of_stored(target.resource, stored.clone()))?, strictness);
+        Ok(of_stored(target.resource, self.modify_stored(&target.stored(), dry_run, strictness, change).await?))
     }
 
     async fn modify_stored(
         &self,
         target: &Target,
         dry_run: DryRun,
+        strictness: &Strictness,
         change: impl Fn(&Value) -> Result<Value, ApiError>,
     ) -> Result<Value, ApiError> {
         for _ in 0..MAX_ATTEMPTS {
             let old = self.get(target).await?;
             let mut new = change(&old.object)?;
             let bound = check_version(target, &old, &new)?;
-            complete(target, &old.object, &mut new)?;
+            complete(target, &old.object, &mut new, strictness)?;
             if target.subresource.is_none() {
                 self.check_references(target, &new, Some(&old.object)).await?;
             }
@@ -110,7 +131,12 @@ impl Objects {
                 return Ok(new);
             }
             let compare = vec![Compare::At(key(target), old.revision)];
-            let written = self.store(target.resource).txn(compare, vec![Op::Put(key(target), encode(&new))]).await;
+            // Who takes the last finalizer away of what is being deleted deletes it.
+            let op = match is_deleted(&new) && finalizers(&new).next().is_none() {
+                true => Op::Delete(key(target)),
+                false => Op::Put(key(target), encode(&new)),
+            };
+            let written = self.store(target.resource).txn(compare, vec![op]).await;
             match written {
                 Ok(revision) => return Ok(with_version(new, revision)),
                 Err(StoreError::Conflict { .. }) if !bound => {}
@@ -144,8 +170,9 @@ fn check_version(target: &Target, old: &Stored, new: &Value) -> Result<bool, Api
 }
 
 /// Puts back what users cannot change, fills in defaults, counts the generation, and checks.
-fn complete(target: &Target, old: &Value, new: &mut Value) -> Result<(), ApiError> {
+fn complete(target: &Target, old: &Value, new: &mut Value, strictness: &Strictness) -> Result<(), ApiError> {
     check_kind(target.resource, new)?;
+    strictness.prune(target.resource, new)?;
     if target.subresource == Some(Subresource::Status) {
         let status = new["status"].take();
         *new = old.clone();
@@ -153,7 +180,9 @@ fn complete(target: &Target, old: &Value, new: &mut Value) -> Result<(), ApiErro
         return Ok(());
     }
     let metadata = metadata_of(new, target)?;
-    for kept in ["uid", "creationTimestamp", "generation", "resourceVersion", "deletionTimestamp"] {
+    for kept in
+        ["uid", "creationTimestamp", "generation", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"]
+    {
         match &old["metadata"][kept] {
             Value::Null => metadata.remove(kept),
             value => metadata.insert(kept.to_owned(), value.clone()),

@@ -88,7 +88,9 @@ impl Graph {
     /// Everything that may be other than to be kept.
     pub(super) fn to_judge(&self) -> BTreeSet<Arc<str>> {
         let all = self.nodes.iter();
-        all.filter(|(_, node)| !node.owners.is_empty() || node.closing != Closing::No).map(|(key, _)| key.clone()).collect()
+        all.filter(|(_, node)| !node.owners.is_empty() || node.closing != Closing::No)
+            .map(|(key, _)| key.clone())
+            .collect()
     }
 
     pub(super) fn revision(&self, key: &str) -> Option<Revision> {
@@ -158,9 +160,9 @@ impl Graph {
     fn detach(&mut self, key: &Arc<str>, node: &Node) -> Vec<Arc<str>> {
         let mut due = self.dependents_of(&node.uid);
         let heirs = self.inherited.remove(key).unwrap_or_default();
-        let owns_live = due.iter().any(|one| {
-            self.nodes.get(one).is_some_and(|dependent| dependent.resource.durability == Durability::Live)
-        });
+        let owns_live = due
+            .iter()
+            .any(|one| self.nodes.get(one).is_some_and(|dependent| dependent.resource.durability == Durability::Live));
         let waiting = self.waiting_owners(node);
         for owner in &waiting {
             let inherited = self.inherited.entry(owner.clone()).or_default();

@@ -35,7 +35,8 @@ pub(crate) async fn run(
     live: Arc<dyn Store>,
     shutdown: CancellationToken,
 ) -> Result<(), StoreError> {
-    let mut collector = Collector { durable, live, graph: Graph::default(), due: BTreeSet::new(), failed: BTreeSet::new() };
+    let mut collector =
+        Collector { durable, live, graph: Graph::default(), due: BTreeSet::new(), failed: BTreeSet::new() };
     let (mut stored, mut living) = collector.load().await?;
     let settled = Instant::now() + LIVE_SETTLES;
     let mut retry_at = None;

@@ -158,7 +158,8 @@ async fn a_deletion_in_the_foreground_waits_for_what_blocks_it() {
     world.mark("a", FOREGROUND).await;
     world
         .until("all above the pod wait", async || {
-            let closing = async |name: &str| world.get(name).await.unwrap()["metadata"]["deletionTimestamp"].is_string();
+            let closing =
+                async |name: &str| world.get(name).await.unwrap()["metadata"]["deletionTimestamp"].is_string();
             closing("b").await && closing("c").await
         })
         .await;

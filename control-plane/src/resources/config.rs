@@ -82,6 +82,11 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
             }
         }
     }
+    let held = |field: &str, key: &str| new[field].get(key).is_some();
+    for key in new["binaryData"].as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| held("data", key)) {
+        let message = format!("`{key}` stands in `data` too");
+        errors.push(FieldError::new(Cause::Duplicate, format!("binaryData[{key}]"), message));
+    }
     let encoded = if new["kind"] == "Secret" { "data" } else { "binaryData" };
     for (key, value) in new[encoded].as_object().into_iter().flatten() {
         if value.as_str().is_some_and(|text| STANDARD.decode(text).is_err()) {

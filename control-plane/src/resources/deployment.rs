@@ -81,8 +81,16 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let spec = &new["spec"];
     errors.extend(check_count(spec, "revisionHistoryLimit", 1000));
     errors.extend(check_count(spec, "progressDeadlineSeconds", i64::from(i32::MAX)));
+    errors.extend(check_deadline(spec));
     errors.extend(check_strategy(&spec["strategy"]));
     errors
+}
+
+/// A replica that is not yet available would count as one that makes no progress.
+fn check_deadline(spec: &Value) -> Option<FieldError> {
+    let (deadline, ready) = (spec["progressDeadlineSeconds"].as_i64()?, spec["minReadySeconds"].as_i64().unwrap_or(0));
+    let message = || format!("must be greater than minReadySeconds, which is {ready}");
+    (deadline <= ready).then(|| FieldError::invalid("spec.progressDeadlineSeconds", message()))
 }
 
 fn check_strategy(strategy: &Value) -> Vec<FieldError> {

@@ -32,7 +32,10 @@ const METADATA: Rules = &[
     ("managedFields", Honoured),
     ("selfLink", Honoured),
     ("deletionGracePeriodSeconds", Honoured),
-    ("finalizers[]", Only(&[FOREGROUND, ORPHAN], "nothing would ever remove others, so delete the object when its user is done")),
+    (
+        "finalizers[]",
+        Only(&[FOREGROUND, ORPHAN], "nothing would ever remove others, so delete the object when its user is done"),
+    ),
 ];
 
 pub(super) fn validate(resource: &Resource, object: &Value) -> Vec<FieldError> {
@@ -58,8 +61,11 @@ fn check_owners(owners: &Value) -> Vec<FieldError> {
     let owners = owners.as_array().map(Vec::as_slice).unwrap_or_default();
     let mut errors = Vec::new();
     for (index, owner) in owners.iter().enumerate() {
-        let missing = ["apiVersion", "kind", "name", "uid"].into_iter().filter(|field| owner[*field].as_str().is_none_or(str::is_empty));
-        errors.extend(missing.map(|field| FieldError::required(format!("{PATH}[{index}].{field}"), "must not be empty")));
+        let missing = ["apiVersion", "kind", "name", "uid"]
+            .into_iter()
+            .filter(|field| owner[*field].as_str().is_none_or(str::is_empty));
+        errors
+            .extend(missing.map(|field| FieldError::required(format!("{PATH}[{index}].{field}"), "must not be empty")));
         if owner["kind"] == "Event" {
             errors.push(FieldError::invalid(format!("{PATH}[{index}].kind"), "an Event owns nothing"));
         }

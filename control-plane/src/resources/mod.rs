@@ -16,9 +16,11 @@ mod namespace;
 mod node;
 mod pod;
 mod priority_class;
+mod pruning;
 mod replica_set;
 mod resource;
 mod schema;
+mod selectable;
 mod service;
 mod workload;
 
@@ -31,11 +33,13 @@ mod tests;
 pub use column::Column;
 pub use field::{Cause, FieldError, nearest};
 pub(crate) use horizontal_pod_autoscaler::warnings as autoscaler_warnings;
-pub(crate) use metadata::{check_labels, check_own_annotations};
+pub(crate) use metadata::{check_labels, check_own_annotations, is_label_value, is_qualified_name};
 pub(crate) use priority_class::{SYSTEM_CLASSES, is_system_class};
+pub use pruning::remove_field;
 pub use resource::{Durability, NameRule, Resource, Scope, Subresource, View};
 pub(crate) use scaling::{parse_bounds, parse_idle};
 pub(crate) use schema::decode;
+pub use selectable::{Selectable, selectable};
 
 /// Every kind, in the order of discovery. Where a kind has several versions, the first is preferred.
 pub static ALL: &[&Resource] = &[

@@ -117,7 +117,16 @@ fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
         if !numbers.insert(number) {
             errors.push(FieldError::new(Cause::Duplicate, format!("{path}.port"), format!("{number} stands twice")));
         }
+        if let Some(target) = port["targetPort"].as_i64().filter(|target| !(1..=65535).contains(target)) {
+            let message = format!("{target} is not a port: use 1 to 65535, or a port's name");
+            errors.push(FieldError::invalid(format!("{path}.targetPort"), message));
+        }
         let name = port["name"].as_str().unwrap_or_default();
+        if !name.is_empty()
+            && let Err(error) = api::check_dns_label(name)
+        {
+            errors.push(FieldError::invalid(format!("{path}.name"), error.to_string()));
+        }
         if name.is_empty() && ports.len() > 1 {
             errors.push(FieldError::required(format!("{path}.name"), "is missing: with several ports each has a name"));
         } else if !names.insert(name) {

@@ -52,7 +52,8 @@ impl Trouble {
         let one = |kind, status, reason, message| Condition { kind, status, reason, message };
         match self {
             Self::Missing { .. } => {
-                let message = format!("the autoscaler was unable to get the target's current scale: {}", self.message());
+                let message =
+                    format!("the autoscaler was unable to get the target's current scale: {}", self.message());
                 vec![one("AbleToScale", false, self.reason(), message)]
             }
             Self::Ambiguous { .. } => {

@@ -2,6 +2,7 @@
 
 mod autoscalers;
 mod discovery;
+mod field_validation;
 mod kubectl;
 mod objects;
 mod patches;

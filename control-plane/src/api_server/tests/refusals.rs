@@ -21,7 +21,14 @@ async fn errors_are_status_objects_with_the_right_code_and_reason() {
         ),
         ("POST", "/apis/apps/v1/namespaces/default/deployments/cart", good.as_str(), 405, "MethodNotAllowed"),
         ("GET", "/api/v1/pods?limit=many", "", 400, "BadRequest"),
-        ("DELETE", "/apis/apps/v1/namespaces/default/deployments/cart?propagationPolicy=Orphan", "", 400, "BadRequest"),
+        ("DELETE", "/apis/apps/v1/namespaces/default/deployments/cart?propagationPolicy=Later", "", 400, "BadRequest"),
+        (
+            "DELETE",
+            "/apis/apps/v1/namespaces/default/deployments/cart?propagationPolicy=Orphan&orphanDependents=true",
+            "",
+            400,
+            "BadRequest",
+        ),
     ];
     for (method, path, body, code, reason) in cases {
         let (got, status) = fixture.call(method, path, &[], body).await;
@@ -45,7 +52,6 @@ async fn fields_are_refused_by_their_paths() {
     let fixture = Fixture::new().await;
     let container = "spec.template.spec.containers[0]";
     let cases = [
-        ("/spec/replica", json!(3), "spec.replica".to_owned(), "replicas"),
         ("/spec/replicas", json!("3"), "spec.replicas".to_owned(), "i32"),
         ("/spec/replicas", json!(-1), "spec.replicas".to_owned(), "out of range"),
         ("/spec/selector", json!({ "matchLabels": { "app": "x" } }), "spec.selector".to_owned(), "does not match"),
@@ -54,7 +60,7 @@ async fn fields_are_refused_by_their_paths() {
         ("/spec/template/spec/hostNetwork", json!(true), "spec.template.spec.hostNetwork".to_owned(), "LoadBalancer"),
         ("/spec/strategy", json!({ "type": "Slow" }), "spec.strategy.type".to_owned(), "Recreate"),
         ("/metadata/name", json!("Cart_1"), "metadata.name".to_owned(), "lower-case"),
-        ("/metadata/finalizers", json!(["a/b"]), "metadata.finalizers".to_owned(), "remove"),
+        ("/metadata/finalizers", json!(["a/b"]), "metadata.finalizers[0]".to_owned(), "remove"),
         (
             "/metadata/annotations",
             json!({ "sampan.dev/concurrency": "1" }),

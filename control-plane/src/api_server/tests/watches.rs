@@ -110,7 +110,7 @@ async fn a_watch_of_tables_defines_its_columns_once() {
 #[tokio::test]
 async fn a_watch_ends_at_its_timeout_and_at_shutdown() {
     let fixture = Fixture::new().await;
-    let mut watch = Lines::open(&fixture, &format!("{DEPLOYMENTS}?watch=true&timeoutSeconds=0")).await;
+    let mut watch = Lines::open(&fixture, &format!("{DEPLOYMENTS}?watch=true&timeoutSeconds=1")).await;
     assert!(watch.next().await.is_none());
     let mut watch = Lines::open(&fixture, &format!("{DEPLOYMENTS}?watch=true")).await;
     fixture.shutdown.cancel();
@@ -140,4 +140,41 @@ async fn a_log_is_read_from_its_end_and_followed() {
     fixture.logs.append(&pod_key("p"), vec![line("three")], now());
     let followed = tokio::time::timeout(PATIENCE, body.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(followed, "three\n");
+}
+
+#[tokio::test]
+async fn a_watch_with_a_timeout_of_zero_lasts_as_one_without() {
+    let fixture = Fixture::new().await;
+    let mut watch = Lines::open(&fixture, &format!("{DEPLOYMENTS}?watch=true&timeoutSeconds=0")).await;
+    fixture.create(DEPLOYMENTS, &deployment("a")).await;
+    watch.expect("ADDED", "a").await;
+    fixture.shutdown.cancel();
+    assert!(watch.next().await.is_none());
+}
+
+#[tokio::test]
+async fn versions_are_matched_or_refused_as_kubernetes_does() {
+    let fixture = Fixture::new().await;
+    let a = fixture.create(DEPLOYMENTS, &deployment("a")).await;
+    let first = a["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    let b = fixture.create(DEPLOYMENTS, &deployment("b")).await;
+    let last = b["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    let cases = [
+        ("resourceVersion=0", 200),
+        (&*format!("resourceVersion={first}&resourceVersionMatch=NotOlderThan"), 200),
+        (&*format!("resourceVersion={last}&resourceVersionMatch=Exact"), 200),
+        (&*format!("resourceVersion={first}&resourceVersionMatch=Exact"), 410),
+        ("resourceVersion=18446744073709551615", 504),
+        ("resourceVersion=x", 400),
+        ("resourceVersionMatch=Exact", 400),
+        ("resourceVersion=0&resourceVersionMatch=Exact", 400),
+        ("resourceVersion=1&resourceVersionMatch=Newest", 400),
+        ("watch=true&resourceVersion=0&resourceVersionMatch=NotOlderThan", 400),
+        ("watch=true&sendInitialEvents=true", 400),
+        ("watch=true&sendInitialEvents=true&resourceVersionMatch=Exact", 400),
+    ];
+    for (query, code) in cases {
+        let (got, answer) = fixture.get(&format!("{DEPLOYMENTS}?{query}")).await;
+        assert_eq!(got.as_u16(), code, "{query}: {answer}");
+    }
 }

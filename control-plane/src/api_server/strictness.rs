@@ -1,0 +1,97 @@
+//! What is done about fields that are given twice, and about those that a kind does not have: `fieldValidation` of a write.
+
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::{
+    notation::Text,
+    resources::{Cause, FieldError, Resource, remove_field},
+};
+
+use super::{error::ApiError, params::Params};
+
+/// How strictly one write is read, and what its writer is to be told of.
+#[derive(Debug)]
+pub(super) struct Strictness {
+    mode: Mode,
+    warnings: Mutex<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Such fields are an error.
+    Strict,
+    /// They are left out, and the writer is told.
+    Warn,
+    /// They are left out in silence.
+    Ignore,
+}
+
+impl Strictness {
+    /// As the request asks; as in Kubernetes, one that does not ask is warned.
+    pub(super) fn of(params: &Params) -> Result<Self, ApiError> {
+        let mode = match params.field_validation() {
+            "" | "Warn" => Mode::Warn,
+            "Strict" => Mode::Strict,
+            "Ignore" => Mode::Ignore,
+            other => {
+                let why = format!("fieldValidation `{other}` is not known: write `Strict`, `Warn` or `Ignore`");
+                return Err(ApiError::BadRequest(why));
+            }
+        };
+        Ok(Self { mode, warnings: Mutex::default() })
+    }
+
+    /// What a text says. Of a key given twice the last counts.
+    pub(super) fn value_of(&self, text: Text) -> Result<Value, ApiError> {
+        let twice = |path: String| FieldError::new(Cause::Duplicate, path, "is given twice: remove one of them");
+        self.judge(text.duplicates.into_iter().map(twice).collect())?;
+        Ok(text.value)
+    }
+
+    /// Takes fields out that this kind does not have. Values of other types are left to the check of the whole object.
+    pub(super) fn prune(&self, resource: &Resource, object: &mut Value) -> Result<(), ApiError> {
+        let errors = (resource.schema)(object);
+        let (unknown, others): (Vec<_>, Vec<_>) = errors.into_iter().partition(|error| error.cause == Cause::Unknown);
+        if unknown.is_empty() || (self.mode == Mode::Strict && !others.is_empty()) {
+            return Ok(());
+        }
+        for error in &unknown {
+            remove_field(object, &error.path);
+        }
+        self.judge(unknown)
+    }
+
+    /// Tells the writer something.
+    pub(super) fn warn(&self, warning: impl Into<String>) {
+        let (warning, mut warnings) = (warning.into(), self.warnings.lock());
+        // What is tried again when others were faster says the same again.
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+
+    /// What the writer is to be told so far.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().clone()
+    }
+
+    fn judge(&self, errors: Vec<FieldError>) -> Result<(), ApiError> {
+        match self.mode {
+            _ if errors.is_empty() => Ok(()),
+            Mode::Strict => Err(ApiError::Strict { errors }),
+            Mode::Warn => {
+                errors.iter().for_each(|error| self.warn(sentence(error)));
+                Ok(())
+            }
+            Mode::Ignore => Ok(()),
+        }
+    }
+}
+
+/// As Kubernetes says it, with the field that was probably meant.
+pub(super) fn sentence(error: &FieldError) -> String {
+    let what = if error.cause == Cause::Duplicate { "duplicate" } else { "unknown" };
+    let meant = error.message.find("did you mean").map(|at| format!(" ({})", &error.message[at..]));
+    format!("{what} field \"{}\"{}", error.path, meant.unwrap_or_default())
+}
