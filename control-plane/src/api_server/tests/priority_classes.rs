@@ -46,7 +46,6 @@ async fn what_kubernetes_refuses_of_a_priority_class_is_refused() {
         (class("system-mine", 5), "metadata.name: names that begin with `system-`"),
         (class("system-node-critical", 5), "metadata.name: names that begin with `system-`"),
         (with(class("high", 1), "preemptionPolicy", json!("Always")), "preemptionPolicy: `Always` is not known"),
-        (with(class("high", 1), "weight", json!(1)), "weight: unknown field"),
     ];
     for (object, expected) in cases {
         let said = refused(&fixture, CLASSES, &object).await;
