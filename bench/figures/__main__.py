@@ -3,13 +3,14 @@
 import sys
 
 from . import (
-    asleep, hop, images, kills, memory, neighbour, neighbours, processes, replay, replicas, restarts, scheduler, start, step,
-    stops, throughput, wake,
+    asleep, hop, images, kills, languages, memory, neighbour, neighbours, processes, replay, replicas, restarts, scheduler, start,
+    step, stops, throughput, wake,
 )
 from .machine import describe
 
 FIGURES = {
     "throughput": throughput.measure,
+    "languages": languages.measure,
     "neighbour": neighbour.measure,
     "start": start.measure,
     "memory": memory.measure,
