@@ -286,15 +286,20 @@ impl ControlPlane {
         let opened = opened.map_err(|error| RunError::Registry(error.to_string()))?;
         let repositories = opened.map_err(|error| RunError::Registry(error.to_string()))?;
         let joining = join::router(self.join_tokens(), token.clone());
-        let images = images::router(self.store.clone(), self.images.store.clone(), repositories.clone(), token.clone());
+        let images = images::Images {
+            store: self.store.clone(),
+            registries: self.images.registries.clone(),
+            repositories: repositories.clone(),
+        };
+        let listing = images::router(images.clone(), self.images.store.clone(), token.clone());
         let state = ApiState {
             durable: self.store.clone(),
             live: Arc::new(self.live.clone()),
             logs: self.logs.clone(),
             commands: Arc::new(self.commands()),
-            beside: registry::router(repositories.clone(), tokens).merge(images).merge(joining),
+            beside: registry::router(repositories, tokens).merge(listing).merge(joining),
         };
-        let collecting = images::run(self.config.collection.clone(), self.store.clone(), repositories, stop.clone());
+        let collecting = images.keep_collected(self.config.collection.clone(), stop.clone());
         let (served, ()) = tokio::join!(serve(listener, certificates.server, state, token, stop), collecting);
         Ok(served?)
     }

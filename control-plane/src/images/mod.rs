@@ -4,5 +4,5 @@ mod collection;
 mod routes;
 mod usage;
 
-pub(crate) use collection::run;
+pub(crate) use collection::Images;
 pub(crate) use routes::router;

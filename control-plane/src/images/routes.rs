@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Json, Router,
@@ -10,26 +10,13 @@ use axum::{
 use http::StatusCode;
 use registry_client::{
     ImageStore,
-    hosted::{Collected, Keep, Repositories, Unused},
+    hosted::{Collected, Keep, Unused},
 };
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{
-    collection::{collect, kept_by_grace},
-    usage::Usage,
-};
-use crate::{
-    api_server::{Token, require_token},
-    store::Store,
-};
-
-#[derive(Clone)]
-struct Images {
-    store: Arc<dyn Store>,
-    images: ImageStore,
-    repositories: Repositories,
-}
+use super::{Images, usage::Usage};
+use crate::api_server::{Token, require_token};
 
 /// How images are to be removed.
 #[derive(Debug, Deserialize)]
@@ -45,20 +32,20 @@ struct Prune {
 }
 
 /// What `sampan images` asks.
-pub(crate) fn router(store: Arc<dyn Store>, images: ImageStore, repositories: Repositories, token: Token) -> Router {
+pub(crate) fn router(images: Images, kept: ImageStore, token: Token) -> Router {
     Router::new()
         .route("/sampan/v1/images", get(list))
         .route("/sampan/v1/images/prune", post(prune))
-        .with_state(Images { store, images, repositories })
+        .with_state((images, kept))
         .layer(middleware::from_fn_with_state(token, require_token))
 }
 
-async fn list(State(state): State<Images>) -> Response {
-    let usage = match Usage::read(&*state.store).await {
+async fn list(State((images, kept)): State<(Images, ImageStore)>) -> Response {
+    let usage = match Usage::read(&*images.store).await {
         Ok(usage) => usage,
         Err(error) => return failed(&error),
     };
-    let images = tokio::task::spawn_blocking(move || state.images.list()).await;
+    let images = tokio::task::spawn_blocking(move || kept.list()).await;
     let images = match images {
         Ok(Ok(images)) => images,
         Ok(Err(error)) => return failed(&error),
@@ -72,13 +59,13 @@ async fn list(State(state): State<Images>) -> Response {
     Json(json!({ "items": shown.collect::<Vec<_>>() })).into_response()
 }
 
-async fn prune(State(state): State<Images>, Query(prune): Query<Prune>) -> Response {
+async fn prune(State((images, _)): State<(Images, ImageStore)>, Query(prune): Query<Prune>) -> Response {
     let unused = if prune.all { Unused::All } else { Unused::Kept };
     let grace = Duration::from_secs(prune.grace_seconds);
     let keep = Keep { grace, unused, dry_run: prune.dry_run, ..Keep::default() };
     let pruned = async {
-        let collected = collect(&*state.store, &state.repositories, keep.clone()).await?;
-        let kept = kept_by_grace(&*state.store, &state.repositories, keep).await?;
+        let collected = images.collect(keep.clone()).await?;
+        let kept = images.kept_by_grace(keep).await?;
         Ok::<_, String>((collected, kept))
     };
     let shown = |Collected { names, blobs, bytes }| json!({ "names": names, "blobs": blobs, "bytes": bytes });

@@ -68,6 +68,13 @@ impl Registries {
         *self.own_hosts.write() = hosts;
     }
 
+    /// What a reference is called in the local store: without the address of this installation's own registry.
+    pub fn local_name(&self, reference: &str) -> String {
+        let local =
+            reference.parse::<ImageReference>().ok().and_then(|written| written.without_host(&self.own_hosts.read()));
+        local.map_or_else(|| reference.to_owned(), |local| local.to_string())
+    }
+
     /// The digest that a reference names: of the local store or of its registry, as the policy says.
     /// A reference that names no registry is of the local store only.
     pub async fn resolve(&self, store: &ImageStore, request: &Request) -> Result<Digest, ImageError> {

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Peer, deploy_as, push};
 use crate::{
     client::Client,
-    sampan::{Sampan, command, succeed, wait_for},
+    sampan::{Sampan, command, guest, succeed, wait_for},
 };
 
 /// A private key, and its public part beside it.
@@ -103,19 +103,31 @@ fn pruning_leaves_the_signature_of_an_image_in_use_and_the_next_rollout_goes_on(
         let (private, public) = key(theirs.path(), "key");
         namespace(&server, "strict", &public);
         fs::copy(server.kubeconfig(), theirs.path().join("kubeconfig")).expect("a file");
-        let [used, unused] = ["hello:v1", "other:v1"].map(|name| format!("{}/{name}", super::own::host(&server)));
+        let [used, unused, late] =
+            ["hello:v1", "other:v1", "late:v1"].map(|name| format!("{}/{name}", super::own::host(&server)));
+        for (image, name) in [(&used, "hello"), (&unused, "products"), (&late, "probe")] {
+            let component = guest(name);
+            succeed("sampan push", sampan(theirs.path(), &["push", component.to_str().expect("UTF-8"), image]));
+        }
         for image in [&used, &unused] {
-            push(theirs.path(), image);
             succeed("sampan sign", sampan(theirs.path(), &["sign", image, "--key", &private]));
         }
         deploy_as(&server, "hello:v1", "strict", "");
         server.cli_ok(&["rollout", "status", "deployment/hello", "-n", "strict"]);
+        // By the address of the registry, and not resolved, since it is not signed yet.
+        namespace(&server, "waiting", &public);
+        deploy_as(&server, &late, "waiting", "");
+        let events = || server.kubectl_ok(&["get", "events", "-n", "waiting"]);
+        wait_for("it is denied", || events().contains("no signature that the policy accepts").then_some(()));
         let listed = server.cli_ok(&["images"]);
         assert!(listed.contains("hello:v1") && !listed.contains(".sig"), "{listed}");
         let told = server.cli_ok(&["images", "prune", "--all", "--dry-run"]);
         assert!(told.contains("other:v1  kept: written or used within 1h"), "{told}");
         let pruned = server.cli_ok(&["images", "prune", "--all", "--grace", "0s"]);
-        assert!(pruned.contains("other:v1") && !pruned.contains("hello"), "{pruned}");
+        assert!(pruned.contains("other:v1"), "{pruned}");
+        assert!(!pruned.contains("hello") && !pruned.contains("late"), "{pruned}");
+        succeed("sampan sign", sampan(theirs.path(), &["sign", &late, "--key", &private]));
+        server.cli_ok(&["rollout", "status", "deployment/hello", "-n", "waiting"]);
         server.kubectl_ok(&["rollout", "restart", "deployment/hello", "-n", "strict"]);
         server.cli_ok(&["rollout", "status", "deployment/hello", "-n", "strict"]);
         succeed("sampan verify", sampan(theirs.path(), &["verify", &used, "--key", &public]));
