@@ -1,12 +1,13 @@
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 
 use api::replica::LogSource;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::{
     async_trait,
@@ -19,19 +20,25 @@ use crate::log::{LineSplitter, ReplicaLog};
 /// Bytes that a guest may write at once to stdout or stderr.
 const WRITE_BYTES: usize = 64 << 10;
 
-/// stdout or stderr of a guest: lines of the replica's log.
+/// stdout or stderr of one instance: lines of the replica's log. However many handles the guest asks for, and for however many
+/// requests, what it writes is one stream.
 pub(super) struct GuestOutput {
     log: Arc<ReplicaLog>,
     source: LogSource,
+    /// Made when the guest first asks for a handle: many never do.
+    lines: OnceLock<Arc<Lines>>,
 }
 
 impl GuestOutput {
     pub(super) fn new(log: Arc<ReplicaLog>, source: LogSource) -> Self {
-        Self { log, source }
+        Self { log, source, lines: OnceLock::new() }
     }
 
-    fn writer(&self) -> LogWriter {
-        LogWriter { log: self.log.clone(), source: self.source, lines: LineSplitter::default() }
+    fn handle(&self) -> Handle {
+        let lines = self.lines.get_or_init(|| {
+            Arc::new(Lines { log: self.log.clone(), source: self.source, unfinished: Mutex::default() })
+        });
+        Handle(lines.clone())
     }
 }
 
@@ -43,36 +50,39 @@ impl IsTerminal for GuestOutput {
 
 impl StdoutStream for GuestOutput {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.writer())
+        Box::new(self.handle())
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.writer())
+        Box::new(self.handle())
     }
 }
 
-/// One stream that the guest opened. A line without an end is written when it is closed.
-struct LogWriter {
+/// The stream behind all handles. What is left of a line without an end is written when the instance has ended.
+struct Lines {
     log: Arc<ReplicaLog>,
     source: LogSource,
-    lines: LineSplitter,
+    unfinished: Mutex<LineSplitter>,
 }
 
-impl LogWriter {
-    fn take(&mut self, bytes: &[u8]) {
-        self.lines.feed(bytes, |line| self.log.line(self.source, line));
+impl Lines {
+    fn take(&self, bytes: &[u8]) {
+        self.unfinished.lock().feed(bytes, |line| self.log.line(self.source, line));
     }
 }
 
-impl Drop for LogWriter {
+impl Drop for Lines {
     fn drop(&mut self) {
-        self.lines.flush(|line| self.log.line(self.source, line));
+        self.unfinished.get_mut().flush(|line| self.log.line(self.source, line));
     }
 }
 
-impl OutputStream for LogWriter {
+/// One handle of it.
+struct Handle(Arc<Lines>);
+
+impl OutputStream for Handle {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.take(&bytes);
+        self.0.take(&bytes);
         Ok(())
     }
 
@@ -86,13 +96,13 @@ impl OutputStream for LogWriter {
 }
 
 #[async_trait]
-impl Pollable for LogWriter {
+impl Pollable for Handle {
     async fn ready(&mut self) {}
 }
 
-impl AsyncWrite for LogWriter {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.take(bytes);
+impl AsyncWrite for Handle {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.take(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 

@@ -4,6 +4,7 @@ use std::{convert::Infallible, time::Duration};
 
 use futures_lite::stream::unfold;
 use serde_json::{Map, Value, json};
+use wasip2::http::types::IncomingRequest;
 use wstd::http::{Body, Client, Method, Request, Response, Result, StatusCode, body::Bytes};
 
 use crate::{answer, json, query::Query, text};
@@ -92,4 +93,34 @@ pub(crate) async fn hold(query: &Query) -> Result<Response<Body>> {
     let held = vec![1u8; query.number("mb", 1usize) << 20];
     pause(query.number("ms", 100)).await;
     text(format!("{}\n", std::hint::black_box(&held).len()))
+}
+
+/// An answer of `bytes` bytes whose length is announced; with `chunked`, it is not.
+pub(crate) fn length_then_more(query: &Query) -> Result<Response<Body>> {
+    let body = "x".repeat(query.number("bytes", 5));
+    let response = match query.text("chunked") {
+        Some(_) => Response::builder(),
+        None => Response::builder().header("content-length", body.len()),
+    };
+    Ok(response.body(body.into())?)
+}
+
+/// What a request for `/after` has done once its answer was given: it waits for `ms`, and then writes `msg`, or traps.
+pub(crate) struct Afterwards(Option<Query>);
+
+impl Afterwards {
+    pub(crate) fn of(request: &IncomingRequest) -> Self {
+        let path = request.path_with_query().unwrap_or_default();
+        let uri = path.starts_with("/after").then(|| path.parse::<wstd::http::Uri>().ok()).flatten();
+        Self(uri.map(|uri| Query::of(&uri)))
+    }
+
+    pub(crate) async fn work(self) {
+        let Some(query) = self.0 else { return };
+        pause(query.number("ms", 100)).await;
+        if query.text("trap").is_some() {
+            crate::faults::trap();
+        }
+        println!("{}", query.text("msg").unwrap_or("after the answer"));
+    }
 }

@@ -64,6 +64,19 @@ pub(crate) fn stderr(query: &Query) -> Result<Response<Body>> {
     text("printed\n")
 }
 
+/// Writes `msg`, `count` times, in pieces of `size` bytes, each through a handle of its own.
+pub(crate) fn pieces(query: &Query) -> Result<Response<Body>> {
+    let said = query.text("msg").unwrap_or("a line\n").repeat(query.number("count", 1));
+    let to_stderr = query.text("to") == Some("stderr");
+    for piece in said.as_bytes().chunks(query.number("size", 1).max(1)) {
+        let handle = if to_stderr { wasip2::cli::stderr::get_stderr() } else { wasip2::cli::stdout::get_stdout() };
+        if let Err(error) = handle.blocking_write_and_flush(piece) {
+            return answer(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:?}\n"));
+        }
+    }
+    text("written\n")
+}
+
 /// How many requests this instance has counted, with this one: 1 in a fresh instance.
 pub(crate) fn counter() -> Result<Response<Body>> {
     static REQUESTS: AtomicU64 = AtomicU64::new(0);

@@ -32,6 +32,7 @@ impl Guest for Probe {
         }
         let responder = Responder::new(answer);
         block_on(async move {
+            let afterwards = flow::Afterwards::of(&request);
             let response = match try_from_incoming(request) {
                 Ok(request) => route(request).await,
                 Err(error) => Err(error),
@@ -41,6 +42,7 @@ impl Guest for Probe {
                 Ok(response) => drop(responder.respond(response).await),
                 Err(error) => responder.fail(error),
             }
+            afterwards.work().await;
         })
     }
 }
@@ -70,6 +72,7 @@ async fn route(request: Request<Body>) -> Result<Response<Body>> {
         ["drain"] => flow::drain(request).await,
         ["fetch"] => flow::fetch(request, &query).await,
         ["again"] => flow::again(&request, &query).await,
+        ["after"] => flow::length_then_more(&query),
         ["hold"] => flow::hold(&query).await,
 
         ["env"] => host::env(),
@@ -78,6 +81,7 @@ async fn route(request: Request<Body>) -> Result<Response<Body>> {
         ["log"] => host::log(&query),
         ["stdout"] => host::stdout(&query),
         ["stderr"] => host::stderr(&query),
+        ["pieces"] => host::pieces(&query),
         ["counter"] => host::counter(),
         ["random"] => host::random(),
 
