@@ -68,6 +68,7 @@ pub(crate) fn view(state: ReplicaState) -> ReplicaView {
         worker: Some(WorkerName("worker-0".into())),
         nominated: None,
         state,
+        slots: None,
         created: CREATED,
         started: Some(Timestamp::from_secs(1_700_000_001)),
         ready_since: ready.then_some(Timestamp::from_secs(1_700_000_002)),

@@ -15,6 +15,7 @@ mod inspect;
 mod keyring;
 mod lookup;
 mod manifest;
+mod producers;
 mod reference;
 mod remote;
 mod signature;
@@ -25,6 +26,7 @@ pub use blobs::{MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES};
 pub use error::ImageError;
 pub use inspect::{ComponentInfo, NotAComponent, inspect};
 pub use manifest::check_manifest;
+pub use producers::answers_once;
 pub use reference::ImageReference;
 pub use remote::{
     Progress, Registries, Request, Step, TransferLimits,

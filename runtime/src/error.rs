@@ -55,9 +55,10 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Grant(#[from] api::outbound::InvalidGrant),
     #[error(
-        "image `{image}` does not fit into its memory limit of {limit_bytes} bytes: raise `resources.limits.memory`"
+        "image `{image}` does not fit into its memory limit of {limit_bytes} bytes: an instance of it takes at least \
+         {needed_bytes} bytes; raise `resources.limits.memory`"
     )]
-    OutOfMemory { image: String, limit_bytes: u64 },
+    OutOfMemory { image: String, limit_bytes: u64, needed_bytes: u64 },
     #[error("image `{image}` fails as soon as it is instantiated: {why}")]
     Instantiate { image: String, why: String },
     #[error("the cache of compiled components failed: {0}")]

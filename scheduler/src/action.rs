@@ -222,6 +222,8 @@ pub struct ReplicaView {
     pub nominated: Option<WorkerName>,
     /// How far it is.
     pub state: ReplicaState,
+    /// Requests that it takes at the same time, if its worker says another number than its concurrency.
+    pub slots: Option<u32>,
     /// When it was made.
     pub created: Timestamp,
     /// When it last was started.

@@ -177,6 +177,7 @@ impl Scheduler {
                 }
             }
             WorkerUp::Leaving => self.leave(name),
+            WorkerUp::Slots { id, slots } => self.slots(name, &id, slots),
             WorkerUp::Usage(usage) => self.used_cpu(usage, now),
             WorkerUp::Hello(_) | WorkerUp::Log { .. } | WorkerUp::Heartbeat => {}
         }

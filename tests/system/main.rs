@@ -7,6 +7,7 @@ mod dev;
 mod elasticity;
 mod failures;
 mod gateway;
+mod guests;
 mod kubectl;
 mod nodes;
 mod overload;

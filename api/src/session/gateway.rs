@@ -151,7 +151,7 @@ pub struct Endpoint {
     pub replica: ReplicaId,
     /// Which worker runs it.
     pub worker: WorkerName,
-    /// Requests that it takes at the same time.
+    /// Requests that it takes at the same time: its concurrency, or fewer where its memory has no room for so many.
     pub concurrency: u32,
     /// How long it may take for a request.
     pub request_deadline: Duration,

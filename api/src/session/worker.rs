@@ -42,6 +42,14 @@ pub enum WorkerUp {
     },
     /// CPU time that replicas have used since they started, of those where it has grown since the last report.
     Usage(Vec<CpuUsage>),
+    /// How many requests a replica takes at the same time, where that is not its concurrency: its memory limit has room for so
+    /// many instances. Told before it takes any, and when it has changed.
+    Slots {
+        /// Which replica.
+        id: ReplicaId,
+        /// How many; at least one.
+        slots: u32,
+    },
     /// The worker is alive.
     Heartbeat,
     /// The worker is about to end: its replicas are to be moved elsewhere, and no new ones come. It ends when it runs none.

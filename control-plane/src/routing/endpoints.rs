@@ -21,9 +21,10 @@ fn endpoint(view: &ReplicaView, addresses: &Addresses) -> Option<Endpoint> {
         _ => return None,
     };
     let worker = view.worker.clone()?;
+    let concurrency = view.template.limits.concurrency;
     Some(Endpoint {
         replica: view.id.clone(),
-        concurrency: view.template.limits.concurrency,
+        concurrency: view.slots.map_or(concurrency, |slots| slots.min(concurrency)),
         request_deadline: view.template.limits.request_deadline,
         address: addresses.get(&worker).cloned(),
         worker,

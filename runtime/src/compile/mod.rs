@@ -16,7 +16,7 @@ pub use server::CompileServer;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     time::Instant,
 };
 
@@ -58,6 +58,8 @@ pub(crate) struct LoadedComponent {
     pub(crate) pre: ProxyPre<GuestState>,
     pub(crate) imports: Vec<String>,
     mapped_bytes: u64,
+    /// What made it, if its engine answers one request alone. Looked for when it matters.
+    answers_once: OnceLock<Option<String>>,
 }
 
 /// One image: whoever holds the lock loads it, and who comes after finds it loaded.
@@ -110,6 +112,18 @@ impl Components {
         *loaded = Arc::downgrade(&component);
         self.warm.keep(&spec.digest, &component, component.mapped_bytes, Instant::now());
         Ok(component)
+    }
+
+    /// What made a component, if an instance of it answers one request alone. Reads the whole of it, once.
+    pub(crate) async fn answers_once<'a>(&self, spec: &ReplicaSpec, component: &'a LoadedComponent) -> Option<&'a str> {
+        if let Some(known) = component.answers_once.get() {
+            return known.as_deref();
+        }
+        let (images, digest) = (self.images.clone(), spec.digest.clone());
+        // Compiled from an image that is not here any more, it is taken for one of the others.
+        let read = move || images.component(&digest).ok().and_then(|found| registry_client::answers_once(&found.bytes));
+        let made_by = blocking(read).await.ok()?;
+        component.answers_once.get_or_init(|| made_by).as_deref()
     }
 
     /// Lets go of what was kept warm for too long, and of more where the machine is short of memory.
@@ -194,7 +208,8 @@ impl Components {
         let pre = self.linker.instantiate_pre(component).and_then(ProxyPre::new);
         let pre = pre.map_err(|error| StartError::Link { image: image.to_owned(), why: format!("{error:#}") })?;
         let mapped = component.image_range();
-        Ok(LoadedComponent { pre, imports, mapped_bytes: mapped.end.addr().saturating_sub(mapped.start.addr()) as u64 })
+        let mapped_bytes = mapped.end.addr().saturating_sub(mapped.start.addr()) as u64;
+        Ok(LoadedComponent { pre, imports, mapped_bytes, answers_once: OnceLock::new() })
     }
 }
 

@@ -20,6 +20,8 @@ const TABLE_ELEMENTS: usize = 100_000;
 const INSTANCE_METADATA_BYTES: usize = 10 << 20;
 /// Core instances of one component: interpreted languages are linked from dozens of modules.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 200;
+/// Core instances in the pool for each component instance in it: Python's guests are made of 14.
+const CORE_INSTANCES_EACH: u32 = 16;
 /// Memories and tables of one component.
 const MEMORIES_PER_COMPONENT: u32 = 32;
 /// The stack of one guest call.
@@ -76,7 +78,7 @@ fn pool(worker: &WorkerConfig) -> PoolingAllocationConfig {
     let instances = worker.max_instances;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(4))
+        .total_core_instances(instances.saturating_mul(CORE_INSTANCES_EACH))
         .total_memories(instances)
         .total_tables(instances.saturating_mul(2))
         .total_stacks(instances)

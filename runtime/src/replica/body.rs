@@ -11,11 +11,14 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::{Replica, tail::Tail, turn::Turn};
 
-/// The body of an answer while the guest still writes it. Dropped early, it ends the guest.
+/// The body of an answer while the guest still writes it. Dropped early, it ends the guest; once all of it was given, the
+/// guest may finish what it does after its answer, within its deadline.
 pub(super) struct GuestBody {
     body: HyperOutgoingBody,
     /// What is left of the announced length, if one was.
     remaining: Option<u64>,
+    /// Nobody reads it: the answer is its head alone.
+    unread: bool,
     turn: Arc<Turn>,
     replica: Arc<Replica>,
     tail: Option<Tail>,
@@ -25,11 +28,12 @@ impl GuestBody {
     pub(super) fn new(
         body: HyperOutgoingBody,
         announced: Option<u64>,
+        unread: bool,
         replica: Arc<Replica>,
         turn: Arc<Turn>,
         tail: Tail,
     ) -> Self {
-        Self { body, remaining: announced, turn, replica, tail: Some(tail) }
+        Self { body, remaining: announced, unread, turn, replica, tail: Some(tail) }
     }
 
     /// The guest did not keep to the length that it had announced: the client can only be cut off.
@@ -41,7 +45,13 @@ impl GuestBody {
     fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
         if let (Some(remaining), Some(data)) = (&mut self.remaining, frame.data_ref()) {
             match remaining.checked_sub(data.len() as u64) {
-                Some(left) => *remaining = left,
+                Some(left) => {
+                    *remaining = left;
+                    if left == 0 {
+                        // Whoever sends it asks for no more, and may not come for the end.
+                        self.given();
+                    }
+                }
                 None => return Err(self.broken("the guest wrote more bytes than it had announced".into())),
             }
         }
@@ -58,19 +68,30 @@ impl GuestBody {
                 self.broken(format!("the guest left {missing} of the bytes that it had announced unwritten"))
             ));
         }
-        // It may finish what it does after its answer, within its deadline.
-        if let Some(tail) = self.tail.take() {
-            tail.detach();
-        }
+        self.given();
         None
+    }
+
+    /// All of the answer was given: from now on nothing ends the guest but itself, its deadline and its replica's end.
+    fn given(&mut self) {
+        let Some(tail) = self.tail.take() else { return };
+        self.replica.answered(&self.turn);
+        tail.detach();
     }
 }
 
 impl Drop for GuestBody {
     fn drop(&mut self) {
+        if self.tail.is_none() {
+            return;
+        }
+        if self.remaining == Some(0) && !self.unread {
+            return self.given();
+        }
         // Before the body is closed: the guest, on another thread, may see that at once.
-        if self.tail.is_some() {
-            self.turn.abandon();
+        self.turn.abandon();
+        if self.unread {
+            self.given();
         }
     }
 }

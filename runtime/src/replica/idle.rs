@@ -70,7 +70,8 @@ impl IdleInstances {
         self.shelves.iter().filter_map(|shelf| Some(shelf.lock().first()?.since)).min()
     }
 
-    fn drop_oldest(&self) -> bool {
+    /// Drops the one that waits longest. False: there is none.
+    pub(super) fn drop_oldest(&self) -> bool {
         let Some(oldest) = self.oldest() else { return false };
         let dropped = self.shelves.iter().find_map(|shelf| {
             let mut shelf = shelf.lock();

@@ -56,6 +56,11 @@ impl Instance {
         Ok(Box::new(Self { store, proxy, served: 0, _slot: slot }))
     }
 
+    /// Bytes of its memories and tables.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.store.data().memory.held_bytes()
+    }
+
     /// How many requests it has worked on.
     pub(super) fn served(&self) -> u32 {
         self.served

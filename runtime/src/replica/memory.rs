@@ -12,15 +12,28 @@ const TABLE_ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 pub(crate) struct MemoryBudget {
     limit_bytes: u64,
     used_bytes: AtomicU64,
+    /// The most that one instance would have had to hold, of those that were refused more.
+    lacking_bytes: AtomicU64,
 }
 
 impl MemoryBudget {
     pub(crate) fn new(limit_bytes: u64) -> Arc<Self> {
-        Arc::new(Self { limit_bytes, used_bytes: AtomicU64::new(0) })
+        Arc::new(Self { limit_bytes, used_bytes: AtomicU64::new(0), lacking_bytes: AtomicU64::new(0) })
     }
 
     pub(crate) fn limit_bytes(&self) -> u64 {
         self.limit_bytes
+    }
+
+    /// What an instance would have had to hold, that was refused more.
+    pub(crate) fn lacking_bytes(&self) -> u64 {
+        self.lacking_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many instances of this size have room, of `most`. One always has: it is told by itself what it lacks.
+    pub(crate) fn room_for(&self, instance_bytes: u64, most: u32) -> u32 {
+        let room = self.limit_bytes / instance_bytes.max(1);
+        u32::try_from(room).unwrap_or(u32::MAX).clamp(1, most.max(1))
     }
 
     fn take(&self, bytes: u64) -> Result<(), MemoryLimitReached> {
@@ -42,6 +55,39 @@ impl MemoryBudget {
 #[error("the replica's memory limit was reached")]
 pub(crate) struct MemoryLimitReached;
 
+/// What an instance of a replica takes, in bytes: at first what it is made with, then what instances had at the end of their
+/// requests, on average.
+#[derive(Default)]
+pub(crate) struct InstanceSize(AtomicU64);
+
+impl InstanceSize {
+    /// So much of the difference to what was seen last goes into the average.
+    const WEIGHT: i64 = 8;
+
+    /// What was measured; zero, if nothing was yet.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn begin_with(&self, bytes: u64) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+
+    /// An instance had so much at the end of a request. Mostly it is what it was before, and nothing is written.
+    pub(crate) fn observe(&self, bytes: u64) {
+        let before = self.bytes();
+        if before == bytes {
+            return;
+        }
+        let step = (bytes.cast_signed() - before.cast_signed()) / Self::WEIGHT;
+        // Of requests that end at the same moment one may be lost, which an average survives.
+        self.0.store(
+            if before == 0 || step == 0 { bytes } else { before.saturating_add_signed(step) },
+            Ordering::Relaxed,
+        );
+    }
+}
+
 /// What one instance has of its replica's budget. Given back when it is dropped.
 pub(crate) struct MemoryAccount {
     budget: Arc<MemoryBudget>,
@@ -55,9 +101,17 @@ impl MemoryAccount {
         Self { budget, held_bytes: 0, last_bytes: 0 }
     }
 
+    /// Memories and tables, in bytes.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.held_bytes
+    }
+
     fn grow(&mut self, current: usize, desired: usize, unit_bytes: u64) -> wasmtime::Result<bool> {
         let bytes = (desired.saturating_sub(current) as u64).saturating_mul(unit_bytes);
-        self.budget.take(bytes)?;
+        if let Err(reached) = self.budget.take(bytes) {
+            self.budget.lacking_bytes.fetch_max(self.held_bytes.saturating_add(bytes), Ordering::Relaxed);
+            return Err(reached.into());
+        }
         self.held_bytes += bytes;
         self.last_bytes = bytes;
         Ok(true)
@@ -116,6 +170,28 @@ mod tests {
         assert!(one.memory_growing(1000, 1001, None).is_err());
         drop(two);
         assert!(one.memory_growing(1000, 3000, None).unwrap());
+    }
+
+    #[test]
+    fn as_many_instances_have_room_as_fit_the_limit_and_one_always_has() {
+        let budget = MemoryBudget::new(256 << 20);
+        assert_eq!(budget.room_for(10_600_000, 100), 25);
+        assert_eq!(budget.room_for(16 << 20, 100), 16);
+        assert_eq!(budget.room_for(1 << 20, 100), 100);
+        assert_eq!(budget.room_for(1 << 30, 100), 1);
+        assert_eq!(budget.room_for(0, 100), 100, "nothing was measured yet");
+    }
+
+    #[test]
+    fn what_an_instance_takes_follows_what_instances_had_and_one_of_many_changes_little() {
+        let size = InstanceSize::default();
+        size.begin_with(1000);
+        size.observe(9000);
+        assert_eq!(size.bytes(), 2000);
+        (0..100).for_each(|_| size.observe(1000));
+        assert_eq!(size.bytes(), 1000);
+        (0..100).for_each(|_| size.observe(3000));
+        assert_eq!(size.bytes(), 3000);
     }
 
     #[test]

@@ -1,6 +1,6 @@
-use std::sync::Arc;
+use std::{future::poll_fn, pin::pin, sync::Arc};
 
-use api::{Body, replica::Isolation};
+use api::Body;
 use http::Request;
 use tokio::sync::oneshot;
 
@@ -8,6 +8,7 @@ use super::{
     Replica,
     failure::{GuestFailure, no_room},
     instance::{Head, Instance},
+    memory::MemoryLimitReached,
     running::Permit,
     turn::Turn,
 };
@@ -31,15 +32,50 @@ pub(super) async fn work(
         }
         Err(Missing::Failed(error)) => return Err(replica.failed(&error, &turn)),
     };
-    match instance.handle(request, turn.clone(), head).await {
+    let reuses = replica.reuses();
+    let (handled, answered) = match reuses {
+        false => (instance.handle(request, turn.clone(), head).await, true),
+        true => handle_noting_the_answer(&mut instance, request, &turn, head).await,
+    };
+    match handled {
         Ok(()) => {
             replica.succeeded();
-            replica.keep(instance);
+            replica.size.observe(instance.memory_bytes());
+            if answered {
+                replica.keep(instance);
+            } else if instance.served() > 1 {
+                turn.answered_before();
+            }
             Ok(())
         }
         // The turn learns of the failure while the instance still holds the body open.
         Err(error) => Err(replica.failed(&error, &turn)),
     }
+}
+
+/// Lets an instance work on a request, and says whether it gave an answer: one that did not is not to have another request.
+async fn handle_noting_the_answer(
+    instance: &mut Instance,
+    request: Request<Body>,
+    turn: &Arc<Turn>,
+    head: oneshot::Sender<Head>,
+) -> (wasmtime::Result<()>, bool) {
+    let (noted, mut from_guest) = oneshot::channel();
+    let mut head = Some(head);
+    let mut handled = pin!(instance.handle(request, turn.clone(), noted));
+    let result = poll_fn(|cx| {
+        let polled = handled.as_mut().poll(cx);
+        // The guest gives its answer while it is polled, so that this is the first moment at which it can be there.
+        if let Some(given) = head.take_if(|_| !from_guest.is_empty())
+            && let Ok(answer) = from_guest.try_recv()
+        {
+            // Whoever waited for it may have left.
+            let _ = given.send(answer);
+        }
+        polled
+    })
+    .await;
+    (result, head.is_none())
 }
 
 /// What the guest could not be told otherwise.
@@ -65,15 +101,25 @@ enum Missing {
 }
 
 async fn instance(replica: &Arc<Replica>, turn: &Arc<Turn>) -> Result<Box<Instance>, Missing> {
-    if let Isolation::Replica { .. } = replica.spec.limits.isolation
+    if replica.reuses()
         && let Some(instance) = replica.idle.take()
     {
         return Ok(instance);
     }
-    let slot = replica.host.room().ok_or(Missing::Room("the worker's instance pool is full"))?;
-    Instance::new(replica, slot, turn.clone()).await.map_err(|error| match no_room(&error) {
+    let mut made = fresh(replica, turn).await?;
+    // Idle instances, which another thread keeps from being found, give way to one that has a request.
+    while made.as_ref().is_err_and(|error| error.is::<MemoryLimitReached>()) && replica.idle.drop_oldest() {
+        made = fresh(replica, turn).await?;
+    }
+    made.map_err(|error| match no_room(&error) {
         // Alone, it would not fit either: then it is the limit that is too low.
         Some(why) if replica.in_flight() > 1 => Missing::Room(why),
         _ => Missing::Failed(error),
     })
+}
+
+/// Makes an instance, if the worker has room for one.
+async fn fresh(replica: &Arc<Replica>, turn: &Arc<Turn>) -> Result<wasmtime::Result<Box<Instance>>, Missing> {
+    let slot = replica.host.room().ok_or(Missing::Room("the worker's instance pool is full"))?;
+    Ok(Instance::new(replica, slot, turn.clone()).await)
 }

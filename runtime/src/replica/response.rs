@@ -63,7 +63,8 @@ pub(super) fn streaming(
     tail: Tail,
 ) -> Result<Response<Body>, String> {
     let (parts, announced, body) = checked(response, answer)?;
-    Ok(Response::from_parts(parts, GuestBody::new(body, announced, replica, turn, tail).boxed_unsync()))
+    let unread = is_bodiless(answer, parts.status);
+    Ok(Response::from_parts(parts, GuestBody::new(body, announced, unread, replica, turn, tail).boxed_unsync()))
 }
 
 /// Re-frames what the guest says: no header of a connection leaves it, and a length only if it will be kept to.
@@ -84,6 +85,11 @@ fn checked(
         parts.headers.remove(header::CONTENT_LENGTH);
     }
     Ok((parts, announced.filter(|_| !bodiless), body))
+}
+
+/// Whether nothing follows the head of an answer, whatever the guest writes (RFC 9110, 6.4.1).
+fn is_bodiless(answer: Answer, status: StatusCode) -> bool {
+    answer == Answer::HeadOnly || matches!(status, StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT)
 }
 
 fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, String> {

@@ -4,7 +4,7 @@ use std::{
 };
 
 use api::{
-    Body, Serve, ServeError,
+    Body, Deadline, Serve, ServeError,
     replica::{FailureReason, Isolation, LogSource, ReplicaSpec},
 };
 use futures::future::{BoxFuture, ready};
@@ -14,19 +14,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Host,
-    admission::Admission,
+    admission::{Admission, NoEntry},
     cpu::{CpuMeter, UsedCpu},
     failure::{GuestFailure, backtrace, reason},
     health::Health,
     idle::IdleInstances,
     instance::Instance,
-    memory::MemoryBudget,
+    memory::{InstanceSize, MemoryBudget},
     serving::Serving,
     turn::Turn,
 };
 use crate::{
     capabilities::Capabilities, compile::LoadedComponent, engine::Ticking, error::StartError, log::ReplicaLog,
 };
+
+/// What a replica takes is adjusted when it differs by more than this part of it.
+const SLOTS_TOLERANCE: u32 = 8;
 
 /// A replica that runs: a linked component, what it can reach, what it may use, and what it does at the moment.
 pub(crate) struct Replica {
@@ -36,6 +39,7 @@ pub(crate) struct Replica {
     pub(super) capabilities: Arc<Capabilities>,
     pub(super) host: Arc<Host>,
     pub(super) memory: Arc<MemoryBudget>,
+    pub(super) size: InstanceSize,
     pub(super) idle: Arc<IdleInstances>,
     cpu: Option<Arc<CpuMeter>>,
     used: UsedCpu,
@@ -64,6 +68,7 @@ impl Replica {
             capabilities: Arc::new(capabilities),
             host,
             memory: MemoryBudget::new(limits.memory_bytes),
+            size: InstanceSize::default(),
             idle,
             cpu: limits.cpu_millis.map(|millis| Arc::new(CpuMeter::new(millis))),
             used: UsedCpu::default(),
@@ -75,27 +80,68 @@ impl Replica {
         })
     }
 
-    /// Makes an instance, to see that it can be made. With isolation `replica` the first request will have it.
-    pub(crate) async fn try_instantiate(&self) -> Result<(), StartError> {
+    /// Makes an instance, to see that it can be made, and answers how many bytes of memory it takes; `None` if the worker's pool
+    /// is full. With isolation `replica` the first request will have it.
+    pub(crate) async fn try_instantiate(&self) -> Result<Option<u64>, StartError> {
         let image = || self.spec.image.clone();
-        let Some(slot) = self.host.room() else { return Ok(()) };
+        let Some(slot) = self.host.room() else { return Ok(None) };
         let _ticking = self.host.engine.ticker.keep_ticking();
         let turn = Arc::new(self.turn());
         let made = tokio::time::timeout_at(turn.deadline.into(), Instance::new(self, slot, turn.clone())).await;
         let failure = match made {
             Ok(Ok(instance)) => {
+                let bytes = instance.memory_bytes();
+                self.instances_take(bytes);
                 self.keep(instance);
-                return Ok(());
+                let (slots, asked) = (self.slots(), self.spec.limits.concurrency);
+                if slots < asked {
+                    let limit = self.memory.limit_bytes();
+                    self.log.line(
+                        LogSource::Sampan,
+                        format!(
+                            "takes {slots} requests at a time instead of {asked}: an instance takes {bytes} bytes of the \
+                             memory limit of {limit} bytes; for more, raise `resources.limits.memory`"
+                        ),
+                    );
+                }
+                return Ok(Some(bytes));
             }
             Ok(Err(error)) => self.failed(&error, &turn),
             Err(_) => GuestFailure::Deadline,
         };
         Err(match failure {
             GuestFailure::OutOfMemory => {
-                StartError::OutOfMemory { image: image(), limit_bytes: self.memory.limit_bytes() }
+                let (limit_bytes, needed_bytes) = (self.memory.limit_bytes(), self.memory.lacking_bytes());
+                StartError::OutOfMemory { image: image(), limit_bytes, needed_bytes }
             }
             failure => StartError::Instantiate { image: image(), why: failure.to_string() },
         })
+    }
+
+    /// From what an instance takes follows how many requests have room at the same time.
+    pub(crate) fn instances_take(&self, bytes: u64) {
+        self.size.begin_with(bytes);
+        self.admission.set_slots(self.room());
+    }
+
+    /// Requests that it takes at the same time: its concurrency, or fewer where its memory has no room for so many instances.
+    pub(crate) fn slots(&self) -> u32 {
+        self.admission.slots()
+    }
+
+    /// Adjusts how many requests it takes to what instances have taken of late. Answers how many it takes now, if it is another
+    /// number than before. Small differences change nothing, as the whole way up to the gateways is told.
+    pub(crate) fn adjust_slots(&self) -> Option<u32> {
+        let (before, now) = (self.slots(), self.room());
+        let differs = before.abs_diff(now) > before / SLOTS_TOLERANCE;
+        differs.then(|| {
+            self.admission.set_slots(now);
+            now
+        })
+    }
+
+    fn room(&self) -> u32 {
+        self.memory.room_for(self.size.bytes(), self.spec.limits.concurrency)
     }
 
     /// The way to it for the roles of this process.
@@ -143,6 +189,15 @@ impl Replica {
         self.admission.close();
     }
 
+    /// A request has all of its answer, while its guest goes on. It counts until that ends.
+    pub(super) fn answered(&self, turn: &Turn) {
+        // Counted first: the guest may end at the same moment, and take it from the count.
+        self.admission.answered();
+        if !turn.answer() {
+            self.admission.not_answered();
+        }
+    }
+
     /// Resolves when nothing is in flight any more. Only after [`close`](Self::close).
     pub(crate) async fn emptied(&self) {
         self.admission.emptied().await;
@@ -183,6 +238,11 @@ impl Replica {
         self.health.succeeded();
     }
 
+    /// Whether an instance may have more requests than one.
+    pub(super) fn reuses(&self) -> bool {
+        matches!(self.spec.limits.isolation, Isolation::Replica { .. })
+    }
+
     /// Keeps an instance for another request, if it may have one.
     pub(super) fn keep(&self, instance: Box<Instance>) {
         if let Isolation::Replica { max_reuse } = self.spec.limits.isolation
@@ -208,7 +268,7 @@ impl Replica {
         }
         let (kind, reason) = match &failure {
             GuestFailure::Deadline => {
-                self.deadline_passed();
+                self.deadline_passed(turn);
                 return failure;
             }
             GuestFailure::OutOfMemory => {
@@ -235,9 +295,10 @@ impl Replica {
         GuestFailure::Trapped { reason }
     }
 
-    pub(super) fn deadline_passed(&self) {
+    pub(super) fn deadline_passed(&self, turn: &Turn) {
         let deadline = self.spec.limits.request_deadline;
-        self.log.line(LogSource::Sampan, format!("stopped: no answer within the request deadline of {deadline:?}"));
+        let what = if turn.is_answered() { "still at work after its answer at" } else { "no answer within" };
+        self.log.line(LogSource::Sampan, format!("stopped: {what} the request deadline of {deadline:?}"));
     }
 }
 
@@ -248,21 +309,49 @@ impl Serve for LocalReplica {
     fn serve(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, ServeError>> {
         match Permit::take(&self.0) {
             Ok(permit) => Box::pin(Serving::new(permit, request)),
-            Err(why) => Box::pin(ready(Err(ServeError::Refused { request: Box::new(request), why: why.to_owned() }))),
+            Err(NoEntry::FullOfAnswered) => Box::pin(serve_after_answered(self.0.clone(), request)),
+            Err(no_entry) => Box::pin(ready(Err(refused(request, no_entry)))),
         }
     }
+}
+
+/// Serves a request once a guest has ended that is still at work after its answer: whoever got that may well ask again at once.
+async fn serve_after_answered(replica: Arc<Replica>, request: Request<Body>) -> Result<Response<Body>, ServeError> {
+    let own = replica.spec.limits.request_deadline;
+    let patience = request.extensions().get::<Deadline>().map_or(own, |Deadline(limit)| own.min(*limit));
+    match tokio::time::timeout(patience, replica.admission.enter_after_answered()).await {
+        Ok(Ok(())) => Serving::new(Permit::entered(&replica), request).await,
+        Ok(Err(no_entry)) => Err(refused(request, no_entry)),
+        Err(_) => Err(refused(request, NoEntry::Full)),
+    }
+}
+
+fn refused(request: Request<Body>, no_entry: NoEntry) -> ServeError {
+    ServeError::Refused { request: Box::new(request), why: no_entry.why().to_owned() }
 }
 
 /// A request that was taken in: it counts until this is dropped.
 pub(super) struct Permit {
     replica: Arc<Replica>,
+    turn: Option<Arc<Turn>>,
     _ticking: Ticking,
 }
 
 impl Permit {
-    fn take(replica: &Arc<Replica>) -> Result<Self, &'static str> {
+    fn take(replica: &Arc<Replica>) -> Result<Self, NoEntry> {
         replica.admission.enter()?;
-        Ok(Self { _ticking: replica.host.engine.ticker.keep_ticking(), replica: replica.clone() })
+        Ok(Self::entered(replica))
+    }
+
+    fn entered(replica: &Arc<Replica>) -> Self {
+        let ticking = replica.host.engine.ticker.keep_ticking();
+        Self { _ticking: ticking, turn: None, replica: replica.clone() }
+    }
+
+    /// The same, for this turn: its end is the turn's.
+    pub(super) fn of(mut self, turn: &Arc<Turn>) -> Self {
+        self.turn = Some(turn.clone());
+        self
     }
 
     pub(super) fn replica(&self) -> &Arc<Replica> {
@@ -272,6 +361,6 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.replica.admission.leave();
+        self.replica.admission.leave(self.turn.as_ref().is_some_and(|turn| turn.end()));
     }
 }

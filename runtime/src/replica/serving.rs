@@ -55,7 +55,7 @@ impl Serving {
         let turn = Arc::new(asked.map_or_else(|| replica.turn(), |Deadline(limit)| replica.turn_within(*limit)));
         let answers = if request.method() == Method::HEAD { Answer::HeadOnly } else { Answer::Whole };
         let (head_out, head) = oneshot::channel();
-        let work = Box::pin(work(permit, turn.clone(), request, head_out));
+        let work = Box::pin(work(permit.of(&turn), turn.clone(), request, head_out));
         let guest = GuestTask::new(work, turn.clone(), replica.clone());
         Self { stage: Stage::Here { guest, end: None }, head, turn, replica, answers }
     }
@@ -110,7 +110,14 @@ impl Serving {
     }
 
     fn no_answer(&self) -> GuestFailure {
-        self.misbehaved("the guest ended without an answer".to_owned())
+        let way_out = match self.turn.has_answered_before() {
+            true => {
+                "its instance had answered a request before, and seems to answer one alone: \
+                 set the annotation `sampan.dev/isolation: request`, so that each request has an instance of its own"
+            }
+            false => "its handler returned without setting the response; what it wrote to stderr may say why",
+        };
+        self.misbehaved(format!("the guest ended without an answer: {way_out}"))
     }
 
     fn misbehaved(&self, reason: String) -> GuestFailure {

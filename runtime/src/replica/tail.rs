@@ -7,15 +7,15 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Replica, failure::GuestFailure, task::GuestTask, turn::Turn};
 
 /// Resolves when a guest must not go on: its deadline passed, or its replica was stopped.
-pub(super) fn end_of(turn: &Turn, replica: &Arc<Replica>) -> BoxFuture<'static, GuestFailure> {
+pub(super) fn end_of(turn: &Arc<Turn>, replica: &Arc<Replica>) -> BoxFuture<'static, GuestFailure> {
     let deadline = tokio::time::sleep_until(turn.deadline.into());
     let killed = replica.killed().clone().cancelled_owned();
-    let replica = replica.clone();
+    let (turn, replica) = (turn.clone(), replica.clone());
     Box::pin(async move {
         tokio::select! {
             () = killed => GuestFailure::Stopped,
             () = deadline => {
-                replica.deadline_passed();
+                replica.deadline_passed(&turn);
                 GuestFailure::Deadline
             }
         }

@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -19,6 +19,13 @@ pub(crate) const FIRST_TICKS: u64 = 2;
 /// Ticks that a guest in the background computes until another may.
 const BACKGROUND_TICKS: u64 = 10;
 
+/// The answer is still to be given, or a part of it.
+const OPEN: u8 = 0;
+/// The whole answer was given, and the guest goes on.
+const ANSWERED: u8 = 1;
+/// The guest has ended.
+const ENDED: u8 = 2;
+
 /// One request's time in a guest: what its driver and the engine's interrupts tell each other.
 pub(crate) struct Turn {
     pub(crate) deadline: Instant,
@@ -34,7 +41,11 @@ pub(crate) struct Turn {
     background: AtomicBool,
     /// Nobody waits for the answer any more.
     abandoned: AtomicBool,
+    /// How far the request is: [`OPEN`], [`ANSWERED`] or [`ENDED`].
+    progress: AtomicU8,
     failure: OnceLock<String>,
+    /// The instance had answered an earlier request, and did not answer this one.
+    answered_before: AtomicBool,
     /// Why the request could not be read to its end.
     broken_request: OnceLock<String>,
 }
@@ -50,7 +61,9 @@ impl Turn {
             overran: AtomicBool::new(false),
             background: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
+            progress: AtomicU8::new(OPEN),
             failure: OnceLock::new(),
+            answered_before: AtomicBool::new(false),
             broken_request: OnceLock::new(),
         }
     }
@@ -77,6 +90,30 @@ impl Turn {
 
     pub(super) fn abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Acquire)
+    }
+
+    /// The whole answer was given. False if the guest has ended, or it was known before.
+    pub(super) fn answer(&self) -> bool {
+        self.progress.compare_exchange(OPEN, ANSWERED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Whether the guest goes on after its answer.
+    pub(super) fn is_answered(&self) -> bool {
+        self.progress.load(Ordering::Acquire) == ANSWERED
+    }
+
+    /// The guest has ended. True if it had given its whole answer before.
+    pub(super) fn end(&self) -> bool {
+        self.progress.swap(ENDED, Ordering::AcqRel) == ANSWERED
+    }
+
+    /// The guest has ended without an answer, though its instance has answered an earlier request.
+    pub(super) fn answered_before(&self) {
+        self.answered_before.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_answered_before(&self) -> bool {
+        self.answered_before.load(Ordering::Acquire)
     }
 
     /// Why the guest ended, for a body that was being sent. Set before its instance is dropped.

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use api::{
     Digest, ReplicaId, Serve,
-    replica::{Failure, FailureReason, ReplicaPhase, ReplicaSpec},
+    replica::{Failure, FailureReason, Isolation, Limits, LogSource, ReplicaPhase, ReplicaSpec},
 };
 use futures::{StreamExt, future::Either, stream};
 use tokio::{sync::oneshot, time::timeout};
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     capabilities::{Capabilities, Granted, check_imports},
+    compile::LoadedComponent,
     error::StartError,
     log::ReplicaLog,
     probes::verdicts,
@@ -45,7 +46,7 @@ pub(super) async fn live(ground: Arc<Ground>, spec: Arc<ReplicaSpec>, mut stop: 
 /// waits for it.
 pub(super) async fn stand_by(ground: Arc<Ground>, spec: Arc<ReplicaSpec>, mut stop: oneshot::Receiver<Duration>) {
     let id = spec.id.clone();
-    let known = ground.proven.lock().contains(&proof(&spec));
+    let known = ground.proven.lock().contains_key(&proof(&spec));
     let trial = async {
         match known {
             true => start(&ground, spec.clone()).await,
@@ -57,7 +58,10 @@ pub(super) async fn stand_by(ground: Arc<Ground>, spec: Arc<ReplicaSpec>, mut st
         _ = &mut stop => return report(&ground, &id, ReplicaPhase::Stopped).await,
     };
     match tried {
-        Ok(replica) => replica.kill(),
+        Ok(replica) => {
+            report_slots(&ground, &replica).await;
+            replica.kill();
+        }
         Err(error) => return report(&ground, &id, ReplicaPhase::Failed(error.into_failure())).await,
     }
     let (standby, told) = Standby::new(ground.clone(), spec);
@@ -85,6 +89,7 @@ pub(super) async fn stand_by(ground: Arc<Ground>, spec: Arc<ReplicaSpec>, mut st
 /// A replica that has been started, to its end.
 async fn serve(ground: &Arc<Ground>, replica: Arc<Replica>, held: Held, stop: impl Future<Output = Grace>) {
     let id = replica.spec.id.clone();
+    report_slots(ground, &replica).await;
     ground.replicas.insert(replica.clone());
     let end = tokio::select! {
         failure = run(ground, &replica) => ReplicaPhase::Failed(failure),
@@ -102,11 +107,20 @@ async fn report(ground: &Ground, id: &ReplicaId, phase: ReplicaPhase) {
     let _ = ground.reports.send(Report::Phase(id.clone(), phase)).await;
 }
 
-/// Starts a replica, and makes an instance to see that it can be made.
+/// Says how many requests a replica takes at the same time, unless that is its concurrency.
+async fn report_slots(ground: &Ground, replica: &Replica) {
+    let slots = replica.slots();
+    if slots != replica.spec.limits.concurrency {
+        let _ = ground.reports.send(Report::Slots(replica.spec.id.clone(), slots)).await;
+    }
+}
+
+/// Starts a replica, and makes an instance to see that it can be made, and what it takes.
 async fn try_start(ground: &Ground, spec: Arc<ReplicaSpec>) -> Result<Arc<Replica>, StartError> {
     let replica = start(ground, spec).await?;
-    replica.try_instantiate().await?;
-    ground.proven.lock().insert(proof(&replica.spec));
+    if let Some(instance_bytes) = replica.try_instantiate().await? {
+        ground.proven.lock().insert(proof(&replica.spec), instance_bytes);
+    }
     Ok(replica)
 }
 
@@ -122,8 +136,37 @@ pub(super) async fn start(ground: &Ground, spec: Arc<ReplicaSpec>) -> Result<Arc
     }
     check_imports(&spec.image, &component.imports, Granted::of(&spec.grants.key_value))?;
     let log = Arc::new(ReplicaLog::new(spec.id.clone(), ground.log.clone()));
+    let spec = isolated(ground, spec, &component, &log).await;
     let capabilities = Capabilities::granted(&spec, &ground.handles, ground.host.outbound.clone(), log.clone())?;
-    Ok(Replica::new(spec, component, capabilities, ground.host.clone(), log))
+    let replica = Replica::new(spec, component, capabilities, ground.host.clone(), log);
+    if let Some(&instance_bytes) = ground.proven.lock().get(&proof(&replica.spec)) {
+        replica.instances_take(instance_bytes);
+    }
+    Ok(replica)
+}
+
+/// The spec with isolation `request` where the guest's engine answers one request in each instance: reused, it would leave the
+/// others without an answer.
+async fn isolated(
+    ground: &Ground,
+    spec: Arc<ReplicaSpec>,
+    component: &LoadedComponent,
+    log: &ReplicaLog,
+) -> Arc<ReplicaSpec> {
+    if spec.limits.isolation == Isolation::Request {
+        return spec;
+    }
+    let Some(made_by) = ground.components.answers_once(&spec, component).await else { return spec };
+    log.line(
+        LogSource::Sampan,
+        format!(
+            "runs with isolation `request`, not `replica`: {made_by} made its component, whose engine answers one request in \
+             each instance; remove the annotation `{}`",
+            api::annotations::ISOLATION
+        ),
+    );
+    let limits = Limits { isolation: Isolation::Request, ..spec.limits.clone() };
+    Arc::new(ReplicaSpec { limits, ..(*spec).clone() })
 }
 
 /// Runs until the replica fails by itself.

@@ -89,8 +89,8 @@ struct Ground {
     room: Arc<Room>,
     /// Images of which this session's control plane knows that they are compiled here.
     told_cached: Mutex<HashSet<Digest>>,
-    /// Components that were instantiated here, with the memory that they had for it.
-    proven: Mutex<HashSet<(Digest, u64)>>,
+    /// Components that were instantiated here with the memory that they had for it, and what an instance took of that, in bytes.
+    proven: Mutex<HashMap<(Digest, u64), u64>>,
     starts: Arc<Starts>,
     reports: mpsc::Sender<Report>,
     log: mpsc::Sender<(ReplicaId, LogLine)>,
@@ -102,6 +102,8 @@ struct Running {
     phase: ReplicaPhase,
     /// CPU time that the control plane has been told of.
     told_used: Duration,
+    /// Requests at the same time that the control plane has been told of, if it was another number than the concurrency.
+    told_slots: Option<u32>,
     /// Taken when it was told to stop.
     stop: Option<oneshot::Sender<Duration>>,
 }
@@ -109,6 +111,7 @@ struct Running {
 /// What a replica's life tells the loop.
 enum Report {
     Phase(ReplicaId, ReplicaPhase),
+    Slots(ReplicaId, u32),
     Cached(Digest),
 }
 

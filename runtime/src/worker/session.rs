@@ -25,8 +25,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 const IMAGES_USED: Duration = Duration::from_secs(600);
 /// Places in the session's queue that only what must arrive may take: not heartbeats, not logs.
 pub(super) const RESERVED: usize = SESSION_QUEUE / 2;
-/// What requests still in flight have when the whole worker stops. The gateway has drained before: little is left.
-const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
+/// What guests still have when the whole worker stops. The gateway has drained before: what is left is work after answers.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 type Up = mpsc::Sender<WorkerUp>;
 
@@ -39,6 +39,11 @@ impl Worker {
         let up = session.tx.clone();
         if up.send(WorkerUp::Hello(self.hello())).await.is_err() {
             return Ended::Session;
+        }
+        for (id, running) in &self.running {
+            if let Some(slots) = running.told_slots {
+                send(&up, WorkerUp::Slots { id: id.clone(), slots }).await;
+            }
         }
         let (mut heartbeat, mut housekeeping) = (interval(HEARTBEAT), interval(HOUSEKEEPING));
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -115,14 +120,20 @@ impl Worker {
     /// Takes note of a replica; answers what will tell it to stop.
     fn begins(&mut self, spec: Arc<ReplicaSpec>) -> oneshot::Receiver<Duration> {
         let (stop, stopped) = oneshot::channel();
-        let (phase, told_used) = (ReplicaPhase::Starting, Duration::ZERO);
-        self.running.insert(spec.id.clone(), Running { spec, phase, told_used, stop: Some(stop) });
+        let (phase, told_used, stop) = (ReplicaPhase::Starting, Duration::ZERO, Some(stop));
+        self.running.insert(spec.id.clone(), Running { spec, phase, told_used, told_slots: None, stop });
         stopped
     }
 
     async fn pass_on(&mut self, report: Report, up: &Up) {
         match report {
             Report::Cached(digest) => send(up, WorkerUp::Cached { digest }).await,
+            Report::Slots(id, slots) => {
+                if let Some(running) = self.running.get_mut(&id) {
+                    running.told_slots = Some(slots);
+                    send(up, WorkerUp::Slots { id, slots }).await;
+                }
+            }
             Report::Phase(id, now) => {
                 if matches!(now, ReplicaPhase::Stopped | ReplicaPhase::Failed(_)) {
                     self.running.remove(&id);
@@ -142,6 +153,13 @@ impl Worker {
             let id = &replica.spec.id;
             if let Some((count, last)) = replica.health.take_traps() {
                 let _ = up.try_send(WorkerUp::Traps { id: id.clone(), count, last });
+            }
+            if let Some(slots) = replica.adjust_slots()
+                && let Some(running) = self.running.get_mut(id)
+                && up.capacity() > RESERVED
+                && up.try_send(WorkerUp::Slots { id: id.clone(), slots }).is_ok()
+            {
+                running.told_slots = Some(slots);
             }
             let used = replica.cpu_used();
             if let Some(running) = self.running.get_mut(id).filter(|running| running.told_used != used) {

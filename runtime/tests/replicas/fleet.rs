@@ -62,7 +62,12 @@ impl Fleet {
 
     /// The spec of a replica of a guest, which a test then changes.
     pub(crate) fn spec(&self, name: &str, guest_name: &str) -> ReplicaSpec {
-        let image = self.images.put_component(&format!("{guest_name}:test"), guest(guest_name).into()).unwrap();
+        self.spec_of(name, &format!("{guest_name}:test"), guest(guest_name))
+    }
+
+    /// The same, of a component that a test has made.
+    pub(crate) fn spec_of(&self, name: &str, image: &str, component: Vec<u8>) -> ReplicaSpec {
+        let image = self.images.put_component(image, component.into()).unwrap();
         ReplicaSpec {
             id: ReplicaId(ObjectKey::new("shop", name)),
             revision: "probe-1".into(),

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod after_the_answer;
 mod capabilities;
 mod fakes;
 mod fleet;
 mod life;
 mod limits;
 mod outbound;
+mod output;
 mod requests;
+mod room;
 mod standby;
 mod traps;

@@ -1,9 +1,9 @@
 use api::{
     ServeError,
-    replica::{FailureReason, LogSource, ReplicaPhase},
+    replica::{FailureReason, Isolation, LogSource, ReplicaPhase},
 };
 
-use crate::fleet::{Fleet, ask, get};
+use crate::fleet::{Fleet, ask, get, guest};
 
 #[tokio::test]
 async fn a_trap_answers_its_request_alone_and_is_logged_with_its_backtrace() {
@@ -63,4 +63,39 @@ async fn a_replica_that_only_traps_fails() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn an_instance_that_gave_no_answer_is_not_used_again_and_the_log_says_what_to_do() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.limits.isolation = Isolation::Replica { max_reuse: 100 }).await;
+    assert_eq!(ask(&probe, get("/counter")).await.unwrap().1, "1\n");
+    assert_eq!(ask(&probe, get("/counter")).await.unwrap().1, "2\n");
+    match ask(&probe, get("/no-answer")).await {
+        Err(ServeError::Trapped { reason }) => assert!(reason.contains("without an answer"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    fleet.wait_for_line("sampan.dev/isolation: request").await;
+    assert_eq!(ask(&probe, get("/counter")).await.unwrap().1, "1\n", "another instance");
+    for way in ["/trap", "/exit?code=0"] {
+        assert!(ask(&probe, get(way)).await.is_err());
+        assert_eq!(ask(&probe, get("/counter")).await.unwrap().1, "1\n", "{way}");
+    }
+}
+
+#[tokio::test]
+async fn a_guest_whose_engine_answers_once_has_an_instance_for_each_request_whatever_the_annotation_says() {
+    let mut fleet = Fleet::new().await;
+    let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+    let field = [&[1][..], &text("processed-by"), &[1], &text("ComponentizeJS"), &text("0.22.0")].concat();
+    let section = [text("producers"), field].concat();
+    let component = [guest("probe"), vec![0, section.len() as u8], section].concat();
+    let mut spec = fleet.spec_of("probe-1", "script:test", component);
+    spec.limits.isolation = Isolation::Replica { max_reuse: 100 };
+    let script = fleet.ready(spec).await;
+    for _ in 0..3 {
+        assert_eq!(ask(&script, get("/counter")).await.unwrap(), (200, "1\n".into()));
+    }
+    let line = fleet.wait_for_line("ComponentizeJS 0.22.0").await;
+    assert!(line.text.contains("sampan.dev/isolation"), "{}", line.text);
 }

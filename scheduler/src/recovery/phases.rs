@@ -4,7 +4,7 @@ use api::{
 };
 
 use super::backoff;
-use crate::{ReplicaState, Scheduler, Subject, timers::Timer};
+use crate::{ReplicaState, Scheduler, Subject, state::Replica, timers::Timer};
 
 impl Scheduler {
     /// A worker says where a replica is.
@@ -56,6 +56,17 @@ impl Scheduler {
                 });
                 self.check_available(id, now);
             }
+        }
+    }
+
+    /// A worker says how many requests a replica takes at the same time.
+    pub(crate) fn slots(&mut self, worker: &WorkerName, id: &ReplicaId, slots: u32) {
+        let told = |replica: &&Replica| replica.worker.as_ref() == Some(worker) && replica.slots != Some(slots);
+        let Some(revision) = self.replicas.get(id).filter(told).map(|replica| replica.revision.clone()) else { return };
+        self.change(id, |replica| replica.slots = Some(slots));
+        if let Some(revision) = self.revisions.get_mut(&revision) {
+            // What it takes of a replica of today is what its next one will take.
+            revision.slots = Some(slots);
         }
     }
 

@@ -8,6 +8,7 @@ use super::state::CpuUse;
 use crate::{
     Action, AutoscalerStatus, Scheduler, Subject,
     autoscale::{CpuView, View, decide},
+    state::DeploymentState,
     timers::Timer,
 };
 
@@ -37,7 +38,7 @@ impl Scheduler {
             cpu: self.cpu_of(key, now),
             desired,
             ready,
-            concurrency: deployment.spec.template.limits.concurrency,
+            concurrency: self.slots_of(deployment),
             covered_since,
             memory: &scaling.memory,
         };
@@ -60,6 +61,13 @@ impl Scheduler {
             self.touch_deployment(key);
         }
         self.tell_autoscaler(key, wanted != desired, now);
+    }
+
+    /// How many requests a replica of a Deployment takes at the same time: its concurrency, or fewer, as workers say.
+    fn slots_of(&self, deployment: &DeploymentState) -> u32 {
+        let current = deployment.current.as_ref().and_then(|current| self.revisions.get(current));
+        let concurrency = deployment.spec.template.limits.concurrency;
+        current.and_then(|current| current.slots).map_or(concurrency, |slots| slots.min(concurrency))
     }
 
     /// What a Deployment's replicas use of CPU, if its autoscaler goes by that.

@@ -30,6 +30,8 @@ pub(crate) struct Replica {
     pub(crate) leaving: bool,
     /// Failures in a row.
     pub(crate) failures: u32,
+    /// Requests that it takes at the same time, if its worker says another number than its concurrency.
+    pub(crate) slots: Option<u32>,
     pub(crate) created: Timestamp,
     pub(crate) started: Option<Timestamp>,
     pub(crate) ready_since: Option<Timestamp>,
@@ -54,6 +56,7 @@ impl Replica {
             available: false,
             leaving: false,
             failures: 0,
+            slots: None,
             created,
             started: None,
             ready_since: None,
@@ -114,6 +117,7 @@ impl Replica {
             worker: self.worker.clone(),
             nominated: self.nominated.clone(),
             state: self.state.clone(),
+            slots: self.slots,
             created: self.created,
             started: self.started,
             ready_since: self.ready_since,

@@ -29,6 +29,8 @@ pub(crate) struct RevisionState {
     pub(crate) image: ImageState,
     /// Why there is no standby though there should be.
     pub(crate) standby_failure: Option<StandbyFailure>,
+    /// Requests that a replica of it takes at the same time, as a worker said last.
+    pub(crate) slots: Option<u32>,
     pub(crate) told: Option<RevisionStatus>,
 }
 
@@ -59,6 +61,7 @@ impl RevisionState {
             held_back: false,
             image: ImageState::default(),
             standby_failure: None,
+            slots: None,
             told: None,
         }
     }

@@ -294,3 +294,16 @@ fn steady_requests_keep_what_they_need() {
     bench.windows(Duration::from_secs(20), 1, Some(sample(10, 1, 0)));
     assert_eq!(bench.wanted(), 1);
 }
+
+#[test]
+fn a_replica_counts_as_taking_what_its_worker_says_and_so_does_the_next_one() {
+    let (mut bench, id) = Bench::asleep(1);
+    bench.step(Event::Worker { worker: worker(0), message: WorkerUp::Slots { id: id.clone(), slots: 25 } });
+    assert_eq!(bench.view(&id).slots, Some(25));
+    bench.phase(&id, ReplicaPhase::Ready);
+    bench.windows(WINDOW, 1, Some(sample(100, 25, 75)));
+    assert_eq!(bench.wanted(), 4, "where a hundred would fit one replica that takes its whole concurrency");
+    let of_another = Event::Worker { worker: worker(7), message: WorkerUp::Slots { id: id.clone(), slots: 1 } };
+    bench.step(of_another);
+    assert_eq!(bench.view(&id).slots, Some(25), "only its own worker knows");
+}

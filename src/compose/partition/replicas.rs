@@ -42,6 +42,8 @@ pub(super) struct Partition {
 struct Held {
     spec: Arc<ReplicaSpec>,
     phase: ReplicaPhase,
+    /// Requests that it takes at the same time, if its process has said.
+    slots: Option<u32>,
     /// How its process is told of it.
     order: fn(Arc<ReplicaSpec>) -> WorkerDown,
 }
@@ -69,6 +71,11 @@ impl Partition {
         let up = session.tx.clone();
         if up.send(WorkerUp::Hello(self.hello())).await.is_err() {
             return Ended::Session;
+        }
+        for (id, held) in &self.running {
+            if let Some(slots) = held.slots {
+                send(&up, WorkerUp::Slots { id: id.clone(), slots }).await;
+            }
         }
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -128,7 +135,7 @@ impl Partition {
             return send(up, said(&spec.id, held.phase.clone())).await;
         }
         let group = self.sharing.group(&spec.id).to_owned();
-        let held = Held { spec: spec.clone(), phase: ReplicaPhase::Starting, order };
+        let held = Held { spec: spec.clone(), phase: ReplicaPhase::Starting, slots: None, order };
         self.running.insert(spec.id.clone(), held);
         send(up, said(&spec.id, ReplicaPhase::Starting)).await;
         self.tenants.ensure(&group);
@@ -160,6 +167,12 @@ impl Partition {
             }
             News::Says(_, WorkerUp::Cached { digest }) => self.compiled(digest, up).await,
             News::Says(_, WorkerUp::Phase { id, phase }) => self.phase(id, phase, up).await,
+            News::Says(_, WorkerUp::Slots { id, slots }) => {
+                if let Some(held) = self.running.get_mut(&id) {
+                    held.slots = Some(slots);
+                }
+                send(up, WorkerUp::Slots { id, slots }).await;
+            }
             News::Says(_, WorkerUp::Heartbeat | WorkerUp::Leaving) => {}
             News::Says(_, message @ WorkerUp::Log { .. }) => drop(up.try_send(message)),
             News::Says(_, message) => send(up, message).await,

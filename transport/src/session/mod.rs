@@ -19,7 +19,7 @@ pub use listener::SessionListener;
 pub use server::{Admission, Offer, serve_sessions};
 
 /// What this version speaks. One that is higher by one is understood too: messages only ever gain fields.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// Bytes of one message: what a worker with 10 000 replicas says first is some 10 MB.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;

@@ -100,6 +100,7 @@ fn worker_up() -> Vec<(&'static str, WorkerUp)> {
         ("leaving", WorkerUp::Leaving),
         ("standing-by", WorkerUp::Phase { id: id(), phase: ReplicaPhase::Standby }),
         ("usage", WorkerUp::Usage(vec![CpuUsage { id: id(), used: Duration::from_millis(1234) }])),
+        ("slots", WorkerUp::Slots { id: id(), slots: 16 }),
     ]
 }
 

@@ -30,6 +30,7 @@ impl From<WorkerUp> for proto::WorkerUp {
                     |CpuUsage { id, used }| proto::CpuUsage { id: Some(id.0.into()), used_micros: micros(used) };
                 Content::Usage(proto::Usage { replicas: replicas.into_iter().map(usage).collect() })
             }
+            WorkerUp::Slots { id, slots } => Content::Slots(proto::Slots { id: Some(id.0.into()), slots }),
             WorkerUp::Heartbeat => Content::Heartbeat(Empty {}),
             WorkerUp::Leaving => Content::Leaving(Empty {}),
         };
@@ -59,6 +60,9 @@ impl TryFrom<proto::WorkerUp> for WorkerUp {
                     Ok(CpuUsage { id: replica_id(usage.id, "usage.id")?, used: span(usage.used_micros) })
                 };
                 Self::Usage(replicas.into_iter().map(usage).collect::<Result<_, WireError>>()?)
+            }
+            Content::Slots(proto::Slots { id, slots }) => {
+                Self::Slots { id: replica_id(id, "slots.id")?, slots: slots.max(1) }
             }
             Content::Heartbeat(_) => Self::Heartbeat,
             Content::Leaving(_) => Self::Leaving,
