@@ -112,7 +112,7 @@ fn file_name(process: &str) -> Cow<'_, str> {
         return process.into();
     }
     let hash: String = Sha256::digest(process)[..HASH_BYTES].iter().map(|byte| format!("{byte:02x}")).collect();
-    let begins = process.char_indices().take_while(|(at, c)| at + c.len_utf8() <= MAX_FILE_NAME - hash.len() - 1);
+    let begins = process.char_indices().take_while(|(at, c)| at + c.len_utf8() < MAX_FILE_NAME - hash.len());
     let begins: String = begins.map(|(_, c)| c).collect();
     format!("{begins}-{hash}").into()
 }
