@@ -16,7 +16,10 @@ pub enum ImageError {
         why: String,
     },
     /// No image of that name is in the store.
-    #[error("image `{reference}` is not in the local store{}; build it with `sampan build -t {reference}`", did_you_mean(.near))]
+    #[error(
+        "image `{reference}` is not in the local store{}; build it with `sampan build PATH -t {reference}`: \
+         WebAssembly components run here, containers do not", did_you_mean(.near)
+    )]
     NotFound {
         /// What was asked for.
         reference: String,
@@ -26,7 +29,7 @@ pub enum ImageError {
     /// No image with that digest is in the store.
     #[error(
         "image `{reference}` is not in the local store: nothing there has this digest; \
-         build it again with `sampan build -t NAME:TAG` and use the digest that it prints"
+         build it again with `sampan build PATH -t NAME:TAG` and use the digest that it prints"
     )]
     DigestNotFound {
         /// The reference or digest that was asked for.

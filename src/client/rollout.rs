@@ -43,13 +43,13 @@ pub(crate) fn obstacle(deployment: &str, pod: &Pod) -> Option<String> {
     let revision = pod.metadata.owner_references.iter().flatten().find(|owner| owner.kind == "ReplicaSet")?;
     let (owner, _) = revision.name.rsplit_once('-')?;
     let status = pod.status.as_ref().filter(|_| owner == deployment)?;
-    let unplaced = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
-    if let Some(condition) = unplaced {
-        return said(condition.reason.as_deref(), condition.message.as_deref());
+    // One whose image cannot be had has no worker either, and that is not why.
+    let waiting = status.container_statuses.iter().flatten().find_map(|status| status.state.as_ref()?.waiting.as_ref());
+    if let Some(why) = waiting.and_then(|waiting| said(waiting.reason.as_deref(), waiting.message.as_deref())) {
+        return Some(why);
     }
-    let state = status.container_statuses.iter().flatten().next()?.state.as_ref()?;
-    let waiting = state.waiting.as_ref()?;
-    said(waiting.reason.as_deref(), waiting.message.as_deref())
+    let unplaced = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    unplaced.and_then(|condition| said(condition.reason.as_deref(), condition.message.as_deref()))
 }
 
 /// A reason without a message is an ordinary stage of a start.
@@ -101,6 +101,24 @@ mod tests {
         assert_eq!(obstacle("shop", &refused).as_deref(), Some("ErrImagePull: there is none"));
         assert_eq!(obstacle("sho", &refused), None);
         assert_eq!(obstacle("shop", &pod(json!({"waiting": {"reason": "ContainerCreating"}}))), None);
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_had_is_named_before_the_worker_that_its_replica_does_not_have() {
+        let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "shop-abc", "uid": "1"});
+        let waiting = |waiting: serde_json::Value| {
+            let unplaced =
+                json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"});
+            let container = json!({"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": {"waiting": waiting}});
+            let pod = json!({
+                "metadata": {"name": "shop-abc-1", "ownerReferences": [owner]},
+                "status": {"conditions": [unplaced], "containerStatuses": [container]},
+            });
+            obstacle("shop", &serde_json::from_value::<Pod>(pod).unwrap())
+        };
+        let pull = waiting(json!({"reason": "ErrImagePull", "message": "there is none"}));
+        assert_eq!(pull.as_deref(), Some("ErrImagePull: there is none"));
+        assert_eq!(waiting(json!({"reason": "ContainerCreating"})).as_deref(), Some("Unschedulable: no room"));
     }
 
     #[test]

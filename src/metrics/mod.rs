@@ -21,6 +21,9 @@ const CONNECTIONS: usize = 16;
 /// How long the head of a request may take.
 const HEAD: Duration = Duration::from_secs(5);
 
+/// Before the next connection is taken when one could not be: where descriptors have run out, that fails at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
 /// Where a process offers what it counts.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Metrics")]
@@ -66,7 +69,14 @@ async fn serve(listener: TcpListener, metrics: Metrics) -> anyhow::Result<()> {
     let seats = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let seat = seats.clone().acquire_owned().await?;
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection to /metrics could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
         let metrics = metrics.clone();
         tokio::spawn(async move {
             let _seat = seat;

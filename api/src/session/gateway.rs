@@ -127,7 +127,7 @@ pub struct ServicePort {
 /// One path of one rule of an Ingress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IngressRule {
-    /// The host it is for: exact or `*.example.com`; `None`: every host that no other rule or Service names.
+    /// The host it is for: exact or `*.example.com`; `None`: whatever no rule with a host and no Service's name is for.
     pub host: Option<String>,
     /// The path it is for.
     pub path: PathMatch,
@@ -142,6 +142,8 @@ pub enum PathMatch {
     Exact(String),
     /// This path and those below it, element by element.
     Prefix(String),
+    /// Every path that no rule is for, of whatever host it matches: a default backend.
+    Otherwise,
 }
 
 /// A replica that takes requests for a Service.

@@ -1,22 +1,28 @@
+use std::collections::BTreeSet;
+
 use api::{
     ObjectKey,
     session::{IngressRule, PathMatch},
 };
 use serde_json::Value;
 
-/// The rules of a stored Ingress, each path one; its default backend is a rule for every host and path.
+/// The rules of a stored Ingress, each path one. Its default backend is one for each of its hosts, whatever of theirs no path
+/// is for, and one for requests that no Ingress has a rule for. So a rule that has a host alone leads there.
 pub(crate) fn ingress_rules(key: &ObjectKey, object: &Value) -> Vec<IngressRule> {
     let spec = &object["spec"];
     let mut rules = Vec::new();
+    let mut hosts = BTreeSet::from([None]);
     for rule in spec["rules"].as_array().into_iter().flatten() {
         let host = rule["host"].as_str().filter(|host| !host.is_empty()).map(str::to_ascii_lowercase);
+        hosts.insert(host.clone());
         for path in rule["http"]["paths"].as_array().into_iter().flatten() {
             let Some(service) = backend(key, &path["backend"]) else { continue };
             rules.push(IngressRule { host: host.clone(), path: path_match(path), service });
         }
     }
     if let Some(service) = backend(key, &spec["defaultBackend"]) {
-        rules.push(IngressRule { host: None, path: PathMatch::Prefix("/".to_owned()), service });
+        let default = |host| IngressRule { host, path: PathMatch::Otherwise, service: service.clone() };
+        rules.extend(hosts.into_iter().map(default));
     }
     rules
 }

@@ -28,7 +28,11 @@ pub(crate) fn reason(service: &Service, backers: &[Backer<'_>], selected: &[&Rep
     };
     let name = &backer.key.name;
     match backer.trouble {
-        _ if backer.wanted == 0 && !backer.scaled => format!("deployment {name} is scaled to 0 replicas"),
+        _ if backer.wanted == 0 && !backer.scaled => format!(
+            "deployment {name} is scaled to 0 replicas and no autoscaler starts one: \
+             kubectl scale deployment/{name} --replicas=1 -n {}",
+            backer.key.namespace
+        ),
         Some(trouble) => format!("deployment {name}: {trouble}"),
         None if backer.scaled => format!("deployment {name}: a replica is being started"),
         None => format!("deployment {name}: its first replica has not been started yet"),

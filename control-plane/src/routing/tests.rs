@@ -35,14 +35,14 @@ fn a_service_becomes_a_route_with_its_ports() {
 }
 
 #[test]
-fn each_path_of_an_ingress_is_a_rule_and_its_default_backend_is_one_for_everything() {
+fn each_path_of_an_ingress_is_a_rule_and_its_default_backend_is_one_for_what_is_left_of_each_host() {
     let backend = json!({ "service": { "name": "hello", "port": { "number": 80 } } });
     let ingress = json!({ "spec": {
         "defaultBackend": backend,
         "rules": [{ "host": "Shop.Example", "http": { "paths": [
             { "path": "/cart", "pathType": "Prefix", "backend": backend },
             { "path": "/ping", "pathType": "Exact", "backend": backend },
-        ] } }],
+        ] } }, { "host": "*.shop.example" }],
     } });
     let rules = ingress_rules(&ObjectKey::new("default", "shop"), &ingress);
     let shown: Vec<_> = rules.iter().map(|rule| (rule.host.as_deref(), rule.path.clone())).collect();
@@ -51,7 +51,9 @@ fn each_path_of_an_ingress_is_a_rule_and_its_default_backend_is_one_for_everythi
         [
             (Some("shop.example"), PathMatch::Prefix("/cart".to_owned())),
             (Some("shop.example"), PathMatch::Exact("/ping".to_owned())),
-            (None, PathMatch::Prefix("/".to_owned())),
+            (None, PathMatch::Otherwise),
+            (Some("*.shop.example"), PathMatch::Otherwise),
+            (Some("shop.example"), PathMatch::Otherwise),
         ]
     );
     assert!(rules.iter().all(|rule| rule.service == hello()));
@@ -89,7 +91,11 @@ fn a_selector_must_match_as_a_whole_and_an_empty_one_matches_nothing() {
 fn a_service_without_endpoints_says_what_its_deployment_lacks() {
     let image = Some("image hello:v1 is not in the local store");
     assert_eq!(reason_of(None, backer(3, image)), "deployment hello: image hello:v1 is not in the local store");
-    assert_eq!(reason_of(None, backer(0, None)), "deployment hello is scaled to 0 replicas");
+    assert_eq!(
+        reason_of(None, backer(0, None)),
+        "deployment hello is scaled to 0 replicas and no autoscaler \
+         starts one: kubectl scale deployment/hello --replicas=1 -n default"
+    );
     let starting = reason_of(Some(ReplicaState::Starting), backer(1, None));
     assert_eq!(starting, "deployment hello: 1 of 1 replicas are starting");
     let unplaced = reason_of(Some(ReplicaState::Unplaced("not enough memory".to_owned())), backer(1, None));

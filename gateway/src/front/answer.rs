@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use api::{Body, BodyError};
+use api::{Body, BodyError, ObjectKey};
 use bytes::Bytes;
 use http::{Request, Response, Version, header::CONTENT_LENGTH, uri::Authority};
 use http_body::{Body as _, Frame, SizeHint};
@@ -19,7 +19,7 @@ use crate::{
     body::{BodyVerdict, BodyWatch, RequestBody, Tracked},
     forward::{body_limits, cut_off, forward},
     refusal::{Reason, Refusal},
-    rewrite::{authority, ensure_traceparent, for_guest, forwarded, join_cookies, strip_request, upgrades},
+    rewrite::{NO_HOST, authority, ensure_traceparent, for_guest, forwarded, join_cookies, strip_request, upgrades},
     routing::NoRoute,
     shared::Shared,
 };
@@ -61,15 +61,17 @@ fn enter(
     watch: &ConnectionWatch,
     request: Request<Incoming>,
 ) -> Result<Entered, Refusal> {
-    let authority = authority(&request)?;
+    let named = authority(&request)?;
     let (mut parts, body) = request.into_parts();
     if upgrades(&parts) {
         let message = "the gateway passes HTTP requests only: no CONNECT, no WebSocket, no other upgrade";
         return Err(Refusal::new(Reason::UpgradeUnsupported, message));
     }
-    let service = match door {
-        Door::ByHost => route(shared, &authority, parts.uri.path())?,
-        Door::Straight(service) => service.clone(),
+    let (service, authority) = match (door, named) {
+        (Door::ByHost, Some(host)) => (route(shared, &host, parts.uri.path())?, host),
+        (Door::ByHost, None) => return Err(Refusal::new(Reason::BadRequest, NO_HOST)),
+        (Door::Straight(service), Some(host)) => (service.clone(), host),
+        (Door::Straight(service), None) => (service.clone(), own_host(service)),
     };
     let limits = body_limits(shared);
     let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -90,6 +92,12 @@ fn enter(
         (body.boxed_unsync(), Some(body_watch))
     };
     Ok((service, Request::from_parts(parts, body), body_watch))
+}
+
+/// What a request was sent to that names no host: guests are given whole URIs.
+fn own_host(service: &Service) -> Authority {
+    let ObjectKey { namespace, name } = service.key();
+    Authority::try_from(format!("{name}.{namespace}.localhost")).expect("names of objects are labels of hosts")
 }
 
 fn route(shared: &Shared, authority: &Authority, path: &str) -> Result<Arc<Service>, Refusal> {

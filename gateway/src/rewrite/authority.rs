@@ -1,5 +1,5 @@
 use http::{
-    HeaderValue, Request, Uri,
+    HeaderValue, Request, Uri, Version,
     header::HOST,
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
@@ -7,9 +7,9 @@ use http::{
 
 use crate::refusal::{Reason, Refusal};
 
-/// The host, and port if there is one, that a request is for. An absolute URI or `:authority` comes before `Host`
-/// (RFC 9112, 3.2.2).
-pub(crate) fn authority<B>(request: &Request<B>) -> Result<Authority, Refusal> {
+/// The host, and port if there is one, that a request is for; `None`: it names none, as HTTP/1.0 allows, and an empty `Host`
+/// says. An absolute URI or `:authority` comes before `Host` (RFC 9112, 3.2 and 3.2.2).
+pub(crate) fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, Refusal> {
     let bad = |why: &str| Refusal::new(Reason::BadRequest, why);
     let mut hosts = request.headers().get_all(HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());
@@ -18,7 +18,9 @@ pub(crate) fn authority<B>(request: &Request<B>) -> Result<Authority, Refusal> {
     }
     let authority = match (request.uri().authority(), first) {
         (Some(authority), _) => authority.clone(),
-        (None, None) => return Err(bad("the request has no `Host` header: it tells which service is meant")),
+        (None, None) if request.version() <= Version::HTTP_10 => return Ok(None),
+        (None, None) => return Err(bad(NO_HOST)),
+        (None, Some(host)) if host.is_empty() => return Ok(None),
         (None, Some(host)) => {
             Authority::try_from(host.as_bytes()).map_err(|_| bad("the request's `Host` header is not a host"))?
         }
@@ -26,12 +28,15 @@ pub(crate) fn authority<B>(request: &Request<B>) -> Result<Authority, Refusal> {
     if authority.host().is_empty() || authority.as_str().contains('@') {
         return Err(bad("the request's `Host` header is not a host"));
     }
-    Ok(authority)
+    Ok(Some(authority))
 }
+
+/// What is said where a request must name a host.
+pub(crate) const NO_HOST: &str = "the request has no `Host` header: it tells which service is meant";
 
 /// Gives the guest a whole URI, and a `Host` that agrees with it.
 pub(crate) fn for_guest(parts: &mut Parts, authority: Authority) {
-    if parts.uri.authority().is_some() || !parts.headers.contains_key(HOST) {
+    if parts.uri.authority().is_some() || parts.headers.get(HOST).is_none_or(HeaderValue::is_empty) {
         let host = HeaderValue::from_str(authority.as_str()).expect("an authority is visible ASCII");
         parts.headers.insert(HOST, host);
     }

@@ -4,6 +4,6 @@ mod authority;
 mod headers;
 mod trace;
 
-pub(crate) use authority::{authority, for_guest};
+pub(crate) use authority::{NO_HOST, authority, for_guest};
 pub(crate) use headers::{Hops, forwarded, join_cookies, strip_request, strip_response, upgrades};
 pub(crate) use trace::ensure_traceparent;

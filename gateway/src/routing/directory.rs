@@ -44,23 +44,26 @@ impl Directory {
         self.services.get(&name(key))
     }
 
-    /// Where a request goes. `host` is lower-case and without port. A rule may take a path of a Service's own host.
+    /// Where a request goes, as Kubernetes says it of Ingresses: to a rule for its host and path, then to rules for a wildcard,
+    /// then to those without a host, and at last to a default backend. A Service's own host comes before what does not name
+    /// that host. `host` is lower-case and without port.
     pub(crate) fn route(&self, host: &str, path: &str) -> Result<&Arc<Service>, NoRoute<'_>> {
-        let own = host.strip_suffix(".localhost").and_then(|name| self.services.get(name));
-        let routed = match self.rules.by_name(host, path) {
-            Some(routed) => routed,
-            None if own.is_some() => Routed::UnknownHost,
-            None => self.rules.by_wildcard(host, path),
-        };
-        match (routed, own) {
-            (Routed::To(target), _) => {
-                let listed = self.services.get(&target.name);
-                listed.map(|listed| &listed.service).ok_or(NoRoute::Missing(&target.service))
-            }
-            (_, Some(own)) => Ok(&own.service),
-            (Routed::UnknownHost, None) => Err(NoRoute::UnknownHost),
-            (Routed::NoRuleForPath, None) => Err(NoRoute::NoRuleForPath),
+        if let Some(Routed::To(target)) = self.rules.by_name(host, path) {
+            return self.target(target);
         }
+        if let Some(own) = host.strip_suffix(".localhost").and_then(|name| self.services.get(name)) {
+            return Ok(&own.service);
+        }
+        match self.rules.by_wildcard(host, path) {
+            Routed::To(target) => self.target(target),
+            Routed::UnknownHost => Err(NoRoute::UnknownHost),
+            Routed::NoRuleForPath => Err(NoRoute::NoRuleForPath),
+        }
+    }
+
+    fn target<'a>(&'a self, target: &'a Target) -> Result<&'a Arc<Service>, NoRoute<'a>> {
+        let listed = self.services.get(&target.name);
+        listed.map(|listed| &listed.service).ok_or(NoRoute::Missing(&target.service))
     }
 
     pub(crate) fn list(&mut self, key: &ObjectKey, listed: Listed) {

@@ -56,19 +56,28 @@ impl<T> RouteTable<T> {
         }
     }
 
-    /// Where the rules send a request that name this very host; `None`: there are none. `host` is lower-case and without
-    /// port.
+    /// Where the rules that name this very host send a request; `None`: there are none. `host` is lower-case and without port.
     pub(crate) fn by_name(&self, host: &str, path: &str) -> Option<Routed<'_, T>> {
-        if self.exact.is_empty() {
-            return None;
-        }
-        self.exact.get(host).map(|paths| paths.route(path))
+        self.named(host).map(|paths| paths.route(path))
     }
 
-    /// Where the rules send a request whose host none of them names: those for a wildcard, or else for any host.
+    /// Where a request goes that no rule and no Service of this very host is for: to the rules of a wildcard, then to those
+    /// without a host, and then to the default backend of whoever is nearest.
     pub(crate) fn by_wildcard(&self, host: &str, path: &str) -> Routed<'_, T> {
+        let named = self.named(host);
         let wildcard = host.split_once('.').and_then(|(_, suffix)| self.wildcard.get(suffix));
-        wildcard.unwrap_or(&self.any).route(path)
+        let found = wildcard.and_then(|paths| paths.find(path)).or_else(|| self.any.find(path));
+        let nearest =
+            || [named, wildcard, Some(&*self.any)].into_iter().flatten().find_map(|paths| paths.otherwise.as_ref());
+        match found.or_else(nearest) {
+            Some(target) => Routed::To(target),
+            None if named.is_none() && wildcard.is_none() && self.any.is_empty() => Routed::UnknownHost,
+            None => Routed::NoRuleForPath,
+        }
+    }
+
+    fn named(&self, host: &str) -> Option<&Paths<T>> {
+        if self.exact.is_empty() { None } else { self.exact.get(host) }
     }
 }
 
@@ -83,11 +92,13 @@ struct Paths<T> {
     exact: HashMap<String, T>,
     /// Longest first, each without the slash at its end.
     prefixes: Vec<(String, T)>,
+    /// For whatever no rule is for.
+    otherwise: Option<T>,
 }
 
 impl<T> Default for Paths<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), prefixes: Vec::new() }
+        Self { exact: HashMap::new(), prefixes: Vec::new(), otherwise: None }
     }
 }
 
@@ -96,6 +107,9 @@ impl<T> Paths<T> {
         match path {
             PathMatch::Exact(path) => {
                 self.exact.entry(path).or_insert(target);
+            }
+            PathMatch::Otherwise => {
+                self.otherwise.get_or_insert(target);
             }
             PathMatch::Prefix(prefix) => {
                 let prefix = prefix.trim_end_matches('/').to_owned();
@@ -110,11 +124,7 @@ impl<T> Paths<T> {
     }
 
     fn route(&self, path: &str) -> Routed<'_, T> {
-        match self.find(path) {
-            Some(target) => Routed::To(target),
-            None if self.is_empty() => Routed::UnknownHost,
-            None => Routed::NoRuleForPath,
-        }
+        self.find(path).map_or(Routed::NoRuleForPath, Routed::To)
     }
 
     fn find(&self, path: &str) -> Option<&T> {
@@ -127,7 +137,7 @@ impl<T> Paths<T> {
     }
 
     fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.prefixes.is_empty()
+        self.exact.is_empty() && self.prefixes.is_empty() && self.otherwise.is_none()
     }
 }
 

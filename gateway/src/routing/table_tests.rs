@@ -19,7 +19,10 @@ fn table<T: Clone>(rules: impl IntoIterator<Item = Rule<T>>) -> RouteTable<T> {
 }
 
 fn route<'a, T>(table: &'a RouteTable<T>, host: &str, path: &str) -> Routed<'a, T> {
-    table.by_name(host, path).unwrap_or_else(|| table.by_wildcard(host, path))
+    match table.by_name(host, path) {
+        Some(Routed::To(target)) => Routed::To(target),
+        _ => table.by_wildcard(host, path),
+    }
 }
 
 fn rule(host: Option<&str>, path: PathMatch, target: &'static str) -> Rule<&'static str> {
@@ -48,10 +51,46 @@ fn the_most_specific_host_decides() {
 }
 
 #[test]
-fn a_rule_without_host_does_not_catch_a_host_that_is_named() {
-    let table = table([rule(None, prefix("/"), "any"), rule(Some("a.test"), prefix("/a"), "a")]);
-    assert_eq!(route(&table, "a.test", "/b"), Routed::NoRuleForPath);
+fn a_path_that_the_rules_of_its_host_do_not_have_falls_back_to_wildcards_and_then_to_rules_without_a_host() {
+    let table = table([
+        rule(None, prefix("/"), "any"),
+        rule(Some("a.test"), prefix("/a"), "a"),
+        rule(Some("*.test"), prefix("/w"), "wildcard"),
+    ]);
+    assert_eq!(route(&table, "a.test", "/a/b"), Routed::To(&"a"));
+    assert_eq!(route(&table, "a.test", "/w"), Routed::To(&"wildcard"));
+    assert_eq!(route(&table, "a.test", "/b"), Routed::To(&"any"));
     assert_eq!(route(&table, "b.test", "/b"), Routed::To(&"any"));
+}
+
+#[test]
+fn a_default_backend_has_what_is_left_and_that_of_the_nearest_host_comes_first() {
+    let table = table([
+        rule(None, PathMatch::Otherwise, "default"),
+        rule(None, prefix("/"), "any"),
+        rule(Some("a.test"), PathMatch::Otherwise, "default of a"),
+        rule(Some("a.test"), prefix("/a"), "a"),
+    ]);
+    assert_eq!(route(&table, "a.test", "/b"), Routed::To(&"any"), "a rule comes before what is left");
+    let table = self::table([
+        rule(None, PathMatch::Otherwise, "default"),
+        rule(Some("a.test"), PathMatch::Otherwise, "default of a"),
+        rule(Some("a.test"), prefix("/a"), "a"),
+        rule(Some("b.test"), prefix("/b"), "b"),
+        rule(Some("*.c.test"), prefix("/c"), "c"),
+    ]);
+    assert_eq!(route(&table, "a.test", "/a"), Routed::To(&"a"));
+    assert_eq!(route(&table, "a.test", "/b"), Routed::To(&"default of a"));
+    assert_eq!(route(&table, "b.test", "/a"), Routed::To(&"default"));
+    assert_eq!(route(&table, "x.c.test", "/a"), Routed::To(&"default"));
+    assert_eq!(route(&table, "nobody.test", "/a"), Routed::To(&"default"));
+}
+
+#[test]
+fn a_known_host_without_a_rule_for_the_path_is_told_from_an_unknown_one() {
+    let table = table([rule(Some("a.test"), prefix("/a"), "a")]);
+    assert_eq!(route(&table, "a.test", "/b"), Routed::NoRuleForPath);
+    assert_eq!(route(&table, "b.test", "/b"), Routed::UnknownHost);
 }
 
 #[test]
@@ -92,13 +131,14 @@ fn by_hand(rules: &[Rule<usize>], host: &str, path: &str) -> Option<usize> {
             .then_some(1),
         None => Some(0),
     };
-    let best_host = rules.iter().filter_map(host_rank).max()?;
     let path_rank = |rule: &Rule<usize>| match &rule.path {
         PathMatch::Exact(exact) => (exact == path).then_some(usize::MAX),
         PathMatch::Prefix(prefix) => elements(path).starts_with(&elements(prefix)).then(|| elements(prefix).len()),
+        PathMatch::Otherwise => Some(0),
     };
-    let candidates = rules.iter().filter(|rule| host_rank(rule) == Some(best_host));
-    let ranked = candidates.filter_map(|rule| path_rank(rule).map(|rank| (rank, rule.target)));
+    let is_rule = |rule: &Rule<usize>| rule.path != PathMatch::Otherwise;
+    let rank = |rule: &Rule<usize>| Some((is_rule(rule), host_rank(rule)?, path_rank(rule)?));
+    let ranked = rules.iter().filter_map(|rule| rank(rule).map(|rank| (rank, rule.target)));
     ranked.max_by_key(|&(rank, target)| (rank, std::cmp::Reverse(target))).map(|(_, target)| target)
 }
 
@@ -117,13 +157,17 @@ fn any_rule_host() -> impl Strategy<Value = Option<String>> {
 proptest! {
     #[test]
     fn every_look_up_agrees_with_trying_each_rule(
-        rules in prop::collection::vec((any_rule_host(), any_path(), any::<bool>()), 0..12),
+        rules in prop::collection::vec((any_rule_host(), any_path(), 0..5), 0..12),
         host in any_host(),
         path in any_path(),
     ) {
-        let rules: Vec<_> = rules.into_iter().enumerate().map(|(target, (host, path, exact))| Rule {
+        let rules: Vec<_> = rules.into_iter().enumerate().map(|(target, (host, path, kind))| Rule {
             host,
-            path: if exact { PathMatch::Exact(path) } else { PathMatch::Prefix(path) },
+            path: match kind {
+                0 => PathMatch::Otherwise,
+                1..3 => PathMatch::Exact(path),
+                _ => PathMatch::Prefix(path),
+            },
             target,
         }).collect();
         let table = table(rules.clone());

@@ -4,7 +4,7 @@ use api::session::{GatewayDown, GatewayUp, Routes, ServiceRoute};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
-    clients::{connect, get, to_end},
+    clients::{connect, get, raw, to_end},
     fakes::{Running, config, key, service, start, text, until},
 };
 
@@ -85,4 +85,23 @@ async fn a_port_goes_from_a_service_that_gives_it_up_to_one_that_waits_for_it() 
     running.session.tx.send(GatewayDown::ServiceGone(key("old"))).await.unwrap();
     // Until its threads have closed it, the port may be in use.
     while outcome(&mut running, port).await.is_err() {}
+}
+
+#[tokio::test]
+async fn a_request_that_names_no_host_is_the_services_whose_port_it_came_to() {
+    let mut running = start(config(), |_, request| async move { text(request.uri().to_string()) });
+    let port = free_port().await;
+    running.route(balanced("cart", port)).await;
+    running.endpoints("cart", &[("c".into(), 1)]).await;
+    outcome(&mut running, port).await.unwrap();
+    let addr: SocketAddr = ([127, 0, 0, 1], port).into();
+    for request in [
+        "OPTIONS /a HTTP/1.0\r\n\r\n",
+        "GET /a HTTP/1.0\r\nhost:\r\n\r\n",
+        "GET /a HTTP/1.1\r\nhost: \r\nconnection: close\r\n\r\n",
+    ] {
+        let seen = raw(addr, request).await;
+        assert_eq!((seen.status, seen.body.as_str()), (200, "http://cart.shop.localhost/a"), "{request}");
+    }
+    assert_eq!(raw(addr, "GET /a HTTP/1.1\r\nconnection: close\r\n\r\n").await.status, 400, "RFC 9112, 3.2");
 }

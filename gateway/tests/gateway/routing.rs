@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use api::session::{GatewayDown, Ingress, IngressRule, Routes};
+use api::session::{GatewayDown, Ingress, IngressRule, PathMatch, Routes};
 use http::{Request, header::HOST};
 
 use crate::{
@@ -51,6 +51,43 @@ async fn a_rule_without_a_host_catches_hosts_that_nobody_names() {
     assert_eq!(get(running.addr, "localhost:8080", "/any").await.body, "f");
     assert_eq!(get(running.addr, CART, "/any").await.body, "c");
     assert_eq!(get(running.addr, "localhost", "/gone").await.reason(), "NoSuchService");
+}
+
+#[tokio::test]
+async fn a_path_without_a_rule_of_its_host_falls_back_to_wildcards_rules_without_a_host_and_default_backends() {
+    let running = start(config(), |name, _| async { text(name) });
+    let names = ["own", "merged", "wild", "any", "default", "other"];
+    let services = names.iter().map(|name| service(name, &[80])).collect();
+    let otherwise =
+        |host: Option<&str>, service| IngressRule { path: PathMatch::Otherwise, ..rule(host, "/", service) };
+    let first = vec![
+        rule(Some("shop.test"), "/own", "own"),
+        rule(Some("*.test"), "/wild", "wild"),
+        otherwise(Some("shop.test"), "default"),
+        otherwise(Some("bare.test"), "default"),
+        otherwise(None, "default"),
+    ];
+    let second =
+        vec![rule(Some("shop.test"), "/merged", "merged"), rule(None, "/any", "any"), otherwise(None, "other")];
+    let ingresses = vec![Ingress { key: key("a"), rules: first }, Ingress { key: key("b"), rules: second }];
+    running.route(Routes { services, ingresses }).await;
+    for name in names {
+        running.endpoints(name, &[(name.into(), 1)]).await;
+    }
+    for (host, path, wanted) in [
+        ("shop.test", "/own", "own"),
+        ("shop.test", "/merged/a", "merged"),
+        ("shop.test", "/wild", "wild"),
+        ("shop.test", "/any", "any"),
+        ("shop.test", "/", "default"),
+        ("bare.test", "/", "default"),
+        ("x.test", "/", "default"),
+        ("nobody.example", "/any", "any"),
+        ("nobody.example", "/", "default"),
+        ("own.shop.localhost", "/any", "own"),
+    ] {
+        assert_eq!(get(running.addr, host, path).await.body, wanted, "{host}{path}");
+    }
 }
 
 /// Waits until a request is answered so: with the body, or the reason of a refusal.

@@ -8,7 +8,8 @@ fn an_unknown_image_is_told_with_those_that_are_near_and_how_to_build_it() {
     let message = store.resolve("shopping-cart/product:dev").unwrap_err().to_string();
     assert!(message.contains("`shopping-cart/product:dev`"), "{message}");
     assert!(message.contains("(near: shopping-cart/products:dev)"), "{message}");
-    assert!(message.contains("sampan build -t shopping-cart/product:dev"), "{message}");
+    assert!(message.contains("containers do not"), "{message}");
+    assert!(message.contains("sampan build PATH -t shopping-cart/product:dev"), "{message}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::{ObjectKey, Timestamp};
 
 use super::Scaling;
-use crate::{Scheduler, autoscale::Autoscaler, state::DeploymentState, timers::Timer};
+use crate::{Scheduler, Subject, autoscale::Autoscaler, state::DeploymentState, timers::Timer};
 
 impl Scheduler {
     pub(crate) fn autoscaler(&mut self, spec: Arc<Autoscaler>, now: Timestamp) {
@@ -20,6 +20,14 @@ impl Scheduler {
         let Some(deployment) = self.deployments.get_mut(key) else { return };
         if let Some(desired) = deployment.scaling.take().and_then(|scaling| scaling.desired) {
             deployment.spec.replicas = desired;
+            if desired == 0 {
+                let message = format!(
+                    "Its autoscaler was removed while it had no replicas, so that no request starts one any more: \
+                     kubectl scale deployment/{} --replicas=1 -n {}",
+                    key.name, key.namespace
+                );
+                self.plan.warning(Subject::Deployment(key.clone()), "ScaledToZero", message);
+            }
         }
         self.touch_deployment(key);
     }

@@ -307,3 +307,11 @@ fn a_replica_counts_as_taking_what_its_worker_says_and_so_does_the_next_one() {
     bench.step(of_another);
     assert_eq!(bench.view(&id).slots, Some(25), "only its own worker knows");
 }
+
+#[test]
+fn an_autoscaler_that_is_removed_at_zero_leaves_word_of_what_to_do() {
+    let (mut bench, _) = Bench::asleep(1);
+    bench.step(Event::AutoscalerDeleted(app()));
+    let said = bench.messages("ScaledToZero");
+    assert!(said.len() == 1 && said[0].contains("kubectl scale deployment/app --replicas=1 -n default"), "{said:?}");
+}

@@ -204,6 +204,7 @@ impl From<IngressRule> for proto::IngressRule {
         let path = match path {
             PathMatch::Exact(path) => ingress_rule::Path::Exact(path),
             PathMatch::Prefix(path) => ingress_rule::Path::Prefix(path),
+            PathMatch::Otherwise => ingress_rule::Path::Otherwise(true),
         };
         Self { host, path: Some(path), service: Some(service.into()), owner: None }
     }
@@ -216,6 +217,7 @@ impl TryFrom<proto::IngressRule> for IngressRule {
         let path = match needed(rule.path, "ingress.path")? {
             ingress_rule::Path::Exact(path) => PathMatch::Exact(path),
             ingress_rule::Path::Prefix(path) => PathMatch::Prefix(path),
+            ingress_rule::Path::Otherwise(_) => PathMatch::Otherwise,
         };
         Ok(Self { host: rule.host, path, service: key(rule.service, "ingress.service")? })
     }
