@@ -26,16 +26,7 @@ impl From<String> for NoManifest {
 impl Registry {
     /// A manifest by tag or digest.
     pub(super) async fn manifest(&mut self, name: &str) -> Result<Vec<u8>, String> {
-        loop {
-            match self.ask_for_manifest(name).await {
-                Ok(manifest) => return Ok(manifest),
-                // Many registries say so to those who may not know.
-                Err(NoManifest::Unknown(why) | NoManifest::Failed(why)) if !self.try_others().await? => {
-                    return Err(why);
-                }
-                Err(_) => {}
-            }
-        }
+        self.ask_for_manifest(name).await.map_err(|(NoManifest::Unknown(why) | NoManifest::Failed(why))| why)
     }
 
     /// A manifest by tag or digest, if there is one.
@@ -48,6 +39,16 @@ impl Registry {
     }
 
     async fn ask_for_manifest(&mut self, name: &str) -> Result<Vec<u8>, NoManifest> {
+        loop {
+            match self.ask_once_for_manifest(name).await {
+                // Many registries say that there is none to those who may not know.
+                Err(_) if self.try_others().await? => {}
+                answered => return answered,
+            }
+        }
+    }
+
+    async fn ask_once_for_manifest(&mut self, name: &str) -> Result<Vec<u8>, NoManifest> {
         let url = self.url(&format!("manifests/{name}"))?;
         let answer = self.send(Method::GET, url, |request| request.header(header::ACCEPT, MANIFEST_TYPES)).await?;
         match answer.status() {

@@ -13,8 +13,8 @@ fn registries() -> Registries {
     Registries::new(RegistrySettings::default()).unwrap()
 }
 
-/// Pushes an image and signs it; then both are there.
-async fn push_and_sign(fake: &Fake) {
+/// Pushes an image and signs it; then both are there. Gives the key to verify it by.
+pub(crate) async fn push_and_sign(fake: &Fake) -> VerifyingKeys {
     let (_dir, store) = store();
     let pushed = push(&store, fake).await.unwrap();
     let secret = p256::SecretKey::from_slice(&[7; 32]).unwrap();
@@ -24,6 +24,7 @@ async fn push_and_sign(fake: &Fake) {
     let (_dir, other) = crate::store();
     let keys = VerifyingKeys::parse(&secret.public_key().to_public_key_pem(LineEnding::LF).unwrap()).unwrap();
     assert_eq!(registries().verify(&other, &fake.image(), &keys).await.unwrap(), Form::Tag);
+    keys
 }
 
 pub(crate) async fn push(store: &ImageStore, fake: &Fake) -> Result<api::Digest, String> {

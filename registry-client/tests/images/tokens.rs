@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use registry_client::{Access, DockerConfig, ImageStore, Registries, RegistrySettings, Request};
@@ -11,7 +14,7 @@ use serde_json::json;
 use crate::{
     component,
     fake::{Answer, Asked, Fake},
-    pushes::push,
+    pushes::{push, push_and_sign},
     store,
 };
 
@@ -277,5 +280,29 @@ async fn credentials_whose_keys_fit_are_tried_one_after_the_other() {
             fake.asked("GET", "/manifests/").iter().filter_map(|a| a.shown().map(str::to_owned)).collect();
         shown.dedup();
         assert_eq!(shown, ["Basic d3Jvbmc6cHc=", "Basic b2xkZXI6cHc=", "Basic cmlnaHQ6cHc="], "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn signatures_too_are_looked_for_with_the_credentials_that_the_registry_takes() {
+    for refusal in [401, 403, 404] {
+        let is_open = Arc::new(AtomicBool::new(true));
+        let open = is_open.clone();
+        let fake = Fake::start(move |request, usual| match request.shown() {
+            _ if open.load(Ordering::SeqCst) => usual(),
+            Some("Basic cmlnaHQ6cHc=") => usual(),
+            Some(_) if refusal != 401 => Answer::of(refusal),
+            _ => Answer::challenge(&["Basic realm=\"x\""]),
+        });
+        let keys = push_and_sign(&fake).await;
+        is_open.store(false, Ordering::SeqCst);
+        let entry = |name: &str| json!({ "username": name, "password": "pw" });
+        let address = &fake.address;
+        let auths = json!({ "auths": { address.as_str(): entry("right"), format!("{address}/team"): entry("wrong") } });
+        let access = Access::of_namespace("shop", vec![DockerConfig::parse(auths.to_string().as_bytes()).unwrap()]);
+        let request = Request { access, signed_by: Some(keys), ..Request::of_machine(fake.image()) };
+        let registries = Registries::new(RegistrySettings::default()).unwrap();
+        let resolved = registries.resolve(&store().1, &request).await;
+        assert!(resolved.is_ok(), "{refusal}: {resolved:?}");
     }
 }
