@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::cluster::{Cluster, eventually};
 use crate::{
+    finalizers::{FOREGROUND, ORPHAN, mark_deleted},
     kind::{DEPLOYMENT, EVENT, NODE, POD, REPLICA_SET, SERVICE},
     testing::{deployment, digest, pod_template, service},
 };
@@ -123,5 +124,44 @@ async fn a_revision_whose_deployment_was_deleted_unseen_is_deleted_at_the_start(
     store.delete(DEPLOYMENT.key(&api::ObjectKey::new("default", "hello")));
     let cluster = Cluster::over(store);
     eventually("it is gone", async || cluster.all(&cluster.store, REPLICA_SET).await.is_empty().then_some(())).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn an_orphaned_deployment_leaves_its_replicas_running_and_one_that_waits_stops_them() {
+    let cluster = Cluster::start();
+    let worker = cluster.worker("worker-0", Vec::new());
+    for name in ["left", "closed"] {
+        cluster.put(DEPLOYMENT, &deployment(name, 1, 1, pod_template(name))).await;
+    }
+    let pods = async |name: &str| {
+        let pods = cluster.all(&cluster.live, POD).await;
+        pods.into_iter().filter(|pod| pod["metadata"]["labels"]["app"] == name).count()
+    };
+    eventually("both run and are written", async || {
+        let sets = cluster.all(&cluster.store, REPLICA_SET).await;
+        let ready = sets.iter().filter(|set| set["status"]["readyReplicas"] == 1).count();
+        (ready == 2).then_some(())
+    })
+    .await;
+    for (name, finalizer) in [("left", ORPHAN), ("closed", FOREGROUND)] {
+        let mut object = cluster.get(DEPLOYMENT, name).await.unwrap();
+        mark_deleted(&mut object, finalizer, "2026-01-02T00:00:00Z");
+        cluster.put(DEPLOYMENT, &object).await;
+    }
+    eventually("the one that waits has stopped its replicas", async || (pods("closed").await == 0).then_some(())).await;
+    assert!(cluster.get(DEPLOYMENT, "closed").await.is_some(), "the collector alone takes it out");
+    let of_left = |set: &serde_json::Value| set["metadata"]["labels"]["app"] == "left";
+    let mut set = cluster.all(&cluster.store, REPLICA_SET).await.into_iter().find(of_left).unwrap();
+    set["metadata"].as_object_mut().unwrap().remove("ownerReferences");
+    cluster.put(REPLICA_SET, &set).await;
+    cluster.delete(DEPLOYMENT, "left").await;
+    set["spec"]["replicas"] = json!(2);
+    set["metadata"]["generation"] = json!(9);
+    cluster.put(REPLICA_SET, &set).await;
+    eventually("the ReplicaSet that is left is scaled by itself", async || (pods("left").await == 2).then_some(()))
+        .await;
+    let stopped = worker.heard.lock().stopped.iter().filter(|id| id.0.name.starts_with("left-")).count();
+    assert_eq!(stopped, 0);
     cluster.stop().await;
 }
