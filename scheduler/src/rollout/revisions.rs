@@ -38,6 +38,19 @@ impl Scheduler {
         let deployment = self.deployments.get_mut(owner)?;
         let spec = &deployment.spec;
         let key = ObjectKey::new(owner.namespace.clone(), format!("{}-{}", owner.name, spec.template.hash));
+        // What an earlier Deployment of this name has left running is taken over, as Kubernetes adopts orphans.
+        if let Some(orphan) = self.revisions.get_mut(&key)
+            && orphan.spec.deployment.is_none()
+            && orphan.spec.template.hash == spec.template.hash
+        {
+            orphan.spec.deployment = Some(owner.clone());
+            orphan.spec.number = number;
+            deployment.revisions.insert(key.clone());
+            self.unsaved.insert(key.clone());
+            self.restated.insert(key.clone());
+            self.touch_revision(&key);
+            return Some(key);
+        }
         let revision = Revision {
             key: key.clone(),
             deployment: Some(owner.clone()),

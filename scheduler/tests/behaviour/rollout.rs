@@ -162,3 +162,20 @@ fn a_deleted_deployment_takes_its_revisions_and_replicas_with_it() {
     bench.work_off();
     assert_eq!((bench.ids().len(), bench.scheduler.revisions().count()), (0, 0));
 }
+
+#[test]
+fn an_orphaned_deployment_leaves_its_replicas_and_the_next_one_of_its_name_takes_them_over() {
+    let mut bench = rolled_out(2);
+    let before = bench.ids();
+    bench.step(Event::DeploymentOrphaned(app()));
+    bench.work_off();
+    assert_eq!(bench.ids(), before);
+    assert_eq!(bench.scheduler.revisions().next().unwrap().deployment, None);
+    bench.step(Event::Deployment(deployment(2)));
+    bench.work_off();
+    assert_eq!(bench.ids(), before, "nothing is started or stopped");
+    assert_eq!(bench.scheduler.revisions().next().unwrap().deployment, Some(app()));
+    bench.step(Event::Deployment(deployment(3)));
+    bench.work_off();
+    assert_eq!(bench.live("a"), 3);
+}
