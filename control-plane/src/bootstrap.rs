@@ -1,18 +1,23 @@
-use api::Timestamp;
+use api::{ObjectKey, Timestamp};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{
+    cluster_ip::{self, Address, NoAddress},
     identity::{derived_uid, rfc3339},
-    kind::{NAMESPACE, PRIORITY_CLASS},
+    kind::{NAMESPACE, PRIORITY_CLASS, SERVICE},
     resources::SYSTEM_CLASSES,
-    store::{Compare, Op, Store, StoreError},
+    store::{Compare, Op, Revision, Store, StoreError},
 };
 
 /// Namespaces that exist in every installation.
 const NAMESPACES: [&str; 2] = ["default", "kube-system"];
 
-/// Makes the Namespaces and PriorityClasses that clients take for granted, where they are missing.
+/// Objects read from the store at a time.
+const PAGE: usize = 500;
+
+/// Makes the Namespaces and PriorityClasses that clients take for granted, where they are missing, and gives
+/// Services of before their addresses.
 pub(crate) async fn ensure_objects(store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
     let namespaces = NAMESPACES.map(|name| (NAMESPACE.cluster_key(name), namespace(name, now)));
     let classes = SYSTEM_CLASSES.map(|(name, value, description)| {
@@ -25,7 +30,49 @@ pub(crate) async fn ensure_objects(store: &dyn Store, now: Timestamp) -> Result<
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    give_addresses(store).await
+}
+
+/// Gives an address to each Service that was stored when Services had none.
+async fn give_addresses(store: &dyn Store) -> Result<(), StoreError> {
+    let mut after = None;
+    loop {
+        let page = store.list(&SERVICE.prefix(), PAGE, after.as_deref()).await?;
+        for item in &page.items {
+            if let (Some(key), Ok(service)) = (SERVICE.object(&item.key), serde_json::from_slice(&item.value)) {
+                give_address(store, &key, service, item.revision).await?;
+            }
+        }
+        after = page.items.last().map(|item| item.key.clone());
+        if page.remaining == 0 {
+            return Ok(());
+        }
+    }
+}
+
+async fn give_address(
+    store: &dyn Store,
+    key: &ObjectKey,
+    mut service: Value,
+    revision: Revision,
+) -> Result<(), StoreError> {
+    if service["spec"]["clusterIP"].is_string() || !service["spec"].is_object() {
+        return Ok(());
+    }
+    match cluster_ip::find(store, key, None).await {
+        Ok(Address { ip, compare, put }) => {
+            service["spec"]["clusterIP"] = json!(ip.to_string());
+            service["spec"]["clusterIPs"] = json!([ip.to_string()]);
+            let key = SERVICE.key(key);
+            let write = Op::Put(key.clone(), Bytes::from(service.to_string()));
+            store.txn(vec![compare, Compare::At(key, revision)], vec![put, write]).await.map(|_| ())
+        }
+        Err(NoAddress::Store(error)) => Err(error),
+        Err(why) => {
+            tracing::warn!(service = %key, %why, "a Service of before stays without an address");
+            Ok(())
+        }
+    }
 }
 
 fn namespace(name: &str, now: Timestamp) -> Value {

@@ -1,12 +1,12 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use api::{
-    KeyValue, WorkerName,
+    ClusterHttp, KeyValue, WorkerName,
     outbound::Connect,
     session::{ForGateway, ForWorker},
 };
@@ -105,6 +105,7 @@ pub struct ControlPlane {
     inputs: mpsc::Sender<Input>,
     inbox: Mutex<Option<mpsc::Receiver<Input>>>,
     bound: Mutex<Option<Bound>>,
+    cluster: OnceLock<Arc<dyn ClusterHttp>>,
     _lock: DataDirLock,
 }
 
@@ -150,6 +151,7 @@ impl ControlPlane {
             inputs,
             inbox: Mutex::new(Some(inbox)),
             bound: Mutex::new(None),
+            cluster: OnceLock::new(),
             _lock: lock,
         })
     }
@@ -162,6 +164,12 @@ impl ControlPlane {
     /// Lets a gateway join, before or while the control plane runs.
     pub fn attach_gateway(&self, session: ForGateway) {
         self.attach(Input::AttachGateway(session));
+    }
+
+    /// The way to Services of the cluster, through a gateway of this process: Pods that users make ask them. Call it before
+    /// [`ControlPlane::run`]; the first call holds.
+    pub fn reach_services_through(&self, gateway: Arc<dyn ClusterHttp>) {
+        let _ = self.cluster.set(gateway);
     }
 
     /// The process of a worker has ended, as who started it saw: its replicas are replaced at once.
@@ -297,6 +305,7 @@ impl ControlPlane {
             live: Arc::new(self.live.clone()),
             logs: self.logs.clone(),
             commands: Arc::new(self.commands()),
+            cluster: self.cluster.get().cloned(),
             beside: registry::router(repositories, tokens).merge(listing).merge(joining),
         };
         let collecting = images.keep_collected(self.config.collection.clone(), stop.clone());

@@ -12,6 +12,8 @@ pub mod store;
 pub mod template;
 
 mod bootstrap;
+mod checks;
+mod cluster_ip;
 mod control_plane;
 mod disk;
 mod error;

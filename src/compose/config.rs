@@ -1,6 +1,6 @@
 //! From flags to how the roles are set up.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use api::WorkerName;
 use control_plane::{ControlPlaneConfig, Persistence, Silence};
@@ -67,11 +67,16 @@ pub(super) fn gateway(http: &HttpArgs, limits: &GatewayLimitArgs) -> GatewayConf
 
 pub(super) fn worker(name: &str, limits: &WorkerLimitArgs, dir: &DataDir) -> WorkerConfig {
     let mut config = WorkerConfig::new(WorkerName(name.into()), dir.compile_cache());
-    config.labels = BTreeMap::from([
-        ("kubernetes.io/hostname".to_owned(), name.to_owned()),
-        ("kubernetes.io/os".to_owned(), std::env::consts::OS.to_owned()),
-        ("kubernetes.io/arch".to_owned(), std::env::consts::ARCH.to_owned()),
-    ]);
+    config.labels = [
+        ("kubernetes.io/hostname", name),
+        ("kubernetes.io/os", std::env::consts::OS),
+        ("kubernetes.io/arch", architecture()),
+        // As kubelets do, for manifests of before.
+        ("beta.kubernetes.io/os", std::env::consts::OS),
+        ("beta.kubernetes.io/arch", architecture()),
+    ]
+    .map(|(label, value)| (label.to_owned(), value.to_owned()))
+    .into();
     config.compile = limited_compile_process(limits).map_or(Compile::InThreads, Compile::Process);
     if let Some(warm_bytes) = limits.warm_memory {
         config.warm_bytes = warm_bytes;
@@ -80,6 +85,16 @@ pub(super) fn worker(name: &str, limits: &WorkerLimitArgs, dir: &DataDir) -> Wor
         config.capacity.memory_bytes = memory_bytes;
     }
     config
+}
+
+/// What Kubernetes calls this machine's architecture, which is what Go does.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        other => other,
+    }
 }
 
 /// Compiles in a process of its own, of this program.

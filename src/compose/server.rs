@@ -77,6 +77,7 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     if plan.gateway {
         let dialer = RemoteDialer::new(RequestLimits::default(), Some(identity.clone()), Handle::current());
         let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), Arc::new(dialer));
+        control.reach_services_through(gateway.cluster_http());
         http = Some(gateway.bind()?);
         counted.gateway = Some(gateway.clone());
         let (gateway_side, for_gateway) = session::in_process();

@@ -23,6 +23,7 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
     let control = Arc::new(ControlPlane::open(control_config, images.clone(), registries, connect.clone())?);
     let replicas = Replicas::new();
     let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), replicas.dialer());
+    control.reach_services_through(gateway.cluster_http());
     let handles = Handles {
         key_value: control.key_value(),
         cluster_http: gateway.cluster_http(),

@@ -1,4 +1,4 @@
-//! What the writer of an object should know though it is right, where that depends on other objects.
+//! What the writer of an object should know though it is right: what changes nothing, and what depends on other objects.
 
 use serde_json::Value;
 
@@ -6,11 +6,18 @@ use crate::resources::{ALL, Resource, autoscaler_warnings};
 
 use super::{objects::Objects, path::Target, versions::in_stored_form};
 
+/// Warnings of one answer: each is a header, of which clients take few kilobytes.
+const MAX_WARNINGS: usize = 24;
+
 impl Objects {
     /// Sentences for people, each sent as a `Warning`.
     pub(super) async fn warnings(&self, resource: &Resource, object: &Value) -> Vec<String> {
-        let mut warnings = unknown_owners(object);
+        let mut warnings = if resource.view.is_none() { resource.warnings(object) } else { Vec::new() };
+        warnings.extend(unknown_owners(object));
         warnings.extend(self.autoscaler_warnings(resource, object).await);
+        let left = warnings.len().saturating_sub(MAX_WARNINGS);
+        warnings.truncate(MAX_WARNINGS);
+        warnings.extend((left > 0).then(|| format!("{left} further fields change nothing either")));
         warnings
     }
 

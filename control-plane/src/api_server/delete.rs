@@ -10,6 +10,7 @@ use crate::{
 };
 
 use super::{
+    addresses::release,
     error::ApiError,
     metadata::rfc3339_now,
     objects::{Objects, Stored, encode, key},
@@ -184,7 +185,9 @@ impl Objects {
         let store = self.store(target.resource);
         let Some(current) = store.get(&key(target)).await? else { return Ok(()) };
         let compare = vec![Compare::At(key(target), current.revision)];
-        store.txn(compare, vec![Op::Delete(key(target))]).await.map(|_| ())
+        let object = serde_json::from_slice(&current.value).unwrap_or_default();
+        let ops = std::iter::once(Op::Delete(key(target))).chain(release(target, &object)).collect();
+        store.txn(compare, ops).await.map(|_| ())
     }
 
     /// Deletes every object of a collection that the selector matches.
@@ -242,7 +245,7 @@ impl Objects {
             let all = Target { resource, namespace: Some(target.name().to_owned()), name: None, subresource: None };
             Box::pin(self.delete_collection(&all, &Selector::default(), &options, DryRun::No)).await?;
         }
-        Ok(())
+        self.delete_checks(target.name()).await
     }
 }
 

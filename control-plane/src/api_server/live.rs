@@ -61,7 +61,7 @@ const STILL_CONNECTED: &str = "its worker is connected, and would be back at onc
 pub(super) fn refuse_writes(target: &Target) -> Result<(), ApiError> {
     let instead = match (target.resource.durability, target.resource.plural) {
         (Durability::Durable, _) => return Ok(()),
-        (_, "pods") => "create a Deployment, and sampan makes its Pods",
+        (_, "pods") => "change its Deployment, and sampan makes other Pods",
         (_, "nodes") => {
             "a worker makes its Node, with the labels and taints of its flags; `spec.unschedulable` alone can be set (`kubectl cordon`)"
         }

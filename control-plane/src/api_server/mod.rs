@@ -4,10 +4,12 @@
 //! what objects ask for: the shell watches the same stores.
 
 mod accept;
+mod addresses;
 mod advice;
 mod auth;
 mod body;
 mod certificates;
+mod checks;
 mod delete;
 mod discovery;
 mod error;
@@ -41,6 +43,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use api::ClusterHttp;
 use serde_json::json;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -71,6 +74,8 @@ pub struct ApiState {
     pub logs: Logs,
     /// What users ask of the live state.
     pub commands: Arc<dyn LiveCommands>,
+    /// The way of what Pods of users ask for; `None`: there is no gateway in this process.
+    pub cluster: Option<Arc<dyn ClusterHttp>>,
     /// What else answers at the API's address: the registry.
     pub beside: axum::Router,
 }
@@ -81,6 +86,7 @@ struct Api {
     objects: objects::Objects,
     logs: Logs,
     commands: Arc<dyn LiveCommands>,
+    checker: checks::Checker,
     streams: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
@@ -93,11 +99,12 @@ pub async fn serve(
     token: Token,
     shutdown: CancellationToken,
 ) -> Result<(), StoreError> {
-    let ApiState { durable, live, logs, commands, beside } = state;
+    let ApiState { durable, live, logs, commands, cluster, beside } = state;
     let objects = objects::Objects { durable, live };
     ensure_default_namespace(&objects).await?;
     let streams = Arc::new(Semaphore::new(MAX_STREAMS));
-    let api = Api { objects, logs, commands, streams, shutdown: shutdown.clone() };
+    let checker = checks::Checker { cluster, logs: logs.clone(), shutdown: shutdown.clone() };
+    let api = Api { objects, logs, commands, checker, streams, shutdown: shutdown.clone() };
     let reading_on = axum::middleware::from_fn(read_on::after_the_answer);
     server::serve(listener, tls, router::router(api, token).merge(beside).layer(reading_on), shutdown).await;
     Ok(())

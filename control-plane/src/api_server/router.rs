@@ -36,15 +36,20 @@ use super::{
 const APPLY_MERGES: &str = "server-side apply merges here, and keeps no owners of fields: a field that leaves the configuration \
     stays in the object, and no conflict between managers is found";
 
+/// Where the server says what it is and has.
+const DESCRIBED: [&str; 6] =
+    ["/version", "/api", "/api/{version}", "/apis", "/apis/{group}", "/apis/{group}/{version}"];
+
+/// Where the server says that it is there, without a token.
+const HEALTH: [&str; 3] = ["/healthz", "/livez", "/readyz"];
+
 pub(super) fn router(api: Api, token: Token) -> Router {
     let described = || get(describe);
-    let guarded = Router::new()
-        .route("/version", described())
-        .route("/api", described())
-        .route("/api/{version}", described())
-        .route("/apis", described())
-        .route("/apis/{group}", described())
-        .route("/apis/{group}/{version}", described())
+    // Some clients end these with a slash.
+    let about_itself = DESCRIBED
+        .iter()
+        .fold(Router::new(), |router, path| router.route(path, described()).route(&format!("{path}/"), described()));
+    let guarded = about_itself
         .route("/openapi/v2", get(|| async { ([(header::CONTENT_TYPE, openapi::V2_MEDIA_TYPE)], "") }))
         .route("/openapi/v3", described())
         .route("/openapi/v3/{*root}", described())
@@ -52,11 +57,10 @@ pub(super) fn router(api: Api, token: Token) -> Router {
         .with_state(api)
         .layer(middleware::from_fn_with_state(token, auth::require_token));
     let health = || get(|| async { "ok" });
-    Router::new()
-        .route("/healthz", health())
-        .route("/livez", health())
-        .route("/readyz", health())
-        .fallback_service(guarded)
+    let healthy = HEALTH
+        .iter()
+        .fold(Router::new(), |router, path| router.route(path, health()).route(&format!("{path}/"), health()));
+    healthy.fallback_service(guarded)
 }
 
 fn json(code: StatusCode, value: &Value) -> Response {
@@ -219,9 +223,18 @@ impl Call {
     }
 
     async fn create(&self, body: &[u8]) -> Result<Response, ApiError> {
-        refuse_writes(&self.target)?;
         let object = self.parse_object(body)?;
+        if self.target.resource.plural == "pods" {
+            return self.create_pod(object).await;
+        }
+        refuse_writes(&self.target)?;
         let created = self.api.objects.create(&self.target, object, self.params.dry_run()?, &self.strictness).await?;
+        self.object(StatusCode::CREATED, created).await
+    }
+
+    async fn create_pod(&self, object: Value) -> Result<Response, ApiError> {
+        let (objects, dry_run) = (&self.api.objects, self.params.dry_run()?);
+        let created = objects.create_check(&self.target, object, dry_run, &self.api.checker).await?;
         self.object(StatusCode::CREATED, created).await
     }
 
@@ -243,6 +256,11 @@ impl Call {
         if self.target.resource.plural == "nodes" {
             let node = objects.patch_node(&self.target, &patch, dry_run, &self.api.commands).await?;
             return self.object(StatusCode::OK, node).await;
+        }
+        if let ("pods", Patch::Apply(object)) = (self.target.resource.plural, &patch)
+            && matches!(objects.get(&self.target).await, Err(ApiError::NotFound { .. }))
+        {
+            return self.create_pod(object.clone()).await;
         }
         refuse_writes(&self.target)?;
         if matches!(patch, Patch::Apply(_)) && self.params.field_manager().is_empty() {
@@ -268,9 +286,10 @@ impl Call {
         let (options, dry_run) = DeleteOptions::of(body, &self.params)?;
         let (objects, target) = (&self.api.objects, &self.target);
         let answer = match (target.resource.durability, target.resource.plural, &target.name) {
-            (Durability::Live, "pods", Some(_)) => {
-                objects.delete_pod(target, &options, dry_run, &self.api.commands).await?
-            }
+            (Durability::Live, "pods", Some(_)) => match objects.delete_check(target, &options, dry_run).await? {
+                Some(answer) => answer,
+                None => objects.delete_pod(target, &options, dry_run, &self.api.commands).await?,
+            },
             (Durability::Live, "nodes", Some(_)) => {
                 objects.delete_node(target, &options, dry_run, &self.api.commands).await?
             }

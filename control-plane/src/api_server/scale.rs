@@ -2,15 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::resources::FieldError;
+use crate::resources::{FieldError, label_selector};
 
 use super::{error::ApiError, objects::Objects, params::DryRun, patch::Patch, path::Target, strictness::Strictness};
 
 /// The Scale of an object.
 pub(super) fn scale_of(object: &Value) -> Value {
     let metadata = &object["metadata"];
-    let labels = object["spec"]["selector"]["matchLabels"].as_object().into_iter().flatten();
-    let selector: Vec<_> = labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    let selector = label_selector::text(&object["spec"]["selector"]);
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1",
         "metadata": {
@@ -18,7 +17,7 @@ pub(super) fn scale_of(object: &Value) -> Value {
             "resourceVersion": metadata["resourceVersion"], "creationTimestamp": metadata["creationTimestamp"],
         },
         "spec": { "replicas": object["spec"]["replicas"].as_u64().unwrap_or(1) },
-        "status": { "replicas": object["status"]["replicas"].as_u64().unwrap_or(0), "selector": selector.join(",") },
+        "status": { "replicas": object["status"]["replicas"].as_u64().unwrap_or(0), "selector": selector },
     })
 }
 

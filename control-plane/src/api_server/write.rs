@@ -3,12 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::{
+    cluster_ip::Address,
     finalizers::{finalizers, is_deleted},
     resources::Subresource,
     store::{Compare, Op, Revision, StoreError},
 };
 
 use super::{
+    addresses::{keep_address, release},
     error::ApiError,
     metadata::{check_kind, drop_status, metadata_of, name_for, new_uid, rfc3339_now},
     objects::{Objects, Stored, encode, key},
@@ -63,6 +65,11 @@ impl Objects {
         self.check_references(&target, &object, None).await?;
         let mut compare = vec![Compare::Absent(key(&target))];
         compare.extend(self.namespace_stands(&target).await?);
+        let mut ops = Vec::new();
+        if let Some(Address { compare: free, put, .. }) = self.give_address(&target, &mut object, None).await? {
+            compare.push(free);
+            ops.push(put);
+        }
         if dry_run == DryRun::All {
             return match self.get(&target).await {
                 Ok(_) => Err(ApiError::AlreadyExists { resource: target.resource, name }),
@@ -70,19 +77,22 @@ impl Objects {
                 Err(error) => Err(error),
             };
         }
-        let written = self.store(target.resource).txn(compare, vec![Op::Put(key(&target), encode(&object))]).await;
+        ops.push(Op::Put(key(&target), encode(&object)));
+        let written = self.store(target.resource).txn(compare, ops).await;
         match written {
             Ok(revision) => Ok(with_version(object, revision)),
             Err(StoreError::Conflict { key: changed, .. }) if changed == key(&target) => {
                 Err(ApiError::AlreadyExists { resource: target.resource, name })
             }
-            Err(StoreError::Conflict { .. }) => Err(target.conflict("its namespace is changing: try again")),
+            Err(StoreError::Conflict { .. }) => {
+                Err(target.conflict("its namespace, or who has its address, is changing: try again"))
+            }
             Err(error) => Err(error.into()),
         }
     }
 
     /// What must hold so that nothing is created in a namespace that is not there, or is being deleted.
-    async fn namespace_stands(&self, target: &Target) -> Result<Option<Compare>, ApiError> {
+    pub(super) async fn namespace_stands(&self, target: &Target) -> Result<Option<Compare>, ApiError> {
         let Some(namespace) = &target.namespace else { return Ok(None) };
         let holder = Target::parse(&format!("/api/v1/namespaces/{namespace}"))?;
         let stored = self.get(&holder).await?;
@@ -127,16 +137,24 @@ impl Objects {
             if target.subresource.is_none() {
                 self.check_references(target, &new, Some(&old.object)).await?;
             }
+            let address = self.give_address(target, &mut new, Some(&old.object)).await?;
             if new == old.object || dry_run == DryRun::All {
                 return Ok(new);
             }
-            let compare = vec![Compare::At(key(target), old.revision)];
+            let (mut compare, mut ops) = (vec![Compare::At(key(target), old.revision)], Vec::new());
+            if let Some(Address { compare: free, put, .. }) = address {
+                compare.push(free);
+                ops.push(put);
+            }
             // Who takes the last finalizer away of what is being deleted deletes it.
-            let op = match is_deleted(&new) && finalizers(&new).next().is_none() {
-                true => Op::Delete(key(target)),
-                false => Op::Put(key(target), encode(&new)),
-            };
-            let written = self.store(target.resource).txn(compare, vec![op]).await;
+            match is_deleted(&new) && finalizers(&new).next().is_none() {
+                true => {
+                    ops.push(Op::Delete(key(target)));
+                    ops.extend(release(target, &new));
+                }
+                false => ops.push(Op::Put(key(target), encode(&new))),
+            }
+            let written = self.store(target.resource).txn(compare, ops).await;
             match written {
                 Ok(revision) => return Ok(with_version(new, revision)),
                 Err(StoreError::Conflict { .. }) if !bound => {}
@@ -196,6 +214,9 @@ fn complete(target: &Target, old: &Value, new: &mut Value, strictness: &Strictne
         _ => metadata.insert("name".to_owned(), json!(target.name())),
     };
     drop_status(target.resource, new);
+    if target.resource.has_cluster_ip {
+        keep_address(new, old);
+    }
     if let (Some(status), Some(fields)) = (old.get("status"), new.as_object_mut()) {
         fields.insert("status".to_owned(), status.clone());
     }
@@ -208,7 +229,7 @@ fn complete(target: &Target, old: &Value, new: &mut Value, strictness: &Strictne
 }
 
 /// Fills in defaults and checks.
-fn finish(target: &Target, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
+pub(super) fn finish(target: &Target, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
     super::body::strip_unset_times(object);
     if let Some(metadata) = object["metadata"].as_object_mut() {
         // Field ownership is not kept, so it is not shown either.
@@ -223,7 +244,7 @@ fn finish(target: &Target, object: &mut Value, old: Option<&Value>) -> Result<()
     Err(ApiError::Invalid { resource: target.resource, name: target.name().to_owned(), errors })
 }
 
-fn with_version(mut object: Value, revision: Revision) -> Value {
+pub(super) fn with_version(mut object: Value, revision: Revision) -> Value {
     object["metadata"]["resourceVersion"] = json!(revision.to_string());
     object
 }

@@ -63,7 +63,9 @@ fn spec(view: &ReplicaView, template: Value) -> Value {
     spec.insert("preemptionPolicy".to_owned(), priority.policy().into());
     spec.entry("restartPolicy").or_insert_with(|| "Always".into());
     spec.entry("terminationGracePeriodSeconds").or_insert_with(|| view.template.grace.as_secs().into());
-    spec.entry("schedulerName").or_insert_with(|| "sampan".into());
+    spec.entry("schedulerName").or_insert_with(|| "default-scheduler".into());
+    spec.entry("dnsPolicy").or_insert_with(|| "ClusterFirst".into());
+    spec.entry("securityContext").or_insert_with(|| json!({}));
     Value::Object(spec)
 }
 

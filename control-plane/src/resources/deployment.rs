@@ -10,6 +10,7 @@ use super::{
     scaling,
     workload::{self, CONTAINERS, IMAGES, SELECTOR, check_count},
 };
+use crate::template;
 
 pub(super) static DEPLOYMENT: Resource = Resource {
     group: "apps",
@@ -21,6 +22,7 @@ pub(super) static DEPLOYMENT: Resource = Resource {
     categories: &["all"],
     scope: Scope::Namespaced,
     durability: Durability::Durable,
+    has_cluster_ip: false,
     names: NameRule::Subdomain,
     subresources: &[Subresource::Status, Subresource::Scale],
     columns: &[
@@ -46,7 +48,7 @@ pub(super) static DEPLOYMENT: Resource = Resource {
 const RULES: Rules = &[
     ("spec.replicas", Honoured),
     ("spec.selector", Honoured),
-    ("spec.template", Honoured),
+    ("spec.template", By(template::RULES)),
     ("spec.strategy.type", Honoured),
     ("spec.strategy.rollingUpdate", Honoured),
     ("spec.minReadySeconds", Honoured),

@@ -17,6 +17,7 @@ pub(super) static ENDPOINT_SLICE: Resource = Resource {
     categories: &[],
     scope: Scope::Namespaced,
     durability: Durability::Live,
+    has_cluster_ip: false,
     names: NameRule::Subdomain,
     subresources: &[],
     columns: &[

@@ -17,6 +17,7 @@ pub(super) static EVENT: Resource = Resource {
     categories: &[],
     scope: Scope::Namespaced,
     durability: Durability::Live,
+    has_cluster_ip: false,
     names: NameRule::Subdomain,
     subresources: &[],
     columns: &[

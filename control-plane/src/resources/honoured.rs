@@ -7,61 +7,112 @@ use super::field::FieldError;
 /// What is done with a field.
 #[derive(Debug, Clone, Copy)]
 pub enum Rule {
-    /// It is honoured, with everything below it.
+    /// It is honoured, with everything below it that has no rule of its own.
     Honoured,
     /// Only these values hold here anyway (as JSON writes them, texts without quotes); the sentence says why.
     Only(&'static [&'static str], &'static str),
+    /// It is taken though it changes nothing, which its writer is told with the sentence that says why. These values hold
+    /// here anyway, so nothing is said of them.
+    Warned(&'static [&'static str], &'static str),
+    /// As [`Rule::Warned`] for these values; others are refused, as [`Rule::Only`] refuses them.
+    OnlyWarned(&'static [&'static str], &'static str),
     /// It cannot be honoured; the sentence says what to do instead.
     Refused(&'static str),
+    /// What is below goes by these rules, relative to the field.
+    By(Rules),
 }
 
-/// Rules by path, with `[]` for every element of a list.
+/// Rules by path, with `[]` for every element of a list. The empty path is the whole object, where it is [`Rule::Warned`] of.
 pub type Rules = &'static [(&'static str, Rule)];
 
-/// Refuses every field that no rule honours. Absent and empty values say nothing, so they are fine.
-pub fn check(object: &Value, rules: Rules) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    walk(object, rules, "", "", &mut errors);
-    errors
+/// What rules say of an object.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// What is refused.
+    pub errors: Vec<FieldError>,
+    /// What is taken and changes nothing: a sentence each.
+    pub warnings: Vec<String>,
 }
 
-fn walk(value: &Value, rules: Rules, pattern: &str, path: &str, errors: &mut Vec<FieldError>) {
-    if is_empty(value) {
-        return;
+/// Goes by the rules through every field. Absent and empty values say nothing, so they are fine.
+pub fn check(object: &Value, rules: Rules) -> Findings {
+    let mut findings = Findings::default();
+    if let Some((_, Rule::Warned(_, why))) = rules.iter().find(|(name, _)| name.is_empty()) {
+        findings.warnings.push((*why).to_owned());
     }
-    match rules.iter().find(|(name, _)| *name == pattern).map(|(_, rule)| *rule) {
-        Some(Rule::Honoured) => {}
-        Some(Rule::Only(values, why)) => {
-            if !values.contains(&plain(value).as_str()) {
-                let values = values.join("` or `");
-                errors.push(FieldError::not_supported(path, format!("only `{values}` is supported: {why}")));
+    findings.walk(object, rules, "", "");
+    findings
+}
+
+impl Findings {
+    fn walk(&mut self, value: &Value, rules: Rules, pattern: &str, path: &str) {
+        if is_empty(value) {
+            return;
+        }
+        let rule = rules.iter().find(|(name, _)| *name == pattern && !pattern.is_empty()).map(|(_, rule)| *rule);
+        match rule {
+            Some(Rule::Honoured) => self.exceptions(value, rules, pattern, path),
+            Some(Rule::By(rules)) => self.walk(value, rules, "", path),
+            Some(Rule::Only(values, why)) => self.only(value, values, why, path),
+            Some(Rule::Warned(values, why)) => {
+                if !is_one_of(value, values) {
+                    self.warn(path, why);
+                }
             }
+            Some(Rule::OnlyWarned(values, why)) if is_one_of(value, values) => self.warn(path, why),
+            Some(Rule::OnlyWarned(values, why)) => self.only(value, values, why, path),
+            Some(Rule::Refused(instead)) => {
+                self.errors.push(FieldError::not_supported(path, format!("is not supported: {instead}")));
+            }
+            None => self.descend(value, rules, pattern, path),
         }
-        Some(Rule::Refused(instead)) => {
-            errors.push(FieldError::not_supported(path, format!("is not supported: {instead}")))
+    }
+
+    fn warn(&mut self, path: &str, why: &str) {
+        self.warnings.push(format!("{path}: changes nothing: {why}"));
+    }
+
+    fn only(&mut self, value: &Value, values: &[&str], why: &str, path: &str) {
+        if !is_one_of(value, values) {
+            let values = values.join("` or `");
+            self.errors.push(FieldError::not_supported(path, format!("only `{values}` is supported: {why}")));
         }
-        None => descend(value, rules, pattern, path, errors),
+    }
+
+    /// What has rules of its own below a field that is honoured.
+    fn exceptions(&mut self, value: &Value, rules: Rules, pattern: &str, path: &str) {
+        let start = format!("{pattern}.");
+        let known: Vec<_> = rules.iter().filter_map(|(name, _)| name.strip_prefix(&start)).collect();
+        for (key, value) in value.as_object().into_iter().flatten().filter(|(key, _)| known.contains(&key.as_str())) {
+            self.walk(value, rules, &join(pattern, key), &join(path, key));
+        }
+    }
+
+    fn descend(&mut self, value: &Value, rules: Rules, pattern: &str, path: &str) {
+        let known_below = |separator: &str| {
+            let start = format!("{pattern}{separator}");
+            pattern.is_empty() || rules.iter().any(|(name, _)| name.starts_with(&start))
+        };
+        match value {
+            Value::Object(fields) if known_below(".") => {
+                for (key, value) in fields {
+                    self.walk(value, rules, &join(pattern, key), &join(path, key));
+                }
+            }
+            Value::Array(elements) if known_below("[]") => {
+                for (index, element) in elements.iter().enumerate() {
+                    self.walk(element, rules, &format!("{pattern}[]"), &format!("{path}[{index}]"));
+                }
+            }
+            _ => self.errors.push(FieldError::not_supported(path, NOTHING_HONOURS_IT)),
+        }
     }
 }
 
-fn descend(value: &Value, rules: Rules, pattern: &str, path: &str, errors: &mut Vec<FieldError>) {
-    let known_below = |separator: &str| {
-        let start = format!("{pattern}{separator}");
-        pattern.is_empty() || rules.iter().any(|(name, _)| name.starts_with(&start))
-    };
-    match value {
-        Value::Object(fields) if known_below(".") => {
-            for (key, value) in fields {
-                walk(value, rules, &join(pattern, key), &join(path, key), errors);
-            }
-        }
-        Value::Array(elements) if known_below("[]") => {
-            for (index, element) in elements.iter().enumerate() {
-                walk(element, rules, &format!("{pattern}[]"), &format!("{path}[{index}]"), errors);
-            }
-        }
-        _ => errors.push(FieldError::not_supported(path, "is not supported by sampan: remove it")),
-    }
+const NOTHING_HONOURS_IT: &str = "is not supported: sampan has nothing that it could set, so remove it";
+
+fn is_one_of(value: &Value, values: &[&str]) -> bool {
+    values.contains(&plain(value).as_str())
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -88,38 +139,69 @@ mod tests {
 
     use super::*;
 
+    const PORTS: Rules =
+        &[("[].port", Rule::Honoured), ("[].protocol", Rule::Only(&["TCP"], "requests come over TCP"))];
     const RULES: Rules = &[
-        ("spec.ports[].port", Rule::Honoured),
-        ("spec.ports[].protocol", Rule::Only(&["TCP"], "requests come over TCP")),
+        ("spec.ports", Rule::By(PORTS)),
         ("spec.volumes", Rule::Refused("use `wasi:keyvalue`")),
         ("spec.selector", Rule::Honoured),
+        ("spec.limits", Rule::Honoured),
+        ("spec.limits.disk", Rule::Warned(&[], "there is none")),
+        ("spec.account", Rule::Warned(&["default"], "there are none")),
+        ("spec.os", Rule::OnlyWarned(&["linux"], "guests see none")),
     ];
 
     fn errors(value: Value) -> Vec<String> {
-        check(&value, RULES).iter().map(ToString::to_string).collect()
+        let mut errors: Vec<_> = check(&value, RULES).errors.iter().map(ToString::to_string).collect();
+        errors.sort();
+        errors
     }
 
     #[test]
     fn what_is_honoured_or_empty_is_accepted() {
         let value = json!({ "spec": { "ports": [ { "port": 1, "protocol": "TCP" } ], "volumes": [],
             "selector": { "any": "thing" }, "affinity": {}, "securityContext": { "capabilities": {} } } });
-        assert_eq!(errors(value), Vec::<String>::new());
+        assert_eq!(check(&value, RULES), Findings::default());
     }
 
     #[test]
     fn everything_else_is_refused_by_its_path_with_the_way_out() {
         let value = json!({ "spec": { "ports": [ { "protocol": "TCP" }, { "protocol": "UDP", "hostPort": 1 } ],
-            "volumes": [ 1 ], "affinity": { "podAffinity": { "x": 1 } } } });
-        let mut said = errors(value);
-        said.sort();
+            "volumes": [ 1 ], "affinity": { "podAffinity": { "x": 1 } }, "os": "windows" } });
         assert_eq!(
-            said,
+            errors(value),
             [
-                "spec.affinity: is not supported by sampan: remove it",
-                "spec.ports[1].hostPort: is not supported by sampan: remove it",
-                "spec.ports[1].protocol: only `TCP` is supported: requests come over TCP",
-                "spec.volumes: is not supported: use `wasi:keyvalue`",
+                format!("spec.affinity: {NOTHING_HONOURS_IT}"),
+                "spec.os: only `linux` is supported: guests see none".to_owned(),
+                format!("spec.ports[1].hostPort: {NOTHING_HONOURS_IT}"),
+                "spec.ports[1].protocol: only `TCP` is supported: requests come over TCP".to_owned(),
+                "spec.volumes: is not supported: use `wasi:keyvalue`".to_owned(),
             ]
         );
+    }
+
+    #[test]
+    fn what_changes_nothing_is_taken_and_warned_of_but_for_values_that_hold_anyway() {
+        let said = |value: Value| {
+            let found = check(&value, RULES);
+            assert_eq!(found.errors, []);
+            found.warnings
+        };
+        assert_eq!(said(json!({ "spec": { "account": "default", "limits": { "cpu": 1 } } })), Vec::<String>::new());
+        assert_eq!(
+            said(json!({ "spec": { "account": "cart", "limits": { "cpu": 1, "disk": "1Gi" }, "os": "linux" } })),
+            [
+                "spec.account: changes nothing: there are none",
+                "spec.limits.disk: changes nothing: there is none",
+                "spec.os: changes nothing: guests see none",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_kind_that_changes_nothing_is_warned_of_as_a_whole() {
+        const ALL: Rules = &[("", Rule::Warned(&[], "nobody reads it")), ("rules", Rule::Honoured)];
+        assert_eq!(check(&json!({}), ALL).warnings, ["nobody reads it"]);
+        assert_eq!(check(&json!({ "rules": [1], "more": 1 }), ALL).errors.len(), 1);
     }
 }

@@ -6,7 +6,7 @@ use super::{
     column::{AGE, Column, NAME, joined, list_at, text_at},
     field::FieldError,
     honoured::{Rule::*, Rules},
-    resource::{no_defaults, schema_of},
+    resource::{schema_of, set_load_balancer_status},
 };
 
 pub(super) static INGRESS: Resource = Resource {
@@ -19,6 +19,7 @@ pub(super) static INGRESS: Resource = Resource {
     categories: &[],
     scope: Scope::Namespaced,
     durability: Durability::Durable,
+    has_cluster_ip: false,
     names: NameRule::Subdomain,
     subresources: &[Subresource::Status],
     columns: &[
@@ -35,13 +36,13 @@ pub(super) static INGRESS: Resource = Resource {
     ],
     schema: schema_of::<Ingress>,
     honoured: RULES,
-    default: no_defaults,
+    default: set_load_balancer_status,
     validate,
     view: None,
 };
 
 const RULES: Rules = &[
-    ("spec.ingressClassName", Only(&["sampan"], "sampan's gateway is the only one")),
+    ("spec.ingressClassName", Warned(&["sampan"], "sampan's gateway serves every Ingress, whatever its class")),
     ("spec.rules[].host", Honoured),
     ("spec.rules[].http.paths[].path", Honoured),
     ("spec.rules[].http.paths[].pathType", Honoured),

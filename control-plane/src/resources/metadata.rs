@@ -15,6 +15,8 @@ use crate::finalizers::{FOREGROUND, ORPHAN};
 
 /// As Kubernetes: keys and values of one object's annotations together.
 const MAX_ANNOTATIONS_BYTES: usize = 256 << 10;
+/// As Kubernetes: the longest name.
+const MAX_SEGMENT_BYTES: usize = 253;
 const PREFIX: &str = "sampan.dev/";
 
 const METADATA: Rules = &[
@@ -41,7 +43,7 @@ const METADATA: Rules = &[
 pub(super) fn validate(resource: &Resource, object: &Value) -> Vec<FieldError> {
     let metadata = &object["metadata"];
     let mut errors: Vec<_> =
-        honoured::check(metadata, METADATA).into_iter().map(|error| error.under("metadata")).collect();
+        honoured::check(metadata, METADATA).errors.into_iter().map(|error| error.under("metadata")).collect();
     errors.extend(check_owners(&metadata["ownerReferences"]));
     errors.extend(check_name(resource.names, metadata["name"].as_str().unwrap_or_default()));
     errors.extend(check_labels("metadata.labels", &texts(&metadata["labels"])));
@@ -83,8 +85,15 @@ fn check_name(rule: NameRule, name: &str) -> Option<FieldError> {
     let checked = match rule {
         NameRule::Label => api::check_dns_label(name),
         NameRule::Subdomain => api::check_dns_subdomain(name),
+        NameRule::PathSegment => return check_path_segment(name),
     };
     checked.err().map(|error| FieldError::invalid("metadata.name", error.to_string()))
+}
+
+fn check_path_segment(name: &str) -> Option<FieldError> {
+    let wrong = matches!(name, "." | "..") || name.len() > MAX_SEGMENT_BYTES || name.contains(['/', '%']);
+    let message = format!("`{name}` cannot stand in a path: use at most {MAX_SEGMENT_BYTES} bytes without `/` and `%`");
+    wrong.then(|| FieldError::invalid("metadata.name", message))
 }
 
 fn texts(map: &Value) -> BTreeMap<String, String> {

@@ -22,9 +22,11 @@ mod resource;
 mod schema;
 mod selectable;
 mod service;
+mod stored;
 mod workload;
 
 pub mod honoured;
+pub(crate) mod label_selector;
 pub(crate) mod scaling;
 
 #[cfg(test)]
@@ -57,6 +59,16 @@ pub static ALL: &[&Resource] = &[
     &ingress::INGRESS,
     &endpoint_slice::ENDPOINT_SLICE,
     &priority_class::PRIORITY_CLASS,
+    &stored::SERVICE_ACCOUNT,
+    &stored::ROLE,
+    &stored::CLUSTER_ROLE,
+    &stored::ROLE_BINDING,
+    &stored::CLUSTER_ROLE_BINDING,
+    &stored::POD_DISRUPTION_BUDGET,
+    &stored::INGRESS_CLASS,
+    &stored::NETWORK_POLICY,
+    &stored::LEASE,
+    &stored::ENDPOINTS,
 ];
 
 /// The kind that is served under this group, version and plural.

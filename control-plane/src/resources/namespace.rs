@@ -21,6 +21,7 @@ pub(super) static NAMESPACE: Resource = Resource {
     categories: &[],
     scope: Scope::Cluster,
     durability: Durability::Durable,
+    has_cluster_ip: false,
     names: NameRule::Label,
     subresources: &[Subresource::Status],
     columns: &[NAME, Column::text("Status", |object, _| object["status"]["phase"].clone()), AGE],

@@ -17,6 +17,7 @@ pub(super) static NODE: Resource = Resource {
     categories: &[],
     scope: Scope::Cluster,
     durability: Durability::Live,
+    has_cluster_ip: false,
     names: NameRule::Subdomain,
     subresources: &[],
     columns: &[

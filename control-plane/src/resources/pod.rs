@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 use super::{
     Durability, NameRule, Resource, Scope, Subresource,
     column::{AGE, Column, NAME, age, list_at, text_at},
-    resource::{no_checks, no_defaults, schema_of},
+    resource::{no_defaults, schema_of},
 };
+use crate::checks;
 
 pub(super) static POD: Resource = Resource {
     group: "",
@@ -17,6 +18,7 @@ pub(super) static POD: Resource = Resource {
     categories: &["all"],
     scope: Scope::Namespaced,
     durability: Durability::Live,
+    has_cluster_ip: false,
     names: NameRule::Subdomain,
     subresources: &[Subresource::Log, Subresource::Eviction],
     columns: &[
@@ -35,9 +37,10 @@ pub(super) static POD: Resource = Resource {
         Column::wide("Readiness Gates", |_, _| json!("<none>")),
     ],
     schema: schema_of::<Pod>,
-    honoured: &[],
+    // Of those that users make: the others are projections.
+    honoured: checks::CHECK,
     default: no_defaults,
-    validate: no_checks,
+    validate: |new, _| checks::problems(new),
     view: None,
 };
 

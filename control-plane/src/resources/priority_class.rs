@@ -46,6 +46,7 @@ pub(super) static PRIORITY_CLASS: Resource = Resource {
     categories: &[],
     scope: Scope::Cluster,
     durability: Durability::Durable,
+    has_cluster_ip: false,
     names: NameRule::Subdomain,
     subresources: &[],
     columns: &[

@@ -7,6 +7,7 @@ use super::{
     resource::schema_of,
     workload::{self, CONTAINERS, IMAGES, SELECTOR},
 };
+use crate::template;
 
 pub(super) static REPLICA_SET: Resource = Resource {
     group: "apps",
@@ -18,6 +19,7 @@ pub(super) static REPLICA_SET: Resource = Resource {
     categories: &["all"],
     scope: Scope::Namespaced,
     durability: Durability::Durable,
+    has_cluster_ip: false,
     names: NameRule::Subdomain,
     subresources: &[Subresource::Status, Subresource::Scale],
     columns: &[
@@ -40,6 +42,6 @@ pub(super) static REPLICA_SET: Resource = Resource {
 const RULES: Rules = &[
     ("spec.replicas", Honoured),
     ("spec.selector", Honoured),
-    ("spec.template", Honoured),
+    ("spec.template", By(template::RULES)),
     ("spec.minReadySeconds", Honoured),
 ];

@@ -1,9 +1,9 @@
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     column::Column,
     field::FieldError,
-    honoured::{self, Rules},
+    honoured::{self, Findings, Rules},
     metadata,
 };
 
@@ -28,6 +28,8 @@ pub struct Resource {
     pub scope: Scope,
     /// Where its objects are kept.
     pub durability: Durability,
+    /// Whether each of its objects is given an address within the cluster, in `spec.clusterIP`.
+    pub has_cluster_ip: bool,
     /// What its objects may be called.
     pub names: NameRule,
     /// What stands below an object.
@@ -82,6 +84,8 @@ pub enum NameRule {
     Label,
     /// An RFC 1123 subdomain.
     Subdomain,
+    /// Anything that can stand in a path, such as `system:basic-user`.
+    PathSegment,
 }
 
 /// What stands below an object.
@@ -126,7 +130,7 @@ impl Resource {
             (Durability::Durable, _) => {
                 &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
             }
-            (Durability::Live, "pods") => &["delete", "get", "list", "watch"],
+            (Durability::Live, "pods") => &["create", "delete", "get", "list", "patch", "watch"],
             (Durability::Live, "nodes") => &["delete", "get", "list", "patch", "update", "watch"],
             (Durability::Live, _) => &["get", "list", "watch"],
         }
@@ -139,20 +143,38 @@ impl Resource {
             return errors;
         }
         let mut errors = metadata::validate(self, new);
-        let mut rest = new.clone();
+        errors.extend(self.findings(new).errors);
+        errors.extend((self.validate)(new, old));
+        errors
+    }
+
+    /// What of an object is taken though it changes nothing: a sentence each.
+    pub fn warnings(&self, object: &Value) -> Vec<String> {
+        self.findings(object).warnings
+    }
+
+    fn findings(&self, object: &Value) -> Findings {
+        let mut rest = object.clone();
         if let Some(fields) = rest.as_object_mut() {
             for apart in ["apiVersion", "kind", "metadata", "status"] {
                 fields.remove(apart);
             }
         }
-        errors.extend(honoured::check(&rest, self.honoured));
-        errors.extend((self.validate)(new, old));
-        errors
+        honoured::check(&rest, self.honoured)
     }
 }
 
 /// For kinds that need no defaults.
 pub(super) fn no_defaults(_: &mut Value) {}
+
+/// For kinds whose status says where they are reached from outside: at first nowhere.
+pub(super) fn set_load_balancer_status(object: &mut Value) {
+    if let Some(fields) = object.as_object_mut()
+        && let Some(status) = fields.entry("status").or_insert_with(|| json!({})).as_object_mut()
+    {
+        status.entry("loadBalancer").or_insert_with(|| json!({}));
+    }
+}
 
 /// For kinds that are right when their types are.
 pub(super) fn no_checks(_: &Value, _: Option<&Value>) -> Vec<FieldError> {

@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
 
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
@@ -8,7 +11,7 @@ use super::{
     column::{AGE, Column, NAME, joined, list_at, selector, text_at},
     field::{Cause, FieldError},
     honoured::{Rule::*, Rules},
-    resource::schema_of,
+    resource::{schema_of, set_load_balancer_status},
     schema::decode,
 };
 
@@ -22,6 +25,7 @@ pub(super) static SERVICE: Resource = Resource {
     categories: &["all"],
     scope: Scope::Namespaced,
     durability: Durability::Durable,
+    has_cluster_ip: true,
     names: NameRule::Label,
     subresources: &[Subresource::Status],
     columns: &[
@@ -40,7 +44,7 @@ pub(super) static SERVICE: Resource = Resource {
     view: None,
 };
 
-const BY_NAME: &str = "a Service is reached by its name, and has no address within the cluster";
+const BY_NAME: &str = "a Service is reached by its name, and its address is one of IPv4 that nothing is routed by";
 const NO_NODE_PORT: &str = "use the type LoadBalancer: it opens the port on the host";
 
 const RULES: Rules = &[
@@ -52,8 +56,8 @@ const RULES: Rules = &[
     ("spec.ports[].protocol", Only(&["TCP"], "requests come as HTTP over TCP")),
     ("spec.ports[].appProtocol", Only(&["http", "kubernetes.io/h2c"], "requests are HTTP")),
     ("spec.ports[].nodePort", Refused(NO_NODE_PORT)),
-    ("spec.clusterIP", Only(&["None"], BY_NAME)),
-    ("spec.clusterIPs[]", Only(&["None"], BY_NAME)),
+    ("spec.clusterIP", Honoured),
+    ("spec.clusterIPs", Honoured),
     ("spec.sessionAffinity", Only(&["None"], "any replica may get any request: keep state in `wasi:keyvalue`")),
     ("spec.internalTrafficPolicy", Only(&["Cluster"], "requests go to the replica that is most free")),
     ("spec.externalTrafficPolicy", Only(&["Cluster"], "requests go to the replica that is most free")),
@@ -62,8 +66,12 @@ const RULES: Rules = &[
     ("spec.externalIPs", Refused(NO_NODE_PORT)),
     ("spec.loadBalancerIP", Refused("start sampan with `--load-balancer-ip`")),
     ("spec.loadBalancerSourceRanges", Refused("put a firewall before the port")),
-    ("spec.ipFamilies", Refused(BY_NAME)),
-    ("spec.ipFamilyPolicy", Refused(BY_NAME)),
+    ("spec.ipFamilies", Warned(&["[\"IPv4\"]"], BY_NAME)),
+    ("spec.ipFamilyPolicy", Warned(&["SingleStack"], BY_NAME)),
+    ("spec.sessionAffinityConfig", Refused("any replica may get any request: keep state in `wasi:keyvalue`")),
+    ("spec.trafficDistribution", Warned(&[], "requests go to the replica that is most free")),
+    ("spec.loadBalancerClass", Refused("sampan's gateway opens the port: leave it away")),
+    ("spec.healthCheckNodePort", Refused(NO_NODE_PORT)),
     ("spec.publishNotReadyAddresses", Only(&["false"], "only ready replicas get requests")),
 ];
 
@@ -83,20 +91,27 @@ fn ports(object: &Value) -> Value {
 }
 
 fn set_defaults(object: &mut Value) {
+    set_load_balancer_status(object);
     let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
     spec.entry("type").or_insert_with(|| json!("ClusterIP"));
+    spec.entry("ipFamilies").or_insert_with(|| json!(["IPv4"]));
+    spec.entry("ipFamilyPolicy").or_insert_with(|| json!("SingleStack"));
     spec.entry("sessionAffinity").or_insert_with(|| json!("None"));
     let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
     for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
         port.entry("protocol").or_insert_with(|| json!("TCP"));
         if let Some(number) = port.get("port").cloned() {
-            port.entry("targetPort").or_insert(number);
+            let target = port.entry("targetPort").or_insert(Value::Null);
+            // What Go writes for one that was never set.
+            if target.is_null() || *target == 0 || *target == "" {
+                *target = number;
+            }
         }
     }
 }
 
-fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
-    let mut errors = Vec::new();
+fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = check_cluster_ip(&new["spec"], old.map(|old| &old["spec"]));
     let selector: BTreeMap<String, String> = decode(&new["spec"]["selector"]).unwrap_or_default();
     if selector.is_empty() {
         let message = "is missing: name the labels of the replicas that are to answer";
@@ -132,6 +147,25 @@ fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
         } else if !names.insert(name) {
             errors.push(FieldError::new(Cause::Duplicate, format!("{path}.name"), format!("`{name}` stands twice")));
         }
+    }
+    errors
+}
+
+/// Its range is known to those who give addresses away.
+fn check_cluster_ip(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    const PATH: &str = "spec.clusterIP";
+    let Some(ip) = new["clusterIP"].as_str().filter(|ip| !ip.is_empty()) else { return Vec::new() };
+    let mut errors = Vec::new();
+    if ip != "None" && ip.parse::<Ipv4Addr>().is_err() {
+        errors.push(FieldError::invalid(PATH, format!("`{ip}` is neither an IPv4 address nor `None`")));
+    }
+    if list_at(new, "/clusterIPs").iter().any(|other| other != ip) {
+        let message = "must be the one address that `clusterIP` names";
+        errors.push(FieldError::invalid("spec.clusterIPs", message));
+    }
+    if old.and_then(|old| old["clusterIP"].as_str()).is_some_and(|old| !old.is_empty() && old != ip) {
+        let message = "cannot be changed: leave it as it is, or delete the Service and create it again";
+        errors.push(FieldError::new(Cause::Immutable, PATH, message));
     }
     errors
 }

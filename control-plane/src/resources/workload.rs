@@ -6,9 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::{Value, json};
 
 use super::{
-    check_labels,
-    column::{Column, joined, list_at, selector},
+    column::{Column, joined, list_at},
     field::{Cause, FieldError},
+    label_selector,
     schema::decode,
 };
 use crate::template;
@@ -19,7 +19,7 @@ pub(super) const MAX_REPLICAS: i64 = 100_000;
 pub(super) const CONTAINERS: Column = Column::wide("Containers", |object, _| containers(object, "name"));
 pub(super) const IMAGES: Column = Column::wide("Images", |object, _| containers(object, "image"));
 pub(super) const SELECTOR: Column =
-    Column::wide("Selector", |object, _| selector(&object["spec"]["selector"]["matchLabels"]));
+    Column::wide("Selector", |object, _| json!(label_selector::text(&object["spec"]["selector"])));
 
 fn containers(object: &Value, field: &str) -> Value {
     let containers = list_at(object, "/spec/template/spec/containers").iter();
@@ -27,6 +27,9 @@ fn containers(object: &Value, field: &str) -> Value {
 }
 
 pub(super) fn set_defaults(object: &mut Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.entry("status").or_insert_with(|| json!({}));
+    }
     if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
         spec.entry("replicas").or_insert_with(|| json!(1));
         if let Some(template) = spec.get_mut("template") {
@@ -45,8 +48,8 @@ pub(super) fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     errors.extend(check_count(spec, "minReadySeconds", i64::from(i32::MAX)));
     match spec["template"].is_object() {
         true => {
-            let template = template::parse(&spec["template"]).err().unwrap_or_default();
-            errors.extend(template.into_iter().map(|error| error.under("spec.template")));
+            let template = template::problems(&spec["template"]).into_iter();
+            errors.extend(template.map(|error| error.under("spec.template")));
         }
         false => errors.push(FieldError::required("spec.template", "is missing: it says what to run")),
     }
@@ -68,27 +71,23 @@ pub(super) fn check_count(spec: &Value, field: &str, most: i64) -> Option<FieldE
 fn check_selector(spec: &Value) -> Option<FieldError> {
     const PATH: &str = "spec.selector";
     let selector: LabelSelector = decode(&spec["selector"]).ok()?;
-    let wanted = selector.match_labels.unwrap_or_default();
-    if selector.match_expressions.is_some_and(|expressions| !expressions.is_empty()) {
-        let message = "is not supported: write the labels in `matchLabels`";
-        return Some(FieldError::not_supported("spec.selector.matchExpressions", message));
-    }
-    if wanted.is_empty() {
+    let wanted = selector.match_labels.iter().flatten().count() + selector.match_expressions.iter().flatten().count();
+    if wanted == 0 {
         return Some(FieldError::required(
             format!("{PATH}.matchLabels"),
             "is missing: name the labels of the template, such as `app: NAME`",
         ));
     }
-    if let Some(error) = check_labels(&format!("{PATH}.matchLabels"), &wanted).pop() {
+    if let Some(error) = label_selector::check(&selector, PATH).pop() {
         return Some(error);
     }
     let labels: BTreeMap<String, String> = decode(&spec["template"]["metadata"]["labels"]).unwrap_or_default();
-    let (key, value) = wanted.iter().find(|(key, value)| labels.get(*key) != Some(value))?;
+    let unmet = label_selector::unmet(&selector, &labels)?;
+    let key = unmet.split([':', ' ']).next().unwrap_or_default().trim_start_matches('!');
     let has = match labels.get(key) {
         Some(other) => format!("has `{key}: {other}`"),
         None => format!("has no label `{key}`"),
     };
-    let message =
-        format!("`{key}: {value}` does not match the template, which {has} in `spec.template.metadata.labels`");
+    let message = format!("`{unmet}` does not match the template, which {has} in `spec.template.metadata.labels`");
     Some(FieldError::invalid(PATH, message))
 }

@@ -3,6 +3,7 @@
 //! This is the only place that reads pod templates: the API refuses what it refuses, and the shell runs what it answers.
 
 mod annotations;
+mod container_rules;
 mod environment;
 mod hash;
 mod priority;
@@ -23,7 +24,10 @@ use registry_client::ImageReference;
 use scheduler::{Template, TemplateSource};
 use serde_json::{Value, json};
 
-use crate::resources::{FieldError, check_labels, decode, honoured};
+use crate::resources::{
+    FieldError, check_labels, decode,
+    honoured::{self, Rules},
+};
 
 /// Longest time that a replica may take to finish its requests when it is stopped.
 pub const MAX_GRACE: Duration = Duration::from_secs(3600);
@@ -34,8 +38,20 @@ const DEFAULT_GRACE_SECONDS: i64 = 30;
 ///
 /// Equal templates give equal results; what Kubernetes fills in by itself makes no difference.
 pub fn parse(template: &Value) -> Result<Template, Vec<FieldError>> {
+    let errors = honoured::check(template, RULES).errors;
+    parse_honoured(template, errors)
+}
+
+/// What is done with each field of a template, relative to it.
+pub(crate) const RULES: Rules = rules::POD_TEMPLATE;
+
+/// Everything that is wrong with a template but for fields that [`RULES`] refuse.
+pub(crate) fn problems(template: &Value) -> Vec<FieldError> {
+    parse_honoured(template, Vec::new()).err().unwrap_or_default()
+}
+
+fn parse_honoured(template: &Value, mut errors: Vec<FieldError>) -> Result<Template, Vec<FieldError>> {
     let typed: PodTemplateSpec = decode(template)?;
-    let mut errors = honoured::check(template, rules::POD_TEMPLATE);
     let parsed = read(template, &typed, &mut errors);
     match parsed {
         Some(template) if errors.is_empty() => Ok(template),
@@ -47,6 +63,7 @@ pub fn parse(template: &Value) -> Result<Template, Vec<FieldError>> {
 pub fn set_defaults(template: &mut Value) {
     let Some(spec) = template.get_mut("spec").and_then(Value::as_object_mut) else { return };
     spec.entry("restartPolicy").or_insert_with(|| json!("Always"));
+    spec.entry("securityContext").or_insert_with(|| json!({}));
     spec.entry("terminationGracePeriodSeconds").or_insert_with(|| json!(DEFAULT_GRACE_SECONDS));
     let containers = spec.get_mut("containers").and_then(Value::as_array_mut);
     for container in containers.into_iter().flatten() {

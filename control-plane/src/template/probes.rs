@@ -55,6 +55,10 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn read(&mut self, probe: &Probe) -> Option<HttpProbe> {
         let Some(get) = &probe.http_get else {
+            // Of these the rules say what becomes: a command is refused, the others hold as soon as the guest runs.
+            if probe.exec.is_some() || probe.tcp_socket.is_some() || probe.grpc.is_some() {
+                return None;
+            }
             self.errors
                 .push(FieldError::required(format!("{}.httpGet", self.path), "is missing: a probe is an HTTP GET"));
             return None;

@@ -11,6 +11,8 @@ use crate::resources::{FieldError, nearest};
 const PATH: &str = "spec.containers[0].resources";
 /// One page of WebAssembly: with less no memory exists.
 const MIN_MEMORY_BYTES: u64 = 64 << 10;
+/// What Kubernetes limits of a container's own files.
+const EPHEMERAL_STORAGE: &str = "ephemeral-storage";
 
 type Quantities = BTreeMap<String, resource::Quantity>;
 
@@ -47,7 +49,8 @@ struct Amounts {
 impl Amounts {
     fn read(list: &str, quantities: Quantities, errors: &mut Vec<FieldError>) -> Self {
         let mut amounts = Self::default();
-        for (name, text) in quantities {
+        // A guest has no files, which its writer is told.
+        for (name, text) in quantities.into_iter().filter(|(name, _)| name != EPHEMERAL_STORAGE) {
             let path = format!("{PATH}.{list}.{name}");
             match Quantity::from_str(&text.0) {
                 Err(error) => errors.push(FieldError::invalid(path, error.to_string())),

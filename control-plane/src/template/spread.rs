@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{PodSpec, TopologySpreadConstraint};
 use scheduler::SpreadConstraint;
 
-use crate::resources::FieldError;
+use crate::resources::{FieldError, label_selector};
 
 pub(super) fn read(
     spec: &PodSpec,
@@ -38,11 +38,13 @@ fn read_one(
             false
         }
     };
-    let wanted = constraint.label_selector.as_ref().and_then(|selector| selector.match_labels.as_ref());
-    if wanted.is_some_and(|wanted| wanted.iter().any(|(key, value)| labels.get(key) != Some(value))) {
+    let selector = constraint.label_selector.clone().unwrap_or_default();
+    let wrong = label_selector::check(&selector, &format!("{path}.labelSelector"));
+    if wrong.is_empty() && label_selector::unmet(&selector, labels).is_some() {
         let message = "must match the template's own labels: replicas are spread over those of the same Deployment";
         errors.push(FieldError::not_supported(format!("{path}.labelSelector"), message));
     }
+    errors.extend(wrong);
     SpreadConstraint {
         topology_key: constraint.topology_key.clone(),
         max_skew: constraint.max_skew.max(1).unsigned_abs(),

@@ -24,6 +24,12 @@ pub(super) enum Type {
     /// As [`Type::OptionalNumber`].
     OptionalFlag,
     Quantity,
+    /// A count or a percentage, or a port's number or name.
+    IntOrString,
+    /// A moment; one that is not set says nothing.
+    Time,
+    /// A message whose fields JSON has beside those of the one that holds it.
+    Inlined(&'static [Field]),
     Message(&'static [Field]),
     List(&'static Type),
     Map(&'static Type),
@@ -46,6 +52,9 @@ impl From<Malformed> for Unreadable {
 }
 
 const QUANTITY: &[Field] = &[Field(1, "string", Type::Text)];
+const INT_OR_STRING: &[Field] =
+    &[Field(1, "type", Type::Number), Field(2, "number", Type::Number), Field(3, "text", Type::Text)];
+const TIME: &[Field] = &[Field(1, "seconds", Type::Number), Field(2, "nanos", Type::Number)];
 
 /// The fields of a message that say something.
 pub(super) fn message(table: &[Field], bytes: &[u8]) -> Result<Map<String, Value>, Unreadable> {
@@ -59,6 +68,12 @@ pub(super) fn message(table: &[Field], bytes: &[u8]) -> Result<Map<String, Value
                 _ => return Err(Unreadable::Unknown),
             }
         };
+        if let Type::Inlined(table) = holds {
+            if let Value::Object(mut fields) = read(&Type::Message(table), value)? {
+                object.append(&mut fields);
+            }
+            continue;
+        }
         match (holds, object.entry(*name)) {
             (Type::Ignored, _) => {}
             (Type::List(element), list) => {
@@ -92,8 +107,30 @@ fn read(holds: &Type, value: Wire<'_>) -> Result<Value, Unreadable> {
         (Type::Flag | Type::OptionalFlag, Wire::Number(number)) => Ok(json!(number != 0)),
         (Type::Message(table), Wire::Bytes(bytes)) => message(table, bytes).map(Value::Object),
         (Type::Quantity, Wire::Bytes(bytes)) => Ok(message(QUANTITY, bytes)?.remove("string").unwrap_or(json!("0"))),
+        (Type::IntOrString, Wire::Bytes(bytes)) => {
+            let mut parts = message(INT_OR_STRING, bytes)?;
+            let text = parts.get("type").is_some_and(|kind| *kind == 1);
+            let said = if text {
+                parts.remove("text").unwrap_or(json!(""))
+            } else {
+                parts.remove("number").unwrap_or(json!(0))
+            };
+            Ok(said)
+        }
+        (Type::Time, Wire::Bytes(bytes)) => time(&message(TIME, bytes)?),
         _ => Err(Malformed("a field is not of the kind that its number stands for").into()),
     }
+}
+
+fn time(parts: &Map<String, Value>) -> Result<Value, Unreadable> {
+    let part = |name: &str| parts.get(name).and_then(Value::as_i64).unwrap_or_default();
+    if parts.is_empty() {
+        return Ok(Value::Null);
+    }
+    let nanos = i32::try_from(part("nanos")).unwrap_or_default();
+    let time = jiff::Timestamp::new(part("seconds"), nanos).map_err(|_| Malformed("a time is out of range"))?;
+    let format = if nanos == 0 { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S.%6fZ" };
+    Ok(json!(time.strftime(format).to_string()))
 }
 
 fn entry(element: &Type, value: Wire<'_>) -> Result<(String, Value), Unreadable> {
@@ -119,6 +156,7 @@ fn says_something(holds: &Type, value: &Value) -> bool {
         (Type::Flag, value) => *value == true,
         (Type::Text | Type::Bytes, Value::String(text)) => !text.is_empty(),
         (Type::Message(_), Value::Object(fields)) => !fields.is_empty(),
+        (Type::Time, time) => !time.is_null(),
         _ => true,
     }
 }

@@ -7,10 +7,77 @@ use super::decode::{
 
 /// The fields of a kind; `None` if it is not read in this form.
 pub(super) fn of_kind(api_version: &str, kind: &str) -> Option<&'static [Field]> {
-    KINDS.iter().find(|(version, name, _)| *version == api_version && *name == kind).map(|(.., fields)| *fields)
+    let is = |version: &str, name: &str| (version == api_version || version == ANY_VERSION) && name == kind;
+    KINDS.iter().find(|(version, name, _)| is(version, name)).map(|(.., fields)| *fields)
 }
 
+/// Of kinds that clients name by the version of what they ask for.
+const ANY_VERSION: &str = "";
+
 pub(super) const KINDS: &[(&str, &str, &[Field])] = &[
+    (ANY_VERSION, "DeleteOptions", DELETE_OPTIONS),
+    ("v1", "Service", &[METADATA, Field(2, "spec", Message(SERVICE)), STATUS]),
+    ("networking.k8s.io/v1", "Ingress", &[METADATA, Field(2, "spec", Message(INGRESS)), STATUS]),
+    (
+        "v1",
+        "ServiceAccount",
+        &[
+            METADATA,
+            Field(2, "secrets", List(&Message(OBJECT_REFERENCE))),
+            Field(3, "imagePullSecrets", List(&Message(&[Field(1, "name", Text)]))),
+            Field(4, "automountServiceAccountToken", OptionalFlag),
+        ],
+    ),
+    ("rbac.authorization.k8s.io/v1", "Role", &[METADATA, POLICY_RULES]),
+    (
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRole",
+        &[
+            METADATA,
+            POLICY_RULES,
+            Field(3, "aggregationRule", Message(&[Field(1, "clusterRoleSelectors", List(&Message(LABEL_SELECTOR)))])),
+        ],
+    ),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding", &[METADATA, SUBJECTS, ROLE_REF]),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", &[METADATA, SUBJECTS, ROLE_REF]),
+    (
+        "policy/v1",
+        "PodDisruptionBudget",
+        &[
+            METADATA,
+            Field(
+                2,
+                "spec",
+                Message(&[
+                    Field(1, "minAvailable", IntOrString),
+                    Field(2, "selector", Message(LABEL_SELECTOR)),
+                    Field(3, "maxUnavailable", IntOrString),
+                    Field(4, "unhealthyPodEvictionPolicy", Text),
+                ]),
+            ),
+            STATUS,
+        ],
+    ),
+    (
+        "coordination.k8s.io/v1",
+        "Lease",
+        &[
+            METADATA,
+            Field(
+                2,
+                "spec",
+                Message(&[
+                    Field(1, "holderIdentity", Text),
+                    Field(2, "leaseDurationSeconds", OptionalNumber),
+                    Field(3, "acquireTime", Time),
+                    Field(4, "renewTime", Time),
+                    Field(5, "leaseTransitions", OptionalNumber),
+                    Field(6, "strategy", Text),
+                    Field(7, "preferredHolder", Text),
+                ]),
+            ),
+        ],
+    ),
     ("v1", "Namespace", &[METADATA, Field(2, "spec", Ignored), STATUS]),
     (
         "v1",
@@ -58,13 +125,133 @@ const STATUS: Field = Field(3, "status", Ignored);
 const TEXTS: Type = Map(&Text);
 const QUANTITIES: Type = Map(&Quantity);
 
+/// With what a client sends back that has read an object before.
 const OBJECT_META: &[Field] = &[
     Field(1, "name", Text),
     Field(2, "generateName", Text),
     Field(3, "namespace", Text),
+    Field(4, "selfLink", Ignored),
+    Field(5, "uid", Text),
+    Field(6, "resourceVersion", Text),
+    Field(7, "generation", Number),
+    Field(8, "creationTimestamp", Time),
+    Field(9, "deletionTimestamp", Time),
+    Field(10, "deletionGracePeriodSeconds", OptionalNumber),
     Field(11, "labels", TEXTS),
     Field(12, "annotations", TEXTS),
+    Field(13, "ownerReferences", List(&Message(OWNER_REFERENCE))),
     Field(14, "finalizers", List(&Text)),
+    Field(17, "managedFields", Ignored),
+];
+const OWNER_REFERENCE: &[Field] = &[
+    Field(1, "kind", Text),
+    Field(3, "name", Text),
+    Field(4, "uid", Text),
+    Field(5, "apiVersion", Text),
+    Field(6, "controller", OptionalFlag),
+    Field(7, "blockOwnerDeletion", OptionalFlag),
+];
+const OBJECT_REFERENCE: &[Field] = &[
+    Field(1, "kind", Text),
+    Field(2, "namespace", Text),
+    Field(3, "name", Text),
+    Field(4, "uid", Text),
+    Field(5, "apiVersion", Text),
+    Field(6, "resourceVersion", Text),
+    Field(7, "fieldPath", Text),
+];
+const LABEL_SELECTOR: &[Field] = &[
+    Field(1, "matchLabels", TEXTS),
+    Field(
+        2,
+        "matchExpressions",
+        List(&Message(&[Field(1, "key", Text), Field(2, "operator", Text), Field(3, "values", List(&Text))])),
+    ),
+];
+
+const POLICY_RULES: Field = Field(
+    2,
+    "rules",
+    List(&Message(&[
+        Field(1, "verbs", List(&Text)),
+        Field(2, "apiGroups", List(&Text)),
+        Field(3, "resources", List(&Text)),
+        Field(4, "resourceNames", List(&Text)),
+        Field(5, "nonResourceURLs", List(&Text)),
+    ])),
+);
+const SUBJECTS: Field = Field(
+    2,
+    "subjects",
+    List(&Message(&[
+        Field(1, "kind", Text),
+        Field(2, "apiGroup", Text),
+        Field(3, "name", Text),
+        Field(4, "namespace", Text),
+    ])),
+);
+const ROLE_REF: Field =
+    Field(3, "roleRef", Message(&[Field(1, "apiGroup", Text), Field(2, "kind", Text), Field(3, "name", Text)]));
+
+/// What `kubectl create service` and `kubectl expose` write.
+const SERVICE: &[Field] = &[
+    Field(
+        1,
+        "ports",
+        List(&Message(&[
+            Field(1, "name", Text),
+            Field(2, "protocol", Text),
+            Field(3, "port", Number),
+            Field(4, "targetPort", IntOrString),
+            Field(5, "nodePort", Number),
+            Field(6, "appProtocol", Text),
+        ])),
+    ),
+    Field(2, "selector", TEXTS),
+    Field(3, "clusterIP", Text),
+    Field(4, "type", Text),
+    Field(5, "externalIPs", List(&Text)),
+    Field(7, "sessionAffinity", Text),
+    Field(8, "loadBalancerIP", Text),
+    Field(9, "loadBalancerSourceRanges", List(&Text)),
+    Field(10, "externalName", Text),
+    Field(11, "externalTrafficPolicy", Text),
+    Field(12, "healthCheckNodePort", Number),
+    Field(13, "publishNotReadyAddresses", Flag),
+    Field(17, "ipFamilyPolicy", Text),
+    Field(18, "clusterIPs", List(&Text)),
+    Field(19, "ipFamilies", List(&Text)),
+    Field(20, "allocateLoadBalancerNodePorts", OptionalFlag),
+    Field(21, "loadBalancerClass", Text),
+    Field(22, "internalTrafficPolicy", Text),
+    Field(23, "trafficDistribution", Text),
+];
+
+/// What `kubectl create ingress` writes.
+const INGRESS: &[Field] = &[
+    Field(1, "defaultBackend", Message(BACKEND)),
+    Field(2, "tls", List(&Message(&[Field(1, "hosts", List(&Text)), Field(2, "secretName", Text)]))),
+    Field(
+        3,
+        "rules",
+        List(&Message(&[
+            Field(1, "host", Text),
+            Field(2, "", Inlined(&[Field(1, "http", Message(&[Field(1, "paths", List(&Message(PATH)))]))])),
+        ])),
+    ),
+    Field(4, "ingressClassName", Text),
+];
+const PATH: &[Field] = &[Field(1, "path", Text), Field(2, "backend", Message(BACKEND)), Field(3, "pathType", Text)];
+const BACKEND: &[Field] = &[
+    Field(3, "resource", Message(&[Field(1, "apiGroup", Text), Field(2, "kind", Text), Field(3, "name", Text)])),
+    Field(
+        4,
+        "service",
+        Message(&[
+            Field(1, "name", Text),
+            Field(2, "port", Message(&[Field(1, "name", Text), Field(2, "number", Number)])),
+        ]),
+    ),
 ];
 
 const DELETE_OPTIONS: &[Field] = &[
@@ -73,6 +260,7 @@ const DELETE_OPTIONS: &[Field] = &[
     Field(3, "orphanDependents", OptionalFlag),
     Field(4, "propagationPolicy", Text),
     Field(5, "dryRun", List(&Text)),
+    Field(6, "ignoreStoreReadErrorWithClusterBreakingPotential", OptionalFlag),
 ];
 
 /// What `kubectl create deployment` writes.

@@ -99,3 +99,59 @@ proptest! {
         let _ = parse(&body(api_version, name, &object));
     }
 }
+
+/// A message of one field.
+fn one(field: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut message = Vec::new();
+    put(&mut message, field, bytes);
+    message
+}
+
+#[test]
+fn options_of_a_deletion_are_read_in_whichever_version_a_client_names() {
+    let options = [&[1 << 3, 0][..], &one(4, b"Foreground")].concat();
+    for version in ["v1", "apps/v1", "meta.k8s.io/v1"] {
+        let read = parse(&body(version, "DeleteOptions", &options)).unwrap().unwrap();
+        assert_eq!(read["gracePeriodSeconds"], 0);
+        assert_eq!(read["propagationPolicy"], "Foreground");
+    }
+}
+
+#[test]
+fn ports_are_numbers_or_names() {
+    // `type` is 0 for a number and 1 for a name.
+    let number = one(1, &[&[3 << 3, 80][..], &one(4, &[1 << 3, 0, 2 << 3, 90])].concat());
+    let name = one(1, &[&[3 << 3, 81][..], &one(4, &[&[1 << 3, 1][..], &one(3, b"web")].concat())].concat());
+    let service = one(2, &[number, name, one(3, b"10.96.1.2")].concat());
+    let read = parse(&body("v1", "Service", &service)).unwrap().unwrap();
+    assert_eq!(
+        read["spec"],
+        json!({ "clusterIP": "10.96.1.2", "ports": [
+            { "port": 80, "targetPort": 90 }, { "port": 81, "targetPort": "web" } ] })
+    );
+}
+
+#[test]
+fn rules_of_an_ingress_stand_beside_their_hosts() {
+    let backend = one(4, &[one(1, b"shop"), one(2, &[2 << 3, 80])].concat());
+    let path = [one(1, b"/a"), one(2, &backend), one(3, b"Prefix")].concat();
+    let rule = [one(1, b"a.example"), one(2, &one(1, &one(1, &path)))].concat();
+    let ingress = one(2, &[one(3, &rule), one(4, b"sampan")].concat());
+    let read = parse(&body("networking.k8s.io/v1", "Ingress", &ingress)).unwrap().unwrap();
+    let backend = json!({ "service": { "name": "shop", "port": { "number": 80 } } });
+    assert_eq!(
+        read["spec"],
+        json!({ "ingressClassName": "sampan", "rules": [ { "host": "a.example",
+            "http": { "paths": [ { "path": "/a", "pathType": "Prefix", "backend": backend } ] } } ] })
+    );
+}
+
+#[test]
+fn moments_are_written_as_kubernetes_does_and_unset_ones_left_away() {
+    let renewed = one(4, &[1 << 3, 60, 2 << 3, 0xc0, 0x84, 0x3d]);
+    let meta = one(1, &[one(1, b"leader"), one(8, b"")].concat());
+    let lease = [meta, one(2, &[one(1, b"me"), renewed].concat())].concat();
+    let read = parse(&body("coordination.k8s.io/v1", "Lease", &lease)).unwrap().unwrap();
+    assert_eq!(read["spec"], json!({ "holderIdentity": "me", "renewTime": "1970-01-01T00:01:00.001000Z" }));
+    assert_eq!(read["metadata"], json!({ "name": "leader" }));
+}

@@ -1,6 +1,9 @@
 //! The API as clients see it, over stores in memory.
 
 mod autoscalers;
+mod charts;
+mod checks;
+mod cluster;
 mod discovery;
 mod field_validation;
 mod kubectl;
@@ -8,6 +11,7 @@ mod objects;
 mod patches;
 mod priority_classes;
 mod refusals;
+mod shops;
 mod tables;
 mod tls;
 mod watches;
@@ -93,6 +97,11 @@ impl Fixture {
             objects,
             logs: logs.clone(),
             commands: commands.clone(),
+            checker: super::checks::Checker {
+                cluster: Some(Arc::new(cluster::OneService)),
+                logs: logs.clone(),
+                shutdown: shutdown.clone(),
+            },
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             shutdown: shutdown.clone(),
         };
@@ -201,6 +210,7 @@ impl Server {
             live: Arc::new(live.clone()),
             logs: logs.clone(),
             commands: Arc::new(Recorder::default()),
+            cluster: None,
         };
         write_kubeconfig(&folder.path().join("kubeconfig"), &address, &certificates.authority_pem, &token).unwrap();
         let shutdown = CancellationToken::new();

@@ -39,6 +39,7 @@ const V2: Resource = Resource {
     categories: &["all"],
     scope: Scope::Namespaced,
     durability: Durability::Durable,
+    has_cluster_ip: false,
     names: NameRule::Subdomain,
     subresources: &[Subresource::Status],
     columns: columns::ALL,

@@ -1,0 +1,285 @@
+//! Kinds that are kept as users write them, for tools that read them: nothing here goes by them, which their writers are told.
+
+use k8s_openapi::api::{
+    coordination::v1::Lease,
+    core::v1::{Endpoints, ServiceAccount},
+    networking::v1::{IngressClass, NetworkPolicy},
+    policy::v1::PodDisruptionBudget,
+    rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Durability, NameRule, Resource, Scope, Subresource,
+    column::{AGE, Column, NAME, joined, list_at, number_at, text_at},
+    field::FieldError,
+    honoured::{Rule::*, Rules},
+    label_selector,
+    resource::{no_checks, no_defaults, schema_of},
+};
+
+/// What such kinds have in common.
+const STORED: Resource = Resource {
+    group: "",
+    version: "v1",
+    kind: "",
+    plural: "",
+    singular: "",
+    short_names: &[],
+    categories: &[],
+    scope: Scope::Namespaced,
+    durability: Durability::Durable,
+    has_cluster_ip: false,
+    names: NameRule::Subdomain,
+    subresources: &[],
+    columns: &[NAME, AGE],
+    schema: |_| Vec::new(),
+    honoured: &[],
+    default: no_defaults,
+    validate: no_checks,
+    view: None,
+};
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+const NETWORKING: &str = "networking.k8s.io";
+
+const NO_ACCOUNTS: &str =
+    "a ServiceAccount is stored and changes nothing: guests are given no account and no token of the API";
+const ONE_TOKEN: &str =
+    "roles and bindings are stored and change nothing: the API has one token, which may do everything";
+
+pub(super) static SERVICE_ACCOUNT: Resource = Resource {
+    kind: "ServiceAccount",
+    plural: "serviceaccounts",
+    singular: "serviceaccount",
+    short_names: &["sa"],
+    columns: &[NAME, Column::number("Secrets", |object, _| json!(list_at(object, "/secrets").len())), AGE],
+    schema: schema_of::<ServiceAccount>,
+    honoured: &[
+        ("", Warned(&[], NO_ACCOUNTS)),
+        ("automountServiceAccountToken", Honoured),
+        ("imagePullSecrets", Warned(&[], "name the Secrets in the pod template's own `imagePullSecrets`")),
+        ("secrets", Honoured),
+    ],
+    ..STORED
+};
+
+const ROLE_RULES: Rules = &[("", Warned(&[], ONE_TOKEN)), ("rules", Honoured), ("aggregationRule", Honoured)];
+const BINDING_RULES: Rules = &[("", Warned(&[], ONE_TOKEN)), ("roleRef", Honoured), ("subjects", Honoured)];
+const CREATED: Column = Column::text("Created At", |object, _| object["metadata"]["creationTimestamp"].clone());
+const BINDING_COLUMNS: &[Column] = &[
+    NAME,
+    Column::text("Role", |object, _| {
+        let word = |field: &str| object["roleRef"][field].as_str().unwrap_or_default().to_owned();
+        json!(format!("{}/{}", word("kind"), word("name")))
+    }),
+    AGE,
+    Column::wide("Users", |object, _| subjects(object, "User")),
+    Column::wide("Groups", |object, _| subjects(object, "Group")),
+    Column::wide("ServiceAccounts", |object, _| subjects(object, "ServiceAccount")),
+];
+
+pub(super) static ROLE: Resource = Resource {
+    group: RBAC,
+    kind: "Role",
+    plural: "roles",
+    singular: "role",
+    names: NameRule::PathSegment,
+    columns: &[NAME, CREATED],
+    schema: schema_of::<Role>,
+    honoured: ROLE_RULES,
+    ..STORED
+};
+
+pub(super) static CLUSTER_ROLE: Resource = Resource {
+    group: RBAC,
+    kind: "ClusterRole",
+    plural: "clusterroles",
+    singular: "clusterrole",
+    scope: Scope::Cluster,
+    names: NameRule::PathSegment,
+    columns: &[NAME, CREATED],
+    schema: schema_of::<ClusterRole>,
+    honoured: ROLE_RULES,
+    ..STORED
+};
+
+pub(super) static ROLE_BINDING: Resource = Resource {
+    group: RBAC,
+    kind: "RoleBinding",
+    plural: "rolebindings",
+    singular: "rolebinding",
+    names: NameRule::PathSegment,
+    columns: BINDING_COLUMNS,
+    schema: schema_of::<RoleBinding>,
+    honoured: BINDING_RULES,
+    ..STORED
+};
+
+pub(super) static CLUSTER_ROLE_BINDING: Resource = Resource {
+    group: RBAC,
+    kind: "ClusterRoleBinding",
+    plural: "clusterrolebindings",
+    singular: "clusterrolebinding",
+    scope: Scope::Cluster,
+    names: NameRule::PathSegment,
+    columns: BINDING_COLUMNS,
+    schema: schema_of::<ClusterRoleBinding>,
+    honoured: BINDING_RULES,
+    ..STORED
+};
+
+pub(super) static POD_DISRUPTION_BUDGET: Resource = Resource {
+    group: "policy",
+    kind: "PodDisruptionBudget",
+    plural: "poddisruptionbudgets",
+    singular: "poddisruptionbudget",
+    short_names: &["pdb"],
+    subresources: &[Subresource::Status],
+    columns: &[
+        NAME,
+        Column::text("Min Available", |object, _| amount_at(object, "minAvailable")),
+        Column::text("Max Unavailable", |object, _| amount_at(object, "maxUnavailable")),
+        Column::number("Allowed Disruptions", |object, _| number_at(object, "/status/disruptionsAllowed")),
+        AGE,
+    ],
+    schema: schema_of::<PodDisruptionBudget>,
+    honoured: &[
+        (
+            "",
+            Warned(
+                &[],
+                "a PodDisruptionBudget is stored and not enforced: a replica that is evicted stops only once another has taken its place",
+            ),
+        ),
+        ("spec.minAvailable", Honoured),
+        ("spec.maxUnavailable", Honoured),
+        ("spec.selector", Honoured),
+        ("spec.unhealthyPodEvictionPolicy", Honoured),
+    ],
+    validate: |new, _| {
+        let both = !new["spec"]["minAvailable"].is_null() && !new["spec"]["maxUnavailable"].is_null();
+        let message = "minAvailable and maxUnavailable cannot be both set: keep one";
+        if both { vec![FieldError::invalid("spec", message)] } else { Vec::new() }
+    },
+    ..STORED
+};
+
+pub(super) static INGRESS_CLASS: Resource = Resource {
+    group: NETWORKING,
+    kind: "IngressClass",
+    plural: "ingressclasses",
+    singular: "ingressclass",
+    scope: Scope::Cluster,
+    columns: &[
+        NAME,
+        Column::text("Controller", |object, _| text_at(object, "/spec/controller")),
+        Column::text("Parameters", |object, _| text_at(object, "/spec/parameters/name")),
+        AGE,
+    ],
+    schema: schema_of::<IngressClass>,
+    honoured: &[
+        (
+            "",
+            Warned(
+                &[],
+                "an IngressClass is stored and changes nothing: sampan's gateway serves every Ingress, whatever its class",
+            ),
+        ),
+        ("spec.controller", Honoured),
+        ("spec.parameters", Honoured),
+    ],
+    ..STORED
+};
+
+pub(super) static NETWORK_POLICY: Resource = Resource {
+    group: NETWORKING,
+    kind: "NetworkPolicy",
+    plural: "networkpolicies",
+    singular: "networkpolicy",
+    short_names: &["netpol"],
+    columns: &[
+        NAME,
+        Column::text("Pod-Selector", |object, _| match label_selector::text(&object["spec"]["podSelector"]) {
+            none if none.is_empty() => json!("<none>"),
+            text => json!(text),
+        }),
+        AGE,
+    ],
+    schema: schema_of::<NetworkPolicy>,
+    honoured: &[
+        (
+            "",
+            Warned(
+                &[],
+                "a NetworkPolicy is stored and NOT enforced: a guest reaches the Services of the cluster, and of other hosts those \
+                 that the annotation `sampan.dev/outbound` of its template grants",
+            ),
+        ),
+        ("spec", Honoured),
+    ],
+    ..STORED
+};
+
+/// The one kind here whose meaning is that it is stored: those who hold it agree among themselves.
+pub(super) static LEASE: Resource = Resource {
+    group: "coordination.k8s.io",
+    kind: "Lease",
+    plural: "leases",
+    singular: "lease",
+    columns: &[NAME, Column::text("Holder", |object, _| text_at(object, "/spec/holderIdentity")), AGE],
+    schema: schema_of::<Lease>,
+    honoured: &[("spec", Honoured)],
+    ..STORED
+};
+
+pub(super) static ENDPOINTS: Resource = Resource {
+    kind: "Endpoints",
+    plural: "endpoints",
+    singular: "endpoints",
+    short_names: &["ep"],
+    columns: &[
+        NAME,
+        Column::text("Endpoints", |object, _| {
+            let subsets = list_at(object, "/subsets").iter();
+            joined(
+                subsets
+                    .flat_map(|subset| list_at(subset, "/addresses"))
+                    .filter_map(|address| address["ip"].as_str().map(str::to_owned)),
+            )
+        }),
+        AGE,
+    ],
+    schema: schema_of::<Endpoints>,
+    honoured: &[
+        (
+            "",
+            Warned(
+                &[],
+                "Endpoints are stored and get no requests: a Service sends them to the replicas that its selector names \
+                 (`kubectl get endpointslices`)",
+            ),
+        ),
+        ("subsets", Honoured),
+    ],
+    ..STORED
+};
+
+fn subjects(object: &Value, kind: &str) -> Value {
+    let subjects = list_at(object, "/subjects").iter().filter(|subject| subject["kind"] == kind);
+    let names: Vec<_> = subjects
+        .filter_map(|subject| {
+            let name = subject["name"].as_str()?;
+            Some(subject["namespace"].as_str().map_or_else(|| name.to_owned(), |space| format!("{space}/{name}")))
+        })
+        .collect();
+    json!(names.join(", "))
+}
+
+fn amount_at(object: &Value, field: &str) -> Value {
+    match &object["spec"][field] {
+        Value::Null => json!("N/A"),
+        Value::String(text) => json!(text),
+        number => json!(number.to_string()),
+    }
+}
