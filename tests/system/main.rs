@@ -8,6 +8,7 @@ mod elasticity;
 mod failures;
 mod gateway;
 mod guests;
+mod helm;
 mod kubectl;
 mod nodes;
 mod overload;
