@@ -3,9 +3,11 @@
 use std::{
     fmt::Display,
     io::{IsTerminal, Write},
+    sync::LazyLock,
 };
 
 use anstyle::{AnsiColor, Style};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// The column of names is at least this wide.
 const NAME_WIDTH: usize = 14;
@@ -13,6 +15,31 @@ const NAME_WIDTH: usize = 14;
 /// Colours that tell replicas apart.
 const REPLICA_COLOURS: [AnsiColor; 5] =
     [AnsiColor::Cyan, AnsiColor::Magenta, AnsiColor::Blue, AnsiColor::Green, AnsiColor::Yellow];
+
+/// The bars of this process, which stand below the lines.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// A bar below the lines, on a terminal.
+pub(crate) struct Bar(ProgressBar);
+
+impl Bar {
+    /// So much is done, of all; of nothing, only the time is shown.
+    pub(crate) fn show(&self, done: u64, all: u64) {
+        let parts = if all > 0 { "{prefix} {bar:32} {pos} of {len} crates, {elapsed}" } else { "{prefix} {elapsed}" };
+        if let Ok(style) = ProgressStyle::with_template(parts) {
+            self.0.set_style(style);
+        }
+        self.0.set_length(all);
+        self.0.set_position(done);
+        self.0.tick();
+    }
+
+    /// Takes it away.
+    pub(crate) fn remove(self) {
+        self.0.finish_and_clear();
+        BARS.remove(&self.0);
+    }
+}
 
 /// Whether colours are welcome where there is a terminal (<https://no-color.org>).
 pub(crate) fn colour_is_welcome() -> bool {
@@ -34,6 +61,12 @@ impl Screen {
     /// Whether lines are coloured.
     pub(crate) fn coloured(self) -> bool {
         self.coloured
+    }
+
+    /// A bar for `name`, if there is a terminal to draw it on.
+    pub(crate) fn bar(self, name: &str) -> Option<Bar> {
+        let is_terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+        is_terminal.then(|| Bar(BARS.add(ProgressBar::new(0).with_prefix(self.name(name, Style::new().bold())))))
     }
 
     /// Something happened to `name`.
@@ -78,7 +111,7 @@ impl Screen {
 
     fn print(self, line: std::fmt::Arguments<'_>) {
         // Nobody reads any more: the server goes on all the same.
-        let _ = writeln!(std::io::stdout(), "{line}");
+        let _ = BARS.suspend(|| writeln!(std::io::stdout(), "{line}"));
     }
 }
 

@@ -1,7 +1,7 @@
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
-/// What a guest must export.
-const HANDLER: &str = "wasi:http/incoming-handler@0.2.";
+/// What a guest must export, as messages say it.
+pub(crate) const HANDLER_NAME: &str = "wasi:http/incoming-handler@0.2";
 
 /// How many names a message lists.
 const MAX_NAMES_IN_MESSAGE: usize = 8;
@@ -88,14 +88,20 @@ pub fn inspect(bytes: &[u8]) -> Result<ComponentInfo, NotAComponent> {
         _ => return Err(other(bytes)),
     }
     let info = parse(bytes)?;
-    if info.exports.iter().any(|name| name.starts_with(HANDLER)) {
+    if info.exports.iter().any(|name| is_handler(name)) {
         return Ok(info);
     }
     let way_out = no_handler_way_out(&info.exports);
     Err(NotAComponent::NoHandler { exports: info.exports, way_out })
 }
 
-fn parse(bytes: &[u8]) -> Result<ComponentInfo, NotAComponent> {
+/// Whether an export answers requests as services here do. A prerelease, such as `0.2.0-rc-2023-12-05`, is another interface.
+pub(crate) fn is_handler(export: &str) -> bool {
+    export.strip_prefix(HANDLER_NAME).is_some_and(|patch| patch.starts_with('.') && !patch.contains('-'))
+}
+
+/// What a component imports and exports, whatever that is.
+pub(crate) fn parse(bytes: &[u8]) -> Result<ComponentInfo, NotAComponent> {
     let mut validator = Validator::new_with_features(WasmFeatures::all());
     let mut info = ComponentInfo::default();
     // Nested components have imports and exports of their own, which are nobody else's business.

@@ -7,6 +7,7 @@
 
 mod access;
 mod blobs;
+mod description;
 mod error;
 pub mod hosted;
 mod incoming;
@@ -23,6 +24,7 @@ mod store;
 
 pub use access::{Access, DockerConfig};
 pub use blobs::{MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES};
+pub use description::{Description, Language, describe};
 pub use error::ImageError;
 pub use inspect::{ComponentInfo, NotAComponent, inspect};
 pub use manifest::check_manifest;

@@ -41,8 +41,8 @@ pub(crate) enum StartError {
     #[error("image `{image}`: a component of {bytes} bytes is larger than the limit of {limit_bytes} bytes")]
     TooLarge { image: String, bytes: u64, limit_bytes: u64 },
     #[error(
-        "image `{image}` imports {}, which Sampan does not offer; the `wit` directory names what it offers",
-        quoted(.imports)
+        "image `{image}` imports {}; `sampan inspect {image}` shows all of them",
+        crate::capabilities::refuse_imports(.imports, None).unwrap_or_default()
     )]
     UnknownImports { image: String, imports: Vec<String> },
     #[error(

@@ -16,6 +16,7 @@ mod replica;
 mod sandbox;
 mod worker;
 
+pub use capabilities::{grants_for, refuse_imports};
 pub use compile::{Compile, CompileProcess, CompileServer, compile_stdin, compiled_components, serve_compiles};
 pub use error::WorkerError;
 pub use priority::{lower_this_thread, shorten_slices_of_this_thread};

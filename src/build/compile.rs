@@ -7,12 +7,13 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use registry_client::{Image, ImageStore};
-use tokio::process::Command;
+use tokio::{process::Command, sync::watch};
 
 use super::{
     cargo, command,
     inputs::Inputs,
     project::{Component, Recipe},
+    status::Crates,
     toolchain::Toolchain,
 };
 
@@ -32,6 +33,7 @@ pub(crate) struct Compiler {
     messages: Messages,
     /// Cargo's target directory, if the package's own is not to be used.
     target_dir: Option<PathBuf>,
+    progress: watch::Sender<Crates>,
 }
 
 /// An image that was built.
@@ -61,7 +63,8 @@ pub(crate) enum CompileError {
 impl Compiler {
     /// A compiler that puts images into this store.
     pub(crate) fn new(images: ImageStore, messages: Messages, build_cache: Option<&Path>) -> Self {
-        Self { images, messages, target_dir: build_cache.map(|folder| folder.join("guests")) }
+        let target_dir = build_cache.map(|folder| folder.join("guests"));
+        Self { images, messages, target_dir, progress: watch::Sender::default() }
     }
 
     /// Builds one component. Dropping the future ends the compiler.
@@ -88,9 +91,15 @@ impl Compiler {
                 return Err(anyhow!("{} has {size_bytes} bytes, and the limit is {limit_bytes}", file.display()));
             }
             let bytes = fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+            check_imports(&bytes, &file)?;
             images.put_component(&reference, bytes.into()).with_context(|| format!("{} is not stored", file.display()))
         });
         write.await.context("storing the image was broken off")?
+    }
+
+    /// Tells how far builds are, from now on.
+    pub(crate) fn progress(&self) -> watch::Receiver<Crates> {
+        self.progress.subscribe()
     }
 
     async fn cargo(&self, folder: &Path) -> Result<(PathBuf, Inputs), CompileError> {
@@ -101,11 +110,13 @@ impl Compiler {
         let mut build = found?.cargo_build(folder);
         build.args(["--message-format", "json-render-diagnostics"]);
         if let Messages::Kept { coloured } = self.messages {
-            build.args(["--quiet", "--color", if coloured { "always" } else { "never" }]);
+            build.args(["--color", if coloured { "always" } else { "never" }]);
+            build.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "80");
         }
         if let Some(folder) = &self.target_dir {
             build.env("CARGO_TARGET_DIR", folder);
         }
+        self.progress.send_replace(Crates::default());
         let output = self.run(build, "cargo build").await?;
         match cargo::components(&output, folder).as_slice() {
             [one] => Ok((one.clone(), Inputs::of_cargo(&output, one, folder))),
@@ -134,11 +145,23 @@ impl Compiler {
         if let Messages::Kept { .. } = self.messages {
             command.stderr(Stdio::piped());
         }
-        let finished = command::run(&mut command).await.with_context(|| format!("{program} cannot be run"))?;
+        let tell = |crates| {
+            self.progress.send_replace(crates);
+        };
+        let finished = command::run(&mut command, tell).await.with_context(|| format!("{program} cannot be run"))?;
         if finished.status.success() {
             return Ok(finished.stdout);
         }
-        let messages = String::from_utf8_lossy(&finished.stderr).trim_end().to_owned();
-        Err(CompileError::Source { program: program.to_owned(), messages })
+        Err(CompileError::Source { program: program.to_owned(), messages: finished.messages })
+    }
+}
+
+/// Refuses what could never start here, by its imports, while whoever can do something about it looks on.
+pub(crate) fn check_imports(bytes: &[u8], file: &Path) -> anyhow::Result<()> {
+    // What is no component, the store refuses, and says more of it.
+    let Ok(described) = registry_client::describe(bytes) else { return Ok(()) };
+    match runtime::refuse_imports(&described.info.imports, described.language) {
+        Some(refused) => Err(anyhow!("{} imports {refused}", file.display())),
+        None => Ok(()),
     }
 }

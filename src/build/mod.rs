@@ -10,8 +10,10 @@ mod dep_info;
 mod inputs;
 mod project;
 mod rustflags;
+mod status;
 mod toolchain;
 
-pub(crate) use compile::{CompileError, Compiler, Messages};
+pub(crate) use compile::{Built, CompileError, Compiler, Messages, check_imports};
 pub(crate) use inputs::Inputs;
 pub(crate) use project::{Component, PROJECT_FILE, Project, Recipe};
+pub(crate) use status::Crates;

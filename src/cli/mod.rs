@@ -8,6 +8,7 @@ mod dev;
 mod gateway;
 mod get;
 mod images;
+mod inspect;
 mod login;
 mod logs;
 mod node;
@@ -59,6 +60,7 @@ enum Command {
     Build(build::Build),
     Push(push::Push),
     Images(images::Images),
+    Inspect(inspect::Inspect),
     Login(login::Login),
     Logout(login::Logout),
     Sign(sign::Sign),
@@ -131,6 +133,7 @@ impl Cli {
             Command::Build(command) => command.run(),
             Command::Push(command) => client(command.run()),
             Command::Images(command) => client(command.run()),
+            Command::Inspect(command) => command.run(),
             Command::Login(command) => client(command.run()),
             Command::Logout(command) => command.run(),
             Command::Sign(command) => client(command.run()),

@@ -4,7 +4,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use registry_client::{ImageStore, Progress, Step};
 
 use super::{build::build_one, print_line};
-use crate::{paths::DataDirArgs, registries::RegistriesArgs};
+use crate::{build::check_imports, paths::DataDirArgs, registries::RegistriesArgs};
 
 /// Send an image to a registry, after building it where a path is given
 ///
@@ -38,7 +38,11 @@ impl Push {
                 build_one(images.clone(), &PathBuf::from(path), reference).await?;
                 reference
             }
-            [reference, ..] => reference,
+            [reference, ..] => {
+                let component = images.component(&images.resolve(reference)?)?;
+                check_imports(&component.bytes, reference.as_ref())?;
+                reference
+            }
             [] => anyhow::bail!("say what to push: [PATH] HOST/NAME:TAG"),
         };
         let (bar, progress) = bar();

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::{
+    config,
     pin::Pins,
     prune::{mark, prune},
 };
@@ -67,6 +68,8 @@ impl Deployer {
             pins.pin(&mut document.object);
             mark(&mut document.object, &project.name);
         }
+        let objects = manifests.documents.iter_mut().map(|document| &mut document.object);
+        config::note(objects, &self.connection.namespace);
         plan(manifests.documents, &self.kinds, &self.connection.namespace)
     }
 

@@ -4,6 +4,7 @@
 
 mod causes;
 mod changes;
+mod config;
 mod deploy;
 mod eyes;
 mod follow;

@@ -2,7 +2,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::PathBuf,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use api::ObjectKey;
@@ -19,7 +19,7 @@ use super::{
     urls::{Place, places},
 };
 use crate::{
-    build::{CompileError, Compiler, Component, Messages, PROJECT_FILE, Project},
+    build::{Built, CompileError, Compiler, Component, Crates, Messages, PROJECT_FILE, Project},
     client::{apply::Planned, connection::Connection, kinds::Kinds},
     errors::report,
     screen::Screen,
@@ -28,6 +28,10 @@ use crate::{
 
 /// How long the start waits for replicas to be ready before it shows the URLs all the same.
 const START_PATIENCE: Duration = Duration::from_secs(60);
+/// How often a build says how far it is, where there is no terminal.
+const TOLD: Duration = Duration::from_secs(10);
+/// How often its bar is drawn, where there is one.
+const REDRAWN: Duration = Duration::from_millis(250);
 
 /// What a session is told.
 pub(crate) struct DevConfig {
@@ -122,6 +126,10 @@ impl Session {
         for Place { at, what } in &places {
             self.screen.line(format_args!("  {at:width$}   {what}"));
         }
+        // What was asked for by an Ingress or a port stands first.
+        if let Some(first) = places.iter().find(|place| place.at.starts_with("http")) {
+            self.screen.line(format_args!("\nOpen {} first.", first.at));
+        }
         self.screen.line(format_args!("\nWatching {}; Ctrl-C ends.\n", self.project.root.display()));
         Ok(())
     }
@@ -132,7 +140,7 @@ impl Session {
         for component in self.project.components.iter().filter(|component| chosen(component)) {
             self.screen.event(&component.name, "building");
             let began = SystemTime::now();
-            match self.compiler.build(component).await {
+            match self.compile(component).await {
                 Ok(built) => {
                     let new = self.pins.set(&component.image, built.image.digest);
                     any_new |= new;
@@ -167,6 +175,36 @@ impl Session {
             self.screen.failure(&self.project.name, complaint);
         }
         Ok(any_new)
+    }
+
+    /// Builds one component, and shows how far that is: by a bar on a terminal, else by a line now and then.
+    async fn compile(&self, component: &Component) -> Result<Built, CompileError> {
+        let (began, progress) = (Instant::now(), self.compiler.progress());
+        let bar = self.screen.bar(&component.name);
+        let mut tell = tokio::time::interval(if bar.is_some() { REDRAWN } else { TOLD });
+        tell.tick().await;
+        let building = self.compiler.build(component);
+        tokio::pin!(building);
+        let built = loop {
+            tokio::select! {
+                built = &mut building => break built,
+                _ = tell.tick() => {
+                    let (Crates { done, all }, seconds) = (*progress.borrow(), began.elapsed().as_secs());
+                    match &bar {
+                        Some(bar) => bar.show(done, all),
+                        None if all > 0 => {
+                            let what = format_args!("building: {done} of {all} crates, {seconds} s");
+                            self.screen.event(&component.name, what);
+                        }
+                        None => self.screen.event(&component.name, format_args!("building, {seconds} s")),
+                    }
+                }
+            }
+        };
+        if let Some(bar) = bar {
+            bar.remove();
+        }
+        built
     }
 
     /// Says that a build changes what is watched.

@@ -1,5 +1,8 @@
 use api::replica::{LogLevel, LogSource};
-use wasmtime::component::{HasData, Linker};
+use wasmtime::{
+    StoreContextMut,
+    component::{HasData, Linker},
+};
 
 use super::{
     GuestState,
@@ -8,7 +11,14 @@ use super::{
 
 /// `wasi:logging/logging`: lines of the replica's log, with a level.
 pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    logging::add_to_linker::<_, Logging>(linker, |state| View(state))
+    logging::add_to_linker::<_, Logging>(linker, |state| View(state))?;
+    // The same, before it had a version.
+    linker.instance("wasi:logging/logging")?.func_wrap_async(
+        "log",
+        |mut store: StoreContextMut<'_, GuestState>, (level, context, message): (Level, String, String)| {
+            Box::new(async move { logging::Host::log(&mut View(store.data_mut()), level, context, message).await })
+        },
+    )
 }
 
 struct Logging;

@@ -18,6 +18,7 @@ use wasmtime::component::Linker;
 use crate::{log::ReplicaLog, worker::Handles};
 
 pub(crate) use imports::{Granted, check_imports};
+pub use imports::{grants_for, refuse_imports};
 pub(crate) use outbound::{Cause, OutboundClient, into_http_error};
 pub(crate) use state::GuestState;
 

@@ -68,14 +68,25 @@ impl Outbound {
         let uri = request.uri();
         let host = uri.host().filter(|host| !host.is_empty()).ok_or(HttpError::HttpRequestUriInvalid)?;
         let default_port = if uri.scheme() == Some(&http::uri::Scheme::HTTP) { 80 } else { 443 };
-        let Some(reach) = self.grants.allow(host, uri.port_u16().unwrap_or(default_port)) else {
-            self.log.line(LogSource::Sampan, denied(host));
-            return Err(HttpError::HttpRequestDenied);
-        };
-        Ok(match self.cluster.resolve(&self.namespace, host) {
-            Some(service) => Route::Service(service, uri.port_u16()),
-            None => Route::Host(reach),
+        let port = uri.port_u16().unwrap_or(default_port);
+        let service = self.cluster.resolve(&self.namespace, host);
+        Ok(match (self.grants.allow(host, port), service) {
+            (Some(_), Some(service)) => Route::Service(service, uri.port_u16()),
+            (Some(reach), None) => Route::Host(reach),
+            (None, Some(service)) if self.allows(&service, port) => Route::Service(service, uri.port_u16()),
+            (None, _) => {
+                self.log.line(LogSource::Sampan, denied(host));
+                return Err(HttpError::HttpRequestDenied);
+            }
         })
+    }
+
+    /// Whether a Service is granted by any of its names: who grants it names it as they like.
+    fn allows(&self, service: &api::ObjectKey, port: u16) -> bool {
+        let full = format!("{}.{}", service.name, service.namespace);
+        let near = (*service.namespace == *self.namespace).then(|| service.name.to_string());
+        let names = [format!("{full}.svc"), format!("{full}.svc.cluster.local"), full];
+        near.iter().chain(&names).any(|name| self.grants.allow(name, port).is_some())
     }
 
     async fn call(

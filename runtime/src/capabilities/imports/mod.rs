@@ -1,21 +1,53 @@
+//! What guests may import, and what to do about the rest.
+
+mod ways_out;
+
+use registry_client::Language;
+
 use crate::error::StartError;
 
-/// Interfaces that every guest may import, with the version that is offered. `0.2` is any 0.2.x.
+/// Interfaces that every guest may import, with the version that is offered. `0.2` is any 0.2.x; none is none.
 const OFFERED: &[(&str, &str)] = &[
     ("wasi:cli/", "0.2"),
     ("wasi:clocks/", "0.2"),
     ("wasi:config/store", "0.2.0-rc.1"),
+    ("wasi:config/store", "0.2.0-draft"),
+    ("wasi:config/runtime", "0.2.0-draft"),
+    ("wasi:config/runtime", "0.2.0-rc.1"),
     ("wasi:filesystem/", "0.2"),
     ("wasi:http/outgoing-handler", "0.2"),
     ("wasi:http/types", "0.2"),
     ("wasi:io/", "0.2"),
     ("wasi:logging/logging", "0.1.0-draft"),
+    ("wasi:logging/logging", ""),
     ("wasi:random/", "0.2"),
     ("wasi:sockets/", "0.2"),
 ];
 
 /// Interfaces that a guest may import if a store is granted to it.
 const KEY_VALUE: &[(&str, &str)] = &[("wasi:keyvalue/", "0.2.0-draft2"), ("wasi:keyvalue/", "0.2.0-draft")];
+
+/// What a component imports and nobody here offers, with what to do about it in its language; `None`: nothing. What is offered
+/// if it is granted is not among them.
+pub fn refuse_imports(imports: &[String], language: Option<Language>) -> Option<String> {
+    let unknown: Vec<String> = imports.iter().filter(|import| !is_offered(import)).cloned().collect();
+    let quoted = format!("`{}`", unknown.join("`, `"));
+    (!unknown.is_empty())
+        .then(|| format!("{quoted}, which Sampan does not offer: {}", ways_out::of(&unknown, language)))
+}
+
+/// The annotations of a pod template that grant what these imports may need, each with what it names.
+pub fn grants_for(imports: &[String]) -> Vec<(&'static str, &'static str)> {
+    let stores = imports.iter().any(|import| KEY_VALUE.iter().any(|offer| matches(import, offer)));
+    let hosts = imports.iter().any(|import| import.starts_with("wasi:http/outgoing-handler@"));
+    let stores = stores.then_some((api::annotations::KEY_VALUE, "the stores that it opens, such as `default`"));
+    let hosts = hosts.then_some((api::annotations::OUTBOUND, "the hosts and Services that it calls, if it calls any"));
+    stores.into_iter().chain(hosts).collect()
+}
+
+fn is_offered(import: &str) -> bool {
+    OFFERED.iter().chain(KEY_VALUE).any(|offer| matches(import, offer))
+}
 
 /// Checks what a component imports against what is offered, and against whether a store is granted.
 pub(crate) fn check_imports(image: &str, imports: &[String], key_value_granted: Granted) -> Result<(), StartError> {
@@ -47,7 +79,7 @@ impl Granted {
 }
 
 fn matches(import: &str, (name, version): &(&str, &str)) -> bool {
-    let Some((interface, imported)) = import.split_once('@') else { return false };
+    let (interface, imported) = import.split_once('@').unwrap_or((import, ""));
     let named = if name.ends_with('/') { interface.starts_with(name) } else { interface == *name };
     // Prereleases match exactly; releases of 0.2 are compatible with each other.
     let versioned = match *version {
@@ -94,10 +126,31 @@ mod tests {
     }
 
     #[test]
+    fn drafts_whose_functions_are_the_same_are_offered() {
+        for import in [
+            "wasi:config/store@0.2.0-draft",
+            "wasi:config/runtime@0.2.0-draft",
+            "wasi:config/runtime@0.2.0-rc.1",
+            "wasi:logging/logging",
+        ] {
+            assert_eq!(check(&[import], Granted::Nothing), Ok(()), "{import}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_granted_is_told_by_annotation() {
+        let imports = ["wasi:keyvalue/store@0.2.0-draft".to_owned(), "wasi:http/outgoing-handler@0.2.3".to_owned()];
+        let grants: Vec<_> = grants_for(&imports).into_iter().map(|(annotation, _)| annotation).collect();
+        assert_eq!(grants, [api::annotations::KEY_VALUE, api::annotations::OUTBOUND]);
+        assert_eq!(refuse_imports(&imports, None), None);
+    }
+
+    #[test]
     fn versions_that_are_not_offered_are_unknown() {
         for import in [
             "wasi:http/types@0.3.0",
-            "wasi:config/store@0.2.0-draft",
+            "wasi:config/store@0.2.0-rc.2",
+            "wasi:http/types@0.2.0-rc-2023-12-05",
             "wasi:keyvalue/store@0.3.0",
             "wasi:io/poll@0.2.0-rc",
         ] {

@@ -1,0 +1,151 @@
+use std::fmt;
+
+use wasmparser::{KnownCustom, Parser, Payload, ProducersSectionReader};
+
+use crate::{
+    ComponentInfo, NotAComponent,
+    inspect::{HANDLER_NAME, is_handler, parse},
+};
+
+/// A page of WebAssembly's memories, in bytes, unless a memory says otherwise.
+const PAGE_BYTES: u64 = 64 << 10;
+/// Names of tools that are looked at in one section.
+const MAX_TOOLS: usize = 64;
+
+/// What a component was written in. It decides how a component is built again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// Around an engine, by ComponentizeJS, which `jco` calls.
+    JavaScript,
+    /// With its interpreter, by `componentize-py`.
+    Python,
+    /// By Go itself or TinyGo.
+    Go,
+    /// By `rustc`.
+    Rust,
+}
+
+/// What can be told of a component without running it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// What it asks for and offers.
+    pub info: ComponentInfo,
+    /// What it was written in, as far as its `producers` sections tell.
+    pub language: Option<Language>,
+    /// Of the whole file.
+    pub size_bytes: u64,
+    /// Of all memories that its modules define, as they begin.
+    pub initial_memory_bytes: u64,
+    /// Whether it answers HTTP requests as services here must.
+    pub answers_http: bool,
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::JavaScript => "JavaScript",
+            Self::Python => "Python",
+            Self::Go => "Go",
+            Self::Rust => "Rust",
+        })
+    }
+}
+
+/// Describes a component, whether it answers HTTP requests or not.
+///
+/// The language is found by the tools that name themselves in the `producers` sections of the component and its modules
+/// (WebAssembly/tool-conventions, ProducersSection.md). Engines and adapters are written in languages of their own, so
+/// the most particular tool decides.
+pub fn describe(bytes: &[u8]) -> Result<Description, NotAComponent> {
+    let info = parse(bytes)?;
+    let (mut language, mut pages) = (None, 0_u64);
+    for payload in Parser::new(0).parse_all(bytes).map_while(Result::ok) {
+        match payload {
+            Payload::CustomSection(section) => {
+                if let KnownCustom::Producers(producers) = section.as_known() {
+                    language = more_particular(language, of_tools(producers));
+                }
+            }
+            Payload::MemorySection(memories) => {
+                let memories = memories.into_iter().map_while(Result::ok);
+                pages = memories.fold(pages, |pages, memory| pages.saturating_add(memory.initial));
+            }
+            _ => {}
+        }
+    }
+    Ok(Description {
+        answers_http: info.exports.iter().any(|name| is_handler(name)),
+        info,
+        language,
+        size_bytes: bytes.len() as u64,
+        initial_memory_bytes: pages.saturating_mul(PAGE_BYTES),
+    })
+}
+
+impl Description {
+    /// What a service must export, and this does not.
+    pub fn missing_export(&self) -> Option<&'static str> {
+        (!self.answers_http).then_some(HANDLER_NAME)
+    }
+}
+
+fn more_particular(one: Option<Language>, other: Option<Language>) -> Option<Language> {
+    let rank = |language: &Language| match language {
+        Language::JavaScript => 3,
+        Language::Python => 2,
+        Language::Go => 1,
+        Language::Rust => 0,
+    };
+    one.into_iter().chain(other).max_by_key(rank)
+}
+
+fn of_tools(producers: ProducersSectionReader<'_>) -> Option<Language> {
+    let fields = producers.into_iter().map_while(Result::ok);
+    let tools = fields.flat_map(|field| field.values.into_iter().map_while(Result::ok)).take(MAX_TOOLS);
+    tools.fold(None, |language, tool| {
+        let name = tool.name.to_ascii_lowercase();
+        let of_this = match name.as_str() {
+            "componentizejs" | "componentize-js" | "starlingmonkey" | "javascript" => Some(Language::JavaScript),
+            // The second is what componentize-py starts the interpreter with, and leaves its name.
+            "componentize-py" | "component-init-transform" | "python" => Some(Language::Python),
+            "go" | "tinygo" => Some(Language::Go),
+            "rust" | "rustc" => Some(Language::Rust),
+            _ if name.starts_with("go cmd/") => Some(Language::Go),
+            _ => None,
+        };
+        more_particular(language, of_this)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn component(tools: &[&str]) -> Vec<u8> {
+        let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+        let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
+        for tool in tools {
+            let field = [&[1][..], &text("processed-by"), &[1], &text(tool), &text("1.0")].concat();
+            let section = [text("producers"), field].concat();
+            bytes.extend([&[0, section.len() as u8][..], &section].concat());
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_most_particular_tool_tells_the_language() {
+        let language = |tools: &[&str]| describe(&component(tools)).unwrap().language;
+        assert_eq!(language(&["rustc", "wit-component", "ComponentizeJS"]), Some(Language::JavaScript));
+        assert_eq!(language(&["component-init-transform", "rustc"]), Some(Language::Python));
+        assert_eq!(language(&["Go cmd/compile", "rustc"]), Some(Language::Go));
+        assert_eq!(language(&["rustc", "clang"]), Some(Language::Rust));
+        assert_eq!(language(&["clang"]), None);
+    }
+
+    #[test]
+    fn what_is_no_service_is_described_with_what_it_lacks() {
+        let described = describe(&component(&[])).unwrap();
+        assert_eq!((described.size_bytes, described.initial_memory_bytes), (8, 0));
+        assert_eq!(described.missing_export(), Some("wasi:http/incoming-handler@0.2"));
+    }
+}

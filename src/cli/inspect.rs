@@ -1,0 +1,102 @@
+use std::{fs, path::Path};
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use registry_client::{Description, ImageStore, describe};
+use serde_json::json;
+
+use super::print_line;
+use crate::{errors::HintExt, paths::DataDirArgs, size::human_bytes};
+
+/// Show what a component imports, exports and needs
+///
+/// Nothing is run, and no server is asked.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  sampan inspect service.wasm                A file
+  sampan inspect hello:dev                   An image of the local store
+  sampan inspect hello:dev -o json           For programs")]
+pub(crate) struct Inspect {
+    /// A component, or the name of an image
+    #[arg(value_name = "FILE|IMAGE")]
+    what: String,
+
+    /// How to show it
+    #[arg(short, long, env = "SAMPAN_OUTPUT", value_enum)]
+    output: Option<Output>,
+
+    #[command(flatten)]
+    data: DataDirArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Json,
+}
+
+impl Inspect {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let bytes = self.bytes()?;
+        let described = describe(&bytes).with_context(|| format!("{} cannot be run", self.what))?;
+        let refused = runtime::refuse_imports(&described.info.imports, described.language);
+        let text = match self.output {
+            Some(Output::Json) => serde_json::to_string_pretty(&as_json(&described, refused.as_deref()))?,
+            None => as_text(&described, refused.as_deref()),
+        };
+        print_line(text);
+        Ok(())
+    }
+
+    fn bytes(&self) -> anyhow::Result<Vec<u8>> {
+        let file = Path::new(&self.what);
+        if file.is_file() {
+            let (size_bytes, limit_bytes) = (fs::metadata(file)?.len(), registry_client::MAX_COMPONENT_BYTES);
+            if size_bytes > limit_bytes {
+                bail!("{} has {size_bytes} bytes, and the limit is {limit_bytes}", self.what);
+            }
+            return fs::read(file).with_context(|| format!("{} cannot be read", self.what));
+        }
+        let images = ImageStore::open(self.data.resolve()?.images())?;
+        let found = images.resolve(&self.what).with_context(|| format!("there is no file {}", self.what));
+        let digest = found.hint("name a file, or an image of `sampan images`")?;
+        Ok(images.component(&digest)?.bytes.to_vec())
+    }
+}
+
+fn as_text(described: &Description, refused: Option<&str>) -> String {
+    let language = described.language.map_or("unknown".to_owned(), |language| language.to_string());
+    let mut lines = vec![
+        format!("language         {language}"),
+        format!("size             {}", human_bytes(described.size_bytes)),
+        format!("initial memory   {}", human_bytes(described.initial_memory_bytes)),
+    ];
+    for (title, names) in [("exports", &described.info.exports), ("imports", &described.info.imports)] {
+        lines.push(format!("{title}{}", if names.is_empty() { "          none" } else { "" }));
+        lines.extend(names.iter().map(|name| format!("  {name}")));
+    }
+    let grants = runtime::grants_for(&described.info.imports);
+    if !grants.is_empty() {
+        lines.push("to grant, by annotations of the pod template".to_owned());
+        lines.extend(grants.iter().map(|(annotation, what)| format!("  {annotation}: {what}")));
+    }
+    lines.extend(described.missing_export().map(|export| format!("does not run: it does not export `{export}`")));
+    lines.extend(refused.map(|refused| format!("does not run: it imports {refused}")));
+    lines.join("\n")
+}
+
+fn as_json(described: &Description, refused: Option<&str>) -> serde_json::Value {
+    let grants = runtime::grants_for(&described.info.imports);
+    let grants: Vec<_> =
+        grants.iter().map(|(annotation, what)| json!({"annotation": annotation, "what": what})).collect();
+    json!({
+        "language": described.language.map(|language| language.to_string()),
+        "sizeBytes": described.size_bytes,
+        "initialMemoryBytes": described.initial_memory_bytes,
+        "exports": described.info.exports,
+        "imports": described.info.imports,
+        "grants": grants,
+        "missingExport": described.missing_export(),
+        "refusedImports": refused,
+    })
+}
