@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
+
 use crate::{key_value::KeyValueArgs, metrics::MetricsArgs, paths::DataDirArgs, registries::RegistriesArgs};
 
 /// Flags of a server that plays all roles, or the control plane's and perhaps a gateway's.
@@ -52,6 +54,16 @@ pub(crate) struct HttpArgs {
     /// Where ports of LoadBalancer Services are bound
     #[arg(long, env = "SAMPAN_LOAD_BALANCER_IP", default_value = "127.0.0.1", value_name = "IP")]
     pub(crate) load_balancer_ip: IpAddr,
+
+    /// Proxies whose `X-Forwarded-*`, `Forwarded` and `X-Real-IP` are passed on, such as `10.0.0.0/8`; of others they are replaced
+    #[arg(
+        long,
+        env = "SAMPAN_TRUSTED_PROXIES",
+        value_name = "CIDR,...",
+        value_delimiter = ',',
+        value_parser = network
+    )]
+    pub(crate) trusted_proxies: Vec<IpNet>,
 }
 
 /// What a gateway takes before it refuses. What is not set keeps its default.
@@ -163,6 +175,12 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
 
 pub(crate) fn bytes(text: &str) -> Result<u64, api::InvalidQuantity> {
     text.parse::<api::Quantity>().map(api::Quantity::as_units)
+}
+
+/// A network, or one address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address.or_else(|_| text.parse()).map_err(|_| "neither a network, such as 10.0.0.0/8, nor an address".to_owned())
 }
 
 fn header_bytes(text: &str) -> Result<u32, String> {

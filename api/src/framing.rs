@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING},
 };
 use http_body::Body as _;
 
@@ -43,6 +43,7 @@ pub fn frame_answer(response: &mut Response<Body>, method: &Method) {
             }
         }
         Content::Announced => {
+            response.headers_mut().remove(TRAILER);
             match (announced(response.headers()), size) {
                 (Some(_), _) => {}
                 (None, Some(size)) if !response.body().is_end_stream() => {
@@ -53,6 +54,7 @@ pub fn frame_answer(response: &mut Response<Body>, method: &Method) {
             *response.body_mut() = empty_body();
         }
         Content::Never => {
+            response.headers_mut().remove(TRAILER);
             response.headers_mut().remove(CONTENT_LENGTH);
             *response.body_mut() = empty_body();
         }

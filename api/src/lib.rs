@@ -17,6 +17,7 @@ mod serve;
 mod span;
 mod taint;
 mod time;
+mod trailers;
 
 pub mod annotations;
 pub mod outbound;
@@ -37,3 +38,4 @@ pub use serve::{Deadline, Dialer, Serve, ServeError};
 pub use span::{InvalidSpan, format_span, parse_span};
 pub use taint::{Taint, TaintEffect};
 pub use time::Timestamp;
+pub use trailers::{allowed_trailers, announce_trailers, frame_trailers, may_trail, reads_trailers};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::{Body, ClusterHttp, ClusterHttpError, ObjectKey};
 use futures::future::BoxFuture;
-use http::{Request, Response, uri::Authority};
+use http::{HeaderValue, Request, Response, header::TE, uri::Authority};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
@@ -13,7 +13,7 @@ use crate::{
     body::RequestBody,
     forward::{body_limits, forward},
     refusal::{Reason, Refusal},
-    rewrite::{Hops, ensure_traceparent, for_guest, strip_request},
+    rewrite::{Hops, Peer, ensure_traceparent, for_guest, strip_request},
     shared::Shared,
 };
 
@@ -82,7 +82,8 @@ async fn call(shared: &Shared, service: Arc<Service>, request: Request<Body>) ->
         let message = format!("the request went through {hops} services: they call each other in a circle");
         return Refusal::new(Reason::CallLoop, message).answer(&parts.method).map(BodyExt::boxed_unsync);
     }
-    strip_request(&mut parts.headers);
+    strip_request(&mut parts.headers, &Peer::Guest);
+    parts.headers.insert(TE, HeaderValue::from_static("trailers"));
     Hops(hops + 1).write(&mut parts.headers);
     ensure_traceparent(&mut parts.headers);
     let authority = parts.uri.authority().cloned().unwrap_or_else(|| own_name(service.key()));

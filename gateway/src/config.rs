@@ -4,6 +4,8 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
+
 /// Where the gateway listens and every limit that it keeps.
 #[derive(Debug, Clone)]
 pub struct GatewayConfig {
@@ -11,6 +13,8 @@ pub struct GatewayConfig {
     pub http: SocketAddr,
     /// The address at which ports of LoadBalancer Services are bound.
     pub load_balancer_ip: IpAddr,
+    /// Proxies whose word is taken for whom they ask: `X-Forwarded-*`, `Forwarded`, `X-Real-IP`. Of others these are replaced.
+    pub trusted_proxies: Vec<IpNet>,
     /// Serving threads, each with a runtime and listeners of its own. At least one is started.
     pub threads: usize,
     /// What each serving thread does as it begins.
@@ -27,6 +31,12 @@ pub struct GatewayConfig {
     pub request_body_timeout: Duration,
     /// How long a client may take no byte of an answer that waits for it. Beyond: closed.
     pub write_stall_timeout: Duration,
+    /// Bytes that are read, and dropped, of a request's body that nobody wants, so that its client can read the answer.
+    pub linger_bytes: u64,
+    /// How long a pause may be in such a body.
+    pub linger_idle: Duration,
+    /// How long such a body is read in all.
+    pub linger_total: Duration,
     /// How long a connection may stay open without a request.
     pub keep_alive_idle: Duration,
     /// Open connections of one listener, over all threads. Beyond: 503.
@@ -52,6 +62,7 @@ impl Default for GatewayConfig {
         Self {
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             load_balancer_ip: Ipv4Addr::LOCALHOST.into(),
+            trusted_proxies: Vec::new(),
             threads: available_parallelism().map_or(1, usize::from),
             on_thread_start: || {},
             max_header_bytes: 32 << 10,
@@ -60,6 +71,9 @@ impl Default for GatewayConfig {
             body_idle_timeout: Duration::from_secs(15),
             request_body_timeout: Duration::from_secs(60),
             write_stall_timeout: Duration::from_secs(20),
+            linger_bytes: 64 << 20,
+            linger_idle: Duration::from_secs(5),
+            linger_total: Duration::from_secs(30),
             keep_alive_idle: Duration::from_secs(75),
             max_connections: 10_000,
             max_concurrent_streams: 128,
@@ -74,6 +88,11 @@ impl Default for GatewayConfig {
 }
 
 impl GatewayConfig {
+    /// Whether what this client says of those that it asks for is passed on.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(&peer))
+    }
+
     /// How often a connection looks at its time limits: a quarter of the shortest, so that none is passed by much.
     pub(crate) fn watch_interval(&self) -> Duration {
         let shortest = self.header_read_timeout.min(self.write_stall_timeout).min(self.keep_alive_idle);

@@ -50,6 +50,7 @@ pub(super) fn gateway(http: &HttpArgs, limits: &GatewayLimitArgs) -> GatewayConf
     GatewayConfig {
         http: http.http,
         load_balancer_ip: http.load_balancer_ip,
+        trusted_proxies: http.trusted_proxies.clone(),
         threads: limits.threads.map_or(default.threads, usize::from),
         on_thread_start: runtime::shorten_slices_of_this_thread,
         max_header_bytes: limits.max_header_bytes.unwrap_or(default.max_header_bytes),

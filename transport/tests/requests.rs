@@ -5,8 +5,9 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{Address, Body, Dialer, ObjectKey, ReplicaId, Serve, ServeError, WorkerName, session::Endpoint};
+use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::{runtime::Handle, time::timeout};
@@ -119,5 +120,51 @@ async fn answers_without_content_cross_as_such_and_the_connection_is_used_again(
         let response = hop.send(request).await;
         assert_eq!(response.status(), status);
         assert_eq!(text(response.into_body()).await, "", "{method} {status}");
+    }
+}
+
+/// `body`, and trailers of which no head has spoken.
+fn with_trailers() -> Body {
+    let trailers = HeaderMap::from_iter([(HeaderName::from_static("x-sum"), HeaderValue::from_static("a, 50%"))]);
+    let frames = [Ok(Frame::data(Bytes::from_static(b"body"))), Ok(Frame::trailers(trailers))];
+    StreamBody::new(futures::stream::iter(frames)).boxed_unsync()
+}
+
+#[tokio::test]
+async fn trailers_cross_both_ways_though_no_head_named_them_and_lengths_stay() {
+    let hop = Hop::to(|request| async {
+        let length = request.headers().get(header::CONTENT_LENGTH).cloned();
+        let mut response = Response::new(request.into_body());
+        if let Some(length) = length {
+            response.headers_mut().insert(header::CONTENT_LENGTH, length);
+        }
+        response.headers_mut().insert(header::TRAILER, HeaderValue::from_static("x-sum"));
+        Ok(response)
+    })
+    .await;
+    for (version, length) in [(Version::HTTP_11, None), (Version::HTTP_2, None), (Version::HTTP_2, Some("4"))] {
+        let mut request = request(Method::POST, with_trailers());
+        *request.version_mut() = version;
+        request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
+        if let Some(length) = length {
+            request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static(length));
+        }
+        let response = hop.send(request).await;
+        assert_eq!(response.headers().get(header::TRAILER).unwrap(), "x-sum");
+        assert_eq!(response.headers().get(header::CONTENT_LENGTH).map(|length| length.to_str().unwrap()), length);
+        let whole = response.into_body().collect().await.unwrap();
+        assert_eq!(whole.trailers().expect("trailers")["x-sum"], "a, 50%");
+        assert_eq!(whole.to_bytes(), "body");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_its_request_was_read_crosses() {
+    let hop = Hop::to(|_| async { Ok(Response::new(api::full_body("no thanks"))) }).await;
+    for _ in 0..20 {
+        let piece = Bytes::from(vec![b'x'; 64 << 10]);
+        let upload = futures::stream::iter((0..128).map(move |_| Ok(Frame::data(piece.clone()))));
+        let response = hop.send(request(Method::POST, StreamBody::new(upload).boxed_unsync())).await;
+        assert_eq!(text(response.into_body()).await, "no thanks");
     }
 }

@@ -3,13 +3,13 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use api::BodyError;
+use api::{BodyError, allowed_trailers};
 use bytes::Bytes;
 use futures::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
@@ -36,6 +36,8 @@ pub(crate) enum BodyVerdict {
 pub(crate) struct BodyWatch {
     verdict: AtomicU8,
     waker: AtomicWaker,
+    /// The body was read to its end.
+    ended: AtomicBool,
 }
 
 impl BodyWatch {
@@ -46,6 +48,15 @@ impl BodyWatch {
             1 => Poll::Ready(BodyVerdict::TooLarge),
             _ => Poll::Ready(BodyVerdict::Stalled),
         }
+    }
+
+    /// Whether the body was read to its end.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended.load(Relaxed)
+    }
+
+    fn ended(&self) {
+        self.ended.store(true, Relaxed);
     }
 
     fn cut_off(&self, verdict: BodyVerdict) {
@@ -124,7 +135,10 @@ where
         };
         this.waits = false;
         match frame {
-            None => Poll::Ready(None),
+            None => {
+                this.watch.ended();
+                Poll::Ready(None)
+            }
             Some(Err(error)) => {
                 this.failed = true;
                 Poll::Ready(Some(Err(BodyError::Closed(error.to_string()))))
@@ -134,7 +148,10 @@ where
                 if this.received_bytes > this.limits.bytes {
                     return this.cut_off(BodyVerdict::TooLarge);
                 }
-                Poll::Ready(Some(Ok(frame)))
+                if this.inner.is_end_stream() {
+                    this.watch.ended();
+                }
+                Poll::Ready(Some(Ok(allowed_trailers(frame))))
             }
         }
     }

@@ -3,7 +3,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use api::{Body, BodyError};
+use api::{Body, BodyError, allowed_trailers};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
@@ -50,7 +50,7 @@ impl http_body::Body for Tracked {
         if !matches!(frame, Some(Ok(_))) || self.inner.is_end_stream() {
             self.held = None;
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map(allowed_trailers)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -6,9 +6,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use api::{Body, BodyError, ObjectKey};
+use api::{Body, BodyError, ObjectKey, frame_trailers, reads_trailers};
 use bytes::Bytes;
-use http::{Request, Response, Version, header::CONTENT_LENGTH, uri::Authority};
+use http::{
+    HeaderValue, Request, Response, Version,
+    header::{CONTENT_LENGTH, TE},
+    uri::Authority,
+};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -40,15 +44,17 @@ pub(super) async fn answer(
     watch: Rc<ConnectionWatch>,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Infallible> {
-    let in_flight = watch.begin();
-    let method = request.method().clone();
-    let response = match enter(&shared, &door, &watch, request) {
+    let in_flight = watch.begin(!request.body().is_end_stream());
+    let (method, version) = (request.method().clone(), request.version());
+    let trailers = reads_trailers(version, request.headers());
+    let mut response = match enter(&shared, &door, &watch, request, trailers) {
         Ok((service, request, body_watch)) => forward(&shared, service, request, body_watch).await,
         Err(refusal) => {
             shared.refusals.count(refusal.reason);
             refusal.answer(&method)
         }
     };
+    frame_trailers(version, trailers, response.headers_mut());
     Ok(response.map(|body| Outgoing::new(body, in_flight)))
 }
 
@@ -60,6 +66,7 @@ fn enter(
     door: &Door,
     watch: &ConnectionWatch,
     request: Request<Incoming>,
+    trailers: bool,
 ) -> Result<Entered, Refusal> {
     let named = authority(&request)?;
     let (mut parts, body) = request.into_parts();
@@ -78,7 +85,11 @@ fn enter(
     if announced.is_some_and(|bytes| bytes > limits.bytes) {
         return Err(cut_off(BodyVerdict::TooLarge, &limits));
     }
-    strip_request(&mut parts.headers);
+    strip_request(&mut parts.headers, watch.peer());
+    if trailers {
+        // Said anew at each hop: this one reads what the client reads.
+        parts.headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     if parts.version == Version::HTTP_2 {
         join_cookies(&mut parts.headers);
     }
@@ -89,6 +100,7 @@ fn enter(
         (api::empty_body(), None)
     } else {
         let (body, body_watch) = RequestBody::new(body, limits);
+        watch.body(&body_watch);
         (body.boxed_unsync(), Some(body_watch))
     };
     Ok((service, Request::from_parts(parts, body), body_watch))

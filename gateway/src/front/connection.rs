@@ -1,11 +1,10 @@
 use std::{
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use http::HeaderValue;
 use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
@@ -21,11 +20,13 @@ use super::{
     answer::{Door, answer},
     executor::StreamExecutor,
     io::WatchedIo,
+    linger::linger,
     protocol::{Protocol, spoken},
     watch::{ConnectionWatch, Overdue},
 };
 use crate::{
     refusal::{RETRY_AFTER_SECONDS, Reason, Refusal},
+    rewrite::Peer,
     shared::Shared,
     spread::Seat,
 };
@@ -104,9 +105,10 @@ async fn converse(hall: Hall, door: Door, stream: TcpStream, peer: SocketAddr) {
         () = hall.draining.cancelled() => return,
     };
     let Ok(Ok(protocol)) = protocol else { return };
-    let peer = HeaderValue::from_str(&peer.ip().to_canonical().to_string()).expect("an IP address is visible ASCII");
+    let address = peer.ip().to_canonical();
+    let peer = Peer::new(address, config.trusts(address));
     let watch = Rc::new(ConnectionWatch::new(peer));
-    let io = WatchedIo::new(stream, watch.clone());
+    let io = WatchedIo::new(stream, protocol, watch.clone());
     let service = service_fn(|request| answer(hall.shared.clone(), door.clone(), watch.clone(), request));
     match protocol {
         Protocol::Http1 => {
@@ -114,7 +116,13 @@ async fn converse(hall: Hall, door: Door, stream: TcpStream, peer: SocketAddr) {
             // The watch keeps these times itself: hyper's would also close connections that merely idle.
             builder.timer(TokioTimer::new()).header_read_timeout(None);
             builder.max_header_size(config.max_header_bytes as usize);
-            drive(builder.serve_connection(io, service), &hall, &watch).await;
+            // A client may end its input and wait for its answers: `io` finds out whether it has left.
+            builder.half_close(true);
+            let mut connection = builder.serve_connection(io, service);
+            let ended = drive(Pin::new(&mut connection), &hall, &watch).await;
+            if ended == Ended::Broken || (ended == Ended::Whole && watch.has_unread()) {
+                linger(connection.into_parts().io.into_stream(), config, &hall.draining).await;
+            }
         }
         Protocol::Http2 => {
             watch.no_head_awaited();
@@ -125,18 +133,29 @@ async fn converse(hall: Hall, door: Door, stream: TcpStream, peer: SocketAddr) {
             });
             builder.timer(TokioTimer::new()).max_concurrent_streams(config.max_concurrent_streams);
             builder.max_header_list_size(config.max_header_bytes);
-            drive(builder.serve_connection(io, service), &hall, &watch).await;
+            let connection = pin!(builder.serve_connection(io, service));
+            drive(connection, &hall, &watch).await;
         }
     }
 }
 
+/// How a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// After its last answer.
+    Whole,
+    /// With an error: the client's, of which it may have been told, or an answer's.
+    Broken,
+    /// A time limit was passed.
+    CutOff,
+}
+
 /// Runs a connection to its end, within its time limits.
-async fn drive<C>(connection: C, hall: &Hall, watch: &ConnectionWatch)
+async fn drive<C>(mut connection: Pin<&mut C>, hall: &Hall, watch: &ConnectionWatch) -> Ended
 where
     C: GracefulConnection<Error = hyper::Error>,
 {
     let config = &hall.shared.config;
-    let mut connection = pin!(connection);
     let mut draining = pin!(hall.draining.cancelled());
     let mut look = interval(config.watch_interval());
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -150,10 +169,9 @@ where
                 ending = true;
             }
             ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "connection ended");
-                }
-                return;
+                let Err(error) = ended else { return Ended::Whole };
+                tracing::debug!(%error, "connection ended");
+                return Ended::Broken;
             }
             _ = look.tick() => match watch.overdue(config) {
                 None => {}
@@ -162,7 +180,7 @@ where
                     ending = true;
                 }
                 // Asked to end in order and still idle: the client does not answer.
-                Some(Overdue::Idle | Overdue::Slow) => return,
+                Some(Overdue::Idle | Overdue::Slow) => return Ended::CutOff,
             }
         }
     }

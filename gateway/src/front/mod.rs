@@ -4,6 +4,7 @@ mod answer;
 mod connection;
 mod executor;
 mod io;
+mod linger;
 mod protocol;
 mod watch;
 

@@ -3,24 +3,37 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use http::HeaderValue;
-
-use crate::GatewayConfig;
+use crate::{GatewayConfig, body::BodyWatch, rewrite::Peer};
 
 /// One connection.
 pub(super) struct ConnectionWatch {
-    peer: HeaderValue,
+    peer: Peer,
     requests: Cell<u32>,
     idle_since: Cell<Instant>,
     /// Since when the head of a request is awaited in full: the connection's start, or the head's first byte.
     head_since: Cell<Option<Instant>>,
     /// Since when the client takes no byte.
     write_blocked_since: Cell<Option<Instant>>,
+    /// Nothing was written since the newest request came.
+    unanswered: Cell<bool>,
+    /// The body of the newest request, if it has one.
+    body: RefCell<Unread>,
     /// The stream whose task HTTP/2 is about to start.
     newest: RefCell<Option<Rc<StreamWatch>>>,
+}
+
+/// What is known of a request's body.
+enum Unread {
+    /// There is none.
+    Nothing,
+    /// Nobody reads it.
+    All,
+    /// This knows how far it was read.
+    Watched(Arc<BodyWatch>),
 }
 
 /// A limit that a connection has passed.
@@ -33,7 +46,7 @@ pub(super) enum Overdue {
 }
 
 impl ConnectionWatch {
-    pub(super) fn new(peer: HeaderValue) -> Self {
+    pub(super) fn new(peer: Peer) -> Self {
         let now = Instant::now();
         Self {
             peer,
@@ -41,22 +54,50 @@ impl ConnectionWatch {
             idle_since: Cell::new(now),
             head_since: Cell::new(Some(now)),
             write_blocked_since: Cell::new(None),
+            unanswered: Cell::new(false),
+            body: RefCell::new(Unread::Nothing),
             newest: RefCell::new(None),
         }
     }
 
-    /// The client's address, as `X-Forwarded-For` names it.
-    pub(super) fn peer(&self) -> &HeaderValue {
+    /// Who asks.
+    pub(super) fn peer(&self) -> &Peer {
         &self.peer
     }
 
     /// A request's head was read. It is in flight until the returned value is dropped.
-    pub(super) fn begin(self: &Rc<Self>) -> InFlight {
+    pub(super) fn begin(self: &Rc<Self>, has_body: bool) -> InFlight {
         self.head_since.set(None);
+        self.unanswered.set(true);
+        self.body.replace(if has_body { Unread::All } else { Unread::Nothing });
         self.requests.set(self.requests.get() + 1);
         let stream = Rc::<StreamWatch>::default();
         self.newest.replace(Some(stream.clone()));
         InFlight { connection: self.clone(), stream }
+    }
+
+    /// The newest request's body is on its way to a replica.
+    pub(super) fn body(&self, watch: &Arc<BodyWatch>) {
+        self.body.replace(Unread::Watched(watch.clone()));
+    }
+
+    /// Whether a part of the newest request's body was not read.
+    pub(super) fn has_unread(&self) -> bool {
+        match &*self.body.borrow() {
+            Unread::Nothing => false,
+            Unread::All => true,
+            Unread::Watched(body) => !body.is_ended(),
+        }
+    }
+
+    /// Whether a request is in flight.
+    pub(super) fn is_busy(&self) -> bool {
+        self.requests.get() > 0
+    }
+
+    /// Whether nothing of the newest request's answer was written.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.unanswered.get()
     }
 
     pub(super) fn take_newest(&self) -> Option<Rc<StreamWatch>> {
@@ -81,6 +122,7 @@ impl ConnectionWatch {
     }
 
     pub(super) fn written(&self) {
+        self.unanswered.set(false);
         self.write_blocked_since.set(None);
     }
 

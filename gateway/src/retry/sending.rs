@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use api::{Body, ServeError};
-use http::{HeaderMap, Method, Request, Uri};
+use http::{HeaderMap, Method, Request, Uri, Version, request::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
@@ -20,7 +20,7 @@ enum State {
     /// As it came, or was handed back.
     Here(Request<Body>),
     /// It went to a replica in another process, and this is kept of it.
-    Kept { method: Method, uri: Uri, headers: HeaderMap, body: Option<Arc<Mutex<KeptBody>>> },
+    Kept { method: Method, version: Version, uri: Uri, headers: HeaderMap, body: Option<Arc<Mutex<KeptBody>>> },
     /// It is with a replica of this process, or is no more.
     Gone,
 }
@@ -54,7 +54,8 @@ impl Sending {
             State::Here(request) => {
                 let (parts, body) = request.into_parts();
                 let body = (!body.is_end_stream()).then(|| KeptBody::new(body, self.limit_bytes));
-                self.state = State::Kept { method: parts.method, uri: parts.uri, headers: parts.headers, body };
+                let Parts { method, version, uri, headers, .. } = parts;
+                self.state = State::Kept { method, version, uri, headers, body };
                 self.copy()
             }
             kept @ State::Kept { .. } => {
@@ -66,10 +67,11 @@ impl Sending {
     }
 
     fn copy(&self) -> Option<Request<Body>> {
-        let State::Kept { method, uri, headers, body } = &self.state else { return None };
+        let State::Kept { method, version, uri, headers, body } = &self.state else { return None };
         let body = body.as_ref().map_or_else(api::empty_body, |body| Copy::new(body.clone()).boxed_unsync());
         let mut request = Request::new(body);
         *request.method_mut() = method.clone();
+        *request.version_mut() = *version;
         *request.uri_mut() = uri.clone();
         *request.headers_mut() = headers.clone();
         Some(request)

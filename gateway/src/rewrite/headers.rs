@@ -1,13 +1,8 @@
 use api::HOPS_HEADER;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method,
-    header::{self, Entry},
-    request::Parts,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+use super::forwarded::Peer;
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
@@ -16,13 +11,16 @@ const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const INSIDE: &str = "x-sampan-";
 
 /// Removes what is between the client and the gateway alone, and what only the inside may set.
-pub(crate) fn strip_request(headers: &mut HeaderMap) {
-    strip(headers, |name| is_hop_by_hop(name) || *name == header::EXPECT || name.as_str().starts_with(INSIDE));
+pub(crate) fn strip_request(headers: &mut HeaderMap, peer: &Peer) {
+    strip(headers, |name| {
+        is_hop_by_hop(name) || *name == header::EXPECT || name.as_str().starts_with(INSIDE) || peer.may_not_say(name)
+    });
 }
 
-/// Removes what is between replica and gateway alone.
+/// Removes what is between replica and gateway alone. Which trailers follow is the client's to know.
 pub(crate) fn strip_response(headers: &mut HeaderMap) {
-    strip(headers, |name| is_hop_by_hop(name) || name.as_str().starts_with(INSIDE));
+    let of_the_hop = |name: &HeaderName| is_hop_by_hop(name) && *name != header::TRAILER;
+    strip(headers, |name| of_the_hop(name) || name.as_str().starts_with(INSIDE));
 }
 
 /// Joins the pieces that HTTP/2 clients may send `cookie` in: who serves HTTP/1.1 reads one (RFC 9113, 8.2.3).
@@ -77,24 +75,6 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 pub(crate) fn upgrades(parts: &Parts) -> bool {
     let wanted = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"h2c");
     parts.method == Method::CONNECT || parts.headers.get(header::UPGRADE).is_some_and(wanted)
-}
-
-/// Says for whom the gateway asks. Addresses from before are kept in front, host and scheme are as seen here.
-pub(crate) fn forwarded(headers: &mut HeaderMap, peer: &HeaderValue) {
-    match headers.entry(X_FORWARDED_FOR) {
-        Entry::Vacant(vacant) => {
-            vacant.insert(peer.clone());
-        }
-        Entry::Occupied(mut occupied) => {
-            let chain: Vec<&[u8]> = occupied.iter().chain([peer]).map(HeaderValue::as_bytes).collect();
-            let chain = chain.join(&b", "[..]);
-            occupied.insert(HeaderValue::from_bytes(&chain).expect("header values joined by `, ` are a header value"));
-        }
-    }
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-    if let Some(host) = headers.get(header::HOST).cloned() {
-        headers.insert(X_FORWARDED_HOST, host);
-    }
 }
 
 /// How many Services a request went through on its way.

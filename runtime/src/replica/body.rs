@@ -109,6 +109,9 @@ impl Body for GuestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.remaining.map_or_else(SizeHint::new, SizeHint::with_exact)
+        // Never exact, though a length may be announced: trailers can follow.
+        let mut size = SizeHint::new();
+        size.set_lower(self.remaining.unwrap_or(0));
+        size
     }
 }

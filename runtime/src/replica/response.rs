@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use api::{Body, full_body};
+use api::{Body, announce_trailers, full_body};
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, Response, StatusCode, header, response::Parts};
 use http_body_util::BodyExt;
@@ -9,13 +9,12 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use super::{Replica, body::GuestBody, tail::Tail, turn::Turn};
 
 /// Headers of one connection: they are the gateway's to set.
-const HOP_BY_HOP: [HeaderName; 8] = [
+const HOP_BY_HOP: [HeaderName; 7] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     header::PROXY_AUTHENTICATE,
     header::TE,
-    header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
@@ -31,7 +30,7 @@ pub(super) enum Answer {
 
 /// The answer of a guest that is done: what it wrote is all here.
 pub(super) fn complete(response: Response<HyperOutgoingBody>, answer: Answer) -> Result<Response<Body>, String> {
-    let (parts, announced, body) = checked(response, answer)?;
+    let (mut parts, announced, body) = checked(response, answer)?;
     // All is here, so this is no wait; unconstrained, because a used-up budget of the task would look like one.
     let collected = match tokio::task::unconstrained(body.collect()).now_or_never() {
         Some(Ok(collected)) => collected,
@@ -40,6 +39,11 @@ pub(super) fn complete(response: Response<HyperOutgoingBody>, answer: Answer) ->
     };
     let trailers = collected.trailers().cloned();
     let bytes = collected.to_bytes();
+    // Named, so that they can follow over HTTP/1.1 too.
+    parts.headers.remove(header::TRAILER);
+    if let Some(names) = trailers.as_ref().and_then(announce_trailers) {
+        parts.headers.insert(header::TRAILER, names);
+    }
     match announced {
         Some(length) if length != bytes.len() as u64 => {
             Err(format!("the guest announced {length} bytes and wrote {}", bytes.len()))

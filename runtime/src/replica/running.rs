@@ -1,5 +1,5 @@
 use std::{
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -146,7 +146,7 @@ impl Replica {
 
     /// The way to it for the roles of this process.
     pub(crate) fn serve_handle(self: &Arc<Self>) -> Arc<dyn Serve> {
-        Arc::new(LocalReplica(self.clone()))
+        Arc::new(LocalReplica(Arc::downgrade(self)))
     }
 
     /// It is ready for requests, as its probes say, for the first time.
@@ -302,15 +302,18 @@ impl Replica {
     }
 }
 
-/// The way to a replica in this process.
-struct LocalReplica(Arc<Replica>);
+/// The way to a replica in this process. Who has it keeps nothing of a replica that is gone.
+struct LocalReplica(Weak<Replica>);
 
 impl Serve for LocalReplica {
     fn serve(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, ServeError>> {
-        match Permit::take(&self.0) {
+        let Some(replica) = self.0.upgrade() else {
+            return Box::pin(ready(Err(refused(request, "the replica is gone"))));
+        };
+        match Permit::take(&replica) {
             Ok(permit) => Box::pin(Serving::new(permit, request)),
-            Err(NoEntry::FullOfAnswered) => Box::pin(serve_after_answered(self.0.clone(), request)),
-            Err(no_entry) => Box::pin(ready(Err(refused(request, no_entry)))),
+            Err(NoEntry::FullOfAnswered) => Box::pin(serve_after_answered(replica, request)),
+            Err(no_entry) => Box::pin(ready(Err(refused(request, no_entry.why())))),
         }
     }
 }
@@ -321,13 +324,13 @@ async fn serve_after_answered(replica: Arc<Replica>, request: Request<Body>) -> 
     let patience = request.extensions().get::<Deadline>().map_or(own, |Deadline(limit)| own.min(*limit));
     match tokio::time::timeout(patience, replica.admission.enter_after_answered()).await {
         Ok(Ok(())) => Serving::new(Permit::entered(&replica), request).await,
-        Ok(Err(no_entry)) => Err(refused(request, no_entry)),
-        Err(_) => Err(refused(request, NoEntry::Full)),
+        Ok(Err(no_entry)) => Err(refused(request, no_entry.why())),
+        Err(_) => Err(refused(request, NoEntry::Full.why())),
     }
 }
 
-fn refused(request: Request<Body>, no_entry: NoEntry) -> ServeError {
-    ServeError::Refused { request: Box::new(request), why: no_entry.why().to_owned() }
+fn refused(request: Request<Body>, why: &str) -> ServeError {
+    ServeError::Refused { request: Box::new(request), why: why.to_owned() }
 }
 
 /// A request that was taken in: it counts until this is dropped.

@@ -1,6 +1,6 @@
 use std::{
     mem,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -23,7 +23,8 @@ pub(super) struct Standby {
     spec: Arc<ReplicaSpec>,
     /// The runtime of the replica's life.
     home: Handle,
-    started: OnceLock<Arc<Replica>>,
+    /// Who keeps a way to the standby keeps nothing of a replica that is gone.
+    started: OnceLock<Weak<Replica>>,
     /// Held by the request that starts it.
     starting: tokio::sync::Mutex<()>,
     stage: Mutex<Stage>,
@@ -33,8 +34,8 @@ pub(super) struct Standby {
 enum Stage {
     /// With whom to tell of the start: the life.
     Standing(oneshot::Sender<()>),
-    /// With the room that the replica holds.
-    Started(Held),
+    /// With what was started, until its life takes it over.
+    Started(Started),
     /// The life has taken over what was started, or has ended.
     Over,
 }
@@ -60,7 +61,7 @@ impl Standby {
     /// Nobody starts it any more. Answers what a request has started, told or not.
     pub(super) fn end(&self) -> Option<Started> {
         match mem::replace(&mut *self.stage.lock(), Stage::Over) {
-            Stage::Started(held) => Some((self.started.get()?.clone(), held)),
+            Stage::Started(started) => Some(started),
             Stage::Standing(_) | Stage::Over => None,
         }
     }
@@ -68,11 +69,11 @@ impl Standby {
     /// The replica, which this starts if nobody has; or why it does not run.
     async fn start(&self) -> Result<Arc<Replica>, String> {
         if let Some(replica) = self.started.get() {
-            return Ok(replica.clone());
+            return replica.upgrade().ok_or_else(|| STOPPING.to_owned());
         }
         let _starting = self.starting.lock().await;
         if let Some(replica) = self.started.get() {
-            return Ok(replica.clone());
+            return replica.upgrade().ok_or_else(|| STOPPING.to_owned());
         }
         let stands = matches!(&*self.stage.lock(), Stage::Standing(life) if !life.is_closed());
         if !stands {
@@ -91,9 +92,9 @@ impl Standby {
         let life = {
             let mut stage = self.stage.lock();
             let Stage::Standing(life) = mem::replace(&mut *stage, Stage::Over) else { return Err(STOPPING.to_owned()) };
-            *stage = Stage::Started(held);
+            *stage = Stage::Started((replica.clone(), held));
             // Before the life can look for it.
-            self.started.get_or_init(|| replica.clone());
+            self.started.get_or_init(|| Arc::downgrade(&replica));
             life
         };
         if replica.has_to_become_ready() {
@@ -114,7 +115,8 @@ pub(super) struct OnDemand(pub(super) Arc<Standby>);
 
 impl Serve for OnDemand {
     fn serve(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, ServeError>> {
-        if let Some(replica) = self.0.started.get().filter(|replica| replica.was_ready()) {
+        let started = self.0.started.get().and_then(Weak::upgrade);
+        if let Some(replica) = started.filter(|replica| replica.was_ready()) {
             return replica.serve_handle().serve(request);
         }
         let standby = self.0.clone();

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{link::Link, pool::Sender};
+use super::{carried::unpacked, link::Link, pool::Sender};
 
 /// An answer's body on its way from a worker. When it has ended well, its connection takes another request.
 pub(super) struct Answer {
@@ -41,11 +41,11 @@ impl Body for Answer {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         match &frame {
             Some(Err(_)) => self.connection = None,
-            Some(Ok(_)) if !self.inner.is_end_stream() => {}
+            Some(Ok(frame)) if !self.inner.is_end_stream() && frame.is_data() => {}
             _ => self.ended(),
         }
         let broken = |error: hyper::Error| BodyError::Closed(format!("the worker broke off: {error}"));
-        Poll::Ready(frame.map(|frame| frame.map_err(broken)))
+        Poll::Ready(frame.map(|frame| frame.map(unpacked).map_err(broken)))
     }
 
     fn is_end_stream(&self) -> bool {

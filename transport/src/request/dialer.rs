@@ -7,6 +7,7 @@ use std::{
 use api::{Address, Body, Dialer, ReplicaId, Serve, ServeError, WorkerName, frame_request, session::Endpoint};
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response, Version};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -14,6 +15,7 @@ use tokio::runtime::Handle;
 use super::{
     RequestLimits,
     body::Answer,
+    carried::{self, Packed},
     connect::Way,
     headers::{self, DEADLINE, FAILURE, MAX_WHY_BYTES, REPLICA},
     link::{Link, watch_over},
@@ -87,8 +89,15 @@ impl Serve for RemoteReplica {
     fn serve(&self, mut request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, ServeError>> {
         request.headers_mut().insert(REPLICA, self.replica.clone());
         request.headers_mut().insert(DEADLINE, self.deadline.clone());
+        // Over HTTP/2 trailers may follow a body whose length is known, too.
+        let whole = request.version() != Version::HTTP_2 && request.body().size_hint().exact().is_some();
         *request.version_mut() = Version::HTTP_11;
-        frame_request(&mut request);
+        if whole || request.body().is_end_stream() {
+            frame_request(&mut request);
+        } else {
+            carried::chunk(request.headers_mut());
+            request = request.map(|body| Packed(body).boxed_unsync());
+        }
         Box::pin(exchange(self.link.clone(), self.id.clone(), request))
     }
 
@@ -134,7 +143,8 @@ async fn exchange(link: Arc<Link>, id: ReplicaId, mut request: Request<Body>) ->
 }
 
 /// What the worker answered: for the guest, or for itself.
-async fn answer(response: Response<Answer>) -> Result<Response<Body>, ServeError> {
+async fn answer(mut response: Response<Answer>) -> Result<Response<Body>, ServeError> {
+    carried::restore(response.headers_mut());
     let Some(failure) = response.headers().get(FAILURE).cloned() else {
         return Ok(response.map(BodyExt::boxed_unsync));
     };

@@ -1,6 +1,7 @@
 //! The request path between processes: pooled HTTP/1.1 over a Unix socket on one machine, over mutual TLS between machines.
 
 mod body;
+mod carried;
 mod connect;
 mod dialer;
 mod headers;

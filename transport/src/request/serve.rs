@@ -4,13 +4,17 @@ use std::{
     collections::HashMap, convert::Infallible, io, net::SocketAddr, os::fd::OwnedFd, path::PathBuf, sync::Arc, thread,
 };
 
-use api::{Body, BodyError, Dialer, ReplicaId, Serve, ServeError, WorkerName, frame_answer, session::Endpoint};
-use http::{HeaderValue, Request, Response, StatusCode, header::TRANSFER_ENCODING};
+use api::{
+    Body, BodyError, Dialer, ReplicaId, Serve, ServeError, WorkerName, frame_answer, reads_trailers, session::Endpoint,
+};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header::TRAILER};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     runtime,
     sync::mpsc,
@@ -18,7 +22,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::headers::{DEADLINE, FAILURE, PING, REPLICA, failure, parse_deadline, parse_replica};
+use super::{
+    carried::{self, Packed, unpacked},
+    headers::{DEADLINE, FAILURE, PING, REPLICA, failure, parse_deadline, parse_replica},
+};
 use crate::{
     identity::{Identity, Role},
     peer::is_own_user,
@@ -26,6 +33,9 @@ use crate::{
 
 /// Connections that wait for a thread to take them.
 const HANDED: usize = 128;
+/// How long, and how much, a connection is read whose last answer is complete.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(5);
+const LINGER_BYTES: u64 = 64 << 20;
 /// Handles of replicas that a thread keeps, so that most requests look nothing up.
 const KNOWN: usize = 1024;
 
@@ -159,7 +169,7 @@ fn start_thread(
 async fn serve(desk: Arc<Desk>, accepted: Accepted, identity: Option<Arc<Identity>>) {
     let served = match accepted {
         Accepted::Socket(fd) => match UnixStream::from_std(fd.into()) {
-            Ok(stream) => connection(desk, TokioIo::new(stream)).await,
+            Ok(stream) => connection(desk, stream).await,
             Err(error) => Err(error),
         },
         Accepted::Tls(fd) => serve_tls(desk, fd, identity).await,
@@ -178,12 +188,12 @@ async fn serve_tls(desk: Arc<Desk>, fd: OwnedFd, identity: Option<Arc<Identity>>
     if !peer.is_some_and(|peer| matches!(peer.role, Role::Gateway | Role::Worker)) {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "neither a gateway nor a worker"));
     }
-    connection(desk, TokioIo::new(stream)).await
+    connection(desk, stream).await
 }
 
 async fn connection<S>(desk: Arc<Desk>, stream: S) -> io::Result<()>
 where
-    S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request| {
         let desk = desk.clone();
@@ -191,7 +201,19 @@ where
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).auto_date_header(false).half_close(false);
-    http.serve_connection(stream, service).await.map_err(io::Error::other)
+    let mut connection = http.serve_connection(TokioIo::new(stream), service);
+    (&mut connection).await.map_err(io::Error::other)?;
+    linger(connection.into_parts().io.into_inner()).await
+}
+
+/// Reads on until the gateway closes too. An answer that came before its request was read to the end could be lost
+/// otherwise (RFC 9112, 9.6).
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    // hyper has done so, unless the gateway has left.
+    stream.shutdown().await?;
+    let (mut rest, mut nowhere) = (stream.take(LINGER_BYTES), tokio::io::sink());
+    let drained = tokio::io::copy(&mut rest, &mut nowhere);
+    tokio::time::timeout(LINGER, drained).await.unwrap_or(Ok(0)).map(drop)
 }
 
 /// What answers the requests of one thread.
@@ -211,21 +233,21 @@ impl Desk {
             request.extensions_mut().insert(deadline);
         }
         request.headers_mut().remove(DEADLINE);
-        // The framing of this hop alone.
-        request.headers_mut().remove(TRANSFER_ENCODING);
+        carried::restore(request.headers_mut());
+        let trailers = reads_trailers(Version::HTTP_11, request.headers());
         let method = request.method().clone();
         let named = request.headers_mut().remove(REPLICA);
         let Some((named, id)) = named.and_then(|named| parse_replica(&named).map(|id| (named, id))) else {
             return failed(&ServeError::BadRequest { why: "the request names no replica".to_owned() });
         };
         let broken = |error: hyper::Error| BodyError::Closed(error.to_string());
-        let request = request.map(|body| body.map_err(broken).boxed_unsync());
+        let request = request.map(|body| body.map_err(broken).map_frame(unpacked).boxed_unsync());
         match self.serve_of(&named, id).serve(request).await {
             Ok(mut response) => {
                 // A guest cannot make its answer look like the worker's.
                 response.headers_mut().remove(FAILURE);
                 frame_answer(&mut response, &method);
-                response
+                frame_for_hop(response, trailers)
             }
             Err(error) => {
                 if matches!(error, ServeError::Refused { .. }) {
@@ -257,6 +279,18 @@ impl Desk {
         known.insert(named.clone(), serve.clone());
         serve
     }
+}
+
+/// Lets trailers follow an answer that may have some, if they are read.
+fn frame_for_hop(mut response: Response<Body>, trailers: bool) -> Response<Body> {
+    let may_trail = response.body().size_hint().exact().is_none() || response.headers().contains_key(TRAILER);
+    if !trailers {
+        response.headers_mut().remove(TRAILER);
+    } else if may_trail && !response.body().is_end_stream() {
+        carried::chunk(response.headers_mut());
+        return response.map(|body| Packed(body).boxed_unsync());
+    }
+    response
 }
 
 fn failed(error: &ServeError) -> Response<Body> {

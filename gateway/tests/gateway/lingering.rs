@@ -1,0 +1,119 @@
+//! Answers that come before their request was read: clients get them, though they read only when they have sent all.
+
+use std::time::{Duration, Instant};
+
+use http::{Response, StatusCode};
+use http_body_util::BodyExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
+
+use crate::{
+    clients::{Seen, connect, expect, to_end},
+    fakes::{CART, PATIENCE, Running, cart, config, text, until},
+};
+
+const UPLOAD: usize = 8 << 20;
+
+/// Sends all, and only then reads.
+async fn upload(running: &Running, host: &str, path: &str, chunked: bool) -> Seen {
+    let mut stream = connect(running.addr).await;
+    let framing = if chunked { "transfer-encoding: chunked".into() } else { format!("content-length: {UPLOAD}") };
+    let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\n{framing}\r\n\r\n");
+    let send = async {
+        stream.write_all(head.as_bytes()).await?;
+        let piece = vec![b'x'; 64 << 10];
+        for _ in 0..UPLOAD / piece.len() {
+            if chunked {
+                stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await?;
+            }
+            stream.write_all(&piece).await?;
+            if chunked {
+                stream.write_all(b"\r\n").await?;
+            }
+        }
+        if chunked {
+            stream.write_all(b"0\r\n\r\n").await?;
+        }
+        std::io::Result::Ok(())
+    };
+    timeout(PATIENCE, send).await.expect("it is taken").expect("it is not reset");
+    let mut bytes = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.unwrap().expect("the answer, and a regular end");
+    let all = String::from_utf8(bytes).unwrap();
+    let (head, body) = all.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Seen { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_upload_was_read_reaches_the_client() {
+    let mut config = config();
+    config.queue_limit = 0;
+    let running = cart(config, &[1], |_, request| async move {
+        let status = request.uri().path()[1..].parse::<StatusCode>().unwrap();
+        let mut response = Response::new(api::full_body("no thanks"));
+        *response.status_mut() = status;
+        Ok(response)
+    })
+    .await;
+    for chunked in [false, true] {
+        for status in [200, 303, 401, 404] {
+            let seen = upload(&running, CART, &format!("/{status}"), chunked).await;
+            assert_eq!((seen.status, &*seen.body), (status, "no thanks"));
+        }
+        assert_eq!(upload(&running, "nobody.example", "/", chunked).await.reason(), "UnknownHost");
+    }
+    running.endpoints("cart", &[]).await;
+    assert_eq!(upload(&running, CART, "/", false).await.reason(), "QueueFull");
+}
+
+#[tokio::test]
+async fn who_sends_too_much_is_told_however_late_it_shows() {
+    let mut config = config();
+    config.max_body_bytes = 1 << 20;
+    let running = cart(config, &[1], |_, request| async move {
+        let read = request.into_body().collect().await;
+        text(read.map_or_else(|error| error.to_string(), |body| body.to_bytes().len().to_string()))
+    })
+    .await;
+    for chunked in [false, true] {
+        let seen = upload(&running, CART, "/", chunked).await;
+        assert_eq!((seen.status, seen.reason()), (413, "RequestBodyTooLarge"), "chunked: {chunked}");
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_wants_is_read_within_bounds_of_bytes_and_of_time() {
+    let mut config = config();
+    config.linger_bytes = 100_000;
+    config.linger_idle = Duration::from_millis(200);
+    let running = cart(config, &[1], |_, _| async { text("no thanks") }).await;
+    let head = format!("POST / HTTP/1.1\r\nhost: {CART}\r\ncontent-length: {UPLOAD}\r\n\r\n");
+
+    let mut silent = connect(running.addr).await;
+    silent.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(to_end(&mut silent).await.body, "no thanks");
+    until("the silent one is let go of", || running.gateway.measurements().connections == 0).await;
+
+    let mut endless = connect(running.addr).await;
+    endless.write_all(head.as_bytes()).await.unwrap();
+    let begun = Instant::now();
+    while endless.write_all(&[b'x'; 10_000]).await.is_ok() {
+        assert!(begun.elapsed() < PATIENCE, "it is cut off");
+    }
+    until("the endless one is let go of", || running.gateway.measurements().connections == 0).await;
+}
+
+#[tokio::test]
+async fn a_connection_whose_small_body_was_not_read_takes_another_request() {
+    let running = cart(config(), &[1], |_, _| async { text("no thanks") }).await;
+    let mut stream = connect(running.addr).await;
+    for _ in 0..3 {
+        let request = format!("POST / HTTP/1.1\r\nhost: {CART}\r\ncontent-length: 5\r\n\r\nsmall");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let seen = expect(&mut stream, "no thanks").await;
+        assert!(!seen.contains("connection: close"), "{seen}");
+    }
+}
