@@ -17,7 +17,7 @@ test: ## Everything: formatting, lints, unit tests, simulation, whole-system tes
 
 conformance: ## Suites that others wrote, against expected.toml: make conformance [SUITES="h2spec oci"]
 	@scripts/setup conformance
-	cargo build --locked
+	cargo test --workspace --locked --no-run
 	$(MAKE) guests
 	tests/conformance/run $(SUITES)
 
