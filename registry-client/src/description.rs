@@ -4,7 +4,7 @@ use wasmparser::{KnownCustom, Parser, Payload, ProducersSectionReader};
 
 use crate::{
     ComponentInfo, NotAComponent,
-    inspect::{HANDLER_NAME, is_handler, parse},
+    inspect::{HANDLER_NAME, inspect, is_handler, parse},
 };
 
 /// A page of WebAssembly's memories, in bytes, unless a memory says otherwise.
@@ -57,7 +57,11 @@ impl fmt::Display for Language {
 /// (WebAssembly/tool-conventions, ProducersSection.md). Engines and adapters are written in languages of their own, so
 /// the most particular tool decides.
 pub fn describe(bytes: &[u8]) -> Result<Description, NotAComponent> {
-    let info = parse(bytes)?;
+    let info = match inspect(bytes) {
+        Ok(info) => info,
+        Err(NotAComponent::NoHandler { .. }) => parse(bytes)?,
+        Err(other) => return Err(other),
+    };
     let (mut language, mut pages) = (None, 0_u64);
     for payload in Parser::new(0).parse_all(bytes).map_while(Result::ok) {
         match payload {
