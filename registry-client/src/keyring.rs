@@ -1,8 +1,8 @@
 //! Which credentials of pull secrets are for an image, as Kubernetes finds them (`pkg/credentialprovider/keyring.go`).
 //!
-//! A key is `HOST[:PORT][/PATH]`, also behind `https://` or `http://`. Each part of the host between dots may be a pattern with
-//! `*`, `?` and `[...]`, which stands for one part; the port is compared exactly; the path is what the image's begins with,
-//! but for a leading `/v1/` or `/v2/`, which Docker writes after a host.
+//! A key is `HOST[:PORT][/PATH]`, also behind `https://` or `http://`. Each part of the host between dots may be a
+//! pattern with `*`, `?` and `[...]`, which stands for one part; the port is compared exactly; the path is what the
+//! image's begins with, but for a leading `/v1/` or `/v2/`, which Docker writes after a host.
 
 use crate::access::Credentials;
 

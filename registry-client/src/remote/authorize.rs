@@ -76,8 +76,8 @@ struct Token {
 }
 
 impl Registry {
-    /// Finds what else the registry could be shown that refused with these headers. What it took before is asked for again,
-    /// once; what it never took is not. Says what stood in the way.
+    /// Finds what else the registry could be shown that refused with these headers. What it took before is asked for
+    /// again, once; what it never took is not. Says what stood in the way.
     pub(super) async fn authorize(&mut self, refused: &HeaderMap) -> Result<(), String> {
         if self.authorization.shown.take().is_some_and(|shown| shown.is_accepted) {
             self.authorization.tried.clear();
@@ -119,8 +119,8 @@ impl Registry {
         }
     }
 
-    /// What could be shown, the best first: a token for all that will be done here, one for what the registry says alone, the
-    /// password.
+    /// What could be shown, the best first: a token for all that will be done here, one for what the registry says
+    /// alone, the password.
     fn ways(&self, challenges: &[Challenge]) -> Vec<Way> {
         let mut ways = Vec::new();
         for challenge in challenges {

@@ -25,8 +25,8 @@ impl Identities {
         Self { current: Identity { credentials, is_private: false }, waiting: VecDeque::new(), machine: None }
     }
 
-    /// Those of a namespace's secrets in their order, and then the machine's: the token that it has for this registry, or
-    /// what its Docker configuration says. That is asked only once it is needed, since it may run a program.
+    /// Those of a namespace's secrets in their order, and then the machine's: the token that it has for this registry,
+    /// or what its Docker configuration says. That is asked only once it is needed, since it may run a program.
     pub(super) async fn of(host: &str, private: Vec<Credentials>, token: Option<String>) -> Result<Self, String> {
         let private = private.into_iter().map(|credentials| Identity { credentials, is_private: true });
         let token = token.map(|token| Identity { credentials: Credentials::Bearer(token), is_private: false });

@@ -96,7 +96,7 @@ impl Registry {
         prepare: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, String> {
         let mut tries = 0;
-        // What the registry was shown is not for another host that it names, and that one's demands are not the registry's.
+        // What the registry was shown is not for another host that it names, nor are that one's demands its own.
         let is_own = |url: &Url, base: &Url| url.origin() == base.origin();
         loop {
             tries += 1;

@@ -1,4 +1,5 @@
-//! What a token allows, in the words of Docker's token specification: `repository:NAME:pull,push`, with spaces between several.
+//! What a token allows, in the words of Docker's token specification: `repository:NAME:pull,push`, with spaces between
+//! several.
 
 use std::fmt;
 
