@@ -6,7 +6,19 @@ async fn every_kind_is_discovered_with_its_verbs_and_short_names() {
     let (_, groups) = fixture.get("/apis").await;
     let names: Vec<_> =
         groups["groups"].as_array().unwrap().iter().map(|group| group["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["apps", "autoscaling", "discovery.k8s.io", "networking.k8s.io", "scheduling.k8s.io"]);
+    assert_eq!(
+        names,
+        [
+            "apps",
+            "autoscaling",
+            "coordination.k8s.io",
+            "discovery.k8s.io",
+            "networking.k8s.io",
+            "policy",
+            "rbac.authorization.k8s.io",
+            "scheduling.k8s.io"
+        ]
+    );
     let (_, apps) = fixture.get("/apis/apps/v1").await;
     let resources = apps["resources"].as_array().unwrap();
     let deployments = resources.iter().find(|resource| resource["name"] == "deployments").unwrap();

@@ -153,7 +153,7 @@ impl Fixture {
     /// Puts a Pod into the live store, as the shell does.
     fn put_pod(&self, name: &str, phase: &str) {
         let pod = json!({
-            "metadata": { "name": name, "namespace": "default", "uid": format!("uid-{name}"), "labels": { "app": "a" },
+            "metadata": { "name": name, "namespace": "default", "uid": crate::projection::pod_uid(&pod_key(name)), "labels": { "app": "a" },
                 "creationTimestamp": "2024-01-01T00:00:00Z" },
             "spec": { "nodeName": "worker-1", "containers": [ { "name": "c", "image": "hello:v1" } ] },
             "status": { "phase": phase, "containerStatuses": [ { "name": "c", "ready": phase == "Running", "restartCount": 2 } ] },

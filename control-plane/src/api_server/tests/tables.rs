@@ -46,8 +46,9 @@ async fn services_show_type_and_ports() {
     let path = "/api/v1/namespaces/default/services";
     let service = json!({ "metadata": { "name": "s" }, "spec": { "type": "LoadBalancer", "selector": { "app": "a" },
         "ports": [ { "port": 80, "name": "a" }, { "port": 81, "name": "b" } ] } });
-    fixture.create(path, &service).await;
-    assert_eq!(cells(&fixture.table(path).await)[..5], ["s", "LoadBalancer", "<none>", "<pending>", "80/TCP,81/TCP"]);
+    let created = fixture.create(path, &service).await;
+    let ip = created["spec"]["clusterIP"].as_str().unwrap();
+    assert_eq!(cells(&fixture.table(path).await)[..5], ["s", "LoadBalancer", ip, "<pending>", "80/TCP,81/TCP"]);
 }
 
 #[tokio::test]
