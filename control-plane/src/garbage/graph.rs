@@ -148,8 +148,8 @@ impl Graph {
             let blocks = dependent.owners.iter().any(|owner| owner.uid == uid && owner.block_owner_deletion);
             blocks || dependent.resource.durability == Durability::Live
         };
-        let uids = self.inherited.get(key).into_iter().flatten().chain([&node.uid]);
-        uids.into_iter().any(|uid| self.dependents.get(uid).into_iter().flatten().any(|one| holds(uid, one)))
+        let mut uids = self.inherited.get(key).into_iter().flatten().chain([&node.uid]);
+        uids.any(|uid| self.dependents.get(uid).into_iter().flatten().any(|one| holds(uid, one)))
     }
 
     fn dependents_of(&self, uid: &str) -> Vec<Arc<str>> {

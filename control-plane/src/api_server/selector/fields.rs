@@ -24,8 +24,8 @@ impl FieldTerm {
     }
 
     pub(super) fn holds(&self, object: &Value) -> bool {
-        let held = self.field.pointers.iter().filter_map(|pointer| text(object.pointer(pointer)?));
-        let held = held.into_iter().find(|text| !text.is_empty()).unwrap_or(Cow::Borrowed(self.field.absent));
+        let mut held = self.field.pointers.iter().filter_map(|pointer| text(object.pointer(pointer)?));
+        let held = held.find(|text| !text.is_empty()).unwrap_or(Cow::Borrowed(self.field.absent));
         (held == self.wanted.as_str()) == self.equal
     }
 }
