@@ -82,6 +82,53 @@ fn requests_go_on_without_a_failure_while_a_deployment_is_scaled_and_rolled_out(
 }
 
 #[test]
+fn an_ingress_routes_what_its_rules_have_and_the_rest_to_its_default_backend_in_one_process_and_in_several() {
+    for workers in [None, Some(1)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sampan =
+            workers.map_or_else(|| Sampan::up(folder.path()), |workers| Sampan::server(folder.path(), workers));
+        deploy_probe(&sampan);
+        let manifest = folder.path().join("ingress.yaml");
+        std::fs::write(&manifest, INGRESS).expect("a manifest");
+        sampan.kubectl_ok(&["apply", "-f", manifest.to_str().expect("UTF-8")]);
+        let status = |host: &str, path: &str| Client::new(&sampan.http, Some(host)).get(path).status;
+        wait_for("the rules are known", || (status("shop.test", "/missing") == 503).then_some(()));
+        for (host, path) in [
+            ("shop.test", "/env"),
+            ("shop.test", "/other"),
+            ("bare.test", "/env"),
+            ("a.wild.test", "/env"),
+            ("nobody.test", "/env"),
+        ] {
+            let answered = status(host, path);
+            assert!(answered == 200 || (path == "/other" && answered == 404), "{host}{path}: {answered}");
+        }
+        let unrouted = Client::new(&sampan.http, Some("shop.test")).get("/other");
+        assert!(!unrouted.body.contains("NoRuleForPath"), "{unrouted:?}");
+    }
+}
+
+/// The Service `gone` does not exist: a path that leads there is answered with 503.
+const INGRESS: &str = "\
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: shop
+spec:
+  defaultBackend: {service: {name: probe, port: {number: 80}}}
+  rules:
+  - host: shop.test
+    http:
+      paths:
+      - {path: /missing, pathType: Prefix, backend: {service: {name: gone, port: {number: 80}}}}
+  - host: bare.test
+  - host: '*.wild.test'
+    http:
+      paths:
+      - {path: /missing, pathType: Prefix, backend: {service: {name: gone, port: {number: 80}}}}
+";
+
+#[test]
 fn an_interrupt_drains_what_is_in_flight_and_ends_cleanly() {
     let folder = tempfile::tempdir().expect("a folder");
     let sampan = Sampan::up(folder.path());

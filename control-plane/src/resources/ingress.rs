@@ -79,7 +79,8 @@ fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
             errors.extend(error.map(|error| FieldError::invalid(format!("{path}.host"), error.to_string())));
         }
         let paths = list_at(rule, "/http/paths");
-        if paths.is_empty() {
+        // A host alone leads to the default backend.
+        if paths.is_empty() && (default.is_null() || !rule["http"].is_null()) {
             errors.push(FieldError::required(format!("{path}.http.paths"), "is missing: say where requests go"));
         }
         for (index, one) in paths.iter().enumerate() {
