@@ -32,6 +32,8 @@ pub(crate) struct Push {
 impl Push {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let dir = self.data.resolve()?;
+        // First, so that settings which cannot be used are told before anything is built.
+        let registries = self.registries.for_client(&dir)?;
         let images = ImageStore::open(dir.images())?;
         let reference = match self.what.as_slice() {
             [path, reference] => {
@@ -46,7 +48,7 @@ impl Push {
             [] => anyhow::bail!("say what to push: [PATH] HOST/NAME:TAG"),
         };
         let (bar, progress) = bar();
-        let pushed = self.registries.for_client(&dir)?.push(&images, reference, &progress).await;
+        let pushed = registries.push(&images, reference, &progress).await;
         bar.finish_and_clear();
         print_line(format_args!("{reference}  {}  pushed", pushed?));
         Ok(())
