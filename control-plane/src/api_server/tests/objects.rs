@@ -154,7 +154,7 @@ async fn deleting_a_pod_and_cordoning_a_node_are_commands() {
     assert_eq!(code, StatusCode::METHOD_NOT_ALLOWED);
     assert!(status["message"].as_str().unwrap().contains("cordon"), "{status}");
     let (code, status) = fixture.post("/api/v1/namespaces/default/pods", &json!({ "metadata": { "name": "x" } })).await;
-    assert_eq!(code, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(status["message"].as_str().unwrap().contains("Deployment"), "{status}");
 }
 
