@@ -13,7 +13,7 @@ pub(crate) struct Mirror {
     pub(crate) statuses: BTreeMap<ObjectKey, DeploymentStatus>,
     /// How many replicas each Deployment wanted after the last step.
     pub(crate) wanted: BTreeMap<ObjectKey, u32>,
-    /// Replicas that a user has asked to leave.
+    /// Replicas that were asked to leave, by a user or with their worker. They go even if that worker comes back to stay.
     pub(crate) evicted: BTreeSet<ReplicaId>,
     /// Names ever published in this life.
     pub(crate) seen: BTreeSet<ReplicaId>,
@@ -42,6 +42,10 @@ impl Mirror {
                 self.revisions.remove(key);
             }
             Action::PublishWorker(view) => {
+                if view.leaving {
+                    let there = self.replicas.values().filter(|replica| replica.worker.as_ref() == Some(&view.name));
+                    self.evicted.extend(there.map(|replica| replica.id.clone()));
+                }
                 self.workers.insert(view.name.clone(), view.clone());
             }
             Action::RemoveWorker(name) => {
