@@ -5,6 +5,7 @@
 
 mod documents;
 mod node;
+mod path;
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,8 @@ use serde::de::DeserializeSeed;
 use serde_json::Value;
 
 pub use documents::{Document, documents};
-use node::{Merging, Node, Path};
+use node::{Merging, Node};
+pub(crate) use path::Path;
 
 /// What a text says.
 #[derive(Debug, Clone, PartialEq)]

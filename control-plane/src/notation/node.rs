@@ -5,7 +5,7 @@ use std::{cell::RefCell, fmt};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::MAX_DUPLICATES;
+use super::{MAX_DUPLICATES, Path};
 
 /// The merge key of YAML 1.1 (<https://yaml.org/type/merge.html>).
 const MERGE: &str = "<<";
@@ -15,24 +15,6 @@ const MERGE: &str = "<<";
 pub(super) enum Merging {
     Yes,
     No,
-}
-
-/// Where a value stands, as a list on the stack.
-pub(super) enum Path<'p> {
-    Root,
-    Key(&'p Path<'p>, &'p str),
-    Index(&'p Path<'p>, usize),
-}
-
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Root => Ok(()),
-            Self::Key(Self::Root, key) => f.write_str(key),
-            Self::Key(parent, key) => write!(f, "{parent}.{key}"),
-            Self::Index(parent, index) => write!(f, "{parent}[{index}]"),
-        }
-    }
 }
 
 /// A value that is about to be read.

@@ -9,6 +9,7 @@ use serde::{
 use serde_json::{Map, Value};
 
 use super::field::{Cause, FieldError, nearest};
+use crate::notation::Path;
 
 /// Reads a value. Refuses fields that the type does not have, and values of other types, by their paths.
 pub(crate) fn decode<'de, T: Deserialize<'de>>(value: &Value) -> Result<T, Vec<FieldError>> {
@@ -21,24 +22,6 @@ pub(crate) fn decode<'de, T: Deserialize<'de>>(value: &Value) -> Result<T, Vec<F
         Err(Mismatch(error)) => {
             errors.push(error);
             Err(errors)
-        }
-    }
-}
-
-/// Where a value stands, as a list on the stack.
-enum Path<'p> {
-    Root,
-    Key(&'p Path<'p>, &'p str),
-    Index(&'p Path<'p>, usize),
-}
-
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Root => Ok(()),
-            Self::Key(Self::Root, key) => f.write_str(key),
-            Self::Key(parent, key) => write!(f, "{parent}.{key}"),
-            Self::Index(parent, index) => write!(f, "{parent}[{index}]"),
         }
     }
 }
