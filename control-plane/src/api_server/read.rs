@@ -68,13 +68,23 @@ impl Objects {
     ) -> Result<Listed, ApiError> {
         let store = self.store(target.resource);
         let prefix = prefix(target);
+        let resumed = start.is_some();
         let (mut revision, mut after) = match start {
             Some((revision, after)) => (Some(revision), Some(after)),
             None => (None, None),
         };
         let mut objects = Vec::new();
         loop {
-            let page = store.list(&prefix, CHUNK.min(limit - objects.len()), after.as_deref()).await?;
+            let at_most = CHUNK.min(limit - objects.len());
+            let page = match revision {
+                None => store.list(&prefix, at_most, after.as_deref()).await?,
+                // What comes after the first part is as it was then, so that together they are one list.
+                Some(first) => match store.list_as_of(first, &prefix, at_most, after.as_deref()).await? {
+                    Some(page) => page,
+                    None if resumed => return Err(ApiError::Expired { version: first.to_string() }),
+                    None => store.list(&prefix, at_most, after.as_deref()).await?,
+                },
+            };
             let revision = *revision.get_or_insert(page.revision);
             after = page.items.last().map(|item| item.key.to_string());
             for item in &page.items {

@@ -224,3 +224,29 @@ async fn what_is_larger_than_the_limits_is_refused_and_said() {
         assert!(store.txn(Vec::new(), many).await.is_err());
     }
 }
+
+#[tokio::test]
+async fn a_list_of_an_earlier_revision_is_as_it_was_until_that_is_forgotten() {
+    for Subject { store, _dir } in subjects() {
+        for key in ["a/1", "a/2", "a/3", "b/1"] {
+            write(&*store, key, "old").await;
+        }
+        let then = store.list("a/", 1, None).await.unwrap();
+        write(&*store, "a/2", "new").await;
+        write(&*store, "a/15", "new").await;
+        write(&*store, "a/4", "new").await;
+        store.txn(Vec::new(), vec![Op::Delete("a/3".to_owned())]).await.unwrap();
+        let rest = store.list_as_of(then.revision, "a/", 1, Some("a/1")).await.unwrap().unwrap();
+        let told = |item: &super::Item| (item.key.to_string(), item.value.clone(), item.revision < then.revision);
+        assert_eq!(rest.items.iter().map(told).collect::<Vec<_>>(), [("a/2".to_owned(), Bytes::from("old"), true)]);
+        assert_eq!((rest.remaining, rest.revision), (1, then.revision));
+        let last = store.list_as_of(then.revision, "a/", 9, Some("a/2")).await.unwrap().unwrap();
+        assert_eq!((last.items.len(), &*last.items[0].key, last.remaining), (1, "a/3", 0));
+        for n in 0..SMALL_LOG.changes {
+            write(&*store, &format!("b/{n}"), "much").await;
+        }
+        assert_eq!(store.list_as_of(then.revision, "a/", 9, None).await.unwrap(), None);
+        let future = Revision(store.revision().0 + 1);
+        assert_eq!(store.list_as_of(future, "a/", 9, None).await.unwrap(), None);
+    }
+}

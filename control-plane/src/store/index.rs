@@ -85,6 +85,37 @@ impl Index {
         Page { items, revision: state.revision, remaining: found.count() }
     }
 
+    /// As [`Self::list`] was at this revision. `None`: what has changed since is no longer, or not yet, known.
+    pub(super) fn list_as_of(&self, at: Revision, prefix: &str, limit: usize, after: Option<&str>) -> Option<Page> {
+        let state = self.state.read();
+        if at < state.compacted || at > state.revision {
+            return None;
+        }
+        let begins = |key: &str| key.starts_with(prefix) && after.is_none_or(|after| key > after);
+        // What each key that has changed since held: before the first of its changes.
+        let mut before: BTreeMap<&str, (&Arc<str>, Option<&Versioned>)> = BTreeMap::new();
+        let changed = state.log.range(state.log.partition_point(|change| change.revision <= at)..);
+        for change in changed.filter(|change| begins(&change.key)) {
+            before.entry(&change.key).or_insert((&change.key, change.previous.as_ref()));
+        }
+        let start = after.filter(|after| *after >= prefix).map_or(Bound::Included(prefix), Bound::Excluded);
+        let now = state.map.range::<str, _>((start, Bound::Unbounded)).take_while(|(key, _)| key.starts_with(prefix));
+        let mut unchanged = now.filter(|(key, _)| !before.contains_key(&***key)).peekable();
+        let mut changed = before.values().filter_map(|(key, held)| Some((*key, (*held)?))).peekable();
+        let mut found = std::iter::from_fn(|| match (unchanged.peek(), changed.peek()) {
+            (Some((here, _)), Some((there, _))) if here < there => unchanged.next(),
+            (Some(_), None) => unchanged.next(),
+            _ => changed.next(),
+        });
+        let item = |(key, held): (&Arc<str>, &Versioned)| Item {
+            key: key.clone(),
+            value: held.value.clone(),
+            revision: held.revision,
+        };
+        let items = found.by_ref().take(limit).map(item).collect();
+        Some(Page { items, revision: at, remaining: found.count() })
+    }
+
     /// Tells of every later change.
     pub(super) fn subscribe(&self) -> watch::Receiver<Revision> {
         self.changed.subscribe()

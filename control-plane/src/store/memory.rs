@@ -65,6 +65,16 @@ impl Store for MemoryStore {
         Ok(self.index.list(prefix, limit, after))
     }
 
+    async fn list_as_of(
+        &self,
+        at: Revision,
+        prefix: &str,
+        limit: usize,
+        after: Option<&str>,
+    ) -> Result<Option<Page>, StoreError> {
+        Ok(self.index.list_as_of(at, prefix, limit, after))
+    }
+
     async fn txn(&self, compare: Vec<Compare>, ops: Vec<Op>) -> Result<Revision, StoreError> {
         check_limits(&compare, &ops)?;
         self.index.txn(&compare, ops)

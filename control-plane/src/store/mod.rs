@@ -61,8 +61,8 @@ pub struct Item {
 
 /// Part of a listing, in ascending order of keys.
 ///
-/// To read on, ask for what comes after the last key. Later pages may be of later revisions: a watcher
-/// starts from the revision of the *first* page and so misses nothing.
+/// To read on, ask for what comes after the last key: either as it is by then, or as it was at the revision of the first page.
+/// A watcher that starts from the revision of the *first* page misses nothing either way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     /// What was found.
@@ -152,6 +152,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// At most `limit` items whose keys start with `prefix` and, if given, come after `after`.
     async fn list(&self, prefix: &str, limit: usize, after: Option<&str>) -> Result<Page, StoreError>;
+
+    /// As [`Store::list`] was at an earlier revision. `None`: what has changed since then is no longer known, as for a
+    /// watcher that is too far behind.
+    async fn list_as_of(
+        &self,
+        at: Revision,
+        prefix: &str,
+        limit: usize,
+        after: Option<&str>,
+    ) -> Result<Option<Page>, StoreError>;
 
     /// Carries out all operations if all comparisons hold, as one revision. Without operations it only compares,
     /// and answers the current revision.

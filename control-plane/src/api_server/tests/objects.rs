@@ -108,6 +108,43 @@ async fn lists_come_in_parts_and_by_selector() {
 }
 
 #[tokio::test]
+async fn the_parts_of_a_list_are_one_list_whatever_is_changed_meanwhile() {
+    let fixture = Fixture::new().await;
+    for name in ["b", "c", "d"] {
+        fixture.create(DEPLOYMENTS, &deployment(name)).await;
+    }
+    let (_, first) = fixture.get(&format!("{DEPLOYMENTS}?limit=1")).await;
+    fixture.create(DEPLOYMENTS, &deployment("e")).await;
+    fixture.create(DEPLOYMENTS, &deployment("bb")).await;
+    fixture.patch(&format!("{DEPLOYMENTS}/c"), "merge-patch+json", &json!({ "spec": { "replicas": 9 } })).await;
+    fixture.call("DELETE", &format!("{DEPLOYMENTS}/d"), &[], "").await;
+    let (mut list, mut seen) = (first.clone(), Vec::new());
+    loop {
+        for object in list["items"].as_array().unwrap() {
+            seen.push((
+                object["metadata"]["name"].as_str().unwrap().to_owned(),
+                object["spec"]["replicas"].as_u64().unwrap(),
+            ));
+        }
+        assert_eq!(list["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+        let Some(next) = list["metadata"]["continue"].as_str() else { break };
+        list = fixture.get(&format!("{DEPLOYMENTS}?limit=1&continue={next}")).await.1;
+    }
+    assert_eq!(seen, [("b".to_owned(), 1), ("c".to_owned(), 1), ("d".to_owned(), 1)]);
+    let next = first["metadata"]["continue"].as_str().unwrap();
+    for n in 0..9000 {
+        fixture.live.put(format!("core/events/default/{n}"), "{}".into());
+    }
+    assert_eq!(fixture.get(&format!("{DEPLOYMENTS}?limit=1&continue={next}")).await.0, StatusCode::OK);
+    for n in 0..10 {
+        let big = json!({ "metadata": { "name": format!("big-{n}") }, "data": { "k": "x".repeat(1_000_000) } });
+        fixture.create("/api/v1/namespaces/default/configmaps", &big).await;
+    }
+    let (code, status) = fixture.get(&format!("{DEPLOYMENTS}?limit=1&continue={next}")).await;
+    assert_eq!((code, &status["reason"]), (StatusCode::GONE, &json!("Expired")), "{status}");
+}
+
+#[tokio::test]
 async fn deleting_answers_the_uid_and_a_namespace_takes_all_with_it() {
     let fixture = Fixture::new().await;
     let (code, _) = fixture.post("/apis/apps/v1/namespaces/shop/deployments", &deployment("cart")).await;
