@@ -94,9 +94,9 @@ impl Manifests {
     }
 
     fn read_stdin(&mut self) {
-        let mut text = String::new();
-        match std::io::stdin().take(MAX_FILE_BYTES).read_to_string(&mut text) {
-            Ok(_) => self.parse("standard input", &text),
+        let mut bytes = Vec::new();
+        match std::io::stdin().take(MAX_FILE_BYTES).read_to_end(&mut bytes) {
+            Ok(_) => self.parse_bytes("standard input", &bytes),
             Err(error) => self.fail("standard input", error.to_string()),
         }
     }
@@ -109,8 +109,8 @@ impl Manifests {
             Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
                 self.fail(&name, format!("is larger than the limit of {} MiB", MAX_FILE_BYTES >> 20));
             }
-            Ok(_) => match fs::read_to_string(path) {
-                Ok(text) => self.parse(&name, &text),
+            Ok(_) => match fs::read(path) {
+                Ok(bytes) => self.parse_bytes(&name, &bytes),
                 Err(error) => self.fail(&name, format!("cannot be read: {error}")),
             },
         }
@@ -129,6 +129,13 @@ impl Manifests {
             if entry.is_dir() || is_manifest(&entry) {
                 self.read_path(&entry, depth + 1);
             }
+        }
+    }
+
+    fn parse_bytes(&mut self, file: &str, bytes: &[u8]) {
+        match notation::decoded(bytes) {
+            Ok(text) => self.parse(file, &text),
+            Err(error) => self.fail(file, error.to_string()),
         }
     }
 

@@ -4,8 +4,11 @@
 //! who reads decides whether that is fine. It knows nothing of kinds.
 
 mod documents;
+mod encoding;
 mod node;
 mod path;
+mod scalar;
+mod yaml;
 
 #[cfg(test)]
 mod tests;
@@ -16,8 +19,10 @@ use serde::de::DeserializeSeed;
 use serde_json::Value;
 
 pub use documents::{Document, documents};
-use node::{Merging, Node};
+pub use encoding::decoded;
+use node::Node;
 pub(crate) use path::Path;
+pub use yaml::{MAX_ALIASED_BYTES, MAX_DEPTH};
 
 /// What a text says.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,18 +49,18 @@ pub struct Unreadable {
 /// Reads one JSON value, and nothing after it. Depth is bounded by the parser.
 pub fn read_json(bytes: &[u8]) -> Result<Text, Unreadable> {
     let mut parser = serde_json::Deserializer::from_slice(bytes);
-    let text = read(Merging::No, |node| node.deserialize(&mut parser)).and_then(|text| parser.end().map(|()| text));
+    let text = read(|node| node.deserialize(&mut parser)).and_then(|text| parser.end().map(|()| text));
     text.map_err(|error| Unreadable { line: Some(error.line()), message: error.to_string() })
 }
 
-/// Reads one YAML document: a text without separators, or with nothing but one document between them. Depth and repetition
-/// are bounded by the parser.
+/// Reads one YAML document: a text without separators, or with nothing but one document between them. Scalars mean what they
+/// mean to kubectl, which is YAML 1.1. Depth is bounded by [`MAX_DEPTH`], and repetition by [`MAX_ALIASED_BYTES`].
 pub fn read_yaml(bytes: &[u8]) -> Result<Text, Unreadable> {
     let wrong = |message: &str, line| Unreadable { message: message.to_owned(), line };
-    let text = std::str::from_utf8(bytes).map_err(|_| wrong("is not UTF-8", None))?;
-    match documents(text).as_slice() {
+    let text = decoded(bytes)?;
+    match documents(&text).as_slice() {
         [] => Ok(Text { value: Value::Null, duplicates: Vec::new() }),
-        [one] => read_yaml_document(one.text).map_err(|error| error.behind(one.first_line)),
+        [one] => yaml::read(one.text).map_err(|error| error.behind(one.first_line)),
         [_, second, ..] => Err(wrong("holds more than one document: send each by itself", Some(second.first_line))),
     }
 }
@@ -68,33 +73,21 @@ pub fn read_document(text: &str) -> Result<Vec<Text>, Unreadable> {
     {
         return Ok(values);
     }
-    Ok(vec![read_yaml_document(text)?])
+    Ok(vec![yaml::read(text)?])
 }
 
 fn read_json_values(text: &str) -> Option<Vec<Text>> {
     let mut parser = serde_json::Deserializer::from_str(text);
     let mut values = Vec::new();
     while parser.end().is_err() {
-        values.push(read(Merging::No, |node| node.deserialize(&mut parser)).ok()?);
+        values.push(read(|node| node.deserialize(&mut parser)).ok()?);
     }
     Some(values)
 }
 
-fn read_yaml_document(text: &str) -> Result<Text, Unreadable> {
-    let parser = serde_norway::Deserializer::from_str(text);
-    read(Merging::Yes, |node| node.deserialize(parser)).map_err(|error| {
-        let mut message = error.to_string();
-        // The place is told apart.
-        if let Some(at) = message.find(" at line ") {
-            message.truncate(at);
-        }
-        Unreadable { message, line: error.location().map(|at| at.line()) }
-    })
-}
-
-fn read<E>(merging: Merging, parse: impl FnOnce(Node<'_>) -> Result<Value, E>) -> Result<Text, E> {
+fn read<E>(parse: impl FnOnce(Node<'_>) -> Result<Value, E>) -> Result<Text, E> {
     let duplicates = RefCell::new(Vec::new());
-    let value = parse(Node { path: &Path::Root, merging, duplicates: &duplicates })?;
+    let value = parse(Node { path: &Path::Root, duplicates: &duplicates })?;
     Ok(Text { value, duplicates: duplicates.into_inner() })
 }
 

@@ -1,4 +1,4 @@
-//! From a parser's events to a value, noting keys that are given twice and merging what merge keys name.
+//! From JSON to a value, noting keys that are given twice.
 
 use std::{cell::RefCell, fmt};
 
@@ -7,21 +7,10 @@ use serde_json::{Map, Number, Value};
 
 use super::{MAX_DUPLICATES, Path};
 
-/// The merge key of YAML 1.1 (<https://yaml.org/type/merge.html>).
-const MERGE: &str = "<<";
-
-/// Whether merge keys mean something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Merging {
-    Yes,
-    No,
-}
-
 /// A value that is about to be read.
 #[derive(Clone, Copy)]
 pub(super) struct Node<'p> {
     pub(super) path: &'p Path<'p>,
-    pub(super) merging: Merging,
     pub(super) duplicates: &'p RefCell<Vec<String>>,
 }
 
@@ -99,38 +88,15 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let (mut fields, mut merged) = (Map::new(), Vec::new());
+        let mut fields = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             let path = Path::Key(self.path, &key);
             let value = entries.next_value_seed(Node { path: &path, ..self })?;
-            if self.merging == Merging::Yes && key == MERGE {
-                collect_merged(value, &mut merged).map_err(de::Error::custom)?;
-            } else if fields.contains_key(&key) {
+            if fields.contains_key(&key) {
                 self.note_duplicate(&key);
-                fields.insert(key, value);
-            } else {
-                fields.insert(key, value);
             }
-        }
-        // What stands here goes before what is merged in, and the first of those before the others.
-        for (key, value) in merged.into_iter().flatten() {
-            fields.entry(key).or_insert(value);
+            fields.insert(key, value);
         }
         Ok(Value::Object(fields))
     }
-}
-
-fn collect_merged(value: Value, merged: &mut Vec<Map<String, Value>>) -> Result<(), &'static str> {
-    const WRONG: &str = "the merge key `<<` takes a mapping, or a list of mappings";
-    match value {
-        Value::Object(fields) => merged.push(fields),
-        Value::Array(all) => {
-            for one in all {
-                let Value::Object(fields) = one else { return Err(WRONG) };
-                merged.push(fields);
-            }
-        }
-        _ => return Err(WRONG),
-    }
-    Ok(())
 }

@@ -12,7 +12,14 @@ fn merge_keys_are_merged_and_what_stands_beside_them_goes_before() {
     let value = yaml(text);
     assert_eq!(value["one"], json!({ "a": 3, "b": { "c": 2 } }));
     assert_eq!(value["list"], json!({ "a": 1, "b": { "c": 2 }, "d": 4 }));
-    assert_eq!(yaml("x: &x {a: 1}\ny: &y {<<: *x, b: 2}\nz: {a: 5, <<: *y}\n")["z"], json!({ "a": 5, "b": 2 }));
+    assert_eq!(yaml("x: &x {a: 1}\ny: &y {<<: *x, b: 2}\nz: {<<: *y, a: 5}\n")["z"], json!({ "a": 5, "b": 2 }));
+    // As kubectl, in the order in which they stand.
+    assert_eq!(yaml("x: &x {a: 1}\nz: {a: 5, <<: *x}\n")["z"], json!({ "a": 1 }));
+    assert_eq!(yaml("x: &x {a: 1, b: 2}\nw: &w {a: 3}\nz: {<<: *x, <<: *w}\n")["z"], json!({ "a": 3, "b": 2 }));
+    assert_eq!(
+        yaml("z: {\"<<\": {a: 1}}\nv: {<<: {a: 1}}\nw: {<<: []}\n"),
+        json!({ "z": { "<<": { "a": 1 } }, "v": { "a": 1 }, "w": {} })
+    );
     let error = read_yaml(b"a: 1\nb: {<<: 3}\n").unwrap_err();
     assert!(error.message.contains("takes a mapping"), "{error}");
     assert_eq!(read_yaml(b"x: &x {a: 1}\ny: {<<: *x, a: 2}\n").unwrap().duplicates, Vec::<String>::new());
@@ -66,5 +73,133 @@ fn json_is_read_as_json_also_where_yaml_could_not() {
 #[test]
 fn keys_are_texts_and_numbers_are_those_of_json() {
     assert_eq!(yaml("1: a\ntrue: b\n"), json!({ "1": "a", "true": "b" }));
-    assert!(read_yaml(b"a: .nan\n").is_err());
+    assert_eq!(
+        yaml("yes: a\n0644: b\n\"y\": c\n1e3: d\n2001-12-14: e\n.inf: f\n"),
+        json!({ "true": "a", "420": "b", "y": "c", "1000": "d", "2001-12-14": "e", ".inf": "f" })
+    );
+    for wrong in ["a: .nan", "a: .inf", "~: a", "? [a]\n: b", "? {a: 1}\n: b", "a: !!int x", "a: *x", "a: &a [*a]"] {
+        assert!(read_yaml(wrong.as_bytes()).is_err(), "{wrong}");
+    }
+}
+
+/// What `sigs.k8s.io/yaml` 1.4, which kubectl reads with, made of each.
+#[test]
+fn scalars_mean_what_they_mean_to_kubectl() {
+    let cases = [
+        ("yes", json!(true)),
+        ("y", json!(true)),
+        ("n", json!(false)),
+        ("on", json!(true)),
+        ("OFF", json!(false)),
+        ("tRue", json!("tRue")),
+        ("\"yes\"", json!("yes")),
+        ("'y'", json!("y")),
+        ("!!str yes", json!("yes")),
+        ("! yes", json!("yes")),
+        ("!!bool yes", json!(true)),
+        ("!foo 12", json!("12")),
+        ("0644", json!(420)),
+        ("0o644", json!(420)),
+        ("-0644", json!(-420)),
+        ("0x1F", json!(31)),
+        ("+0x1f", json!(31)),
+        ("0b101", json!(5)),
+        ("0999", json!(999)),
+        ("08", json!(8)),
+        ("00", json!(0)),
+        ("-0", json!(0)),
+        ("1_000", json!(1000)),
+        ("_1", json!("_1")),
+        ("1_0.5", json!(10.5)),
+        ("1e3", json!(1000)),
+        ("1.e3", json!(1000)),
+        ("1E3", json!(1000)),
+        ("1.0", json!(1)),
+        (".5", json!(0.5)),
+        ("5.", json!(5)),
+        ("+.5", json!(0.5)),
+        ("1e-7", json!(1e-7)),
+        ("1e400", json!("1e400")),
+        ("12345678901234567890", json!(12_345_678_901_234_567_890_u64)),
+        ("9007199254740993", json!(9_007_199_254_740_993_i64)),
+        ("9007199254740993.0", json!(9_007_199_254_740_992_i64)),
+        ("0x", json!("0x")),
+        ("0o", json!("0o")),
+        ("0b12", json!("0b12")),
+        ("0xfffffffffffffffff", json!("0xfffffffffffffffff")),
+        ("1.2.3", json!("1.2.3")),
+        ("1e", json!("1e")),
+        ("e3", json!("e3")),
+        (".", json!(".")),
+        ("+", json!("+")),
+        ("--1", json!("--1")),
+        ("12:30", json!("12:30")),
+        ("190:20:30", json!("190:20:30")),
+        ("2001-12-14", json!("2001-12-14")),
+        ("2001-12-14T21:59:43Z", json!("2001-12-14T21:59:43Z")),
+        ("~", Value::Null),
+        ("Null", Value::Null),
+        ("", Value::Null),
+        ("=", json!("=")),
+        ("<<", json!("<<")),
+        ("!!int \"3\"", json!(3)),
+        ("!!float 3", json!(3)),
+        ("!!null \"\"", Value::Null),
+        ("!!binary aGVsbG8=", json!("hello")),
+        ("!!timestamp 2001-12-14", json!("2001-12-14")),
+        ("x#y", json!("x#y")),
+        ("1 # one", json!(1)),
+        ("{b}", json!({ "b": null })),
+        ("[b: c]", json!([{ "b": "c" }])),
+        ("|\n  x\r\n  y\r\nb: 1", json!("x\ny\n")),
+        ("|-\r\n  x\r\n  y\r\n", json!("x\ny")),
+        (">\n  x\n  y\n", json!("x y\n")),
+        ("\tb", json!("b")),
+        ("&x b\nc: *x", json!("b")),
+    ];
+    for (text, value) in cases {
+        assert_eq!(yaml(&format!("a: {text}"))["a"], value, "{text}");
+    }
+}
+
+#[test]
+fn tabs_stand_between_words_and_indent_nothing() {
+    assert_eq!(yaml("a:\tb\t# c\nd: [1,\t2]\n"), json!({ "a": "b", "d": [1, 2] }));
+    for wrong in
+        ["\ta: b\n", "a:\n\tb: c\n", "a: 1\n\tb: 2\n", "a:\n  - x\n\t- y\n", "a: @x\n", "a: b: c\n", "a: [1, 2\n"]
+    {
+        assert!(read_yaml(wrong.as_bytes()).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn depth_and_repetition_are_bounded() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(read_yaml(deep.as_bytes()).is_err());
+    let deep: String = (0..1000).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
+    assert!(read_yaml(deep.as_bytes()).is_err());
+    let mut laughs = "a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha, ha]\n".to_owned();
+    for n in 1..12 {
+        let all = vec![format!("*a{}", n - 1); 10].join(", ");
+        laughs.push_str(&format!("a{n}: &a{n} [{all}]\n"));
+    }
+    let error = read_yaml(laughs.as_bytes()).unwrap_err();
+    assert!(error.message.contains("aliases"), "{error}");
+    assert_eq!(yaml(&format!("{}1{}", "[".repeat(100), "]".repeat(100))).as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_text_in_utf_16_says_so_with_its_byte_order_mark() {
+    let text = "a: \u{e9}\u{1f600}\r\n";
+    let encoded = |mark: [u8; 2], bytes: fn(u16) -> [u8; 2]| {
+        let units = text.encode_utf16().flat_map(bytes);
+        mark.into_iter().chain(units).collect::<Vec<_>>()
+    };
+    let (little, big) = (encoded([0xff, 0xfe], u16::to_le_bytes), encoded([0xfe, 0xff], u16::to_be_bytes));
+    for bytes in [&little, &big] {
+        assert_eq!(read_yaml(bytes).unwrap().value, json!({ "a": "\u{e9}\u{1f600}" }));
+    }
+    assert!(read_yaml(&little[..little.len() - 1]).is_err());
+    assert!(read_yaml(&[0xff, 0xfe, 0x00, 0xd8]).is_err());
+    assert_eq!(read_yaml(&[b'a', 0xff]).unwrap_err().message, "is not UTF-8");
 }

@@ -90,9 +90,9 @@ async fn patches_are_read_as_strictly_as_objects() {
 async fn server_side_apply_says_that_it_merges() {
     let fixture = Fixture::new().await;
     let path = format!("{CONFIG_MAPS}/a?fieldManager=x");
-    let body = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nbase: &b {x: '1'}\ndata: {<<: *b, y: '2'}\n";
+    let body = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nbase: &b {v: '1'}\ndata: {<<: *b, w: '2'}\n";
     let (code, warnings, object) = send(&fixture, "PATCH", &path, "application/apply-patch+yaml", body).await;
-    assert_eq!((code, &object["data"]), (201, &json!({ "x": "1", "y": "2" })), "{object}");
+    assert_eq!((code, &object["data"]), (201, &json!({ "v": "1", "w": "2" })), "{object}");
     assert!(warnings.iter().any(|warning| warning.contains("server-side apply merges")), "{warnings:?}");
 }
 
