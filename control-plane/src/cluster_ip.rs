@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     kind::SERVICE,
+    resources::Resource,
     store::{Compare, Op, Store, StoreError, Versioned, object_key},
 };
 
@@ -82,13 +83,19 @@ pub(crate) async fn find(
     Err(NoAddress::NoneFree)
 }
 
+/// What else is deleted with an object of this kind: the record of its address.
+pub(crate) fn release(resource: &Resource, object: &Value) -> Option<Op> {
+    let ip = of(object).filter(|_| resource.has_cluster_ip)?;
+    Some(Op::Delete(key(ip)))
+}
+
 /// The key of the record of who holds an address. Who deletes the Service deletes it.
-pub(crate) fn key(ip: Ipv4Addr) -> String {
+fn key(ip: Ipv4Addr) -> String {
     object_key(GROUP, PLURAL, None, &ip.to_string())
 }
 
 /// The address of a stored Service.
-pub(crate) fn of(service: &Value) -> Option<Ipv4Addr> {
+fn of(service: &Value) -> Option<Ipv4Addr> {
     service["spec"]["clusterIP"].as_str()?.parse().ok()
 }
 

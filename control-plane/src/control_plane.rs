@@ -106,6 +106,7 @@ pub struct ControlPlane {
     inbox: Mutex<Option<mpsc::Receiver<Input>>>,
     bound: Mutex<Option<Bound>>,
     cluster: OnceLock<Arc<dyn ClusterHttp>>,
+    ingress: OnceLock<SocketAddr>,
     _lock: DataDirLock,
 }
 
@@ -152,6 +153,7 @@ impl ControlPlane {
             inbox: Mutex::new(Some(inbox)),
             bound: Mutex::new(None),
             cluster: OnceLock::new(),
+            ingress: OnceLock::new(),
             _lock: lock,
         })
     }
@@ -164,6 +166,12 @@ impl ControlPlane {
     /// Lets a gateway join, before or while the control plane runs.
     pub fn attach_gateway(&self, session: ForGateway) {
         self.attach(Input::AttachGateway(session));
+    }
+
+    /// Where a gateway of this process takes requests for Ingresses: they show it as their address. Call it before
+    /// [`ControlPlane::run`].
+    pub fn show_ingresses_at(&self, gateway: SocketAddr) {
+        let _ = self.ingress.set(gateway);
     }
 
     /// The way to Services of the cluster, through a gateway of this process: Pods that users make ask them. Call it before
@@ -280,6 +288,7 @@ impl ControlPlane {
             images: Arc::new(self.images.clone()),
             seed: u64::from_le_bytes(seed),
             silence: self.config.silence,
+            ingress: self.ingress.get().copied(),
         })
     }
 

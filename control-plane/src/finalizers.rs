@@ -1,4 +1,5 @@
-//! The finalizers that the server itself knows: an object that is deleted stays until the collector has taken them away.
+//! Finalizers: an object that is deleted stays until all of them are taken away. Two are the server's own, and the collector
+//! takes them away; who wrote another one takes it away himself, when his work is done.
 
 use serde_json::Value;
 
@@ -22,11 +23,24 @@ pub(crate) fn finalizers(object: &Value) -> impl Iterator<Item = &str> {
     object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// Marks an object as being deleted, at this time, with this finalizer in place of the server's other ones.
-pub(crate) fn mark_deleted(object: &mut Value, finalizer: &str, at: &str) {
-    let others = finalizers(object).filter(|one| ![FOREGROUND, ORPHAN].contains(one)).map(str::to_owned);
-    let all: Vec<_> = others.chain([finalizer.to_owned()]).collect();
-    object["metadata"]["finalizers"] = all.into();
+/// Whether a finalizer is the server's own.
+pub(crate) fn is_of_the_server(finalizer: &str) -> bool {
+    [FOREGROUND, ORPHAN].contains(&finalizer)
+}
+
+/// Whether somebody beside the server has to do something before an object may go.
+pub(crate) fn is_held(object: &Value) -> bool {
+    finalizers(object).any(|one| !is_of_the_server(one))
+}
+
+/// Marks an object as being deleted, at this time, with this finalizer in place of the server's other ones. Without one,
+/// those that it has stay.
+pub(crate) fn mark_deleted(object: &mut Value, finalizer: Option<&str>, at: &str) {
+    if let Some(finalizer) = finalizer {
+        let others = finalizers(object).filter(|one| !is_of_the_server(one)).map(str::to_owned);
+        let all: Vec<_> = others.chain([finalizer.to_owned()]).collect();
+        object["metadata"]["finalizers"] = all.into();
+    }
     if !is_deleted(object) {
         object["metadata"]["deletionTimestamp"] = at.into();
         object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
@@ -35,13 +49,4 @@ pub(crate) fn mark_deleted(object: &mut Value, finalizer: &str, at: &str) {
             object["metadata"]["generation"] = (generation + 1).into();
         }
     }
-}
-
-/// Takes finalizers of the server away. Answers whether the object then waits for nothing more.
-pub(crate) fn release(object: &mut Value) -> bool {
-    let left: Vec<_> =
-        finalizers(object).filter(|one| ![FOREGROUND, ORPHAN].contains(one)).map(str::to_owned).collect();
-    let free = left.is_empty();
-    object["metadata"]["finalizers"] = left.into();
-    free
 }

@@ -78,7 +78,9 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
         let dialer = RemoteDialer::new(RequestLimits::default(), Some(identity.clone()), Handle::current());
         let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), Arc::new(dialer));
         control.reach_services_through(gateway.cluster_http());
-        http = Some(gateway.bind()?);
+        let address = gateway.bind()?;
+        control.show_ingresses_at(address);
+        http = Some(address);
         counted.gateway = Some(gateway.clone());
         let (gateway_side, for_gateway) = session::in_process();
         control.attach_gateway(for_gateway);

@@ -36,6 +36,7 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
         Metrics { gateway: Some(gateway.clone()), control_plane: None, autoscalers: Some(control.measurements()) };
     let offered = args.metrics.offer(counted).await?;
     let (http, api) = (gateway.bind()?, control.bind().await?);
+    control.show_ingresses_at(http);
 
     let (worker_side, for_worker) = session::in_process();
     let (gateway_side, for_gateway) = session::in_process();

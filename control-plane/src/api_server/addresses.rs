@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use crate::{
     cluster_ip::{self, Address, NoAddress},
     resources::{FieldError, Subresource},
-    store::Op,
 };
 
 use super::{error::ApiError, objects::Objects, path::Target};
@@ -64,10 +63,4 @@ pub(super) fn keep_address(new: &mut Value, old: &Value) {
             new["spec"][field] = old["spec"][field].clone();
         }
     }
-}
-
-/// What else is deleted with an object: the record of its address.
-pub(super) fn release(target: &Target, object: &Value) -> Option<Op> {
-    let ip = cluster_ip::of(object).filter(|_| target.resource.has_cluster_ip)?;
-    Some(Op::Delete(cluster_ip::key(ip)))
 }

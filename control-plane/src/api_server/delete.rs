@@ -4,13 +4,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    finalizers::{FOREGROUND, ORPHAN, finalizers, mark_deleted},
+    cluster_ip,
+    finalizers::{FOREGROUND, ORPHAN, finalizers, is_deleted, is_held, mark_deleted},
     resources::{self, Durability, Scope},
     store::{Compare, Op, StoreError},
 };
 
 use super::{
-    addresses::release,
     error::ApiError,
     metadata::rfc3339_now,
     objects::{Objects, Stored, encode, key},
@@ -133,17 +133,23 @@ impl Objects {
                 }
                 Propagation::Orphan => Some(ORPHAN),
             };
-            if let Some(finalizer) = finalizer {
+            let waits = finalizer.is_some() || is_held(&stored.object);
+            if target.resource.plural == "namespaces" {
+                if dry_run == DryRun::No && !self.empty_namespace(target).await? {
+                    return Ok(self.get(target).await.map_or_else(|_| success(target, &stored), |left| left.object));
+                }
+            } else if waits {
                 match self.mark(target, &stored, finalizer, dry_run).await {
                     Err(StoreError::Conflict { .. }) => continue,
                     result => return Ok(result?),
                 }
             }
             if dry_run == DryRun::No {
-                if target.resource.plural == "namespaces" {
-                    self.empty_namespace(target).await?;
-                }
                 match self.remove(target).await {
+                    // The collector, which removes empty namespaces too, may have been faster.
+                    Err(StoreError::Conflict { .. })
+                        if target.resource.plural == "namespaces"
+                            && matches!(self.get(target).await, Err(ApiError::NotFound { .. })) => {}
                     Err(StoreError::Conflict { .. }) => continue,
                     result => result?,
                 }
@@ -158,7 +164,7 @@ impl Objects {
         &self,
         target: &Target,
         stored: &Stored,
-        finalizer: &str,
+        finalizer: Option<&str>,
         dry_run: DryRun,
     ) -> Result<Value, StoreError> {
         // What is stored, not the view of it that the path may be of.
@@ -186,7 +192,8 @@ impl Objects {
         let Some(current) = store.get(&key(target)).await? else { return Ok(()) };
         let compare = vec![Compare::At(key(target), current.revision)];
         let object = serde_json::from_slice(&current.value).unwrap_or_default();
-        let ops = std::iter::once(Op::Delete(key(target))).chain(release(target, &object)).collect();
+        let ops =
+            std::iter::once(Op::Delete(key(target))).chain(cluster_ip::release(target.resource, &object)).collect();
         store.txn(compare, ops).await.map(|_| ())
     }
 
@@ -219,16 +226,17 @@ impl Objects {
             "details": { "group": target.resource.group, "kind": target.resource.plural } }))
     }
 
-    /// Marks a namespace, so that nothing new comes into it, then deletes what is in it.
-    async fn empty_namespace(&self, target: &Target) -> Result<(), ApiError> {
+    /// Marks a namespace, so that nothing new comes into it, then deletes what is in it. Answers whether it may go itself:
+    /// the collector removes one that finalizers hold, its own or those of what is in it, once they are taken away.
+    async fn empty_namespace(&self, target: &Target) -> Result<bool, ApiError> {
         if target.name() == super::DEFAULT_NAMESPACE {
             let why = "this namespace may not be deleted".to_owned();
             return Err(ApiError::Forbidden { resource: target.resource, name: target.name().to_owned(), why });
         }
         let stored = self.get(target).await?;
         let mut object = stored.object;
-        if object["metadata"]["deletionTimestamp"].is_null() {
-            object["metadata"]["deletionTimestamp"] = json!(rfc3339_now());
+        if !is_deleted(&object) {
+            mark_deleted(&mut object, None, &rfc3339_now());
             object["status"] = json!({ "phase": "Terminating" });
             let compare = vec![Compare::At(key(target), stored.revision)];
             match self.durable.txn(compare, vec![Op::Put(key(target), encode(&object))]).await {
@@ -237,15 +245,17 @@ impl Objects {
                 result => result?,
             };
         }
-        // Whatever their finalizers say: nothing outlives its namespace.
         let options = DeleteOptions { propagation_policy: Some("Background".to_owned()), ..DeleteOptions::default() };
+        let mut held = is_held(&object);
         let inside =
             resources::ALL.iter().filter(|r| r.scope == Scope::Namespaced && r.durability == Durability::Durable);
         for resource in inside {
             let all = Target { resource, namespace: Some(target.name().to_owned()), name: None, subresource: None };
             Box::pin(self.delete_collection(&all, &Selector::default(), &options, DryRun::No)).await?;
+            held |= !self.list_all(&all, &Selector::default()).await?.objects.is_empty();
         }
-        self.delete_checks(target.name()).await
+        self.delete_checks(target.name()).await?;
+        Ok(!held)
     }
 }
 

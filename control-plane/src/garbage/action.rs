@@ -3,48 +3,40 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::graph::Verdict;
+use super::{graph::Verdict, node::Node};
 use crate::{
-    finalizers::{FOREGROUND, mark_deleted, release},
+    cluster_ip,
+    finalizers::{FOREGROUND, mark_deleted},
     identity::{now, rfc3339},
-    store::{Compare, Op, Revision, Store, StoreError},
+    store::{Compare, Op, Store, StoreError},
 };
 
-/// Does to the object at `key`, whose revision this is, what was decided of it.
+/// Does to the object at `key`, which was this one, what was decided of it.
 pub(super) async fn carry_out(
     store: &dyn Store,
     key: &str,
-    revision: Option<Revision>,
+    node: Option<&Node>,
     verdict: &Verdict,
 ) -> Result<(), StoreError> {
-    let Some(revision) = revision else { return Ok(()) };
-    let op = match verdict {
+    let Some(node) = node else { return Ok(()) };
+    let Some(held) = store.get(key).await?.filter(|held| held.revision == node.revision) else { return Ok(()) };
+    let mut object: Value = serde_json::from_slice(&held.value).unwrap_or_default();
+    let ops = match verdict {
         Verdict::Keep | Verdict::OrphanDependents(_) => return Ok(()),
-        Verdict::Delete => Op::Delete(key.to_owned()),
-        Verdict::Close | Verdict::Finish | Verdict::Release(_) => {
-            let Some(held) = store.get(key).await?.filter(|held| held.revision == revision) else { return Ok(()) };
-            let mut object: Value = serde_json::from_slice(&held.value).unwrap_or_default();
-            let goes = match verdict {
-                Verdict::Close => {
-                    mark_deleted(&mut object, FOREGROUND, &rfc3339(now()));
-                    false
-                }
-                Verdict::Release(owners) => {
-                    forget_owners(&mut object, owners);
-                    false
-                }
-                _ => release(&mut object),
-            };
-            match goes {
-                true => Op::Delete(key.to_owned()),
-                false => Op::Put(key.to_owned(), Bytes::from(object.to_string())),
+        Verdict::Delete => {
+            tracing::debug!(key, "collected");
+            std::iter::once(Op::Delete(key.to_owned())).chain(cluster_ip::release(node.resource, &object)).collect()
+        }
+        Verdict::Close | Verdict::Mark | Verdict::Release(_) => {
+            match verdict {
+                Verdict::Close => mark_deleted(&mut object, Some(FOREGROUND), &rfc3339(now())),
+                Verdict::Release(owners) => forget_owners(&mut object, owners),
+                _ => mark_deleted(&mut object, None, &rfc3339(now())),
             }
+            vec![Op::Put(key.to_owned(), Bytes::from(object.to_string()))]
         }
     };
-    if matches!(op, Op::Delete(_)) {
-        tracing::debug!(key, "collected");
-    }
-    store.txn(vec![Compare::At(key.to_owned(), revision)], vec![op]).await.map(|_| ())
+    store.txn(vec![Compare::At(key.to_owned(), node.revision)], ops).await.map(|_| ())
 }
 
 fn forget_owners(object: &mut Value, uids: &[String]) {

@@ -128,7 +128,7 @@ impl Collector {
             }
             let (store, graph) = (&*self.durable, &self.graph);
             let done = join_all(verdicts.into_iter().map(|(key, verdict)| async move {
-                let result = action::carry_out(store, &key, graph.revision(&key), &verdict).await;
+                let result = action::carry_out(store, &key, graph.node(&key), &verdict).await;
                 (key, result)
             }));
             for (key, result) in done.await {

@@ -4,10 +4,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::{
-    finalizers::{FOREGROUND, ORPHAN},
+    finalizers::{FOREGROUND, ORPHAN, is_of_the_server},
     resources::{self, Durability, Resource, Scope},
     store::{Revision, object_key},
 };
+
+const NAMESPACES: &str = "namespaces";
 
 /// An object in a store.
 #[derive(Debug)]
@@ -17,6 +19,10 @@ pub(super) struct Node {
     pub(super) uid: String,
     pub(super) owners: Vec<Owner>,
     pub(super) closing: Closing,
+    /// Whether it is being deleted, for whatever it waits.
+    pub(super) deleted: bool,
+    /// Whether it has finalizers of users, which it waits for before it goes.
+    pub(super) held: bool,
     pub(super) revision: Revision,
 }
 
@@ -79,18 +85,30 @@ impl Node {
         let Object { metadata } = serde_json::from_slice(value).ok()?;
         let finalizers = metadata.finalizers.unwrap_or_default();
         let waits_for = |finalizer: &str| finalizers.iter().any(|one| one == finalizer);
+        let deleted = metadata.deletion_timestamp.is_some();
+        let held = finalizers.iter().any(|one| !is_of_the_server(one));
         let closing = match metadata.deletion_timestamp {
             Some(_) if waits_for(ORPHAN) => Closing::Orphan,
             Some(_) if waits_for(FOREGROUND) => Closing::Foreground,
             _ => Closing::No,
         };
         let owners = metadata.owner_references.unwrap_or_default();
-        Some(Self { resource, namespace, uid: metadata.uid, owners, closing, revision })
+        Some(Self { resource, namespace, uid: metadata.uid, owners, closing, deleted, held, revision })
     }
 
-    /// Whether the collector may delete it.
+    /// Whether the collector deletes it for the sake of its owners.
     pub(super) fn is_collected(&self) -> bool {
-        self.resource.durability == Durability::Durable && self.resource.plural != "namespaces"
+        self.resource.durability == Durability::Durable && !self.is_namespace()
+    }
+
+    pub(super) fn is_namespace(&self) -> bool {
+        self.resource.plural == NAMESPACES
+    }
+
+    /// The key of the namespace that it is kept in.
+    pub(super) fn namespace_key(&self) -> Option<String> {
+        let namespace = self.namespace.as_deref().filter(|_| self.resource.durability == Durability::Durable)?;
+        Some(object_key("", NAMESPACES, None, namespace))
     }
 
     /// Where one of its owners would be.

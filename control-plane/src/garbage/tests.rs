@@ -39,10 +39,19 @@ impl World {
 
     /// Deletes as the API does where it is to wait.
     async fn mark(&self, name: &str, finalizer: &str) {
-        let held = self.durable.get(&config_map(name)).await.unwrap().unwrap();
+        self.change(&config_map(name), |value| mark_deleted(value, Some(finalizer), "2026-01-01T00:00:00Z")).await;
+    }
+
+    /// Writes the finalizers of an object.
+    async fn finalizers(&self, name: &str, finalizers: &[&str]) {
+        self.change(&config_map(name), |value| value["metadata"]["finalizers"] = json!(finalizers)).await;
+    }
+
+    async fn change(&self, key: &str, change: impl FnOnce(&mut Value)) {
+        let held = self.durable.get(key).await.unwrap().unwrap();
         let mut value: Value = serde_json::from_slice(&held.value).unwrap();
-        mark_deleted(&mut value, finalizer, "2026-01-01T00:00:00Z");
-        let put = vec![Op::Put(config_map(name), Bytes::from(value.to_string()))];
+        change(&mut value);
+        let put = vec![Op::Put(key.to_owned(), Bytes::from(value.to_string()))];
         self.durable.txn(Vec::new(), put).await.unwrap();
     }
 
@@ -199,5 +208,92 @@ async fn orphans_stay_and_name_their_owner_no_more() {
     world.gone("a").await;
     world.caught_up().await;
     assert!(world.get("b").await.unwrap()["metadata"].get("ownerReferences").is_none());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn objects_that_own_each_other_go_in_the_foreground_too() {
+    let world = World::start();
+    world.put("a", &[owner("c", true)]);
+    world.put("b", &[owner("a", true)]);
+    world.put("c", &[owner("b", true)]);
+    world.put("own", &[owner("own", true)]);
+    world.caught_up().await;
+    for name in ["a", "own"] {
+        world.mark(name, FOREGROUND).await;
+    }
+    for name in ["a", "b", "c", "own"] {
+        world.gone(name).await;
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_a_finalizer_of_a_user_holds_is_marked_and_goes_once_that_is_taken_away() {
+    let world = World::start();
+    world.put("a", &[]);
+    world.put("b", &[owner("a", false)]);
+    world.finalizers("b", &["example.com/b"]).await;
+    world.put("c", &[owner("b", true)]);
+    world.caught_up().await;
+    world.delete("a");
+    world
+        .until("it is marked", async || world.get("b").await.unwrap()["metadata"]["deletionTimestamp"].is_string())
+        .await;
+    world.caught_up().await;
+    assert!(world.get("c").await.is_some(), "its owner is still there");
+    // As the API does when the last one is taken away.
+    world.delete("b");
+    world.gone("c").await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_deletion_in_the_foreground_ends_after_the_finalizers_of_users() {
+    let world = World::start();
+    world.put("a", &[]);
+    world.finalizers("a", &["example.com/a"]).await;
+    world.put("b", &[owner("a", true)]);
+    world.caught_up().await;
+    world.mark("a", FOREGROUND).await;
+    world.gone("b").await;
+    world.caught_up().await;
+    assert_eq!(world.get("a").await.unwrap()["metadata"]["finalizers"], json!(["example.com/a", FOREGROUND]));
+    world.finalizers("a", &[FOREGROUND]).await;
+    world.gone("a").await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_deleted_is_emptied_and_goes_with_the_last_of_what_it_holds() {
+    let world = World::start();
+    let namespace = "core/namespaces/default";
+    world.durable.put(namespace.to_owned(), Bytes::from(json!({ "metadata": { "name": "default" } }).to_string()));
+    world.put("held", &[]);
+    world.finalizers("held", &["example.com/a"]).await;
+    world.put("free", &[]);
+    world.caught_up().await;
+    world.change(namespace, |value| mark_deleted(value, None, "2026-01-01T00:00:00Z")).await;
+    world.gone("free").await;
+    world
+        .until("it is marked", async || world.get("held").await.unwrap()["metadata"]["deletionTimestamp"].is_string())
+        .await;
+    assert!(world.durable.get(namespace).await.unwrap().is_some());
+    world.delete("held");
+    world.until("the namespace is gone", async || world.durable.get(namespace).await.unwrap().is_none()).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_address_of_a_service_that_is_collected_is_free_again() {
+    let world = World::start();
+    let (key, record) = ("core/services/default/s", "sampan.dev/cluster-addresses/10.96.1.1");
+    let service = json!({ "metadata": { "name": "s", "namespace": "default", "uid": "uid-s", "ownerReferences": [owner("nobody", true)] },
+        "spec": { "clusterIP": "10.96.1.1" } });
+    let put =
+        vec![Op::Put(record.to_owned(), Bytes::from("{}")), Op::Put(key.to_owned(), Bytes::from(service.to_string()))];
+    world.durable.txn(Vec::new(), put).await.unwrap();
+    world.until("the service is gone", async || world.durable.get(key).await.unwrap().is_none()).await;
+    assert_eq!(world.durable.get(record).await.unwrap(), None);
     world.end().await;
 }

@@ -11,7 +11,7 @@ use super::{
     honoured::{self, Rule::*, Rules},
     resource::NameRule,
 };
-use crate::finalizers::{FOREGROUND, ORPHAN};
+use crate::finalizers::{FOREGROUND, ORPHAN, finalizers, is_deleted, is_of_the_server};
 
 /// As Kubernetes: keys and values of one object's annotations together.
 const MAX_ANNOTATIONS_BYTES: usize = 256 << 10;
@@ -34,16 +34,14 @@ const METADATA: Rules = &[
     ("managedFields", Honoured),
     ("selfLink", Honoured),
     ("deletionGracePeriodSeconds", Honoured),
-    (
-        "finalizers[]",
-        Only(&[FOREGROUND, ORPHAN], "nothing would ever remove others, so delete the object when its user is done"),
-    ),
+    ("finalizers", Honoured),
 ];
 
-pub(super) fn validate(resource: &Resource, object: &Value) -> Vec<FieldError> {
+pub(super) fn validate(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let metadata = &object["metadata"];
     let mut errors: Vec<_> =
         honoured::check(metadata, METADATA).errors.into_iter().map(|error| error.under("metadata")).collect();
+    errors.extend(check_finalizers(object, old));
     errors.extend(check_owners(&metadata["ownerReferences"]));
     errors.extend(check_name(resource.names, metadata["name"].as_str().unwrap_or_default()));
     errors.extend(check_labels("metadata.labels", &texts(&metadata["labels"])));
@@ -53,6 +51,30 @@ pub(super) fn validate(resource: &Resource, object: &Value) -> Vec<FieldError> {
     if bytes > MAX_ANNOTATIONS_BYTES {
         let message = format!("has {bytes} bytes: at most {MAX_ANNOTATIONS_BYTES} are allowed");
         errors.push(FieldError::invalid("metadata.annotations", message));
+    }
+    errors
+}
+
+/// As Kubernetes: those of users are named like labels, with the domain of whoever takes them away.
+fn check_finalizers(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    const PATH: &str = "metadata.finalizers";
+    let of_a_user = |name: &str| name.contains('/') && is_qualified_name(name);
+    let mut errors = Vec::new();
+    for (index, name) in finalizers(object).enumerate().filter(|(_, name)| !is_of_the_server(name) && !of_a_user(name))
+    {
+        let message = format!(
+            "`{name}` is not a finalizer's name: write `DOMAIN/NAME`, with the domain of who takes it away, or `{FOREGROUND}` or `{ORPHAN}`"
+        );
+        errors.push(FieldError::invalid(format!("{PATH}[{index}]"), message));
+    }
+    let has = |wanted: &str| finalizers(object).any(|name| name == wanted);
+    if has(FOREGROUND) && has(ORPHAN) {
+        errors.push(FieldError::invalid(PATH, format!("`{FOREGROUND}` and `{ORPHAN}` cannot be both there")));
+    }
+    if let Some(old) = old.filter(|old| is_deleted(old)) {
+        let added = finalizers(object).filter(|name| finalizers(old).all(|held| held != *name));
+        let message = |name| format!("`{name}` cannot be added: the object is being deleted");
+        errors.extend(added.map(|name| FieldError::invalid(PATH, message(name))));
     }
     errors
 }

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::{
     column::Column,
     field::FieldError,
-    honoured::{self, Findings, Rules},
+    honoured::{self, Findings, Rules, Warning},
     metadata,
 };
 
@@ -142,14 +142,14 @@ impl Resource {
         if !errors.is_empty() {
             return errors;
         }
-        let mut errors = metadata::validate(self, new);
+        let mut errors = metadata::validate(self, new, old);
         errors.extend(self.findings(new).errors);
         errors.extend((self.validate)(new, old));
         errors
     }
 
-    /// What of an object is taken though it changes nothing: a sentence each.
-    pub fn warnings(&self, object: &Value) -> Vec<String> {
+    /// What of an object is taken though it changes nothing.
+    pub fn warnings(&self, object: &Value) -> Vec<Warning> {
         self.findings(object).warnings
     }
 

@@ -13,7 +13,7 @@ use super::{
     objects::Observed,
 };
 use crate::{
-    finalizers::{ORPHAN, is_deleted, waits_for},
+    finalizers::{FOREGROUND, ORPHAN, waits_for},
     identity::now,
     kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, REPLICA_SET, SERVICE},
     projection::{About, Report},
@@ -44,6 +44,9 @@ impl Shell {
                 self.network.set_service(key, None);
             }
             (INGRESS, object) => {
+                if let (Some(_), Some(address)) = (&object, self.ingress) {
+                    self.writer.ingress_address(INGRESS.key(&key), address);
+                }
                 let rules = object.map(|object| ingress_rules(&key, &object));
                 self.network.set_ingress(key, rules);
             }
@@ -53,12 +56,13 @@ impl Shell {
     }
 
     fn deployment_stored(&mut self, key: ObjectKey, object: &Value) {
-        if is_deleted(object) {
-            // It stays in the store until the collector takes it out; what runs is let go of at once.
-            return match waits_for(object, ORPHAN) {
-                true => self.deployment_orphaned(&key),
-                false => self.deployment_closed(&key),
-            };
+        // It stays in the store until the collector takes it out; what runs is let go of at once. One that waits for nothing
+        // but finalizers of users goes on until it is gone.
+        if waits_for(object, ORPHAN) {
+            return self.deployment_orphaned(&key);
+        }
+        if waits_for(object, FOREGROUND) {
+            return self.deployment_closed(&key);
         }
         // Annotations are no part of what a generation counts.
         self.annotations_stored(&key, Some(object));
@@ -117,7 +121,7 @@ impl Shell {
     /// A Deployment's own revisions are told to the scheduler once, when the store is read: afterwards it is the scheduler
     /// who decides them, and what is stored follows.
     fn replica_set_stored(&mut self, key: ObjectKey, object: &Value) {
-        if is_deleted(object) {
+        if waits_for(object, FOREGROUND) {
             return self.replica_set_closed(&key);
         }
         let identity = identity(object);

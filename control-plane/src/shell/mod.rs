@@ -33,6 +33,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
     sync::Arc,
 };
 
@@ -111,6 +112,8 @@ pub(crate) struct Handles {
     /// Makes decisions that are left to chance the same in each run with the same seed.
     pub(crate) seed: u64,
     pub(crate) silence: Silence,
+    /// Where a gateway of this process takes requests for Ingresses.
+    pub(crate) ingress: Option<SocketAddr>,
 }
 
 /// The task that owns everything live.
@@ -136,6 +139,8 @@ pub(crate) struct Shell {
     gateways: Gateways,
     known_workers: KnownWorkers,
     listeners: BTreeMap<ObjectKey, ServiceStatus>,
+    /// What Ingresses show as their address.
+    ingress: Option<SocketAddr>,
     writer: Writer,
     /// Events that came of carrying out actions.
     follow_ups: VecDeque<Event>,
@@ -176,6 +181,7 @@ impl Shell {
             gateways: Gateways::default(),
             known_workers: KnownWorkers::default(),
             listeners: BTreeMap::new(),
+            ingress: handles.ingress,
             writer: Writer::default(),
             follow_ups: VecDeque::new(),
             wake_at: None,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -31,6 +32,8 @@ pub(super) enum Status {
     Deployment(DeploymentStatus),
     Revision(RevisionStatus),
     Service(ServiceStatus),
+    /// Where an Ingress is reached.
+    Ingress(SocketAddr),
     Autoscaler(AutoscalerStatus),
     AutoscalerTrouble(Trouble),
 }

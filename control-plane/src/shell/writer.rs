@@ -2,7 +2,7 @@
 //! object, many objects at a time, the newest status only, and nothing that would change nothing. What follows the traffic is
 //! written a little later: a service that is woken and goes to sleep again costs one write, not one for each step.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -17,11 +17,12 @@ use super::{
     autoscaler_trouble::{Trouble, with_trouble},
     replica_set::{own_replica_set, replica_set, with_deployment_status, with_replicas, with_revision_status},
     run::sleep_or_never,
-    service_status::ServiceStatus,
+    service_status::{ServiceStatus, with_address},
     wishes::{Pace, Status, Wish, Wishes},
 };
 use crate::{
-    identity::now,
+    finalizers::{is_deleted, is_held, mark_deleted},
+    identity::{now, rfc3339},
     kind::DEPLOYMENT,
     store::{Compare, Op, Store, StoreError, Versioned},
 };
@@ -60,6 +61,10 @@ impl Writer {
 
     pub(super) fn service_status(&self, key: String, status: ServiceStatus) {
         self.wish(key, Pace::Now, |wish| wish.status = Some(Status::Service(status)));
+    }
+
+    pub(super) fn ingress_address(&self, key: String, address: SocketAddr) {
+        self.wish(key, Pace::Now, |wish| wish.status = Some(Status::Ingress(address)));
     }
 
     pub(super) fn deployment_replicas(&self, key: String, replicas: u32) {
@@ -149,7 +154,7 @@ async fn write(store: &dyn Store, key: &str, wish: &Wish) -> Result<(), StoreErr
 async fn plan(store: &dyn Store, key: &str, wish: &Wish) -> Result<Option<(Vec<Compare>, Vec<Op>)>, StoreError> {
     let current = store.get(key).await?;
     if wish.delete {
-        return Ok(current.map(|_| (Vec::new(), vec![Op::Delete(key.to_owned())])));
+        return Ok(current.and_then(|held| deletion(key, &held)));
     }
     if let Some(record) = &wish.record {
         let same = current.as_ref().is_some_and(|held| held.value == *record);
@@ -179,6 +184,7 @@ async fn plan(store: &dyn Store, key: &str, wish: &Wish) -> Result<Option<(Vec<C
         Some(Status::Deployment(status)) => with_deployment_status(&after, status),
         Some(Status::Revision(status)) => with_revision_status(&after, status),
         Some(Status::Service(status)) => status.written_into(&after),
+        Some(Status::Ingress(address)) => with_address(&after, *address),
         Some(Status::AutoscalerTrouble(trouble)) => with_trouble(&after, trouble, now()),
         Some(Status::Autoscaler(status)) => with_autoscaler_status(&after, status, now()),
         None => after,
@@ -202,6 +208,20 @@ async fn with_revision(
     let Some(owner) = store.get(&owner_key).await? else { return Ok(None) };
     let object = replica_set(revision, &parse(&owner), before);
     Ok(Some((object, Some(Compare::At(owner_key, owner.revision)))))
+}
+
+/// Whoever has a finalizer on an object takes it away when his work is done, and only then it goes.
+fn deletion(key: &str, held: &Versioned) -> Option<(Vec<Compare>, Vec<Op>)> {
+    let mut object = parse(held);
+    let compare = vec![Compare::At(key.to_owned(), held.revision)];
+    match (is_held(&object), is_deleted(&object)) {
+        (false, _) => Some((compare, vec![Op::Delete(key.to_owned())])),
+        (true, true) => None,
+        (true, false) => {
+            mark_deleted(&mut object, None, &rfc3339(now()));
+            Some((compare, vec![Op::Put(key.to_owned(), Bytes::from(object.to_string()))]))
+        }
+    }
 }
 
 fn parse(held: &Versioned) -> Value {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     sync::Arc,
     time::Duration,
 };
@@ -33,6 +34,8 @@ use crate::{
 };
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
+/// Where the gateway beside the control plane is.
+const INGRESS_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Waits until a condition holds, and answers what it found.
@@ -88,6 +91,7 @@ impl Cluster {
             images: Arc::new(Images),
             seed: 1,
             silence: crate::Silence::IN_PROCESS,
+            ingress: Some(INGRESS_ADDRESS),
         };
         let shell = Shell::new(handles, (inputs.clone(), inbox), shutdown.clone());
         let shell = tokio::spawn(async move { shell.run(|| {}).await.expect("the store can be read") });

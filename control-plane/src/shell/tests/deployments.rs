@@ -3,7 +3,7 @@ use serde_json::json;
 use super::cluster::{Cluster, eventually};
 use crate::{
     finalizers::{FOREGROUND, ORPHAN, mark_deleted},
-    kind::{DEPLOYMENT, EVENT, NODE, POD, REPLICA_SET, SERVICE},
+    kind::{DEPLOYMENT, EVENT, INGRESS, NODE, POD, REPLICA_SET, SERVICE},
     testing::{deployment, digest, pod_template, service},
 };
 
@@ -146,7 +146,7 @@ async fn an_orphaned_deployment_leaves_its_replicas_running_and_one_that_waits_s
     .await;
     for (name, finalizer) in [("left", ORPHAN), ("closed", FOREGROUND)] {
         let mut object = cluster.get(DEPLOYMENT, name).await.unwrap();
-        mark_deleted(&mut object, finalizer, "2026-01-02T00:00:00Z");
+        mark_deleted(&mut object, Some(finalizer), "2026-01-02T00:00:00Z");
         cluster.put(DEPLOYMENT, &object).await;
     }
     eventually("the one that waits has stopped its replicas", async || (pods("closed").await == 0).then_some(())).await;
@@ -163,5 +163,45 @@ async fn an_orphaned_deployment_leaves_its_replicas_running_and_one_that_waits_s
         .await;
     let stopped = worker.heard.lock().stopped.iter().filter(|id| id.0.name.starts_with("left-")).count();
     assert_eq!(stopped, 0);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_deployment_that_waits_for_a_finalizer_of_a_user_goes_on_and_so_it_does_after_a_start() {
+    let cluster = Cluster::start();
+    let worker = cluster.worker("worker-0", Vec::new());
+    let mut gateway = cluster.gateway();
+    cluster.put(SERVICE, &service("hello", "ClusterIP")).await;
+    cluster.put(DEPLOYMENT, &deployment("hello", 1, 1, pod_template("hello"))).await;
+    gateway.has("hello", 1).await;
+    let mut object = cluster.get(DEPLOYMENT, "hello").await.unwrap();
+    object["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    mark_deleted(&mut object, None, "2026-01-02T00:00:00Z");
+    cluster.put(DEPLOYMENT, &object).await;
+    eventually("it is written", async || cluster.all(&cluster.store, REPLICA_SET).await.pop()).await;
+    gateway.has("hello", 1).await;
+    let running = worker.running();
+    assert_eq!(running.len(), 1);
+    let store = cluster.stop().await;
+    let cluster = Cluster::over(store);
+    let _worker = cluster.worker("worker-0", running);
+    let mut gateway = cluster.gateway();
+    gateway.has("hello", 1).await;
+    cluster.delete(DEPLOYMENT, "hello").await;
+    eventually("it is gone", async || cluster.all(&cluster.store, REPLICA_SET).await.is_empty().then_some(())).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn an_ingress_shows_where_the_gateway_beside_the_control_plane_takes_requests() {
+    let cluster = Cluster::start();
+    let ingress = json!({ "metadata": { "name": "shop", "namespace": "default", "uid": "uid-shop" },
+        "spec": { "defaultBackend": { "service": { "name": "shop", "port": { "number": 80 } } } } });
+    cluster.put(INGRESS, &ingress).await;
+    let shown = eventually("its status is written", async || {
+        let status = cluster.get(INGRESS, "shop").await?["status"]["loadBalancer"]["ingress"].take();
+        status.is_array().then_some(status)
+    });
+    assert_eq!(shown.await, json!([{ "ip": "127.0.0.1", "ports": [{ "port": 8080, "protocol": "TCP" }] }]));
     cluster.stop().await;
 }
