@@ -84,7 +84,17 @@ fn goes_through_the_life_of_a_release(sampan: &Sampan, version: u8) {
     assert!(tested.contains("Phase:          Succeeded"), "{tested}");
     assert!(sampan.kubectl_ok(&["logs", "demo-test-connection"]).contains("the answer is 200"));
 
-    helm.ok(&[&["upgrade", "demo", "./demo", "--set", "replicaCount=2"][..], &values, &WAIT].concat());
+    let host = sampan.http.rsplit_once(':').expect("a port").0;
+    wait_for("the Ingress shows the gateway's address", || {
+        let path = "jsonpath={.status.loadBalancer.ingress[0].ip}";
+        (sampan.kubectl_ok(&["get", "ingress", "demo", "-o", path]) == host).then_some(())
+    });
+
+    // Commented-out values that people fill in: what changes nothing for a guest is taken.
+    let more = "replicaCount=2,service.type=NodePort,volumes[0].name=tmp,volumes[0].emptyDir.medium=Memory,\
+        volumeMounts[0].name=tmp,volumeMounts[0].mountPath=/tmp,podSecurityContext.fsGroup=2000,\
+        securityContext.runAsUser=1000,ingress.tls[0].secretName=demo-tls,ingress.tls[0].hosts[0]=chart-example.local";
+    helm.ok(&[&["upgrade", "demo", "./demo", "--set", more][..], &values, &WAIT].concat());
     let ready = sampan.kubectl_ok(&["get", "deployment", "demo"]);
     assert!(ready.contains("2/2"), "{ready}");
 

@@ -2,23 +2,34 @@
 
 use serde_json::Value;
 
-use crate::resources::{ALL, Resource, autoscaler_warnings};
+use crate::resources::{ALL, Resource, autoscaler_warnings, honoured::Warning};
 
-use super::{objects::Objects, path::Target, versions::in_stored_form};
+use super::{objects::Objects, path::Target, strictness::Strictness, versions::in_stored_form};
 
 /// Warnings of one answer: each is a header, of which clients take few kilobytes.
 const MAX_WARNINGS: usize = 24;
 
 impl Objects {
-    /// Sentences for people, each sent as a `Warning`.
-    pub(super) async fn warnings(&self, resource: &Resource, object: &Value) -> Vec<String> {
-        let mut warnings = if resource.view.is_none() { resource.warnings(object) } else { Vec::new() };
-        warnings.extend(unknown_owners(object));
-        warnings.extend(self.autoscaler_warnings(resource, object).await);
+    /// Tells the writer of an object what he should know of it, each sentence as a `Warning`. Of what stood there before, as it
+    /// is, he was told when it was written.
+    pub(super) async fn advise(&self, resource: &Resource, new: &Value, old: Option<&Value>, strictness: &Strictness) {
+        let mut said = self.advice(resource, new).await;
+        if let Some(old) = old {
+            let known = self.advice(resource, old).await;
+            said.retain(|one| !known.contains(one));
+        }
+        let mut warnings: Vec<_> = said.into_iter().map(|advice| advice.sentence).collect();
         let left = warnings.len().saturating_sub(MAX_WARNINGS);
         warnings.truncate(MAX_WARNINGS);
         warnings.extend((left > 0).then(|| format!("{left} further fields change nothing either")));
-        warnings
+        warnings.into_iter().for_each(|warning| strictness.warn(warning));
+    }
+
+    async fn advice(&self, resource: &Resource, object: &Value) -> Vec<Warning> {
+        let mut advice = if resource.view.is_none() { resource.warnings(object) } else { Vec::new() };
+        let others = unknown_owners(object).into_iter().chain(self.autoscaler_warnings(resource, object).await);
+        advice.extend(others.map(|sentence| Warning { sentence, value: Value::Null }));
+        advice
     }
 
     async fn autoscaler_warnings(&self, resource: &Resource, object: &Value) -> Vec<String> {

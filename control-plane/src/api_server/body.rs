@@ -10,7 +10,9 @@ use super::{error::ApiError, protobuf, strictness::Strictness};
 /// Largest body of a request: twice the largest stored object, as patches may name each field twice.
 pub(super) const MAX_BODY_BYTES: usize = 2 << 20;
 /// Media types of YAML. Its parser bounds depth and repetition, as the one of JSON bounds depth.
-const YAML: [&str; 3] = ["application/yaml", "application/apply-patch+yaml", "text/yaml"];
+const YAML: [&str; 3] = ["application/yaml", APPLY, "text/yaml"];
+/// The media type of server-side apply.
+pub(super) const APPLY: &str = "application/apply-patch+yaml";
 
 /// Reads a request's body to its end.
 pub(super) async fn read(body: Body) -> Result<Bytes, ApiError> {

@@ -28,6 +28,8 @@ pub(super) enum ApiError {
     Invalid { resource: &'static Resource, name: String, errors: Vec<FieldError> },
     #[error("strict decoding error: {}", strict_summary(errors))]
     Strict { errors: Vec<FieldError> },
+    #[error("{resource} in version \"{version}\" cannot be handled as a {resource}: {}", summary(errors))]
+    Unreadable { resource: &'static str, version: &'static str, errors: Vec<FieldError> },
     #[error("{0}")]
     BadRequest(String),
     #[error("the bearer token is missing or wrong: use the kubeconfig that sampan wrote into its data directory")]
@@ -90,7 +92,9 @@ impl ApiError {
             Self::AlreadyExists { .. } => (StatusCode::CONFLICT, "AlreadyExists"),
             Self::Conflict { .. } => (StatusCode::CONFLICT, "Conflict"),
             Self::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
-            Self::Strict { .. } | Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
+            Self::Strict { .. } | Self::Unreadable { .. } | Self::BadRequest(_) => {
+                (StatusCode::BAD_REQUEST, "BadRequest")
+            }
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
             Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "Forbidden"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
@@ -127,7 +131,9 @@ impl ApiError {
                 details["causes"] = errors.iter().map(cause).collect();
                 details
             }
-            Self::Strict { errors } => json!({ "causes": errors.iter().map(cause).collect::<Vec<_>>() }),
+            Self::Strict { errors } | Self::Unreadable { errors, .. } => {
+                json!({ "causes": errors.iter().map(cause).collect::<Vec<_>>() })
+            }
             Self::TooManyRequests { .. } | Self::Unavailable { .. } => {
                 json!({ "retryAfterSeconds": RETRY_AFTER_SECONDS })
             }

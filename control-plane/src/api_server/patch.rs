@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::resources::{FieldError, Resource};
 
 use super::{
-    body::{media_type, parse_json, parse_yaml, strip_unset_times},
+    body::{APPLY, media_type, parse_json, parse_yaml, strip_unset_times},
     error::ApiError,
     objects::Objects,
     params::DryRun,
@@ -49,7 +49,7 @@ impl Patch {
             }
             "application/merge-patch+json" => Ok(Self::Merge(object(parse_json(bytes, strictness)?)?)),
             "application/strategic-merge-patch+json" => Ok(Self::Strategic(object(parse_json(bytes, strictness)?)?)),
-            "application/apply-patch+yaml" => Ok(Self::Apply(object(parse_yaml(bytes, strictness)?)?)),
+            APPLY => Ok(Self::Apply(object(parse_yaml(bytes, strictness)?)?)),
             other => Err(ApiError::UnsupportedMediaType {
                 why: format!(
                     "patches of type {other} are not known: use a JSON, merge, strategic-merge or apply patch"

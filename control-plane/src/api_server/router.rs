@@ -98,7 +98,7 @@ async fn objects(State(api): State<Api>, request: Request) -> Response {
         let call = Call {
             target: Target::parse(parts.uri.path())?,
             form: Form::of(&parts.headers)?,
-            strictness: Strictness::of(&params)?,
+            strictness: Strictness::of(&params, &parts)?,
             params,
             headers: parts.headers,
             api,
@@ -174,9 +174,7 @@ impl Call {
     }
 
     /// An object, with what its writer should know.
-    async fn object(&self, code: StatusCode, object: Value) -> Result<Response, ApiError> {
-        let about = self.api.objects.warnings(self.target.resource, &object).await;
-        about.into_iter().for_each(|warning| self.strictness.warn(warning));
+    fn object(&self, code: StatusCode, object: Value) -> Result<Response, ApiError> {
         Ok(self.warned(json(code, &self.presentation()?.object(object))))
     }
 
@@ -229,13 +227,14 @@ impl Call {
         }
         refuse_writes(&self.target)?;
         let created = self.api.objects.create(&self.target, object, self.params.dry_run()?, &self.strictness).await?;
-        self.object(StatusCode::CREATED, created).await
+        self.object(StatusCode::CREATED, created)
     }
 
     async fn create_pod(&self, object: Value) -> Result<Response, ApiError> {
         let (objects, dry_run) = (&self.api.objects, self.params.dry_run()?);
         let created = objects.create_check(&self.target, object, dry_run, &self.api.checker).await?;
-        self.object(StatusCode::CREATED, created).await
+        objects.advise(self.target.resource, &created, None, &self.strictness).await;
+        self.object(StatusCode::CREATED, created)
     }
 
     async fn update(&self, body: &[u8]) -> Result<Response, ApiError> {
@@ -248,14 +247,14 @@ impl Call {
                 objects.modify(&self.target, dry_run, &self.strictness, |_| Ok(object.clone())).await?
             }
         };
-        self.object(StatusCode::OK, updated).await
+        self.object(StatusCode::OK, updated)
     }
 
     async fn patch(&self, patch: Patch) -> Result<Response, ApiError> {
         let (objects, dry_run) = (&self.api.objects, self.params.dry_run()?);
         if self.target.resource.plural == "nodes" {
             let node = objects.patch_node(&self.target, &patch, dry_run, &self.api.commands).await?;
-            return self.object(StatusCode::OK, node).await;
+            return self.object(StatusCode::OK, node);
         }
         if let ("pods", Patch::Apply(object)) = (self.target.resource.plural, &patch)
             && matches!(objects.get(&self.target).await, Err(ApiError::NotFound { .. }))
@@ -270,8 +269,8 @@ impl Call {
             self.strictness.warn(APPLY_MERGES);
         }
         match objects.patch(&self.target, &patch, dry_run, &self.strictness).await? {
-            Patched::Changed(object) => self.object(StatusCode::OK, object).await,
-            Patched::Created(object) => self.object(StatusCode::CREATED, object).await,
+            Patched::Changed(object) => self.object(StatusCode::OK, object),
+            Patched::Created(object) => self.object(StatusCode::CREATED, object),
         }
     }
 

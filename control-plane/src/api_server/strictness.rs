@@ -1,5 +1,6 @@
 //! What is done about fields that are given twice, and about those that a kind does not have: `fieldValidation` of a write.
 
+use http::{Method, request::Parts};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -8,12 +9,18 @@ use crate::{
     resources::{Cause, FieldError, Resource, remove_field},
 };
 
-use super::{error::ApiError, params::Params};
+use super::{
+    body::{APPLY, media_type},
+    error::ApiError,
+    params::Params,
+};
 
 /// How strictly one write is read, and what its writer is to be told of.
 #[derive(Debug)]
 pub(super) struct Strictness {
     mode: Mode,
+    /// Whether what is written is a whole object, not what a patch makes of one.
+    whole: bool,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -29,7 +36,7 @@ enum Mode {
 
 impl Strictness {
     /// As the request asks; as in Kubernetes, one that does not ask is warned.
-    pub(super) fn of(params: &Params) -> Result<Self, ApiError> {
+    pub(super) fn of(params: &Params, request: &Parts) -> Result<Self, ApiError> {
         let mode = match params.field_validation() {
             "" | "Warn" => Mode::Warn,
             "Strict" => Mode::Strict,
@@ -39,7 +46,8 @@ impl Strictness {
                 return Err(ApiError::BadRequest(why));
             }
         };
-        Ok(Self { mode, warnings: Mutex::default() })
+        let whole = request.method != Method::PATCH || media_type(&request.headers) == APPLY;
+        Ok(Self { mode, whole, warnings: Mutex::default() })
     }
 
     /// What a text says. Of a key given twice the last counts.
@@ -49,10 +57,14 @@ impl Strictness {
         Ok(text.value)
     }
 
-    /// Takes fields out that this kind does not have. Values of other types are left to the check of the whole object.
+    /// Takes fields out that this kind does not have. Of values of other types an object that is written whole cannot be read,
+    /// as in Kubernetes; what a patch makes is left to the check of the whole object.
     pub(super) fn prune(&self, resource: &Resource, object: &mut Value) -> Result<(), ApiError> {
         let errors = (resource.schema)(object);
         let (unknown, others): (Vec<_>, Vec<_>) = errors.into_iter().partition(|error| error.cause == Cause::Unknown);
+        if self.whole && !others.is_empty() {
+            return Err(ApiError::Unreadable { resource: resource.kind, version: resource.version, errors: others });
+        }
         if unknown.is_empty() || (self.mode == Mode::Strict && !others.is_empty()) {
             return Ok(());
         }

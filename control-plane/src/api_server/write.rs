@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::{
-    cluster_ip::Address,
+    cluster_ip::{self, Address},
     finalizers::{finalizers, is_deleted},
     resources::Subresource,
     store::{Compare, Op, Revision, StoreError},
 };
 
 use super::{
-    addresses::{keep_address, release},
+    addresses::keep_address,
     error::ApiError,
     metadata::{check_kind, drop_status, metadata_of, name_for, new_uid, rfc3339_now},
     objects::{Objects, Stored, encode, key},
@@ -33,7 +33,10 @@ impl Objects {
         strictness: &Strictness,
     ) -> Result<Value, ApiError> {
         let object = to_stored(target, object, strictness)?;
-        Ok(of_stored(target.resource, self.create_stored(&target.stored(), object, dry_run, strictness).await?))
+        let created = self.create_stored(&target.stored(), object, dry_run, strictness).await?;
+        let created = of_stored(target.resource, created);
+        self.advise(target.resource, &created, None, strictness).await;
+        Ok(created)
     }
 
     async fn create_stored(
@@ -114,13 +117,20 @@ impl Objects {
         strictness: &Strictness,
         change: impl Fn(&Value) -> Result<Value, ApiError>,
     ) -> Result<Value, ApiError> {
-        if target.resource.view.is_none() {
-            return self.modify_stored(target, dry_run, strictness, change).await;
+        let seen = |stored: Value| of_stored(target.resource, stored);
+        let change = |stored: &Value| match target.resource.view {
+            None => change(stored),
+            Some(_) => to_stored(target, change(&seen(stored.clone()))?, strictness),
+        };
+        let (old, new) = self.modify_stored(&target.stored(), dry_run, strictness, change).await?;
+        let new = seen(new);
+        if target.subresource.is_none() {
+            self.advise(target.resource, &new, Some(&seen(old)), strictness).await;
         }
-        let change =
-            |stored: &Value| to_stored(target, change(&of_stored(target.resource, stored.clone()))?, strictness);
-        Ok(of_stored(target.resource, self.modify_stored(&target.stored(), dry_run, strictness, change).await?))
+        Ok(new)
     }
+
+    /// Answers the object as it was, and as it is.
 
     async fn modify_stored(
         &self,
@@ -128,7 +138,7 @@ impl Objects {
         dry_run: DryRun,
         strictness: &Strictness,
         change: impl Fn(&Value) -> Result<Value, ApiError>,
-    ) -> Result<Value, ApiError> {
+    ) -> Result<(Value, Value), ApiError> {
         for _ in 0..MAX_ATTEMPTS {
             let old = self.get(target).await?;
             let mut new = change(&old.object)?;
@@ -139,24 +149,26 @@ impl Objects {
             }
             let address = self.give_address(target, &mut new, Some(&old.object)).await?;
             if new == old.object || dry_run == DryRun::All {
-                return Ok(new);
+                return Ok((old.object, new));
             }
             let (mut compare, mut ops) = (vec![Compare::At(key(target), old.revision)], Vec::new());
             if let Some(Address { compare: free, put, .. }) = address {
                 compare.push(free);
                 ops.push(put);
             }
-            // Who takes the last finalizer away of what is being deleted deletes it.
-            match is_deleted(&new) && finalizers(&new).next().is_none() {
+            // Who takes the last finalizer away of what is being deleted deletes it; a namespace is left to the collector, which
+            // knows whether it is empty.
+            let goes = is_deleted(&new) && finalizers(&new).next().is_none() && target.resource.plural != "namespaces";
+            match goes {
                 true => {
                     ops.push(Op::Delete(key(target)));
-                    ops.extend(release(target, &new));
+                    ops.extend(cluster_ip::release(target.resource, &new));
                 }
                 false => ops.push(Op::Put(key(target), encode(&new))),
             }
             let written = self.store(target.resource).txn(compare, ops).await;
             match written {
-                Ok(revision) => return Ok(with_version(new, revision)),
+                Ok(revision) => return Ok((old.object, with_version(new, revision))),
                 Err(StoreError::Conflict { .. }) if !bound => {}
                 Err(StoreError::Conflict { .. }) => return Err(changed_meanwhile(target)),
                 Err(error) => return Err(error.into()),

@@ -112,7 +112,8 @@ impl Check {
     }
 }
 
-/// The command line. Without a command it is the image's own, which is known where the image is called like the program.
+/// The command line. Without a command it is the image's own, which is known where the image is called like the program; other
+/// images run what the arguments say, as `kubectl run --image=busybox -- wget URL` has it.
 fn words_of(container: &Value) -> Vec<String> {
     let list = |field: &str| {
         let words = container[field].as_array().into_iter().flatten();
@@ -122,7 +123,7 @@ fn words_of(container: &Value) -> Vec<String> {
     if words.is_empty() {
         let image = container["image"].as_str().unwrap_or_default();
         let name = image.rsplit('/').next().unwrap_or_default().split(['@', ':']).next().unwrap_or_default();
-        words.push(name.to_owned());
+        words.extend(PROGRAMS.iter().any(|program| program.name == name).then(|| name.to_owned()));
     }
     words.extend(list("args"));
     words
@@ -203,6 +204,7 @@ mod tests {
             check("docker.io/curlimages/curl:8.1", &[], &["-sS", "--max-time=3", "http://demo/health"]).unwrap();
         assert!(!asked.fails_by_status && asked.timeout == Duration::from_secs(3));
         assert!(check("curlimages/curl", &["curl", "--fail", "demo"], &[]).unwrap().fails_by_status);
+        assert_eq!(check("busybox:1.36", &[], &["wget", "-qO-", "demo"]).unwrap().host, "demo");
         assert_eq!(check("busybox", &["wget", "--spider", "demo"], &[]).unwrap().method, Method::HEAD);
     }
 

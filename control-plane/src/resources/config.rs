@@ -5,53 +5,36 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::{Value, json};
 
 use super::{
-    Durability, NameRule, Resource, Scope,
+    Resource,
     column::{AGE, Column, NAME},
     field::{Cause, FieldError},
     honoured::Rule::*,
-    resource::{no_defaults, schema_of},
+    resource::schema_of,
+    stored::STORED,
 };
 
 pub(super) static CONFIG_MAP: Resource = Resource {
-    group: "",
-    version: "v1",
     kind: "ConfigMap",
     plural: "configmaps",
     singular: "configmap",
     short_names: &["cm"],
-    categories: &[],
-    scope: Scope::Namespaced,
-    durability: Durability::Durable,
-    has_cluster_ip: false,
-    names: NameRule::Subdomain,
-    subresources: &[],
     columns: &[NAME, DATA, AGE],
     schema: schema_of::<ConfigMap>,
     honoured: &[("data", Honoured), ("binaryData", Honoured), ("immutable", Honoured)],
-    default: no_defaults,
     validate,
-    view: None,
+    ..STORED
 };
 
 pub(super) static SECRET: Resource = Resource {
-    group: "",
-    version: "v1",
     kind: "Secret",
     plural: "secrets",
     singular: "secret",
-    short_names: &[],
-    categories: &[],
-    scope: Scope::Namespaced,
-    durability: Durability::Durable,
-    has_cluster_ip: false,
-    names: NameRule::Subdomain,
-    subresources: &[],
     columns: &[NAME, Column::text("Type", |object, _| object["type"].clone()), DATA, AGE],
     schema: schema_of::<Secret>,
     honoured: &[("data", Honoured), ("stringData", Honoured), ("type", Honoured), ("immutable", Honoured)],
     default: set_secret_defaults,
     validate,
-    view: None,
+    ..STORED
 };
 
 const DATA: Column = Column::number("Data", |object, _| {
@@ -98,12 +81,16 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         }
     }
     errors.extend(old.and_then(|old| check_immutable(new, old)));
+    if old.is_some_and(|old| old["type"] != new["type"]) {
+        let message = "cannot be changed: delete the Secret and create it again";
+        errors.push(FieldError::new(Cause::Immutable, "type", message));
+    }
     errors
 }
 
 fn check_immutable(new: &Value, old: &Value) -> Option<FieldError> {
     let fixed = old["immutable"] == true;
-    let same = ["data", "binaryData", "immutable", "type"].iter().all(|field| new[*field] == old[*field]);
+    let same = ["data", "binaryData", "immutable"].iter().all(|field| new[*field] == old[*field]);
     let message = "cannot be changed: the object is immutable; delete it and create it again";
     (fixed && !same).then(|| FieldError::new(Cause::Immutable, "data", message))
 }

@@ -30,15 +30,24 @@ pub type Rules = &'static [(&'static str, Rule)];
 pub struct Findings {
     /// What is refused.
     pub errors: Vec<FieldError>,
-    /// What is taken and changes nothing: a sentence each.
-    pub warnings: Vec<String>,
+    /// What is taken and changes nothing.
+    pub warnings: Vec<Warning>,
+}
+
+/// What the writer of an object is told of a value that changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// For people: where the value stands, and why it changes nothing.
+    pub sentence: String,
+    /// The value itself: another one is told of again.
+    pub value: Value,
 }
 
 /// Goes by the rules through every field. Absent and empty values say nothing, so they are fine.
 pub fn check(object: &Value, rules: Rules) -> Findings {
     let mut findings = Findings::default();
     if let Some((_, Rule::Warned(_, why))) = rules.iter().find(|(name, _)| name.is_empty()) {
-        findings.warnings.push((*why).to_owned());
+        findings.warnings.push(Warning { sentence: (*why).to_owned(), value: object.clone() });
     }
     findings.walk(object, rules, "", "");
     findings
@@ -56,10 +65,10 @@ impl Findings {
             Some(Rule::Only(values, why)) => self.only(value, values, why, path),
             Some(Rule::Warned(values, why)) => {
                 if !is_one_of(value, values) {
-                    self.warn(path, why);
+                    self.warn(path, value, why);
                 }
             }
-            Some(Rule::OnlyWarned(values, why)) if is_one_of(value, values) => self.warn(path, why),
+            Some(Rule::OnlyWarned(values, why)) if is_one_of(value, values) => self.warn(path, value, why),
             Some(Rule::OnlyWarned(values, why)) => self.only(value, values, why, path),
             Some(Rule::Refused(instead)) => {
                 self.errors.push(FieldError::not_supported(path, format!("is not supported: {instead}")));
@@ -68,8 +77,9 @@ impl Findings {
         }
     }
 
-    fn warn(&mut self, path: &str, why: &str) {
-        self.warnings.push(format!("{path}: changes nothing: {why}"));
+    fn warn(&mut self, path: &str, value: &Value, why: &str) {
+        let sentence = format!("{path}: changes nothing: {why}");
+        self.warnings.push(Warning { sentence, value: value.clone() });
     }
 
     fn only(&mut self, value: &Value, values: &[&str], why: &str, path: &str) {
@@ -185,7 +195,7 @@ mod tests {
         let said = |value: Value| {
             let found = check(&value, RULES);
             assert_eq!(found.errors, []);
-            found.warnings
+            found.warnings.into_iter().map(|warning| warning.sentence).collect::<Vec<_>>()
         };
         assert_eq!(said(json!({ "spec": { "account": "default", "limits": { "cpu": 1 } } })), Vec::<String>::new());
         assert_eq!(
@@ -201,7 +211,7 @@ mod tests {
     #[test]
     fn a_kind_that_changes_nothing_is_warned_of_as_a_whole() {
         const ALL: Rules = &[("", Rule::Warned(&[], "nobody reads it")), ("rules", Rule::Honoured)];
-        assert_eq!(check(&json!({}), ALL).warnings, ["nobody reads it"]);
+        assert_eq!(check(&json!({}), ALL).warnings[0].sentence, "nobody reads it");
         assert_eq!(check(&json!({ "rules": [1], "more": 1 }), ALL).errors.len(), 1);
     }
 }

@@ -41,6 +41,8 @@ pub(super) static INGRESS: Resource = Resource {
     view: None,
 };
 
+const NO_TLS: &str = "the gateway speaks plain HTTP, and does not turn requests to HTTPS: end TLS before it";
+
 const RULES: Rules = &[
     ("spec.ingressClassName", Warned(&["sampan"], "sampan's gateway serves every Ingress, whatever its class")),
     ("spec.rules[].host", Honoured),
@@ -50,7 +52,7 @@ const RULES: Rules = &[
     ("spec.rules[].http.paths[].backend.resource", Refused("name a Service")),
     ("spec.defaultBackend.service", Honoured),
     ("spec.defaultBackend.resource", Refused("name a Service")),
-    ("spec.tls", Refused("the gateway speaks plain HTTP: end TLS before it")),
+    ("spec.tls", Warned(&[], NO_TLS)),
 ];
 
 fn hosts(object: &Value) -> Value {

@@ -45,33 +45,42 @@ pub(super) static SERVICE: Resource = Resource {
 };
 
 const BY_NAME: &str = "a Service is reached by its name, and its address is one of IPv4 that nothing is routed by";
-const NO_NODE_PORT: &str = "use the type LoadBalancer: it opens the port on the host";
+const NO_NODE_PORT: &str = "no port of the nodes is opened: the gateway answers at `SERVICE.NAMESPACE.localhost` and for Ingresses, and \
+                            the type LoadBalancer opens the Service's own port";
+
+const MOST_FREE: &str = "requests go to the replica that is most free";
+const OWN_PORT: &str = "use the type LoadBalancer: it opens the port on the host";
+const NO_OTHER_HOST: &str = "guests reach other hosts by the annotation `sampan.dev/outbound`";
+const TYPES: [&str; 3] = ["ClusterIP", "NodePort", "LoadBalancer"];
 
 const RULES: Rules = &[
-    ("spec.type", Only(&["ClusterIP", "LoadBalancer"], NO_NODE_PORT)),
+    ("spec.type", Warned(&["ClusterIP", "LoadBalancer"], NO_NODE_PORT)),
     ("spec.selector", Honoured),
     ("spec.ports[].name", Honoured),
     ("spec.ports[].port", Honoured),
     ("spec.ports[].targetPort", Honoured),
     ("spec.ports[].protocol", Only(&["TCP"], "requests come as HTTP over TCP")),
-    ("spec.ports[].appProtocol", Only(&["http", "kubernetes.io/h2c"], "requests are HTTP")),
-    ("spec.ports[].nodePort", Refused(NO_NODE_PORT)),
+    (
+        "spec.ports[].appProtocol",
+        Warned(&["http", "kubernetes.io/h2c"], "guests are given HTTP requests, whatever they came as"),
+    ),
+    ("spec.ports[].nodePort", Warned(&["0"], NO_NODE_PORT)),
     ("spec.clusterIP", Honoured),
     ("spec.clusterIPs", Honoured),
     ("spec.sessionAffinity", Only(&["None"], "any replica may get any request: keep state in `wasi:keyvalue`")),
-    ("spec.internalTrafficPolicy", Only(&["Cluster"], "requests go to the replica that is most free")),
-    ("spec.externalTrafficPolicy", Only(&["Cluster"], "requests go to the replica that is most free")),
-    ("spec.allocateLoadBalancerNodePorts", Only(&["false"], NO_NODE_PORT)),
-    ("spec.externalName", Refused("guests reach other hosts by the annotation `sampan.dev/outbound`")),
-    ("spec.externalIPs", Refused(NO_NODE_PORT)),
+    ("spec.internalTrafficPolicy", Warned(&["Cluster"], MOST_FREE)),
+    ("spec.externalTrafficPolicy", Warned(&["Cluster"], MOST_FREE)),
+    ("spec.allocateLoadBalancerNodePorts", Warned(&["false"], NO_NODE_PORT)),
+    ("spec.externalName", Refused(NO_OTHER_HOST)),
+    ("spec.externalIPs", Refused(OWN_PORT)),
     ("spec.loadBalancerIP", Refused("start sampan with `--load-balancer-ip`")),
     ("spec.loadBalancerSourceRanges", Refused("put a firewall before the port")),
     ("spec.ipFamilies", Warned(&["[\"IPv4\"]"], BY_NAME)),
     ("spec.ipFamilyPolicy", Warned(&["SingleStack"], BY_NAME)),
     ("spec.sessionAffinityConfig", Refused("any replica may get any request: keep state in `wasi:keyvalue`")),
-    ("spec.trafficDistribution", Warned(&[], "requests go to the replica that is most free")),
+    ("spec.trafficDistribution", Warned(&[], MOST_FREE)),
     ("spec.loadBalancerClass", Refused("sampan's gateway opens the port: leave it away")),
-    ("spec.healthCheckNodePort", Refused(NO_NODE_PORT)),
+    ("spec.healthCheckNodePort", Warned(&["0"], NO_NODE_PORT)),
     ("spec.publishNotReadyAddresses", Only(&["false"], "only ready replicas get requests")),
 ];
 
@@ -111,7 +120,13 @@ fn set_defaults(object: &mut Value) {
 }
 
 fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    if new["spec"]["type"] == "ExternalName" {
+        // What it names says why it cannot be; that it has neither selector nor ports is no further mistake.
+        let named = new["spec"]["externalName"].as_str().is_some_and(|name| !name.is_empty());
+        return if named { Vec::new() } else { vec![FieldError::not_supported("spec.type", NO_OTHER_HOST)] };
+    }
     let mut errors = check_cluster_ip(&new["spec"], old.map(|old| &old["spec"]));
+    errors.extend(check_type(&new["spec"]["type"]));
     let selector: BTreeMap<String, String> = decode(&new["spec"]["selector"]).unwrap_or_default();
     if selector.is_empty() {
         let message = "is missing: name the labels of the replicas that are to answer";
@@ -149,6 +164,12 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         }
     }
     errors
+}
+
+fn check_type(value: &Value) -> Option<FieldError> {
+    let wrong = value.as_str().filter(|name| !name.is_empty() && !TYPES.contains(name))?;
+    let message = format!("`{wrong}` is not known: write `ClusterIP`, `NodePort` or `LoadBalancer`");
+    Some(FieldError::not_supported("spec.type", message))
 }
 
 /// Its range is known to those who give addresses away.

@@ -18,8 +18,8 @@ use super::{
     resource::{no_checks, no_defaults, schema_of},
 };
 
-/// What such kinds have in common.
-const STORED: Resource = Resource {
+/// What kinds have in common that users write and nothing here changes.
+pub(super) const STORED: Resource = Resource {
     group: "",
     version: "v1",
     kind: "",

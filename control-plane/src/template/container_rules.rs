@@ -2,7 +2,7 @@
 
 use crate::resources::honoured::{Rule::*, Rules};
 
-use super::rules::NO_DISK;
+use super::{rules::NO_DISK, volumes::NO_FILES};
 
 pub(super) const SANDBOX: &str = "a guest has no system calls, files, users or devices to begin with";
 const NOT_PRIVILEGED: &str = "a guest has no system calls, files, users or devices to begin with, so remove it";
@@ -12,7 +12,7 @@ const UP: &str = "a guest listens at no port of its own, so it counts as well as
 const NO_PROCESS: &str = "a component has no processes, terminals or signals";
 const PLAIN_HTTP: &str = "the request never leaves sampan, so it needs no TLS";
 const POD_GRACE: &str = "the pod's own `terminationGracePeriodSeconds` holds";
-const ARGUMENTS: &str = "a component has no command line: pass settings through `env`";
+pub(super) const ARGUMENTS: &str = "a component has no command line: pass settings through `env`";
 const NO_HOOKS: &str = "a replica is drained before it stops; there are no hooks";
 const DRAINED: &str = "a replica is out of every endpoint, and its requests are answered, before it stops";
 const HOST_PORT: &str = "a Service of type LoadBalancer opens a port on the host";
@@ -32,7 +32,7 @@ pub(super) const CONTAINER: Rules = &[
     ("env[].valueFrom.configMapKeyRef", Honoured),
     ("env[].valueFrom.secretKeyRef", Honoured),
     ("env[].valueFrom.fieldRef", Honoured),
-    ("env[].valueFrom.resourceFieldRef", Refused("write the value")),
+    ("env[].valueFrom.resourceFieldRef", Honoured),
     ("env[].valueFrom.fileKeyRef", Refused(NO_DISK)),
     ("envFrom", Honoured),
     ("ports[].containerPort", Honoured),
@@ -46,10 +46,11 @@ pub(super) const CONTAINER: Rules = &[
     ("resources.requests.ephemeral-storage", Warned(&[], "a guest has no file system that could grow")),
     ("resources.claims", Refused("guests have no devices")),
     ("resizePolicy", Warned(&[], "other resources make another revision, which replaces replicas one by one")),
-    ("command", Refused(ARGUMENTS)),
-    ("args", Refused(ARGUMENTS)),
+    // One mistake, though it may stand in both: `check_command_line` says it once.
+    ("command", Honoured),
+    ("args", Honoured),
     ("workingDir", Refused(NO_DISK)),
-    ("volumeMounts", Refused(NO_DISK)),
+    ("volumeMounts", Warned(&[], NO_FILES)),
     ("volumeDevices", Refused(NO_DISK)),
     ("lifecycle.preStop.sleep", Warned(&[], DRAINED)),
     ("lifecycle.preStop.exec", Refused(NO_HOOKS)),

@@ -1,16 +1,24 @@
 //! `env` and `envFrom` of a container.
 
-use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, EnvVarSource};
+use std::{collections::BTreeMap, str::FromStr};
+
+use api::Quantity;
+use k8s_openapi::{
+    api::core::v1::{Container, EnvFromSource, EnvVar, EnvVarSource, PodSpec, ResourceFieldSelector},
+    apimachinery::pkg::api::resource,
+};
 use scheduler::EnvSource;
 
 use crate::resources::FieldError;
 
 /// Entries of one container's environment, `envFrom` counting as one.
 const MAX_ENTRIES: usize = 1000;
-const FIELDS: [&str; 4] = ["metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName"];
+/// Guests are given no account, but may be told what it would be called.
+const ACCOUNT: &str = "spec.serviceAccountName";
+const FIELDS: [&str; 5] = [ACCOUNT, "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName"];
 
 /// The environment in the order in which later entries win: `envFrom` first, as in Kubernetes.
-pub(super) fn read(container: &Container, errors: &mut Vec<FieldError>) -> Vec<EnvSource> {
+pub(super) fn read(spec: &PodSpec, container: &Container, errors: &mut Vec<FieldError>) -> Vec<EnvSource> {
     let from = container.env_from.iter().flatten().enumerate();
     let from = from.filter_map(|(index, source)| {
         let path = format!("spec.containers[0].envFrom[{index}]");
@@ -19,7 +27,7 @@ pub(super) fn read(container: &Container, errors: &mut Vec<FieldError>) -> Vec<E
     let mut environment: Vec<_> = from.collect();
     for (index, variable) in container.env.iter().flatten().enumerate() {
         let path = format!("spec.containers[0].env[{index}]");
-        match read_one(variable, &path) {
+        match read_one(spec, container, variable, &path) {
             Ok(source) => environment.push(source),
             Err(error) => errors.push(error),
         }
@@ -48,7 +56,7 @@ fn read_all_of(source: &EnvFromSource, path: &str) -> Result<EnvSource, FieldErr
     }
 }
 
-fn read_one(variable: &EnvVar, path: &str) -> Result<EnvSource, FieldError> {
+fn read_one(spec: &PodSpec, container: &Container, variable: &EnvVar, path: &str) -> Result<EnvSource, FieldError> {
     let name = variable.name.clone();
     if name.is_empty() {
         return Err(FieldError::required(format!("{path}.name"), "is missing: a variable needs a name"));
@@ -61,7 +69,21 @@ fn read_one(variable: &EnvVar, path: &str) -> Result<EnvSource, FieldError> {
         (Some(value), Some(_)) if !value.is_empty() => {
             Err(FieldError::invalid(path, "has both `value` and `valueFrom`: keep one"))
         }
-        (_, Some(source)) => read_source(name, source, &format!("{path}.valueFrom")),
+        (_, Some(source)) => {
+            let path = format!("{path}.valueFrom");
+            match (&source.resource_field_ref, source.field_ref.as_ref().map(|reference| reference.field_path.as_str()))
+            {
+                (Some(reference), None) => {
+                    let value = amount(container, reference, &format!("{path}.resourceFieldRef"))?;
+                    Ok(EnvSource::Value { name, value })
+                }
+                (None, Some(ACCOUNT)) => {
+                    let value = spec.service_account_name.clone().filter(|account| !account.is_empty());
+                    Ok(EnvSource::Value { name, value: value.unwrap_or_else(|| "default".to_owned()) })
+                }
+                _ => read_source(name, source, &path),
+            }
+        }
         (value, None) => Ok(EnvSource::Value { name, value: value.clone().unwrap_or_default() }),
     }
 }
@@ -84,8 +106,42 @@ fn read_source(name: String, source: &EnvVarSource, path: &str) -> Result<EnvSou
             check_field(&reference.field_path, &format!("{path}.fieldRef.fieldPath"))?;
             Ok(EnvSource::Field { name, path: reference.field_path.clone() })
         }
-        _ => Err(FieldError::invalid(path, "name one of `configMapKeyRef`, `secretKeyRef` and `fieldRef`")),
+        _ => Err(FieldError::invalid(
+            path,
+            "name one of `configMapKeyRef`, `secretKeyRef`, `fieldRef` and `resourceFieldRef`",
+        )),
     }
+}
+
+/// What a container is limited to, or asks for: as Kubernetes, in units of the divisor and rounded up.
+fn amount(container: &Container, reference: &ResourceFieldSelector, path: &str) -> Result<String, FieldError> {
+    let resources = container.resources.clone().unwrap_or_default();
+    let held = |list: Option<BTreeMap<String, resource::Quantity>>, name: &str| {
+        list.unwrap_or_default().get(name).and_then(|text| Quantity::from_str(&text.0).ok())
+    };
+    let (limits, requests) = (resources.limits, resources.requests);
+    let (name, quantity) = match reference.resource.as_str() {
+        "limits.cpu" => ("cpu", held(limits, "cpu")),
+        "limits.memory" => ("memory", held(limits, "memory")),
+        "requests.cpu" => ("cpu", held(requests, "cpu").or_else(|| held(limits, "cpu"))),
+        "requests.memory" => ("memory", held(requests, "memory").or_else(|| held(limits, "memory"))),
+        other => {
+            let message = format!("`{other}` is not known here: use `limits` or `requests` of `cpu` or `memory`");
+            return Err(FieldError::not_supported(format!("{path}.resource"), message));
+        }
+    };
+    let missing = || {
+        FieldError::invalid(
+            format!("{path}.resource"),
+            format!("`{}` is not set: write it into `resources`", reference.resource),
+        )
+    };
+    let divisor = reference.divisor.as_ref().map_or("1", |divisor| divisor.0.as_str());
+    let divisor = Quantity::from_str(if divisor == "0" { "1" } else { divisor });
+    let divisor = divisor.map_err(|error| FieldError::invalid(format!("{path}.divisor"), error.to_string()))?;
+    let quantity = quantity.ok_or_else(missing)?;
+    let of = |quantity: &Quantity| if name == "cpu" { quantity.as_millis() } else { quantity.as_units() };
+    Ok(of(&quantity).div_ceil(of(&divisor).max(1)).to_string())
 }
 
 fn check_field(field: &str, path: &str) -> Result<(), FieldError> {

@@ -6,6 +6,7 @@ mod annotations;
 mod container_rules;
 mod environment;
 mod hash;
+mod node_selector;
 mod priority;
 mod probes;
 mod pull;
@@ -13,11 +14,12 @@ mod quantities;
 mod rules;
 mod spread;
 mod tolerations;
+mod volumes;
 
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, str::FromStr, time::Duration};
+use std::{collections::BTreeSet, str::FromStr, time::Duration};
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use registry_client::ImageReference;
@@ -25,7 +27,7 @@ use scheduler::{Template, TemplateSource};
 use serde_json::{Value, json};
 
 use crate::resources::{
-    FieldError, check_labels, decode,
+    Cause, FieldError, check_labels, decode,
     honoured::{self, Rules},
 };
 
@@ -100,13 +102,13 @@ fn read(source: &Value, typed: &PodTemplateSpec, errors: &mut Vec<FieldError>) -
         labels,
         image: image(container, errors),
         pull: pull::read(spec, container, errors),
-        environment: environment::read(container, errors),
+        environment: environment::read(spec, container, errors),
         grants,
         limits,
         probes: probes::read(container, errors),
         grace: grace(spec, errors),
         requests,
-        node_selector: node_selector(spec, errors),
+        node_selector: node_selector::read(spec, errors),
     })
 }
 
@@ -129,12 +131,32 @@ fn the_container<'a>(spec: &'a PodSpec, errors: &mut Vec<FieldError>) -> Option<
             _ => FieldError::invalid(path, error.to_string()),
         });
     }
+    check_command_line(container, errors);
     check_ports(container, errors);
+    volumes::check(spec, container, errors);
     Some(container)
 }
 
+fn check_command_line(container: &Container, errors: &mut Vec<FieldError>) {
+    let given = |words: &Option<Vec<String>>| words.as_ref().is_some_and(|words| !words.is_empty());
+    let field = match (given(&container.command), given(&container.args)) {
+        (false, false) => return,
+        (true, _) => "command",
+        (false, true) => "args",
+    };
+    let message = format!("is not supported: {}", container_rules::ARGUMENTS);
+    errors.push(FieldError::not_supported(format!("spec.containers[0].{field}"), message));
+}
+
 fn check_ports(container: &Container, errors: &mut Vec<FieldError>) {
+    let mut names = BTreeSet::new();
     for (index, port) in container.ports.iter().flatten().enumerate() {
+        if let Some(name) = port.name.as_deref().filter(|name| !name.is_empty())
+            && !names.insert(name)
+        {
+            let path = format!("spec.containers[0].ports[{index}].name");
+            errors.push(FieldError::new(Cause::Duplicate, path, format!("`{name}` stands twice")));
+        }
         if !(1..=65535).contains(&port.container_port) {
             let path = format!("spec.containers[0].ports[{index}].containerPort");
             errors.push(FieldError::invalid(path, format!("{} is not a port: use 1 to 65535", port.container_port)));
@@ -167,10 +189,4 @@ fn grace(spec: &PodSpec, errors: &mut Vec<FieldError>) -> Duration {
             MAX_GRACE
         }
     }
-}
-
-fn node_selector(spec: &PodSpec, errors: &mut Vec<FieldError>) -> BTreeMap<String, String> {
-    let selector = spec.node_selector.clone().unwrap_or_default();
-    errors.extend(check_labels("spec.nodeSelector", &selector));
-    selector
 }

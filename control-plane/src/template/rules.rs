@@ -2,7 +2,10 @@
 
 use crate::resources::honoured::{Rule::*, Rules};
 
-use super::container_rules::{CONTAINER, FALSE, SANDBOX, TRUE};
+use super::{
+    container_rules::{CONTAINER, FALSE, SANDBOX, TRUE},
+    volumes::VOLUME,
+};
 
 const ONE_COMPONENT: &str =
     "a replica runs one component: do this work in the component, or in a Deployment of its own";
@@ -16,7 +19,7 @@ const NO_ACCOUNT: &str = "guests are given no account and no token of the API";
 const CLASS: &str = "the PriorityClass says it: name one in `priorityClassName`";
 const NO_HOST_NAME: &str = "a guest has no host name: it is called by the name of its Service";
 const RESOLVER: &str = "names of Services come first, then those that the worker's machine knows";
-const OWN_REPLICAS: &str = "replicas are spread over those of the same Deployment: leave it away";
+const OWN_REPLICAS: &str = "replicas are spread over those of the same Deployment anyway";
 const ONE_RUNTIME: &str = "every guest runs in sampan's own wasmtime";
 /// Names that other ways to run Wasm under Kubernetes give to their runtimes.
 const WASM_RUNTIMES: &[&str] = &[
@@ -64,10 +67,10 @@ pub(super) const POD_TEMPLATE: Rules = &[
     ("spec.topologySpreadConstraints[].topologyKey", Honoured),
     ("spec.topologySpreadConstraints[].whenUnsatisfiable", Honoured),
     ("spec.topologySpreadConstraints[].labelSelector", Honoured),
-    ("spec.topologySpreadConstraints[].matchLabelKeys", Refused(OWN_REPLICAS)),
+    ("spec.topologySpreadConstraints[].matchLabelKeys", Warned(&[], OWN_REPLICAS)),
     ("spec.topologySpreadConstraints[].minDomains", Refused("replicas are spread over the workers that there are")),
-    ("spec.topologySpreadConstraints[].nodeAffinityPolicy", Refused("`nodeSelector` is always heeded")),
-    ("spec.topologySpreadConstraints[].nodeTaintsPolicy", Refused("every worker counts: leave it away")),
+    ("spec.topologySpreadConstraints[].nodeAffinityPolicy", Only(&["Honor"], "`nodeSelector` is always heeded")),
+    ("spec.topologySpreadConstraints[].nodeTaintsPolicy", Only(&["Ignore"], "every worker counts")),
     ("spec.securityContext.runAsNonRoot", Warned(TRUE, SANDBOX)),
     ("spec.securityContext.runAsUser", Warned(&[], SANDBOX)),
     ("spec.securityContext.runAsGroup", Warned(&[], SANDBOX)),
@@ -99,13 +102,14 @@ pub(super) const POD_TEMPLATE: Rules = &[
     ("spec.os.name", OnlyWarned(&["linux"], "a guest sees no operating system")),
     ("spec.initContainers", Refused(ONE_COMPONENT)),
     ("spec.ephemeralContainers", Refused(ONE_COMPONENT)),
-    ("spec.volumes", Refused(NO_DISK)),
+    ("spec.volumes[]", By(VOLUME)),
     ("spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution", Warned(&[], PREFERENCE)),
     ("spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution", Refused(NODE_SELECTOR)),
     ("spec.affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution", Warned(&[], PREFERENCE)),
     ("spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution", Refused(NODE_SELECTOR)),
     ("spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution", Warned(&[], PREFERENCE)),
-    ("spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution", Refused(NODE_SELECTOR)),
+    // As far as a `nodeSelector` could say the same.
+    ("spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution", Honoured),
     ("spec.nodeName", Refused(NODE_SELECTOR)),
     ("spec.priorityClassName", Honoured),
     ("spec.priority", Refused(CLASS)),

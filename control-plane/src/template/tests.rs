@@ -74,8 +74,8 @@ fn what_a_guest_cannot_have_is_refused_with_what_to_do_instead() {
         (json!({ "args": ["x"] }), format!("{container}.args"), "env"),
         (
             json!({ "volumeMounts": [ { "name": "a", "mountPath": "/" } ] }),
-            format!("{container}.volumeMounts"),
-            "keyvalue",
+            format!("{container}.volumeMounts[0].name"),
+            "spec.volumes",
         ),
         (
             json!({ "securityContext": { "privileged": true } }),
@@ -116,11 +116,29 @@ fn what_a_guest_cannot_have_is_refused_with_what_to_do_instead() {
     }
     let mut pod = template(json!({}));
     pod["spec"]["hostNetwork"] = json!(true);
-    pod["spec"]["volumes"] = json!([ { "name": "a", "emptyDir": {} } ]);
+    pod["spec"]["volumes"] = json!([ { "name": "a", "emptyDir": {} }, { "name": "b", "hostPath": { "path": "/" } },
+        { "name": "c", "configMap": { "name": "c" } }, { "name": "a", "persistentVolumeClaim": { "claimName": "d" } } ]);
     refuses(&pod, "spec.hostNetwork", "LoadBalancer");
-    refuses(&pod, "spec.volumes", "keyvalue");
+    refuses(&pod, "spec.volumes[1].hostPath", "keyvalue");
+    refuses(&pod, "spec.volumes[2].configMap", "envFrom");
+    refuses(&pod, "spec.volumes[3].persistentVolumeClaim", "keyvalue");
+    refuses(&pod, "spec.volumes[3].name", "twice");
     pod["spec"]["containers"] = json!([ { "name": "a", "image": "a" }, { "name": "b", "image": "b" } ]);
     refuses(&pod, "spec.containers[1]", "Deployment");
+}
+
+#[test]
+fn a_command_line_is_one_mistake_and_an_empty_directory_none() {
+    let both = template(json!({ "command": ["sh"], "args": ["-c", "sleep 1"] }));
+    assert_eq!(errors(&both).len(), 1, "{:?}", errors(&both));
+    let mut pod = template(json!({ "volumeMounts": [ { "name": "tmp", "mountPath": "/tmp" } ] }));
+    pod["spec"]["volumes"] = json!([ { "name": "tmp", "emptyDir": { "medium": "Memory", "sizeLimit": "64Mi" } } ]);
+    assert_eq!(errors(&pod), Vec::<String>::new());
+    pod["spec"]["volumes"][0] = json!({ "name": "tmp", "secret": { "secretName": "s" } });
+    assert_eq!(errors(&pod).len(), 1, "where it is mounted is no mistake of its own: {:?}", errors(&pod));
+    let twice = json!({ "name": "tmp", "mountPath": "/tmp" });
+    pod["spec"]["containers"][0]["volumeMounts"] = json!([twice, twice]);
+    refuses(&pod, "spec.containers[0].volumeMounts[1].mountPath", "twice");
 }
 
 #[test]
@@ -139,4 +157,49 @@ fn annotations_are_checked_by_name_and_value() {
         value["metadata"]["annotations"] = json!({ key: text });
         refuses(&value, &format!("metadata.annotations[{key}]"), word);
     }
+}
+
+#[test]
+fn what_a_container_is_limited_to_can_be_its_environment() {
+    let env = |resource: &str, divisor: &str| json!({ "name": resource, "valueFrom": { "resourceFieldRef": { "resource": resource, "divisor": divisor } } });
+    let resources = json!({ "limits": { "cpu": "1500m", "memory": "64Mi" }, "requests": { "cpu": "250m" } });
+    let all =
+        [env("limits.cpu", "0"), env("limits.memory", "1Mi"), env("requests.cpu", "1m"), env("requests.memory", "1")];
+    let read = parse(&template(json!({ "resources": resources, "env": all }))).expect("right").environment;
+    let values: Vec<_> = read
+        .iter()
+        .map(|source| match source {
+            EnvSource::Value { value, .. } => value.as_str(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(values, ["2", "64", "250", "67108864"]);
+    refuses(&template(json!({ "env": [env("limits.cpu", "1")] })), "spec.containers[0].env[0].valueFrom", "not set");
+    refuses(&template(json!({ "env": [env("limits.disk", "1")] })), "spec.containers[0].env[0].valueFrom", "not known");
+}
+
+#[test]
+fn a_node_affinity_is_taken_as_far_as_a_node_selector_could_say_it() {
+    let with = |terms: Value| {
+        let mut pod = template(json!({}));
+        pod["spec"]["nodeSelector"] = json!({ "disk": "fast" });
+        let required = json!({ "nodeSelectorTerms": terms });
+        pod["spec"]["affinity"] =
+            json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": required } });
+        pod
+    };
+    let one = |key: &str, operator: &str, values: Value| json!({ "key": key, "operator": operator, "values": values });
+    let of = |expressions: Value| with(json!([{ "matchExpressions": expressions }]));
+    let read = parse(&of(json!([one("kubernetes.io/os", "In", json!(["linux"]))]))).expect("right").node_selector;
+    assert_eq!(
+        read.into_iter().collect::<Vec<_>>(),
+        [("disk".to_owned(), "fast".to_owned()), ("kubernetes.io/os".to_owned(), "linux".to_owned())]
+    );
+    refuses(&of(json!([one("a", "In", json!(["b", "c"]))])), "spec.affinity.nodeAffinity", "one value");
+    refuses(&of(json!([one("a", "Exists", json!([]))])), "spec.affinity.nodeAffinity", "one value");
+    refuses(&of(json!([one("disk", "In", json!(["slow"]))])), "spec.affinity.nodeAffinity", "no worker has both");
+    let two = with(
+        json!([{ "matchExpressions": [one("a", "In", json!(["b"]))] }, { "matchExpressions": [one("a", "In", json!(["c"]))] }]),
+    );
+    refuses(&two, "spec.affinity.nodeAffinity", "one term");
 }

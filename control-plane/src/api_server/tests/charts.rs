@@ -114,6 +114,7 @@ async fn what_changes_nothing_for_a_guest_is_taken_with_a_warning_that_says_why(
             "serviceAccountName": "cart", "automountServiceAccountToken": true, "os": { "name": "linux" },
             "shareProcessNamespace": false, "setHostnameAsFQDN": false, "preemptionPolicy": "PreemptLowerPriority",
             "runtimeClassName": "wasmtime-spin-v2", "securityContext": { "runAsUser": 1000, "fsGroup": 1000, "runAsNonRoot": true },
+            "volumes": [ { "name": "tmp", "emptyDir": { "medium": "Memory" } } ],
             "affinity": { "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [ {
                 "weight": 1, "podAffinityTerm": { "topologyKey": "kubernetes.io/hostname" } } ] } },
         })
@@ -129,6 +130,7 @@ async fn what_changes_nothing_for_a_guest_is_taken_with_a_warning_that_says_why(
             "resizePolicy": [ { "resourceName": "cpu", "restartPolicy": "NotRequired" } ],
             "lifecycle": { "preStop": { "sleep": { "seconds": 5 } } },
             "readinessProbe": { "grpc": { "port": 8080 } }, "livenessProbe": { "tcpSocket": { "port": 8080 } },
+            "volumeMounts": [ { "name": "tmp", "mountPath": "/tmp" } ],
         })
         .as_object()
         .unwrap()
@@ -148,6 +150,7 @@ async fn what_changes_nothing_for_a_guest_is_taken_with_a_warning_that_says_why(
         format!("{container}.securityContext.readOnlyRootFilesystem"),
         format!("{container}.securityContext.runAsGroup"),
         format!("{container}.securityContext.runAsUser"),
+        format!("{container}.volumeMounts"),
         format!("{pod}.os.name"),
         format!("{pod}.runtimeClassName"),
         format!("{pod}.securityContext.fsGroup"),
@@ -172,7 +175,10 @@ async fn a_refusal_names_one_cause_for_each_mistake_with_a_reason() {
     spec["containers"][0]["readinessProbe"] = json!({ "exec": { "command": ["cat"] } });
     spec["readinessGates"] = json!([ { "conditionType": "a/b" } ]);
     spec["dnsConfig"] = json!({ "nameservers": ["1.1.1.1"] });
-    spec["volumes"] = json!([ { "name": "a", "emptyDir": {} } ]);
+    spec["volumes"] = json!([ { "name": "a", "persistentVolumeClaim": { "claimName": "a" } } ]);
+    spec["containers"][0]["volumeMounts"] = json!([ { "name": "a", "mountPath": "/data" } ]);
+    spec["containers"][0]["command"] = json!(["/app"]);
+    spec["containers"][0]["args"] = json!(["-v"]);
     let (code, status) = fixture.post(DEPLOYMENTS, &object).await;
     assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
     let causes = status["details"]["causes"].as_array().unwrap();
@@ -184,7 +190,8 @@ async fn a_refusal_names_one_cause_for_each_mistake_with_a_reason() {
             "spec.template.spec.containers[0].readinessProbe.exec",
             "spec.template.spec.dnsConfig.nameservers",
             "spec.template.spec.readinessGates",
-            "spec.template.spec.volumes",
+            "spec.template.spec.volumes[0].persistentVolumeClaim",
+            "spec.template.spec.containers[0].command",
         ]
     );
     assert!(!status.to_string().contains("remove it"), "{status}");
@@ -254,4 +261,57 @@ async fn every_kind_that_can_be_written_says_what_it_honours() {
         let written = !resource.honoured.is_empty() || resource.view.is_some();
         assert!(written, "{}", resource.kind);
     }
+}
+
+#[tokio::test]
+async fn a_writer_is_told_of_what_he_writes_and_not_again_of_what_stood_there() {
+    let fixture = Fixture::new().await;
+    let mut object = deployment("cart");
+    object["spec"]["template"]["spec"]["serviceAccountName"] = json!("cart");
+    object["spec"]["template"]["spec"]["securityContext"] = json!({ "runAsUser": 1 });
+    assert_eq!(told(&fixture, DEPLOYMENTS, &object).await.len(), 2);
+    let path = format!("{DEPLOYMENTS}/cart");
+    let patched = async |path: &str, patch: Value| {
+        let kind = [("content-type", "application/strategic-merge-patch+json")];
+        let response = fixture.response("PATCH", path, &kind, &patch.to_string()).await;
+        assert_eq!(response.status(), StatusCode::OK, "{patch}");
+        warnings(&response)
+    };
+    let none = Vec::<String>::new();
+    assert_eq!(patched(&path, json!({ "metadata": { "labels": { "a": "b" } } })).await, none);
+    assert_eq!(patched(&path, json!({ "spec": { "replicas": 2 } })).await, none);
+    assert_eq!(patched(&format!("{path}/scale"), json!({ "spec": { "replicas": 3 } })).await, none);
+    assert_eq!(patched(&format!("{path}/status"), json!({ "status": { "replicas": 3 } })).await, none);
+    let in_pod = |fields: Value| json!({ "spec": { "template": { "spec": fields } } });
+    let said = patched(&path, in_pod(json!({ "securityContext": { "runAsUser": 2 } }))).await;
+    assert!(said.len() == 1 && said[0].contains("runAsUser"), "{said:?}");
+    let said = patched(&path, in_pod(json!({ "automountServiceAccountToken": true }))).await;
+    assert!(said.len() == 1 && said[0].contains("automountServiceAccountToken"), "{said:?}");
+    let policies = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies";
+    let policy = json!({ "metadata": { "name": "p" }, "spec": { "podSelector": {}, "policyTypes": ["Ingress"] } });
+    assert_eq!(told(&fixture, policies, &policy).await.len(), 1);
+    let path = format!("{policies}/p");
+    assert_eq!(patched(&path, json!({ "metadata": { "labels": { "a": "b" } } })).await, none);
+    assert_eq!(patched(&path, json!({ "spec": { "policyTypes": ["Ingress", "Egress"] } })).await.len(), 1);
+}
+
+#[tokio::test]
+async fn ports_of_nodes_and_tls_are_taken_with_what_there_is_instead() {
+    let fixture = Fixture::new().await;
+    let spec = json!({ "type": "NodePort", "externalTrafficPolicy": "Local", "ports": [ { "port": 80, "nodePort": 30001, "appProtocol": "grpc" } ] });
+    let said = told(&fixture, SERVICES, &service("a", &spec)).await;
+    let told_of = |field: &str| said.iter().any(|text| text.starts_with(&format!("{field}: changes nothing: ")));
+    for field in ["spec.type", "spec.externalTrafficPolicy", "spec.ports[0].nodePort", "spec.ports[0].appProtocol"] {
+        assert!(told_of(field), "{field}: {said:?}");
+    }
+    let (_, stored) = fixture.get(&format!("{SERVICES}/a")).await;
+    assert_eq!((&stored["spec"]["type"], &stored["spec"]["ports"][0]["nodePort"]), (&json!("NodePort"), &json!(30001)));
+    let wrong = service("b", &json!({ "type": "Nodeport" }));
+    assert_eq!(fixture.post(SERVICES, &wrong).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    let ingress = json!({ "metadata": { "name": "a" }, "spec": { "ingressClassName": "sampan",
+        "tls": [ { "hosts": ["a.example"], "secretName": "a-tls" } ],
+        "rules": [ { "host": "a.example", "http": { "paths": [ { "path": "/", "pathType": "Prefix",
+            "backend": { "service": { "name": "a", "port": { "number": 80 } } } } ] } } ] } });
+    let said = told(&fixture, "/apis/networking.k8s.io/v1/namespaces/default/ingresses", &ingress).await;
+    assert!(said.len() == 1 && said[0].contains("plain HTTP"), "{said:?}");
 }

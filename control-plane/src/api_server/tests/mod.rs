@@ -1,11 +1,13 @@
 //! The API as clients see it, over stores in memory.
 
+mod across_fields;
 mod autoscalers;
 mod charts;
 mod checks;
 mod cluster;
 mod discovery;
 mod field_validation;
+mod finalizers;
 mod kubectl;
 mod objects;
 mod patches;

@@ -52,7 +52,6 @@ async fn fields_are_refused_by_their_paths() {
     let fixture = Fixture::new().await;
     let container = "spec.template.spec.containers[0]";
     let cases = [
-        ("/spec/replicas", json!("3"), "spec.replicas".to_owned(), "i32"),
         ("/spec/replicas", json!(-1), "spec.replicas".to_owned(), "out of range"),
         ("/spec/selector", json!({ "matchLabels": { "app": "x" } }), "spec.selector".to_owned(), "does not match"),
         ("/spec/template/spec/containers/0/command", json!(["sh"]), format!("{container}.command"), "env"),
@@ -60,7 +59,7 @@ async fn fields_are_refused_by_their_paths() {
         ("/spec/template/spec/hostNetwork", json!(true), "spec.template.spec.hostNetwork".to_owned(), "LoadBalancer"),
         ("/spec/strategy", json!({ "type": "Slow" }), "spec.strategy.type".to_owned(), "Recreate"),
         ("/metadata/name", json!("Cart_1"), "metadata.name".to_owned(), "lower-case"),
-        ("/metadata/finalizers", json!(["a/b"]), "metadata.finalizers[0]".to_owned(), "remove"),
+        ("/metadata/finalizers", json!(["mine"]), "metadata.finalizers[0]".to_owned(), "DOMAIN/NAME"),
         (
             "/metadata/annotations",
             json!({ "sampan.dev/concurrency": "1" }),
@@ -82,6 +81,44 @@ async fn fields_are_refused_by_their_paths() {
 }
 
 #[tokio::test]
+async fn an_object_that_cannot_be_read_is_a_bad_request_and_a_patch_that_makes_one_is_not_valid() {
+    let fixture = Fixture::new().await;
+    let mut object = deployment("cart");
+    object["spec"]["replicas"] = json!("3");
+    let (code, status) = fixture.post(DEPLOYMENTS, &object).await;
+    assert_eq!((code, &status["reason"]), (StatusCode::BAD_REQUEST, &json!("BadRequest")), "{status}");
+    let message = status["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("Deployment in version \"v1\" cannot be handled as a Deployment: spec.replicas: "),
+        "{message}"
+    );
+    assert_eq!(status["details"]["causes"][0]["field"], "spec.replicas");
+    fixture.create(DEPLOYMENTS, &deployment("cart")).await;
+    let path = format!("{DEPLOYMENTS}/cart");
+    assert_eq!(fixture.call("PUT", &path, &[], &object.to_string()).await.0, StatusCode::BAD_REQUEST);
+    for kind in ["merge-patch+json", "strategic-merge-patch+json"] {
+        let (code, status) = fixture.patch(&path, kind, &json!({ "spec": { "replicas": "3" } })).await;
+        assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY, "{kind}: {status}");
+    }
+    let secrets = "/api/v1/namespaces/default/secrets";
+    for wrong in [json!({ "data": { "a": 1 } }), json!({ "stringData": { "a": true } }), json!({ "data": "a" })] {
+        let mut secret = wrong.clone();
+        secret["metadata"] = json!({ "name": "s" });
+        assert_eq!(fixture.post(secrets, &secret).await.0, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_a_name_elsewhere_is_one_mistake() {
+    let fixture = Fixture::new().await;
+    let object =
+        json!({ "metadata": { "name": "s" }, "spec": { "type": "ExternalName", "externalName": "a.example" } });
+    let (code, status) = fixture.post("/api/v1/namespaces/default/services", &object).await;
+    assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(status["details"]["causes"].as_array().map(Vec::len), Some(1), "{status}");
+}
+
+#[tokio::test]
 async fn what_a_service_cannot_be_is_refused_with_the_way_out() {
     let fixture = Fixture::new().await;
     let service = |spec: Value| {
@@ -92,7 +129,7 @@ async fn what_a_service_cannot_be_is_refused_with_the_way_out() {
     };
     let path = "/api/v1/namespaces/default/services";
     let cases = [
-        (json!({ "type": "NodePort" }), "spec.type"),
+        (json!({ "type": "Nodeport" }), "spec.type"),
         (json!({ "type": "ExternalName", "externalName": "a.b" }), "spec.externalName"),
         (json!({ "clusterIP": "10.0.0.1" }), "spec.clusterIP"),
         (json!({ "sessionAffinity": "ClientIP" }), "spec.sessionAffinity"),

@@ -27,26 +27,26 @@ const BOUTIQUE: [(&str, &[Has], &[&str]); 12] = [
     ("paymentservice", &[Grpc], &[]),
     ("productcatalogservice", &[Grpc], &[]),
     ("recommendationservice", &[Grpc], &[]),
-    ("redis-cart", &[TcpSocket, EmptyDir], &["volumeMounts", "volumes"]),
+    ("redis-cart", &[TcpSocket, EmptyDir], &[]),
     ("shippingservice", &[Grpc], &[]),
 ];
 
 /// The same of Sock Shop.
 const SOCKS: [(&str, &[Has], &[&str]); 14] = [
-    ("carts", &[NoProbe, EmptyDir], &["volumeMounts", "volumes"]),
-    ("carts-db", &[NoProbe, EmptyDir], &["volumeMounts", "volumes"]),
-    ("catalogue", &[HttpGet, Arguments], &["args", "command"]),
+    ("carts", &[NoProbe, EmptyDir], &[]),
+    ("carts-db", &[NoProbe, EmptyDir], &[]),
+    ("catalogue", &[HttpGet, Arguments], &["command"]),
     ("catalogue-db", &[NoProbe], &[]),
     ("front-end", &[HttpGet], &[]),
-    ("orders", &[NoProbe, EmptyDir], &["volumeMounts", "volumes"]),
-    ("orders-db", &[NoProbe, EmptyDir], &["volumeMounts", "volumes"]),
+    ("orders", &[NoProbe, EmptyDir], &[]),
+    ("orders-db", &[NoProbe, EmptyDir], &[]),
     ("payment", &[HttpGet], &[]),
     ("queue-master", &[NoProbe], &[]),
     ("rabbitmq", &[NoProbe], &[]),
     ("session-db", &[NoProbe], &[]),
-    ("shipping", &[NoProbe, EmptyDir], &["volumeMounts", "volumes"]),
+    ("shipping", &[NoProbe, EmptyDir], &[]),
     ("user", &[HttpGet], &[]),
-    ("user-db", &[NoProbe, EmptyDir], &["volumeMounts", "volumes"]),
+    ("user-db", &[NoProbe, EmptyDir], &[]),
 ];
 
 fn merge(object: &mut Value, more: &Value) {
@@ -125,11 +125,11 @@ async fn takes(shop: &[(&str, &[Has], &[&str])], shape: fn(&str) -> Value) {
 }
 
 #[tokio::test]
-async fn a_boutique_of_twelve_is_taken_but_for_a_volume_and_a_container_that_runs_before() {
+async fn a_boutique_of_twelve_is_taken_but_for_a_container_that_runs_before() {
     takes(&BOUTIQUE, boutique).await;
 }
 
 #[tokio::test]
-async fn a_shop_of_socks_is_taken_but_for_volumes_and_a_command() {
+async fn a_shop_of_socks_is_taken_but_for_a_command() {
     takes(&SOCKS, socks).await;
 }

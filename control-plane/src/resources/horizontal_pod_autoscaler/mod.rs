@@ -130,9 +130,11 @@ fn check_bounds(spec: &HorizontalPodAutoscalerSpec) -> Vec<FieldError> {
         let message = format!("{most} is out of range: use 1 to {MAX_REPLICAS}");
         errors.push(FieldError::invalid("spec.maxReplicas", message));
     }
-    if !(0..=most.max(0)).contains(&i64::from(least)) {
-        let message = format!("{least} is out of range: use 0 to `maxReplicas`");
-        errors.push(FieldError::invalid("spec.minReplicas", message));
+    if least < 0 {
+        errors.push(FieldError::invalid("spec.minReplicas", format!("{least} is out of range: use 0 or more")));
+    } else if errors.is_empty() && most < i64::from(least) {
+        let message = format!("must not be less than `minReplicas`, which is {least}");
+        errors.push(FieldError::invalid("spec.maxReplicas", message));
     }
     errors
 }

@@ -122,8 +122,8 @@ fn the_target_is_a_deployment_and_the_bounds_are_a_range() {
     refuses(target("Deployment", "apps/v1", ""), &format!("{reference}.name"), "is missing");
     refuses(json!({ "maxReplicas": 0 }), "spec.maxReplicas", "1 to");
     refuses(json!({ "maxReplicas": 100_001 }), "spec.maxReplicas", "1 to");
-    refuses(json!({ "minReplicas": -1 }), "spec.minReplicas", "0 to");
-    refuses(json!({ "minReplicas": 51 }), "spec.minReplicas", "0 to");
+    refuses(json!({ "minReplicas": -1 }), "spec.minReplicas", "0 or more");
+    refuses(json!({ "minReplicas": 51 }), "spec.maxReplicas", "minReplicas");
     let without = json!({ "scaleTargetRef": { "kind": "Deployment", "name": "a" } });
     assert_eq!(errors(autoscaler(without)), Vec::<String>::new(), "the version goes without saying");
 }
