@@ -1,28 +1,28 @@
 use std::fmt;
 
-use wasmparser::{KnownCustom, Parser, Payload, ProducersSectionReader};
+use wasmparser::{Parser, Payload};
 
 use crate::{
     ComponentInfo, NotAComponent,
     inspect::{HANDLER_NAME, inspect, is_handler, parse},
+    producers,
 };
 
 /// A page of WebAssembly's memories, in bytes, unless a memory says otherwise.
 const PAGE_BYTES: u64 = 64 << 10;
-/// Names of tools that are looked at in one section.
-const MAX_TOOLS: usize = 64;
 
-/// What a component was written in. It decides how a component is built again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a component was written in. It decides how a component is built again. In the order in which one tells more than
+/// another that a component names too, since engines and adapters are written in languages of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Language {
-    /// Around an engine, by ComponentizeJS, which `jco` calls.
-    JavaScript,
-    /// With its interpreter, by `componentize-py`.
-    Python,
-    /// By Go itself or TinyGo.
-    Go,
     /// By `rustc`.
     Rust,
+    /// By Go itself or TinyGo.
+    Go,
+    /// With its interpreter, by `componentize-py`.
+    Python,
+    /// Around an engine, by ComponentizeJS, which `jco` calls.
+    JavaScript,
 }
 
 /// What can be told of a component without running it.
@@ -53,34 +53,24 @@ impl fmt::Display for Language {
 
 /// Describes a component, whether it answers HTTP requests or not.
 ///
-/// The language is found by the tools that name themselves in the `producers` sections of the component and its modules
-/// (WebAssembly/tool-conventions, ProducersSection.md). Engines and adapters are written in languages of their own, so
-/// the most particular tool decides.
+/// The language is found by the tools that name themselves in the `producers` sections of the component and its modules.
 pub fn describe(bytes: &[u8]) -> Result<Description, NotAComponent> {
     let info = match inspect(bytes) {
         Ok(info) => info,
         Err(NotAComponent::NoHandler { .. }) => parse(bytes)?,
         Err(other) => return Err(other),
     };
-    let (mut language, mut pages) = (None, 0_u64);
+    let mut pages = 0_u64;
     for payload in Parser::new(0).parse_all(bytes).map_while(Result::ok) {
-        match payload {
-            Payload::CustomSection(section) => {
-                if let KnownCustom::Producers(producers) = section.as_known() {
-                    language = more_particular(language, of_tools(producers));
-                }
-            }
-            Payload::MemorySection(memories) => {
-                let memories = memories.into_iter().map_while(Result::ok);
-                pages = memories.fold(pages, |pages, memory| pages.saturating_add(memory.initial));
-            }
-            _ => {}
+        if let Payload::MemorySection(memories) = payload {
+            let memories = memories.into_iter().map_while(Result::ok);
+            pages = memories.fold(pages, |pages, memory| pages.saturating_add(memory.initial));
         }
     }
     Ok(Description {
         answers_http: info.exports.iter().any(|name| is_handler(name)),
         info,
-        language,
+        language: producers::language(bytes),
         size_bytes: bytes.len() as u64,
         initial_memory_bytes: pages.saturating_mul(PAGE_BYTES),
     })
@@ -91,34 +81,6 @@ impl Description {
     pub fn missing_export(&self) -> Option<&'static str> {
         (!self.answers_http).then_some(HANDLER_NAME)
     }
-}
-
-fn more_particular(one: Option<Language>, other: Option<Language>) -> Option<Language> {
-    let rank = |language: &Language| match language {
-        Language::JavaScript => 3,
-        Language::Python => 2,
-        Language::Go => 1,
-        Language::Rust => 0,
-    };
-    one.into_iter().chain(other).max_by_key(rank)
-}
-
-fn of_tools(producers: ProducersSectionReader<'_>) -> Option<Language> {
-    let fields = producers.into_iter().map_while(Result::ok);
-    let tools = fields.flat_map(|field| field.values.into_iter().map_while(Result::ok)).take(MAX_TOOLS);
-    tools.fold(None, |language, tool| {
-        let name = tool.name.to_ascii_lowercase();
-        let of_this = match name.as_str() {
-            "componentizejs" | "componentize-js" | "starlingmonkey" | "javascript" => Some(Language::JavaScript),
-            // The second is what componentize-py starts the interpreter with, and leaves its name.
-            "componentize-py" | "component-init-transform" | "python" => Some(Language::Python),
-            "go" | "tinygo" => Some(Language::Go),
-            "rust" | "rustc" => Some(Language::Rust),
-            _ if name.starts_with("go cmd/") => Some(Language::Go),
-            _ => None,
-        };
-        more_particular(language, of_this)
-    })
 }
 
 #[cfg(test)]

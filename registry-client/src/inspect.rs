@@ -1,4 +1,6 @@
-use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, Validator, WasmFeatures};
+
+use crate::{Language, producers};
 
 /// What a guest must export, as messages say it.
 pub(crate) const HANDLER_NAME: &str = "wasi:http/incoming-handler@0.2";
@@ -47,6 +49,15 @@ pub enum NotAComponent {
         /// Its first characters.
         start: String,
     },
+    /// Interfaces in binary form, as `wasm-tools component wit --wasm` and `wkg` write them.
+    #[error(
+        "this is a WIT package, which describes {} and has no code: give the component that was built for a world of it",
+        names(.exports)
+    )]
+    WitPackage {
+        /// Its interfaces and worlds.
+        exports: Vec<String>,
+    },
     /// None of the known.
     #[error("this is not WebAssembly, its first bytes are {start}: give the .wasm file that the build wrote")]
     Unknown {
@@ -91,7 +102,7 @@ pub fn inspect(bytes: &[u8]) -> Result<ComponentInfo, NotAComponent> {
     if info.exports.iter().any(|name| is_handler(name)) {
         return Ok(info);
     }
-    let way_out = no_handler_way_out(&info.exports);
+    let way_out = no_handler_way_out(&info.exports, producers::language(bytes));
     Err(NotAComponent::NoHandler { exports: info.exports, way_out })
 }
 
@@ -104,6 +115,7 @@ pub(crate) fn is_handler(export: &str) -> bool {
 pub(crate) fn parse(bytes: &[u8]) -> Result<ComponentInfo, NotAComponent> {
     let mut validator = Validator::new_with_features(WasmFeatures::all());
     let mut info = ComponentInfo::default();
+    let mut only_types = true;
     // Nested components have imports and exports of their own, which are nobody else's business.
     let mut depth = 0usize;
     for payload in Parser::new(0).parse_all(bytes) {
@@ -124,11 +136,16 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<ComponentInfo, NotAComponent> {
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
-                    info.exports.push(export.map_err(|error| broken(bytes, &error))?.name.name.to_owned());
+                    let export = export.map_err(|error| broken(bytes, &error))?;
+                    only_types &= export.kind == ComponentExternalKind::Type;
+                    info.exports.push(export.name.name.to_owned());
                 }
             }
             _ => {}
         }
+    }
+    if only_types && !info.exports.is_empty() {
+        return Err(NotAComponent::WitPackage { exports: info.exports });
     }
     Ok(info)
 }
@@ -151,22 +168,42 @@ fn core_module_way_out(bytes: &[u8]) -> &'static str {
             .any(|import| import.module == "wasi_snapshot_preview1" || import.module == "wasi_unstable"),
         _ => false,
     });
-    if is_wasip1 {
-        "it was built for WASI 0.1; build it for `wasm32-wasip2` (Rust), or wrap it with \
-         `wasm-tools component new --adapt`"
-    } else {
-        "build it for `wasm32-wasip2` (Rust), or wrap it with `wasm-tools component new`"
+    match (producers::language(bytes), is_wasip1) {
+        (Some(Language::Go), _) => {
+            "give it the world that it is built for with `wasm-tools component embed --world WORLD`, and wrap it with \
+             `wasm-tools component new --adapt`"
+        }
+        (Some(Language::Rust), true) => "it was built for WASI 0.1; build it for `wasm32-wasip2`",
+        (Some(Language::Rust), false) => "build it for `wasm32-wasip2`",
+        (_, true) => {
+            "it was built for WASI 0.1; build it for `wasm32-wasip2` (Rust), or wrap it with \
+             `wasm-tools component new --adapt`"
+        }
+        (_, false) => "build it for `wasm32-wasip2` (Rust), or wrap it with `wasm-tools component new`",
     }
 }
 
-fn no_handler_way_out(exports: &[String]) -> &'static str {
+fn no_handler_way_out(exports: &[String], language: Option<Language>) -> &'static str {
     let has = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
-    if has("wasi:cli/run@") {
-        "it is a command, not a service; in Rust make it a library (crate-type `cdylib`) with `#[wstd::http_server]`"
-    } else if has("wasi:http/") {
-        "it is built for another version of wasi:http; build it for 0.2"
-    } else {
-        "in Rust, write the function that answers requests under `#[wstd::http_server]`"
+    let is_command = has("wasi:cli/run@");
+    if !is_command && has("wasi:http/") {
+        return "it is built for another version of wasi:http; build it for 0.2";
+    }
+    match language {
+        Some(Language::JavaScript) => {
+            "export it in the world that `jco componentize --wit WIT -n WORLD` is given, which a listener of `fetch` answers"
+        }
+        Some(Language::Python) => {
+            "export it in the world that `componentize-py -d WIT -w WORLD componentize` is given, and write a class \
+             `IncomingHandler`"
+        }
+        Some(Language::Go) => {
+            "export it in the world that the bindings and `wasm-tools component embed --world WORLD` are given"
+        }
+        Some(Language::Rust) | None if is_command => {
+            "it is a command, not a service; in Rust make it a library (crate-type `cdylib`) with `#[wstd::http_server]`"
+        }
+        Some(Language::Rust) | None => "in Rust, write the function that answers requests under `#[wstd::http_server]`",
     }
 }
 

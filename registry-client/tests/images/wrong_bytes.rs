@@ -32,6 +32,10 @@ fn each_kind_of_other_bytes_is_named_with_what_to_do() {
         (elf(0), "native ELF binary"),
         (elf(200), "wasmtime compiled ahead of time"),
         (wat("(module)"), "core WebAssembly module"),
+        (
+            wat(r#"(component (type $t (component)) (export "shop:cart/items@1.0.0" (type $t)))"#),
+            "WIT package, which describes `shop:cart/items@1.0.0`",
+        ),
         (wat(wasip1), "WASI 0.1"),
         (b"(module)".to_vec(), "wasm-tools parse"),
         (b";; guest\n\n  (component $x)".to_vec(), "wasm-tools parse"),
@@ -52,6 +56,21 @@ fn a_component_that_answers_no_requests_is_told_what_it_exports_instead() {
     assert!(message.contains("`wasi:cli/run@0.2.0`") && message.contains("command"), "{message}");
     let message = refused(&exporting("wasi:http/handler@0.3.0"));
     assert!(message.contains("another version of wasi:http"), "{message}");
+    let made_by = |tool: &str| {
+        let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+        let field = [&[1][..], &text("processed-by"), &[1], &text(tool), &text("1.0")].concat();
+        let section = [text("producers"), field].concat();
+        refused(&[exporting("acme:a/b@1.0.0"), [&[0, section.len() as u8][..], &section].concat()].concat())
+    };
+    for (tool, way_out) in [
+        ("ComponentizeJS", "jco componentize"),
+        ("componentize-py", "componentize-py -d WIT"),
+        ("TinyGo", "wasm-tools component embed"),
+        ("rustc", "#[wstd::http_server]"),
+        ("clang", "in Rust"),
+    ] {
+        assert!(made_by(tool).contains(way_out), "{tool}: {}", made_by(tool));
+    }
     assert!(refused(&wat("(component)")).contains("but nothing"), "{}", refused(&wat("(component)")));
 }
 
