@@ -64,6 +64,20 @@ async fn a_store_that_is_not_granted_is_denied_and_the_log_says_which_annotation
 }
 
 #[tokio::test]
+async fn a_store_without_a_name_is_the_only_one_that_is_granted() {
+    let mut fleet = Fleet::new().await;
+    let one = fleet.probe(|_| {}).await;
+    assert_eq!(ask(&one, request("PUT", "/kv//a", full_body("apple"))).await.unwrap().0, 200);
+    assert_eq!(ask(&one, get("/kv/carts/a")).await.unwrap(), (200, "apple".into()));
+    let mut spec = fleet.spec("probe-2", "probe");
+    spec.grants.key_value.push("prices".into());
+    let two = fleet.ready(spec).await;
+    assert_eq!(ask(&two, get("/kv//a")).await.unwrap().0, 403);
+    let line = fleet.wait_for_line("store ``").await;
+    assert!(line.text.contains("grants carts, prices"), "{}", line.text);
+}
+
+#[tokio::test]
 async fn a_component_that_imports_stores_without_a_grant_does_not_start() {
     let mut fleet = Fleet::new().await;
     let mut spec = fleet.spec("probe-1", "probe");

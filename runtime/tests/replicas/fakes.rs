@@ -85,12 +85,14 @@ impl KeyValue for MemoryStore {
     }
 }
 
-/// A cluster with the one Service `products`, which says what it was asked.
+/// A cluster in which each namespace has the one Service `products`, which says what it was asked.
 pub(crate) struct OneService;
 
 impl ClusterHttp for OneService {
     fn resolve(&self, namespace: &str, host: &str) -> Option<ObjectKey> {
-        (host == "products").then(|| ObjectKey::new(namespace, host))
+        let (name, of) = host.split_once('.').unwrap_or((host, namespace));
+        let of = of.strip_suffix(".svc.cluster.local").or_else(|| of.strip_suffix(".svc")).unwrap_or(of);
+        (name == "products" && !of.contains('.')).then(|| ObjectKey::new(of, name))
     }
 
     fn call(

@@ -28,6 +28,28 @@ async fn a_granted_service_is_called_inside_and_the_trace_goes_on() {
 }
 
 #[tokio::test]
+async fn a_service_is_granted_by_any_of_its_names_and_called_by_any() {
+    const NAMES: [&str; 4] = ["products", "products.shop", "products.shop.svc", "products.shop.svc.cluster.local"];
+    let mut fleet = Fleet::new().await;
+    for granted in NAMES.into_iter().chain(["products.shop:80"]) {
+        let mut spec = fleet.spec(&format!("probe-{granted}"), "probe");
+        spec.grants.outbound = vec![granted.into()];
+        let probe = fleet.ready(spec).await;
+        for called in NAMES {
+            let answer = ask(&probe, get(&format!("/fetch?url=http://{called}/"))).await.unwrap();
+            assert_eq!(answer, (200, "shop/products / no trace".into()), "{granted} grants {called}");
+        }
+        // The same name in another namespace is another Service, and another port another grant.
+        for other in ["products.other", "products.other.svc"] {
+            let (status, _) = ask(&probe, get(&format!("/fetch?url=http://{other}/"))).await.unwrap();
+            assert_eq!(status, 502, "{granted} does not grant {other}");
+        }
+        let (status, _) = ask(&probe, get("/fetch?url=http://products:81/")).await.unwrap();
+        assert_eq!(status == 200, !granted.contains(':'), "{granted} and port 81");
+    }
+}
+
+#[tokio::test]
 async fn an_address_is_reached_only_if_it_is_granted_itself() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
