@@ -1,8 +1,8 @@
-use std::{fs, path::Path};
+use std::{fs::File, io::Read, path::Path};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
-use registry_client::{Description, ImageStore, describe};
+use registry_client::{Description, ImageError, ImageStore, describe};
 use serde_json::json;
 
 use super::print_line;
@@ -49,23 +49,42 @@ impl Inspect {
     }
 
     fn bytes(&self) -> anyhow::Result<Vec<u8>> {
-        let file = Path::new(&self.what);
-        if file.is_file() {
-            let (size_bytes, limit_bytes) = (fs::metadata(file)?.len(), registry_client::MAX_COMPONENT_BYTES);
-            if size_bytes > limit_bytes {
-                bail!("{} has {size_bytes} bytes, and the limit is {limit_bytes}", self.what);
-            }
-            return fs::read(file).with_context(|| format!("{} cannot be read", self.what));
+        let (what, file) = (&self.what, Path::new(&self.what));
+        if file.exists() && !file.is_dir() {
+            return read(file);
         }
         let images = ImageStore::open(self.data.resolve()?.images())?;
-        let found = images.resolve(&self.what).with_context(|| format!("there is no file {}", self.what));
-        let digest = found.hint("name a file, or an image of `sampan images`")?;
-        Ok(images.component(&digest)?.bytes.to_vec())
+        match images.resolve(what) {
+            Ok(digest) => Ok(images.component(&digest)?.bytes.to_vec()),
+            Err(_) if file.is_dir() => Err(anyhow!("{what} is a folder"))
+                .hint(format!("`sampan build {what}` builds what is in it: inspect the image that it names")),
+            Err(ImageError::InvalidReference { .. }) => Err(anyhow!("there is no file {what}"))
+                .hint("name a file that is there, or an image of `sampan images`"),
+            Err(error @ (ImageError::NotFound { .. } | ImageError::DigestNotFound { .. })) => Err(error)
+                .with_context(|| format!("there is neither a file {what} nor an image of that name"))
+                .hint("name a file, or an image of `sampan images`"),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
+/// What is in a file, or comes from a pipe.
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let limit_bytes = registry_client::MAX_COMPONENT_BYTES;
+    let opened = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let mut bytes = Vec::new();
+    opened
+        .take(limit_bytes + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("{} cannot be read", file.display()))?;
+    if bytes.len() as u64 > limit_bytes {
+        bail!("{} has more than {limit_bytes} bytes, which is the limit of a component", file.display());
+    }
+    Ok(bytes)
+}
+
 fn as_text(described: &Description, refused: Option<&str>) -> String {
-    let language = described.language.map_or("unknown".to_owned(), |language| language.to_string());
+    let language = described.language.map_or("not told by it (stripped?)".to_owned(), |language| language.to_string());
     let mut lines = vec![
         format!("language         {language}"),
         format!("size             {}", human_bytes(described.size_bytes)),

@@ -15,6 +15,8 @@ use std::{
 
 use crate::sampan::{Sampan, command, guest, succeed, wait_for};
 
+pub(crate) use own::put_image;
+
 /// `docker-registry` with its data in a folder. Killed when dropped.
 struct Peer {
     child: Child,

@@ -21,8 +21,19 @@ fn token(data_dir: &Path, name: &str) -> String {
     fs::read_to_string(data_dir.join("api").join(name)).expect("a token").trim().to_owned()
 }
 
-/// Puts a bundle into the registry that refers to the manifest with this digest.
-pub(super) fn put_referrer(sampan: &Sampan, repository: &str, subject: &str, bundle: &serde_json::Value) {
+/// A file of an image: its media type, and what is in it.
+type File<'a> = (&'a str, &'a str);
+
+/// Puts an image of this configuration and layer into the registry, under a tag or, without one, its digest alone, with
+/// these further fields in its manifest.
+pub(crate) fn put_image(
+    sampan: &Sampan,
+    repository: &str,
+    tag: Option<&str>,
+    [config, layer]: [File<'_>; 2],
+    fields: &serde_json::Value,
+) {
+    const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
     let base = format!("https://{}/v2/{repository}", host(sampan));
     let authorization = format!("Authorization: Bearer {}", token(&sampan.data_dir, "token"));
     let curl = |method: &str, url: &str, kind: &str, body: &str| {
@@ -31,18 +42,27 @@ pub(super) fn put_referrer(sampan: &Sampan, repository: &str, subject: &str, bun
         curl.args(["-sSfk", "-X", method, "-H", &authorization, "-H", &kind, "--data-binary", body, url]);
         succeed("curl", curl.output().expect("curl"))
     };
-    let (bundle, kind) = (bundle.to_string(), "application/vnd.dev.sigstore.bundle.v0.3+json");
-    let descriptor = |kind: &str, bytes: &str| {
+    let descriptor = |(kind, bytes): File<'_>| {
         let digest = ContentDigest::of(bytes.as_bytes());
         curl("POST", &format!("{base}/blobs/uploads/?digest={digest}"), "application/octet-stream", bytes);
         serde_json::json!({ "mediaType": kind, "digest": digest.as_str(), "size": bytes.len() })
     };
-    const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-    let manifest = serde_json::json!({ "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": kind,
-        "config": descriptor("application/vnd.oci.empty.v1+json", "{}"), "layers": [ descriptor(kind, &bundle) ],
-        "subject": { "mediaType": MANIFEST, "digest": format!("sha256:{subject}"), "size": 1 } });
-    let digest = ContentDigest::of(manifest.to_string().as_bytes());
-    curl("PUT", &format!("{base}/manifests/{digest}"), MANIFEST, &manifest.to_string());
+    let mut manifest = serde_json::json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": descriptor(config),
+        "layers": [ descriptor(layer) ] });
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        manifest[name] = value.clone();
+    }
+    let digest = ContentDigest::of(manifest.to_string().as_bytes()).to_string();
+    curl("PUT", &format!("{base}/manifests/{}", tag.unwrap_or(&digest)), MANIFEST, &manifest.to_string());
+}
+
+/// Puts a bundle into the registry that refers to the manifest with this digest.
+pub(super) fn put_referrer(sampan: &Sampan, repository: &str, subject: &str, bundle: &serde_json::Value) {
+    let (bundle, kind) = (bundle.to_string(), "application/vnd.dev.sigstore.bundle.v0.3+json");
+    let subject = serde_json::json!({ "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": format!("sha256:{subject}"), "size": 1 });
+    let fields = serde_json::json!({ "artifactType": kind, "subject": subject });
+    put_image(sampan, repository, None, [("application/vnd.oci.empty.v1+json", "{}"), (kind, &bundle)], &fields);
 }
 
 fn skopeo(sampan: &Sampan, token_name: &str, args: &[&str]) -> std::process::Output {

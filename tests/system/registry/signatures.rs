@@ -132,6 +132,11 @@ fn pruning_leaves_the_signature_of_an_image_in_use_and_the_next_rollout_goes_on(
         server.cli_ok(&["rollout", "status", "deployment/hello", "-n", "strict"]);
         succeed("sampan verify", sampan(theirs.path(), &["verify", &used, "--key", &public]));
         assert!(!sampan(theirs.path(), &["verify", &unused, "--key", &public]).status.success());
+        // Signatures are no images that a start or a list complains of.
+        assert!(server.stop().0.success());
+        let again = start(ours.path());
+        assert!(again.cli_ok(&["images"]).contains("hello:v1"));
+        assert!(!again.output().contains("left out"), "{}", again.output());
     }
 }
 
