@@ -187,6 +187,19 @@ mod tests {
         assert!(said(&["sampan", "help", "rollout", "status"]).contains("sampan rollout status"));
         let unknown = said(&["sampan", "compil"]);
         assert!(!unknown.contains("'compile"), "{unknown}");
+        let listed = said(&["sampan", "help"]);
+        assert!(!listed.contains("compile-server"), "{listed}");
+    }
+
+    #[test]
+    fn metrics_stand_under_a_heading_of_their_own() {
+        for command in ["up", "dev", "server", "worker", "gateway"] {
+            let help = Cli::try_parse_from(["sampan", command, "--help"]).unwrap_err().to_string();
+            let (_, metrics) = help.split_once("\nMetrics:\n").unwrap_or_else(|| panic!("{command}: {help}"));
+            let section = metrics.split("\n\n").next().unwrap_or_default();
+            assert!(section.trim_start().starts_with("--metrics <IP:PORT>"), "{command}: {section}");
+            assert_eq!(help.matches("--metrics").count(), 1, "{command}");
+        }
     }
 
     #[test]
