@@ -57,4 +57,16 @@ mod tests {
 "#;
         assert_eq!(components(output, Path::new("/a/shop")), [PathBuf::from("/t/shop.wasm")]);
     }
+
+    #[test]
+    fn a_folder_that_is_a_link_is_the_package_that_it_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("läden shop"), folder.path().join("link"));
+        fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let manifest = real.canonicalize().unwrap().join("Cargo.toml");
+        let message =
+            serde_json::json!({ "reason": "compiler-artifact", "manifest_path": manifest, "filenames": ["/t/a.wasm"] });
+        assert_eq!(components(message.to_string().as_bytes(), &link), [PathBuf::from("/t/a.wasm")]);
+    }
 }

@@ -1,20 +1,25 @@
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, anyhow};
+use parking_lot::Mutex;
 use registry_client::{Image, ImageStore};
 use tokio::{process::Command, sync::watch};
 
 use super::{
-    cargo, command,
+    cargo,
+    command::{self, Finished},
     inputs::Inputs,
     project::{Component, Recipe},
     status::Crates,
     toolchain::Toolchain,
+    workspace::{Groups, Package},
 };
 
 /// Where the messages of compilers go.
@@ -34,7 +39,21 @@ pub(crate) struct Compiler {
     /// Cargo's target directory, if the package's own is not to be used.
     target_dir: Option<PathBuf>,
     progress: watch::Sender<Crates>,
+    /// What was last found out of the packages of a project.
+    groups: Arc<Mutex<Groups>>,
 }
+
+/// Components that are built together.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch<'a> {
+    /// Of which the images are wanted.
+    pub(crate) components: Vec<&'a Component>,
+    /// The packages that the one call of Cargo names. None: it builds the one in its folder.
+    packages: Vec<Package>,
+}
+
+/// A component of a batch, and what became of it.
+pub(crate) type Outcome<'a> = (&'a Component, Result<Built, CompileError>);
 
 /// An image that was built.
 #[derive(Debug, Clone)]
@@ -52,10 +71,10 @@ pub(crate) enum CompileError {
     #[error("{program} failed")]
     Source {
         program: String,
-        /// What it said, if that is not on the terminal already.
+        /// The output of the compiler, unless it is on the terminal already.
         messages: String,
     },
-    /// Something else is.
+    /// Anything else.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }
@@ -63,22 +82,82 @@ pub(crate) enum CompileError {
 impl Compiler {
     /// A compiler that puts images into this store.
     pub(crate) fn new(images: ImageStore, messages: Messages, build_cache: Option<&Path>) -> Self {
-        let target_dir = build_cache.map(|folder| folder.join("guests"));
-        Self { images, messages, target_dir, progress: watch::Sender::default() }
+        let target_dir = build_cache.map(|folder| folder.join("guests")).or_else(target_dir_of_environment);
+        Self { images, messages, target_dir, progress: watch::Sender::default(), groups: Arc::default() }
     }
 
-    /// Builds one component. Dropping the future ends the compiler.
-    pub(crate) async fn build(&self, component: &Component) -> Result<Built, CompileError> {
-        let began = Instant::now();
-        let (artifact, inputs) = match &component.recipe {
-            Recipe::Cargo => self.cargo(&component.dir).await.map(|(artifact, inputs)| (artifact, Some(inputs)))?,
-            Recipe::Command { line, artifact } => {
-                self.shell(&component.dir, line).await?;
-                (artifact.clone(), None)
+    /// Divides those of a project's components that are chosen into what is built together: those of a workspace by one
+    /// call of Cargo. What a call builds does not depend on what is chosen.
+    pub(crate) async fn batches<'a>(
+        &self,
+        components: &'a [Component],
+        chosen: impl Fn(&Component) -> bool,
+    ) -> Vec<Batch<'a>> {
+        let of_cargo = components.iter().filter(|component| component.recipe == Recipe::Cargo);
+        let folders: BTreeSet<PathBuf> = of_cargo.map(|component| component.dir.clone()).collect();
+        let mut groups = self.groups.lock().clone();
+        if folders.len() > 1 && !groups.are_of(&folders) {
+            groups = Groups::find(&folders).await;
+            self.groups.lock().clone_from(&groups);
+        }
+        let mut batches: Vec<Batch<'a>> = Vec::new();
+        for component in components.iter().filter(|component| chosen(component)) {
+            let packages = match component.recipe {
+                Recipe::Cargo => groups.with(&component.dir),
+                Recipe::Command { .. } => &[],
+            };
+            match batches.iter_mut().find(|batch| !packages.is_empty() && batch.packages == packages) {
+                Some(batch) => batch.components.push(component),
+                None => batches.push(Batch { components: vec![component], packages: packages.to_vec() }),
             }
-        };
-        let image = self.store(&artifact, &component.image).await?;
-        Ok(Built { image, took: began.elapsed(), inputs })
+        }
+        batches
+    }
+
+    /// Builds the components of a batch, and tells of each. Dropping the future ends the compiler.
+    pub(crate) async fn build<'a>(&self, batch: &Batch<'a>) -> Vec<Outcome<'a>> {
+        let began = Instant::now();
+        let mut outcomes = Vec::new();
+        for (component, made) in self.make(batch).await {
+            let built = async {
+                let (artifact, inputs) = made?;
+                let image = self.store(&artifact, &component.image).await?;
+                Ok(Built { image, took: began.elapsed(), inputs })
+            };
+            outcomes.push((component, built.await));
+        }
+        outcomes
+    }
+
+    /// Builds one component.
+    pub(crate) async fn build_one(&self, component: &Component) -> Result<Built, CompileError> {
+        let batch = Batch { components: vec![component], packages: Vec::new() };
+        let (_, built) = self.build(&batch).await.pop().context("a build has no result")?;
+        built
+    }
+
+    async fn make<'a>(&self, batch: &Batch<'a>) -> Vec<(&'a Component, Result<Made, CompileError>)> {
+        let (there, gone): (Vec<_>, Vec<_>) = batch.components.iter().partition(|component| component.dir.is_dir());
+        let mut made = self.make_there(&there, &batch.packages).await;
+        let gone = gone.into_iter().map(|component| {
+            (component, Err(CompileError::Other(anyhow!("there is no folder {}", component.dir.display()))))
+        });
+        made.extend(gone);
+        made
+    }
+
+    async fn make_there<'a>(
+        &self,
+        components: &[&'a Component],
+        packages: &[Package],
+    ) -> Vec<(&'a Component, Result<Made, CompileError>)> {
+        match components {
+            [component] if let Recipe::Command { line, artifact } = &component.recipe => {
+                let made = self.shell(&component.dir, line).await.map(|()| (artifact.clone(), None));
+                vec![(*component, made)]
+            }
+            components => self.cargo(components, packages).await,
+        }
     }
 
     /// Puts a component that is built already into the store.
@@ -102,13 +181,65 @@ impl Compiler {
         self.progress.subscribe()
     }
 
-    async fn cargo(&self, folder: &Path) -> Result<(PathBuf, Inputs), CompileError> {
+    /// Builds packages by one call of Cargo. One that fails keeps none of the others from being built.
+    async fn cargo<'a>(
+        &self,
+        components: &[&'a Component],
+        packages: &[Package],
+    ) -> Vec<(&'a Component, Result<Made, CompileError>)> {
+        let called = match components {
+            [first, ..] => self.call_cargo(&first.dir, packages).await,
+            [] => return Vec::new(),
+        };
+        let (output, mut failed) = match called {
+            Ok(Finished { stdout, status, .. }) if status.success() => (stdout, None),
+            Ok(Finished { stdout, messages, .. }) => (stdout, Some(messages)),
+            Err(error) => {
+                // The same keeps all of them from being built, and is said of the first.
+                let mut error = Some(error);
+                let each = |component: &&'a Component| {
+                    let error = error.take().map_or_else(|| failure(String::new()), CompileError::Other);
+                    (*component, Err(error))
+                };
+                return components.iter().map(each).collect();
+            }
+        };
+        let made = components.iter().map(|&component| {
+            let made = match cargo::components(&output, &component.dir).as_slice() {
+                // Of one package, it is the one that failed, perhaps by another of its targets.
+                found if let Some(messages) = &mut failed
+                    && (found.is_empty() || packages.len() <= 1) =>
+                {
+                    Err(failure(std::mem::take(messages)))
+                }
+                [one] => Ok((one.clone(), Some(Inputs::of_cargo(&output, one, &component.dir)))),
+                [] => Err(anyhow!(
+                    "the package in {} makes no component: add `[lib]` with `crate-type = [\"cdylib\"]` to its Cargo.toml",
+                    component.dir.display()
+                )
+                .into()),
+                several => Err(anyhow!(
+                    "the package in {} makes {} components, and an image holds one",
+                    component.dir.display(),
+                    several.len()
+                )
+                .into()),
+            };
+            (component, made)
+        });
+        made.collect()
+    }
+
+    async fn call_cargo(&self, folder: &Path, packages: &[Package]) -> anyhow::Result<Finished> {
         let found = {
             let folder = folder.to_owned();
             tokio::task::spawn_blocking(move || Toolchain::find(&folder)).await.context("the search was broken off")?
         };
         let mut build = found?.cargo_build(folder);
         build.args(["--message-format", "json-render-diagnostics"]);
+        if packages.len() > 1 {
+            build.arg("--keep-going").args(packages.iter().flat_map(|package| ["--package", &package.id]));
+        }
         if let Messages::Kept { coloured } = self.messages {
             build.args(["--color", if coloured { "always" } else { "never" }]);
             build.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "80");
@@ -117,30 +248,21 @@ impl Compiler {
             build.env("CARGO_TARGET_DIR", folder);
         }
         self.progress.send_replace(Crates::default());
-        let output = self.run(build, "cargo build").await?;
-        match cargo::components(&output, folder).as_slice() {
-            [one] => Ok((one.clone(), Inputs::of_cargo(&output, one, folder))),
-            [] => Err(anyhow!(
-                "the package in {} makes no component: add `[lib]` with `crate-type = [\"cdylib\"]` to its Cargo.toml",
-                folder.display()
-            )
-            .into()),
-            several => Err(anyhow!(
-                "the package in {} makes {} components, and an image holds one",
-                folder.display(),
-                several.len()
-            )
-            .into()),
-        }
+        self.run(build, CARGO_BUILD).await
     }
 
     async fn shell(&self, folder: &Path, line: &str) -> Result<(), CompileError> {
         let mut shell = Command::new("sh");
         shell.args(["-c", line]).current_dir(folder);
-        self.run(shell, &format!("`{line}`")).await.map(|_| ())
+        let program = format!("`{line}`");
+        let finished = self.run(shell, &program).await?;
+        if finished.status.success() {
+            return Ok(());
+        }
+        Err(CompileError::Source { program, messages: finished.messages })
     }
 
-    async fn run(&self, mut command: Command, program: &str) -> Result<Vec<u8>, CompileError> {
+    async fn run(&self, mut command: Command, program: &str) -> anyhow::Result<Finished> {
         command.stdout(Stdio::piped());
         if let Messages::Kept { .. } = self.messages {
             command.stderr(Stdio::piped());
@@ -148,12 +270,23 @@ impl Compiler {
         let tell = |crates| {
             self.progress.send_replace(crates);
         };
-        let finished = command::run(&mut command, tell).await.with_context(|| format!("{program} cannot be run"))?;
-        if finished.status.success() {
-            return Ok(finished.stdout);
-        }
-        Err(CompileError::Source { program: program.to_owned(), messages: finished.messages })
+        command::run(&mut command, tell).await.with_context(|| format!("{program} cannot be run"))
     }
+}
+
+/// Where a component is, and what its build says that it read.
+type Made = (PathBuf, Option<Inputs>);
+
+const CARGO_BUILD: &str = "cargo build";
+
+fn failure(messages: String) -> CompileError {
+    CompileError::Source { program: CARGO_BUILD.to_owned(), messages }
+}
+
+/// Cargo takes a relative one from the folder that it runs in. Here it runs in several, and means the user's.
+fn target_dir_of_environment() -> Option<PathBuf> {
+    let named = PathBuf::from(std::env::var_os("CARGO_TARGET_DIR")?);
+    named.is_relative().then(|| std::path::absolute(named).ok()).flatten()
 }
 
 /// Refuses what could never start here, by its imports, while whoever can do something about it looks on.

@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{cargo, dep_info};
+use super::{cargo, dep_info, rustflags};
 
 /// Where sources of others are kept, which nobody edits there.
 const OF_OTHERS: [&str; 3] = ["registry/src", "git/checkouts", "rustlib/src"];
@@ -27,6 +27,8 @@ impl Inputs {
         let text = is_small.then(|| fs::read_to_string(&note).ok()).flatten().unwrap_or_default();
         let mut read = dep_info::parse(&text, package);
         read.extend(cargo::manifests(messages));
+        // Those of the user's own folder are for all projects.
+        read.extend(rustflags::files(package, None, None));
         let is_ours = |path: &PathBuf| {
             let text = path.to_string_lossy();
             !made.as_ref().is_some_and(|made| path.starts_with(made)) && !OF_OTHERS.iter().any(|of| text.contains(of))
@@ -35,11 +37,13 @@ impl Inputs {
     }
 }
 
+/// What Cargo and rustup read of the folder of a package and of those around it.
+pub(super) const CONFIGURATION: [&str; 6] =
+    ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", ".cargo/config", "rust-toolchain.toml", "rust-toolchain"];
+
 /// Files of the package in a folder, and of the workspace around it, that Cargo reads and does not note.
 pub(super) fn of_package(folder: &Path, root: &Path) -> Vec<PathBuf> {
-    const IN_EACH: [&str; 6] =
-        ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", ".cargo/config", "rust-toolchain.toml", "rust-toolchain"];
     let ours = |folder: &&Path| folder.starts_with(root) || folder.join("Cargo.toml").is_file();
-    let around = folder.ancestors().filter(ours).flat_map(|folder| IN_EACH.map(|name| folder.join(name)));
+    let around = folder.ancestors().filter(ours).flat_map(|folder| CONFIGURATION.map(|name| folder.join(name)));
     ["src", "build.rs", "wit"].map(|name| folder.join(name)).into_iter().chain(around).collect()
 }

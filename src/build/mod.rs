@@ -12,6 +12,7 @@ mod project;
 mod rustflags;
 mod status;
 mod toolchain;
+mod workspace;
 
 pub(crate) use compile::{Built, CompileError, Compiler, Messages, check_imports};
 pub(crate) use inputs::Inputs;

@@ -90,7 +90,10 @@ fn list_of(flags: Vec<String>) -> serde_json::Value {
     flags.into()
 }
 
-/// Cargo's configuration files for a folder, the nearest first.
+/// Files that include each other are followed so far.
+const MAX_INCLUDES: usize = 64;
+
+/// Cargo's configuration files for a folder, the nearest first, each before those that it includes.
 pub(super) fn files(folder: &Path, cargo_home: Option<OsString>, home: Option<OsString>) -> Vec<PathBuf> {
     let home = cargo_home.map(PathBuf::from).or_else(|| home.map(|home| Path::new(&home).join(".cargo")));
     let folders = folder.ancestors().map(|folder| folder.join(".cargo")).chain(home);
@@ -98,9 +101,25 @@ pub(super) fn files(folder: &Path, cargo_home: Option<OsString>, home: Option<Os
     for folder in folders {
         // The name without an ending is the older one, and goes first where both are there.
         let file = ["config", "config.toml"].map(|name| folder.join(name)).into_iter().find(|file| file.is_file());
-        found.extend(file.filter(|file| !found.contains(file)));
+        if let Some(file) = file {
+            with_included(file, &mut found);
+        }
     }
     found
+}
+
+/// A file and those that its `include` names, of which a later one goes before an earlier one.
+fn with_included(file: PathBuf, found: &mut Vec<PathBuf>) {
+    if found.contains(&file) || found.len() >= MAX_INCLUDES {
+        return;
+    }
+    let read = fs::read_to_string(&file).ok().and_then(|text| text.parse::<Table>().ok()).unwrap_or_default();
+    let folder = file.parent().map(Path::to_owned).unwrap_or_default();
+    found.push(file);
+    let named = read.get("include").and_then(Value::as_array).into_iter().flatten();
+    let paths = named.filter_map(|entry| entry.as_str().or_else(|| entry.get("path").and_then(Value::as_str)));
+    let included: Vec<PathBuf> = paths.map(|path| folder.join(path)).filter(|path| path.is_file()).collect();
+    included.into_iter().rev().for_each(|file| with_included(file, found));
 }
 
 fn collect(config: &Table, tables: &mut BTreeMap<String, Option<Flags>>) {
@@ -168,6 +187,24 @@ mod tests {
     fn flags_in_one_line_are_continued() {
         let text = "[build]\nrustflags = \"--cfg a\"";
         assert_eq!(with(text, &[]), config(&[&format!("build.rustflags=\"--cfg a -La {STACK}\"")]));
+    }
+
+    #[test]
+    fn what_a_configuration_includes_counts_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let cargo = folder.path().join(".cargo");
+        fs::create_dir_all(&cargo).unwrap();
+        let files_of = |named: &[&str]| named.iter().map(|name| cargo.join(name)).collect::<Vec<_>>();
+        fs::write(
+            cargo.join("config.toml"),
+            "include = [\"a.toml\", { path = \"b.toml\", optional = true }, \"gone.toml\"]",
+        )
+        .unwrap();
+        fs::write(cargo.join("a.toml"), "include = [\"config.toml\"]\n[build]\nrustflags = \"--cfg a\"").unwrap();
+        fs::write(cargo.join("b.toml"), "").unwrap();
+        assert_eq!(files(folder.path(), Some("/none".into()), None), files_of(&["config.toml", "b.toml", "a.toml"]));
+        let found = further(folder.path(), |name| (name == "CARGO_HOME").then(|| "/none".into()), &["-La"], STACK);
+        assert_eq!(found, config(&[&format!("build.rustflags=\"--cfg a -La {STACK}\"")]));
     }
 
     #[test]

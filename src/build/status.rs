@@ -22,7 +22,7 @@ pub(super) struct Status {
 }
 
 impl Status {
-    /// Takes further bytes. Answers how far the build is, if they tell.
+    /// Takes further bytes. Returns how far the build is, if they tell.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Option<Crates> {
         let mut told = None;
         for byte in bytes {

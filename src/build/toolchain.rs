@@ -56,23 +56,15 @@ impl Toolchain {
         ))
     }
 
-    /// The command that builds the package in a folder for release.
-    pub(crate) fn cargo_build(&self, folder: &Path) -> Command {
-        let libc = format!("-Clink-arg=-L{DEBIAN_WASI_LIBC}");
-        let mut flags = Vec::new();
+    /// Cargo, in a folder.
+    pub(super) fn cargo(&self, folder: &Path) -> Command {
         let mut command = match self {
-            Self::Target => {
-                let mut command = Command::new("cargo");
-                command.arg("build");
-                command
-            }
+            Self::Target => Command::new("cargo"),
             Self::DebianWeb { linker } => {
                 let mut command = Command::new(DEBIAN_CARGO);
                 for variable in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
                     command.env_remove(variable);
                 }
-                flags.push(libc.as_str());
-                command.args(["build", "-Zbuild-std=std,panic_abort"]);
                 command.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", DEBIAN_RUSTC);
                 if let Some(path) = linker.as_deref().and_then(path_with) {
                     command.env("PATH", path);
@@ -80,11 +72,25 @@ impl Toolchain {
                 command
             }
         };
+        command.current_dir(folder);
+        command
+    }
+
+    /// The command that builds packages for release: the one in a folder, unless others are named to it.
+    pub(crate) fn cargo_build(&self, folder: &Path) -> Command {
+        let libc = format!("-Clink-arg=-L{DEBIAN_WASI_LIBC}");
+        let mut flags = Vec::new();
+        let mut command = self.cargo(folder);
+        command.arg("build");
+        if let Self::DebianWeb { .. } = self {
+            flags.push(libc.as_str());
+            command.arg("-Zbuild-std=std,panic_abort");
+        }
         match rustflags::further(folder, |name| std::env::var_os(name), &flags, STACK) {
             Further::Variable(name, value) => drop(command.env(name, value)),
             Further::Config(settings) => drop(command.args(settings.iter().flat_map(|one| ["--config", one]))),
         }
-        command.args(["--release", "--target", TARGET]).current_dir(folder);
+        command.args(["--release", "--target", TARGET]);
         command
     }
 }

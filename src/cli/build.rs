@@ -6,7 +6,7 @@ use registry_client::{Image, ImageStore};
 use super::{client, print_line};
 use crate::{
     build::{CompileError, Compiler, Messages, PROJECT_FILE, Project},
-    errors::HintExt,
+    errors::{HintExt, report},
     paths::DataDirArgs,
     size::human_bytes,
 };
@@ -52,18 +52,25 @@ impl Build {
             bail!("there is no {}", self.path.display());
         }
         let project = read_project(&self.path, self.tag.as_deref())?;
-        for component in &project.components {
-            match compiler.build(component).await {
-                Ok(built) => print_image(&built.image),
-                Err(CompileError::Source { program, .. }) => {
-                    bail!("{}: {program} failed, as said above", component.name)
-                }
-                Err(CompileError::Other(error)) => {
-                    return Err(error.context(format!("{} was not built", component.name)));
+        let mut failed = Vec::new();
+        for batch in compiler.batches(&project.components, |_| true).await {
+            for (component, built) in compiler.build(&batch).await {
+                match built {
+                    Ok(built) => print_image(&built.image),
+                    Err(CompileError::Source { program, .. }) => {
+                        failed.push(anyhow!("{}: {program} failed, as said above", component.name));
+                    }
+                    Err(CompileError::Other(error)) => {
+                        failed.push(error.context(format!("{} was not built", component.name)));
+                    }
                 }
             }
         }
-        Ok(())
+        let last = failed.pop();
+        for error in failed {
+            eprintln!("{}", report(&error));
+        }
+        last.map_or(Ok(()), Err)
     }
 
     async fn import(&self, compiler: &Compiler) -> anyhow::Result<()> {
@@ -85,7 +92,7 @@ pub(super) async fn build_one(images: ImageStore, path: &Path, tag: &str) -> any
     }
     let project = read_project(path, Some(tag))?;
     let component = project.components.first().with_context(|| format!("{} has no component", path.display()))?;
-    match compiler.build(component).await {
+    match compiler.build_one(component).await {
         Ok(built) => Ok(built.image),
         Err(CompileError::Source { program, .. }) => bail!("{}: {program} failed, as said above", component.name),
         Err(CompileError::Other(error)) => Err(error.context(format!("{} was not built", component.name))),

@@ -111,7 +111,7 @@ impl Planned {
         self.kind.path(self.namespace.as_deref())
     }
 
-    /// Creates or patches the object. Answers what was done and what the object is now.
+    /// Creates or patches the object. Returns what was done and what the object is now.
     pub(crate) async fn apply(&self, connection: &Connection, mode: Mode) -> anyhow::Result<(Outcome, Value)> {
         for _ in 1..MAX_CONFLICTS {
             match self.try_apply(connection, mode).await {

@@ -12,7 +12,7 @@ use crate::{
     paths::DataDirArgs,
 };
 
-/// Starts a gateway. Answers once it takes connections.
+/// Starts a gateway. Returns once it takes connections.
 pub(crate) async fn gateway(
     join: &JoinArgs,
     http: &HttpArgs,

@@ -11,7 +11,7 @@ use transport::DirectConnect;
 use super::{Roles, config, images::StoredImages, machine_name, make_private, only};
 use crate::{config::ServerArgs, metrics::Metrics, serve::Addresses};
 
-/// Starts all three roles in this process, joined by sessions within it. Answers once each takes requests.
+/// Starts all three roles in this process, joined by sessions within it. Returns once each takes requests.
 pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyhow::Result<(Addresses, Roles)> {
     let dir = args.data.resolve()?;
     make_private(dir.root())?;

@@ -2,19 +2,22 @@
 //!
 //! The system does not say who wrote a file. So a change during a build is built once more, and what comes of that tells:
 //! a file that is written by that build too, while nothing becomes of it that was not there before, is made by the build.
-//! From then on its changes during builds are none. What never comes to rest is given up after some builds, and said.
+//! From then on its changes during builds are none, and neither are files that are new beside it: names may hold a hash of
+//! what is in them. What never comes to rest is given up after some builds, and said.
 
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
-/// So many builds in a row may each have changed what is watched.
+use super::snapshot::Written;
+
+/// The number of builds in a row that may each have changed what is watched.
 const IN_A_ROW: u32 = 3;
-/// So many, if the changes are of files that are known to be changed at other times too: by the user, then.
+/// The same for changes of files that also change while nothing is built, so that they are the user's.
 const IN_A_ROW_OF_SOURCES: u32 = 10;
 
-/// Who has changed what of one component.
+/// The files of one component that were changed by the user, and those that its build changes.
 #[derive(Debug, Default)]
 pub(super) struct Causes {
     /// Changed while nothing was built.
@@ -44,18 +47,25 @@ impl Causes {
         self.in_a_row = 0;
     }
 
-    /// Files have changed while components were built. `same`: the build gave what was there before. `rewritten` tells
-    /// whether a file was written during this build, be it with what it held.
+    /// Files have changed while components were built. `same`: the build gave what was there before. `written` tells
+    /// what became of a file during this build.
     pub(super) fn during(
         &mut self,
         changed: BTreeSet<PathBuf>,
         same: bool,
-        rewritten: impl Fn(&Path) -> bool,
+        written: impl Fn(&Path) -> Written,
     ) -> Verdict {
         if same {
-            let made = self.suspects.iter().filter(|path| !self.sources.contains(*path) && rewritten(path));
-            self.made.extend(made.cloned());
+            let is_made = |path: &&PathBuf| !self.sources.contains(*path) && written(path) != Written::Not;
+            let made: Vec<PathBuf> = self.suspects.iter().filter(is_made).cloned().collect();
+            self.made.extend(made);
         }
+        let beside_made: BTreeSet<&Path> = self.made.iter().filter_map(|path| path.parent()).collect();
+        let new = |path: &&PathBuf| {
+            path.parent().is_some_and(|folder| beside_made.contains(folder)) && written(path) == Written::New
+        };
+        let new: Vec<PathBuf> = changed.iter().filter(new).cloned().collect();
+        self.made.extend(new);
         let (mut told, rebuild): (BTreeSet<_>, BTreeSet<_>) =
             changed.into_iter().partition(|path| self.made.contains(path));
         // What was made before was told then, or is the same each time.
@@ -90,33 +100,50 @@ mod tests {
     fn a_change_during_a_build_is_built_and_so_is_the_next() {
         let mut causes = Causes::default();
         for _ in 0..4 {
-            assert_eq!(causes.during(paths(&["a.rs"]), false, |_| true).rebuild, paths(&["a.rs"]));
-            assert_eq!(causes.during(paths(&[]), true, |_| false), Verdict::default());
+            assert_eq!(causes.during(paths(&["a.rs"]), false, |_| Written::Again).rebuild, paths(&["a.rs"]));
+            assert_eq!(causes.during(paths(&[]), true, |_| Written::Not), Verdict::default());
         }
     }
 
     #[test]
     fn what_each_build_writes_alike_is_built_once_more_and_then_known() {
         let mut causes = Causes::default();
-        assert_eq!(causes.during(paths(&["dist/a.js"]), false, |_| true).rebuild, paths(&["dist/a.js"]));
-        assert_eq!(causes.during(paths(&[]), true, |_| true), Verdict::default());
+        assert_eq!(causes.during(paths(&["dist/a.js"]), false, |_| Written::Again).rebuild, paths(&["dist/a.js"]));
+        assert_eq!(causes.during(paths(&[]), true, |_| Written::Again), Verdict::default());
         causes.outside(&paths(&["a.js"]));
-        assert_eq!(causes.during(paths(&["dist/a.js"]), false, |_| true), Verdict::default());
+        assert_eq!(causes.during(paths(&["dist/a.js"]), false, |_| Written::Again), Verdict::default());
     }
 
     #[test]
     fn what_each_build_writes_anew_is_told_once() {
         let mut causes = Causes::default();
-        assert_eq!(causes.during(paths(&["gen"]), false, |_| true).rebuild, paths(&["gen"]));
-        assert_eq!(causes.during(paths(&["gen"]), true, |_| true).told, paths(&["gen"]));
-        assert_eq!(causes.during(paths(&["gen"]), true, |_| true), Verdict::default());
+        assert_eq!(causes.during(paths(&["gen"]), false, |_| Written::Again).rebuild, paths(&["gen"]));
+        assert_eq!(causes.during(paths(&["gen"]), true, |_| Written::Again).told, paths(&["gen"]));
+        assert_eq!(causes.during(paths(&["gen"]), true, |_| Written::Again), Verdict::default());
+    }
+
+    #[test]
+    fn what_is_new_beside_what_a_build_made_is_made_too() {
+        let mut causes = Causes::default();
+        causes.during(paths(&["dist/app.1.js"]), false, |_| Written::New);
+        assert_eq!(causes.during(paths(&["dist/app.1.js"]), true, |_| Written::Again).rebuild, paths(&[]));
+        causes.outside(&paths(&["a.js"]));
+        assert_eq!(
+            causes.during(paths(&["dist/app.1.js", "dist/app.2.js"]), false, |path| {
+                if path.ends_with("app.2.js") { Written::New } else { Written::Again }
+            }),
+            Verdict::default()
+        );
+        // What was there is the user's, and so is what is new elsewhere.
+        assert_eq!(causes.during(paths(&["dist/page.html"]), false, |_| Written::Again).rebuild.len(), 1);
+        assert_eq!(causes.during(paths(&["src/new.js"]), false, |_| Written::New).rebuild.len(), 1);
     }
 
     #[test]
     fn a_build_that_never_gives_the_same_ends_too() {
         let mut causes = Causes::default();
         let mut builds = 1;
-        while !causes.during(paths(&["gen"]), false, |_| true).rebuild.is_empty() {
+        while !causes.during(paths(&["gen"]), false, |_| Written::Again).rebuild.is_empty() {
             builds += 1;
         }
         assert_eq!(builds, IN_A_ROW);
@@ -127,7 +154,7 @@ mod tests {
         let mut causes = Causes::default();
         causes.outside(&paths(&["a.js"]));
         for _ in 1..IN_A_ROW_OF_SOURCES {
-            assert_eq!(causes.during(paths(&["a.js"]), true, |_| true).rebuild, paths(&["a.js"]));
+            assert_eq!(causes.during(paths(&["a.js"]), true, |_| Written::Again).rebuild, paths(&["a.js"]));
         }
     }
 }

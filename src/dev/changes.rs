@@ -11,27 +11,33 @@ use std::{
 };
 
 use anyhow::Context;
-use notify::EventKind;
+use notify::{ErrorKind, EventKind};
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     causes::{Causes, Verdict},
-    eyes::{Eyes, Subject},
+    remote_files::without_signs,
     snapshot::Scope,
+    watched_files::{Subject, WatchedFiles},
 };
-use crate::build::{Component, Inputs, PROJECT_FILE, Project, Recipe};
+use crate::{
+    build::{Component, Inputs, PROJECT_FILE, Project, Recipe},
+    errors::HintExt,
+};
 
 /// A change is acted on when nothing more has changed for this long.
 const QUIET: Duration = Duration::from_millis(150);
 /// A change is acted on after this long at the latest.
 const AT_LATEST: Duration = Duration::from_secs(2);
+/// Where changes may give no sign, it is looked for them this often.
+const POLL_EVERY: Duration = Duration::from_secs(1);
 
 /// What has changed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Changes {
-    /// Components by name.
-    pub(super) components: BTreeSet<String>,
+    /// Components by name, with the files that have changed, as far as that is told.
+    pub(super) components: BTreeMap<String, BTreeSet<PathBuf>>,
     pub(super) manifests: bool,
     pub(super) project_file: bool,
 }
@@ -49,10 +55,12 @@ pub(super) struct Finished {
 /// Watches the files of one project until it is dropped.
 pub(super) struct Watch {
     signs: mpsc::Receiver<()>,
-    eyes: Arc<Mutex<Eyes>>,
+    /// It is looked this often without a sign.
+    poll_every: Option<Duration>,
+    files: Arc<Mutex<WatchedFiles>>,
     causes: BTreeMap<String, Causes>,
-    /// Components of which something has changed while they were built.
-    pending: BTreeSet<String>,
+    /// Components of which something has changed while they were built, with what that is.
+    pending: BTreeMap<String, BTreeSet<PathBuf>>,
 }
 
 impl Watch {
@@ -65,10 +73,12 @@ impl Watch {
                 let _ = tx.try_send(());
             }
         };
-        let watcher = notify::recommended_watcher(sign).context("files cannot be watched")?;
-        let eyes = Arc::new(Mutex::new(Eyes::new(watcher, scopes(project, excluded))));
-        let watch = Self { signs, eyes, causes: BTreeMap::new(), pending: BTreeSet::new() };
-        watch.look(|eyes| eyes.begin()).await??;
+        let watcher = notify::recommended_watcher(sign).map_err(not_watched)?;
+        let files = Arc::new(Mutex::new(WatchedFiles::new(watcher, scopes(project, excluded))));
+        let mut roots = project.components.iter().flat_map(|component| &component.watch).chain(&project.manifests);
+        let poll_every = roots.any(|root| without_signs(root).is_some()).then_some(POLL_EVERY);
+        let watch = Self { signs, poll_every, files, causes: BTreeMap::new(), pending: BTreeMap::new() };
+        watch.look(|files| files.begin()).await??;
         Ok(watch)
     }
 
@@ -77,20 +87,17 @@ impl Watch {
         loop {
             let mut changes = Changes { components: std::mem::take(&mut self.pending), ..Changes::default() };
             if changes.components.is_empty() {
-                // The watcher, which has the other end, lives as long as this.
-                if self.signs.recv().await.is_none() {
-                    return std::future::pending().await;
-                }
+                self.sign().await;
                 let began = Instant::now();
                 while let Ok(Some(())) = tokio::time::timeout_at(next_end(began), self.signs.recv()).await {}
             }
-            for (subject, changed) in self.look(Eyes::changes).await? {
+            for (subject, changed) in self.look(WatchedFiles::changes).await? {
                 match subject {
                     Subject::ProjectFile => changes.project_file = true,
                     Subject::Manifests => changes.manifests = true,
                     Subject::Component(name) => {
                         self.causes.entry(name.clone()).or_default().outside(&changed);
-                        changes.components.insert(name);
+                        changes.components.entry(name).or_default().extend(changed);
                     }
                 }
             }
@@ -100,34 +107,44 @@ impl Watch {
         }
     }
 
+    /// Waits until something may have happened.
+    async fn sign(&mut self) {
+        // The watcher, which has the other end, lives as long as this: there is always another one to wait for.
+        let sign = self.signs.recv();
+        match self.poll_every {
+            Some(every) => drop(tokio::time::timeout(every, sign).await),
+            None => drop(sign.await),
+        }
+    }
+
     /// Looks at what has changed while components were built: of what the user may have changed, [`Self::next`] tells.
-    /// Answers the components of which the builds themselves change what is watched, with what that is, as far as it
+    /// Returns the components of which the builds themselves change what is watched, with what that is, as far as it
     /// was not told.
     pub(super) async fn built(
         &mut self,
         mut finished: BTreeMap<String, Finished>,
     ) -> anyhow::Result<BTreeMap<String, BTreeSet<PathBuf>>> {
         let (mut causes, mut told) = (std::mem::take(&mut self.causes), BTreeMap::new());
-        let mut pending = BTreeSet::new();
-        let look = move |eyes: &mut Eyes| {
+        let mut pending = BTreeMap::new();
+        let look = move |files: &mut WatchedFiles| {
             let mut found = Vec::new();
-            for subject in eyes.subjects() {
+            for subject in files.subjects() {
                 let Subject::Component(name) = &subject else { continue };
                 let finished = finished.remove(name);
                 let same = finished.as_ref().is_some_and(|finished| finished.same);
-                let (changed, now) = eyes.changes_during(&subject, finished.as_ref());
+                let (changed, now) = files.changes_during(&subject, finished.as_ref());
                 let causes = causes.entry(name.clone()).or_default();
                 let Verdict { rebuild, told: said } =
-                    causes.during(changed, same, |path| eyes.is_rewritten(&subject, &now, path));
+                    causes.during(changed, same, |path| files.written(&subject, &now, path));
                 if !rebuild.is_empty() {
-                    pending.insert(name.clone());
+                    pending.insert(name.clone(), rebuild);
                 }
                 if !said.is_empty() {
                     told.insert(name.clone(), said);
                 }
                 found.push((subject, now));
             }
-            eyes.know(found);
+            files.know(found);
             (causes, told, pending)
         };
         let told;
@@ -135,15 +152,37 @@ impl Watch {
         Ok(told)
     }
 
-    /// What cannot be watched, as far as it was not told.
-    pub(super) fn complaints(&self) -> Vec<String> {
-        self.eyes.lock().complaints()
+    /// From now on another time of this file of a component is a change too, whatever the file holds.
+    pub(super) async fn go_by_time(&self, component: String, path: PathBuf) -> anyhow::Result<()> {
+        self.look(move |files| files.go_by_time(&Subject::Component(component), path)).await
     }
 
-    async fn look<T: Send + 'static>(&self, look: impl FnOnce(&mut Eyes) -> T + Send + 'static) -> anyhow::Result<T> {
-        let eyes = self.eyes.clone();
-        tokio::task::spawn_blocking(move || look(&mut eyes.lock())).await.context("looking at files was broken off")
+    /// What cannot be watched, as far as it was not told.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        self.files.lock().complaints()
     }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&mut WatchedFiles) -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let files = self.files.clone();
+        tokio::task::spawn_blocking(move || look(&mut files.lock())).await.context("looking at files was broken off")
+    }
+}
+
+/// Linux has so many of its watchers for each user.
+fn not_watched(error: notify::Error) -> anyhow::Error {
+    const TOO_MANY: i32 = 24;
+    let is_limit = matches!(&error.kind, ErrorKind::Io(error) if error.raw_os_error() == Some(TOO_MANY));
+    let told = anyhow::Error::from(error).context("files cannot be watched");
+    if is_limit {
+        return told.hint(
+            "this user has as many watchers as the system allows (or this process as many files): end other programs that \
+             watch, or `sysctl fs.inotify.max_user_instances=1024`",
+        );
+    }
+    told
 }
 
 fn next_end(began: Instant) -> Instant {
@@ -152,9 +191,9 @@ fn next_end(began: Instant) -> Instant {
 
 fn scopes(project: &Project, excluded: &[PathBuf]) -> BTreeMap<Subject, Scope> {
     let scope = |roots: BTreeSet<PathBuf>, excluded: BTreeSet<PathBuf>| {
-        // Who works below what is excluded means it.
+        // A project whose own folder lies below an excluded one is watched all the same.
         let excluded = excluded.into_iter().filter(|folder| !roots.iter().any(|root| root.starts_with(folder)));
-        Scope { excluded: excluded.collect(), roots, base: project.root.clone() }
+        Scope { excluded: excluded.collect(), roots, base: project.root.clone(), by_time: BTreeSet::new() }
     };
     let file = BTreeSet::from([project.root.join(PROJECT_FILE)]);
     let manifests = project.manifests.iter().cloned().collect();

@@ -28,7 +28,7 @@ pub(super) struct Deployer {
 
 impl Deployer {
     /// Reads, checks and applies the manifests, deletes what has left them, and says so. When something is
-    /// wrong with them it is shown, and nothing is applied: what was there goes on. Answers the objects that
+    /// wrong with them it is shown, and nothing is applied: what was there goes on. Returns the objects that
     /// are now as they should be.
     pub(super) async fn deploy(&self, project: &Project, pins: &Pins) -> anyhow::Result<Option<Vec<Planned>>> {
         let Ok(planned) = self.plan(project, pins).map_err(|problems| self.show(&problems)) else { return Ok(None) };

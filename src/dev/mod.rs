@@ -6,14 +6,16 @@ mod causes;
 mod changes;
 mod config;
 mod deploy;
-mod eyes;
 mod follow;
+mod history;
 mod observe;
 mod pin;
 mod prune;
+mod remote_files;
 mod rollouts;
 mod session;
 mod snapshot;
 mod urls;
+mod watched_files;
 
 pub(crate) use session::{DevConfig, run};

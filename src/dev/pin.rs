@@ -17,7 +17,7 @@ pub(super) struct Pins {
 }
 
 impl Pins {
-    /// The image of this name now is this one. Answers whether that is new.
+    /// The image of this name now is this one. Returns whether that is new.
     pub(super) fn set(&mut self, image: &str, digest: Digest) -> bool {
         let Ok(reference) = image.parse::<ImageReference>() else { return false };
         self.digests.insert(reference.name().to_owned(), digest.clone()) != Some(digest)

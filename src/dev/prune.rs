@@ -23,7 +23,7 @@ pub(super) fn mark(object: &mut Value, project: &str) {
     object["metadata"]["labels"][PROJECT_LABEL] = json!(project);
 }
 
-/// Deletes the project's objects that are not among these. Answers what they were.
+/// Deletes the project's objects that are not among these. Returns what they were.
 pub(super) async fn prune(
     connection: &Connection,
     kinds: &Kinds,

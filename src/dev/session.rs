@@ -1,7 +1,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -14,6 +14,7 @@ use super::{
     changes::{Finished, Watch},
     deploy::{Deployer, MANIFESTS},
     follow::show_logs,
+    history::History,
     observe::Observer,
     pin::Pins,
     urls::{Place, places},
@@ -33,7 +34,7 @@ const TOLD: Duration = Duration::from_secs(10);
 /// How often its bar is drawn, where there is one.
 const REDRAWN: Duration = Duration::from_millis(250);
 
-/// What a session is told.
+/// What a session needs to know.
 pub(crate) struct DevConfig {
     pub(crate) project: Project,
     pub(crate) connection: Connection,
@@ -58,6 +59,9 @@ struct Session {
     excluded: Vec<PathBuf>,
     /// What went wrong last, by the names of components and `manifests`.
     failed: BTreeSet<String>,
+    history: History,
+    /// Whether it was said where the project can be opened.
+    shown: bool,
 }
 
 /// Builds, applies and watches a project until `shutdown`.
@@ -80,6 +84,8 @@ pub(crate) async fn run(config: DevConfig, screen: Screen, shutdown: Cancellatio
         http: config.http,
         excluded: config.build_cache.into_iter().chain([config.data_dir]).map(absolute).collect(),
         failed: BTreeSet::new(),
+        history: History::default(),
+        shown: false,
     };
     tokio::select! {
         () = shutdown.cancelled() => Ok(()),
@@ -91,18 +97,26 @@ impl Session {
     async fn work(&mut self, settled: watch::Receiver<BTreeSet<ObjectKey>>) -> anyhow::Result<()> {
         // Before the first build, so that no change is missed.
         let mut watch = Watch::begin(&self.project, &self.excluded).await?;
-        self.build(&mut watch, |_| true).await?;
+        self.build_all(&mut watch).await?;
         self.start(settled).await?;
         loop {
             let changes = watch.next().await?;
             if changes.project_file && self.reread() {
                 watch = Watch::begin(&self.project, &self.excluded).await?;
-                self.build(&mut watch, |_| true).await?;
-                self.deploy().await;
+                self.build_all(&mut watch).await?;
+                self.deploy_again().await;
             } else {
-                let built = self.build(&mut watch, |component| changes.components.contains(&component.name)).await?;
+                let chosen = |component: &Component| changes.components.contains_key(&component.name);
+                let older = self.history.older(&changes.components);
+                let built = self.build(&mut watch, chosen, &changes.components).await?;
+                for (name, path) in self.history.without_effect(older) {
+                    let shown = self.below_root(&path);
+                    let why = "is older than the last build, and Cargo goes by the times of files";
+                    self.screen.event(&name, format_args!("{shown} {why}: `touch` it if it is to be built"));
+                    watch.go_by_time(name, path).await?;
+                }
                 if built || changes.manifests {
-                    self.deploy().await;
+                    self.deploy_again().await;
                 }
             }
         }
@@ -119,9 +133,19 @@ impl Session {
             if !matches!(tokio::time::timeout(patience, all_settled).await, Ok(Ok(_))) {
                 self.screen.event(&self.project.name, "not all replicas are ready yet; going on");
             }
+            self.show_places().await?;
         }
+        self.screen.line(format_args!("\nWatching {}; Ctrl-C ends.\n", self.project.root.display()));
+        Ok(())
+    }
+
+    /// Where the project can be opened.
+    async fn show_places(&mut self) -> anyhow::Result<()> {
         let places = places(&self.deployer.connection, &self.project.name, self.http).await?;
-        self.screen.line("");
+        self.shown = true;
+        if !places.is_empty() {
+            self.screen.line("");
+        }
         let width = places.iter().map(|place| place.at.len()).max().unwrap_or_default();
         for Place { at, what } in &places {
             self.screen.line(format_args!("  {at:width$}   {what}"));
@@ -130,39 +154,43 @@ impl Session {
         if let Some(first) = places.iter().find(|place| place.at.starts_with("http")) {
             self.screen.line(format_args!("\nOpen {} first.", first.at));
         }
-        self.screen.line(format_args!("\nWatching {}; Ctrl-C ends.\n", self.project.root.display()));
         Ok(())
     }
 
-    /// Builds the components that are chosen, one after the other. Answers whether any image is new.
-    async fn build(&mut self, watch: &mut Watch, chosen: impl Fn(&Component) -> bool) -> anyhow::Result<bool> {
+    /// Builds all components.
+    async fn build_all(&mut self, watch: &mut Watch) -> anyhow::Result<bool> {
+        self.build(watch, |_| true, &BTreeMap::new()).await
+    }
+
+    /// Builds the components that are chosen, those of a workspace together, `because` of what has changed of each. Returns
+    /// whether any image is new.
+    async fn build(
+        &mut self,
+        watch: &mut Watch,
+        chosen: impl Fn(&Component) -> bool,
+        because: &BTreeMap<String, BTreeSet<PathBuf>>,
+    ) -> anyhow::Result<bool> {
         let (mut any_new, mut finished) = (false, BTreeMap::new());
-        for component in self.project.components.iter().filter(|component| chosen(component)) {
-            self.screen.event(&component.name, "building");
+        let project = self.project.clone();
+        for component in project.components.iter().filter(|component| chosen(component)) {
+            match because.get(&component.name).map(|changed| self.some_of(changed)) {
+                Some(names) if !names.is_empty() => {
+                    self.screen.event(&component.name, format_args!("building, since {names} changed"));
+                }
+                _ => self.screen.event(&component.name, "building"),
+            }
+        }
+        let batches = self.compiler.batches(&project.components, chosen);
+        for batch in self.show_progress(&project.name, batches).await {
             let began = SystemTime::now();
-            match self.compile(component).await {
-                Ok(built) => {
-                    let new = self.pins.set(&component.image, built.image.digest);
-                    any_new |= new;
-                    let (size, seconds) = (human_bytes(built.image.size_bytes), built.took.as_secs_f32());
-                    let what = if new { "built" } else { "is the same," };
-                    if self.failed.remove(&component.name) {
-                        self.screen.success(&component.name, format_args!("the error is mended: {what} {size}"));
-                    } else {
-                        self.screen.event(&component.name, format_args!("{what} {size} in {seconds:.1} s"));
-                    }
-                    let build = Finished { began, same: !new, inputs: built.inputs };
-                    finished.insert(component.name.clone(), build);
-                }
-                Err(error) => {
-                    finished.insert(component.name.clone(), Finished { began, same: false, inputs: None });
-                    self.failed.insert(component.name.clone());
-                    self.show(component, error);
-                    // After a restart, what was built last is taken up again.
-                    if let Ok(digest) = self.images.resolve(&component.image) {
-                        self.pins.set(&component.image, digest);
-                    }
-                }
+            let name = match batch.components.as_slice() {
+                [one] => &one.name,
+                _ => &project.name,
+            };
+            for (component, built) in self.show_progress(name, self.compiler.build(&batch)).await {
+                let (new, build) = self.take(component, built, began);
+                any_new |= new;
+                finished.insert(component.name.clone(), build);
             }
         }
         if finished.is_empty() {
@@ -177,26 +205,58 @@ impl Session {
         Ok(any_new)
     }
 
-    /// Builds one component, and shows how far that is: by a bar on a terminal, else by a line now and then.
-    async fn compile(&self, component: &Component) -> Result<Built, CompileError> {
+    /// Says what became of a build, and pins what it made. Returns whether that is new.
+    fn take(
+        &mut self,
+        component: &Component,
+        built: Result<Built, CompileError>,
+        began: SystemTime,
+    ) -> (bool, Finished) {
+        match built {
+            Ok(built) => {
+                let new = self.pins.set(&component.image, built.image.digest);
+                let (size, seconds) = (human_bytes(built.image.size_bytes), built.took.as_secs_f32());
+                let what = if new { "built" } else { "is the same," };
+                if self.failed.remove(&component.name) {
+                    self.screen.success(&component.name, format_args!("the error is mended: {what} {size}"));
+                } else {
+                    self.screen.event(&component.name, format_args!("{what} {size} in {seconds:.1} s"));
+                }
+                self.history.built(component, began, !new);
+                (new, Finished { began, same: !new, inputs: built.inputs })
+            }
+            Err(error) => {
+                self.failed.insert(component.name.clone());
+                self.history.failed(component);
+                self.show(component, error);
+                // After a restart, what was built last is taken up again.
+                if let Ok(digest) = self.images.resolve(&component.image) {
+                    self.pins.set(&component.image, digest);
+                }
+                (false, Finished { began, same: false, inputs: None })
+            }
+        }
+    }
+
+    /// Waits for what a compiler does, and shows how far it is: by a bar on a terminal, else by a line now and then.
+    async fn show_progress<T>(&self, name: &str, working: impl Future<Output = T>) -> T {
         let (began, progress) = (Instant::now(), self.compiler.progress());
-        let bar = self.screen.bar(&component.name);
+        let bar = self.screen.bar(name);
         let mut tell = tokio::time::interval(if bar.is_some() { REDRAWN } else { TOLD });
         tell.tick().await;
-        let building = self.compiler.build(component);
-        tokio::pin!(building);
-        let built = loop {
+        tokio::pin!(working);
+        let done = loop {
             tokio::select! {
-                built = &mut building => break built,
+                done = &mut working => break done,
                 _ = tell.tick() => {
                     let (Crates { done, all }, seconds) = (*progress.borrow(), began.elapsed().as_secs());
                     match &bar {
                         Some(bar) => bar.show(done, all),
                         None if all > 0 => {
                             let what = format_args!("building: {done} of {all} crates, {seconds} s");
-                            self.screen.event(&component.name, what);
+                            self.screen.event(name, what);
                         }
-                        None => self.screen.event(&component.name, format_args!("building, {seconds} s")),
+                        None => self.screen.event(name, format_args!("building, {seconds} s")),
                     }
                 }
             }
@@ -204,28 +264,49 @@ impl Session {
         if let Some(bar) = bar {
             bar.remove();
         }
-        built
+        done
     }
 
     /// Says that a build changes what is watched.
     fn of_the_build(&self, made: &BTreeSet<PathBuf>) -> String {
-        const NAMED: usize = 3;
-        let name = |path: &PathBuf| path.strip_prefix(&self.project.root).unwrap_or(path).display().to_string();
-        let mut names: Vec<String> = made.iter().take(NAMED).map(name).collect();
-        names.extend((made.len() > NAMED).then(|| format!("{} more", made.len() - NAMED)));
+        let names = self.some_of(made);
         format!(
-            "the build itself changes {}: what builds write there is not built again; name only sources in `watch`",
-            names.join(", ")
+            "the build itself changes {names}: what builds write there is not built again; name only sources in `watch`"
         )
+    }
+
+    /// The names of some files, and how many there are besides.
+    fn some_of(&self, paths: &BTreeSet<PathBuf>) -> String {
+        const NAMED: usize = 3;
+        let mut names: Vec<String> = paths.iter().take(NAMED).map(|path| self.below_root(path)).collect();
+        names.extend((paths.len() > NAMED).then(|| format!("{} more", paths.len() - NAMED)));
+        names.join(", ")
+    }
+
+    fn below_root(&self, path: &Path) -> String {
+        path.strip_prefix(&self.project.root).unwrap_or(path).display().to_string()
     }
 
     fn show(&self, component: &Component, error: CompileError) {
         match error {
             CompileError::Source { program, messages } => {
                 self.screen.failure(&component.name, format_args!("{program} failed; what runs goes on"));
-                self.screen.line(messages);
+                // Of several that one call builds, it stands with the first.
+                if !messages.is_empty() {
+                    self.screen.line(messages);
+                }
             }
             CompileError::Other(error) => self.screen.failure(&component.name, report(&error)),
+        }
+    }
+
+    /// Applies the manifests, and says where that can be seen if nothing could be seen before.
+    async fn deploy_again(&mut self) {
+        if self.deploy().await.is_some()
+            && !self.shown
+            && let Err(error) = self.show_places().await
+        {
+            self.screen.failure(MANIFESTS, report(&error));
         }
     }
 
@@ -243,23 +324,25 @@ impl Session {
         planned
     }
 
-    /// Reads the project file again. Answers whether it is another project now.
+    /// Reads the project file again. Returns whether it is another project now.
     fn reread(&mut self) -> bool {
-        match Project::read(&self.project.root) {
+        let why = match Project::read(&self.project.root) {
             Ok(project) if project.name != self.project.name => {
-                self.screen.failure(PROJECT_FILE, "app.name has changed: start `sampan dev` again for that");
-                false
+                "app.name has changed: start `sampan dev` again for that".to_owned()
             }
             Ok(project) => {
+                if self.failed.remove(PROJECT_FILE) {
+                    self.screen.success(PROJECT_FILE, "the error is mended");
+                }
                 let changed = project != self.project;
                 self.project = project;
-                changed
+                return changed;
             }
-            Err(error) => {
-                self.screen.failure(PROJECT_FILE, report(&error));
-                false
-            }
-        }
+            Err(error) => report(&error),
+        };
+        self.failed.insert(PROJECT_FILE.to_owned());
+        self.screen.failure(PROJECT_FILE, why);
+        false
     }
 }
 

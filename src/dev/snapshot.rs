@@ -20,8 +20,14 @@ const MAX_HASHED_BYTES: u64 = 64 << 20;
 const UNSETTLED: Duration = Duration::from_millis(100);
 /// Folders whose content is made, not written.
 const MADE: [&str; 2] = ["node_modules", ".git"];
-/// Cargo marks the folder of what it makes with this file (<https://bford.info/cachedir>).
+/// What marks a folder of what can be made again (<https://bford.info/cachedir>): Cargo's, wherever that is, and others'.
 const CACHE_TAG: &str = "CACHEDIR.TAG";
+/// How names end under which editors keep a file for a moment, or beside it: Emacs and others, JetBrains' while they save.
+const OF_EDITORS: [&str; 4] = ["~", ".swp", "___jb_tmp___", "___jb_old___"];
+/// Vim makes and removes a file of this name, to see whether it may write to the folder.
+const VIMS_PROBE: &str = "4913";
+/// Emacs has a compiler look at what is not saved yet in a copy with this in its name.
+const OF_FLYMAKE: &str = "_flymake.";
 
 /// What is looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +38,8 @@ pub(super) struct Scope {
     pub(super) excluded: BTreeSet<PathBuf>,
     /// Of what is above the roots, folders from here on may be removed and made again too.
     pub(super) base: PathBuf,
+    /// Files of which another time is a difference too.
+    pub(super) by_time: BTreeSet<PathBuf>,
 }
 
 /// What a file holds.
@@ -44,6 +52,17 @@ pub(super) struct Stamp {
 
 /// By what the system tells files apart: device, number, length, and nanoseconds of its last writing and last change.
 type Identity = (u64, u64, u64, i128, i128);
+
+/// What has become of a file since an earlier look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Nothing.
+    Not,
+    /// It was not there.
+    New,
+    /// It was written, be it with what it held, or is gone.
+    Again,
+}
 
 /// Everything in a scope, at a time.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +85,13 @@ impl Snapshot {
         walk.found
     }
 
+    /// Looks at one file alone again.
+    pub(super) fn take_again(&mut self, scope: &Scope, path: &Path) {
+        let mut walk = Walk { scope, before: &Self::default(), seen: HashSet::new(), found: Self::default() };
+        walk.path(path);
+        self.files.extend(walk.found.files);
+    }
+
     /// The files that are other than before, new or gone.
     pub(super) fn differences(&self, before: &Self) -> BTreeSet<PathBuf> {
         let changed = self
@@ -76,9 +102,14 @@ impl Snapshot {
         changed.map(|(path, _)| path).chain(gone).cloned().collect()
     }
 
-    /// Whether a file was written since, be it with what it held before.
-    pub(super) fn is_rewritten(&self, path: &Path, before: &Self) -> bool {
-        self.files.get(path).map(|stamp| stamp.file) != before.files.get(path).map(|stamp| stamp.file)
+    /// What has become of a file since an earlier look.
+    pub(super) fn written(&self, path: &Path, before: &Self) -> Written {
+        let [now, before] = [self, before].map(|look| look.files.get(path).map(|stamp| stamp.file));
+        match (before, now) {
+            (None, Some(_)) => Written::New,
+            (before, now) if before == now => Written::Not,
+            _ => Written::Again,
+        }
     }
 
     /// Whether a file was last written at this time or later.
@@ -147,11 +178,19 @@ impl Walk<'_> {
 
     /// Whether something below a root is what editors, Cargo or package managers leave. The roots themselves are not asked.
     fn is_made(&self, path: &Path) -> bool {
+        if self.scope.roots.contains(path) {
+            return false;
+        }
         let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        let of_cargo = || path.with_file_name("Cargo.toml").is_file() || path.join(CACHE_TAG).is_file();
-        let is_root = self.scope.roots.contains(path);
-        let made = MADE.contains(&&*name) || (name == "target" && path.is_dir() && of_cargo());
-        !is_root && (made || name.starts_with('.') || name.starts_with('#') || name.ends_with('~'))
+        let of_editor =
+            || OF_EDITORS.iter().any(|end| name.ends_with(end)) || name == VIMS_PROBE || name.contains(OF_FLYMAKE);
+        let of_cargo = || name == "target" && path.is_dir() && path.with_file_name("Cargo.toml").is_file();
+        name.starts_with('.')
+            || name.starts_with('#')
+            || MADE.contains(&&*name)
+            || of_editor()
+            || of_cargo()
+            || path.join(CACHE_TAG).is_file()
     }
 
     fn file(&mut self, path: &Path, metadata: &Metadata) {
@@ -169,20 +208,20 @@ impl Walk<'_> {
             > i128::try_from(UNSETTLED.as_nanos()).unwrap_or_default();
         let content = match known {
             Some(stamp) => stamp.content,
-            None => content(path, metadata, file),
+            None => content(path, metadata, file, self.scope.by_time.contains(path)),
         };
         self.found.files.insert(path.to_owned(), Stamp { content, file, settled });
     }
 }
 
-fn content(path: &Path, metadata: &Metadata, file: Identity) -> [u8; 32] {
+fn content(path: &Path, metadata: &Metadata, file: Identity, by_time: bool) -> [u8; 32] {
     let mut hash = Sha256::new();
     let read = if metadata.len() > MAX_HASHED_BYTES {
         Err(io::ErrorKind::FileTooLarge.into())
     } else {
         File::open(path).and_then(|mut file| io::copy(&mut file, &mut hash))
     };
-    if read.is_err() {
+    if read.is_err() || by_time {
         hash.update(format!("{file:?}"));
     }
     hash.finalize().into()
@@ -214,7 +253,8 @@ mod tests {
 
         fn look(&self, roots: &[&str], excluded: &[&str]) -> Snapshot {
             let paths = |paths: &[&str]| paths.iter().map(|path| self.at(path)).collect();
-            let scope = Scope { roots: paths(roots), excluded: paths(excluded), base: self.0.path().to_owned() };
+            let base = self.0.path().to_owned();
+            let scope = Scope { roots: paths(roots), excluded: paths(excluded), base, by_time: BTreeSet::new() };
             Snapshot::take(&scope, &Snapshot::default())
         }
 
@@ -226,7 +266,19 @@ mod tests {
 
     #[test]
     fn what_is_made_and_what_editors_leave_is_not_looked_at() {
-        let tree = Tree::new(&["a.js", "target/x", "node_modules/y", ".git/z", ".a.js.swp", "b~", "dist/a.wasm"]);
+        let made = ["target/x", "sub/node_modules/y", ".git/z", "dist/a.wasm", "out/CACHEDIR.TAG", "out/wasm32/b.wasm"];
+        let left = [
+            ".a.js.swp",
+            "a.js.swp",
+            "b~",
+            "#a.js#",
+            ".#a.js",
+            "4913",
+            "a.js___jb_tmp___",
+            "a.js___jb_old___",
+            "a_flymake.js",
+        ];
+        let tree = Tree::new(&[&["a.js"][..], &made, &left].concat());
         assert_eq!(tree.names(&tree.look(&[""], &["dist/a.wasm", "target"])), ["a.js"]);
     }
 

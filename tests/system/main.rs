@@ -9,11 +9,13 @@ mod failures;
 mod gateway;
 mod guests;
 mod helm;
+mod inspect;
 mod kubectl;
 mod nodes;
 mod overload;
 mod registry;
 mod sandbox;
+mod second;
 mod shop;
 mod stores;
 

@@ -90,16 +90,26 @@ impl Sampan {
 
     /// Starts `sampan dev FOLDER` and waits until it serves.
     pub(crate) fn dev(data_dir: &Path, folder: &Path) -> Self {
-        Self::start(data_dir, &["dev", folder.to_str().expect("a path in UTF-8")])
+        Self::dev_with(data_dir, folder, &[])
+    }
+
+    /// As [`Self::dev`], with these variables in its environment.
+    pub(crate) fn dev_with(data_dir: &Path, folder: &Path, variables: &[(&str, String)]) -> Self {
+        Self::start_with(data_dir, &["dev", folder.to_str().expect("a path in UTF-8")], variables)
     }
 
     fn start(data_dir: &Path, args: &[&str]) -> Self {
+        Self::start_with(data_dir, args, &[])
+    }
+
+    fn start_with(data_dir: &Path, args: &[&str], variables: &[(&str, String)]) -> Self {
         let (http, api) = (free_address(), free_address());
         let load_balancer_ip = own_loopback_ip();
         let mut child = command(args)
             .args(["--http", &http, "--api", &api, "--load-balancer-ip", &load_balancer_ip])
             .arg("--data-dir")
             .arg(data_dir)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -52,7 +52,7 @@ impl Granted {
         self.began(None);
     }
 
-    /// The process begins a session, and says what runs in it from an earlier one. Answers the session's number.
+    /// The process begins a session, and says what runs in it from an earlier one. Returns the session's number.
     pub(super) fn joined(&self, running: &[RunningReplica]) -> u64 {
         let running: HashSet<&ReplicaId> = running.iter().map(|running| &running.spec.id).collect();
         let mut state = self.state.lock();

@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -7,7 +8,7 @@ use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::{
     changes::Finished,
-    snapshot::{Scope, Snapshot},
+    snapshot::{Scope, Snapshot, Written},
 };
 
 /// A look finds folders, which are watched and then looked at again, since something may have happened in between. So many
@@ -27,27 +28,31 @@ pub(super) enum Subject {
 }
 
 /// Looks at files, and keeps the system watching the folders that they are in.
-pub(super) struct Eyes {
+pub(super) struct WatchedFiles {
     watcher: RecommendedWatcher,
     /// By device and number: links lead to one folder by several paths.
     watched: BTreeMap<(u64, u64), PathBuf>,
     scopes: BTreeMap<Subject, Scope>,
     known: BTreeMap<Subject, Snapshot>,
+    /// What is not watched, and whether that was told.
     complaints: BTreeMap<String, bool>,
+    /// The system allows no more.
+    limited: bool,
 }
 
-impl Eyes {
+impl WatchedFiles {
     pub(super) fn new(watcher: RecommendedWatcher, scopes: BTreeMap<Subject, Scope>) -> Self {
         let known = scopes.keys().map(|subject| (subject.clone(), Snapshot::default())).collect();
-        Self { watcher, watched: BTreeMap::new(), scopes, known, complaints: BTreeMap::new() }
+        Self { watcher, watched: BTreeMap::new(), scopes, known, complaints: BTreeMap::new(), limited: false }
     }
 
-    /// Takes what is there as known.
+    /// Takes what is there as known. It is an error if the system does not watch that much; of a folder that may not be
+    /// looked into, [`Self::complaints`] tells.
     pub(super) fn begin(&mut self) -> anyhow::Result<()> {
         self.known = self.look();
-        match self.complaints().first() {
-            Some(why) => Err(anyhow::anyhow!("{why}")),
-            None => Ok(()),
+        match self.complaints.keys().next() {
+            Some(why) if self.limited => Err(anyhow::anyhow!("{why}")),
+            _ => Ok(()),
         }
     }
 
@@ -92,8 +97,8 @@ impl Eyes {
     }
 
     /// Whether a file was written since it was known.
-    pub(super) fn is_rewritten(&self, subject: &Subject, now: &Snapshot, path: &Path) -> bool {
-        self.known.get(subject).is_some_and(|known| now.is_rewritten(path, known))
+    pub(super) fn written(&self, subject: &Subject, now: &Snapshot, path: &Path) -> Written {
+        self.known.get(subject).map_or(Written::Not, |known| now.written(path, known))
     }
 
     /// Takes what was found as known.
@@ -102,6 +107,15 @@ impl Eyes {
         let known = std::mem::take(&mut self.known);
         self.watch(&known);
         self.known = known;
+    }
+
+    /// From now on another time of a file is a change too.
+    pub(super) fn go_by_time(&mut self, subject: &Subject, path: PathBuf) {
+        let Some(scope) = self.scopes.get_mut(subject) else { return };
+        scope.by_time.insert(path.clone());
+        if let Some(known) = self.known.get_mut(subject) {
+            known.take_again(scope, &path);
+        }
     }
 
     /// What cannot be watched, as far as it was not told.
@@ -141,8 +155,15 @@ impl Eyes {
         for folder in wanted.values() {
             match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
                 Err(error) if !matches!(error.kind, ErrorKind::PathNotFound) && folder.is_dir() => {
+                    self.limited |= matches!(error.kind, ErrorKind::MaxFilesWatch);
                     let why = match &error.kind {
-                        ErrorKind::MaxFilesWatch => "the system watches no more: raise fs.inotify.max_user_watches",
+                        ErrorKind::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                            "you may not read it; if nothing in it is built, leave it out of `watch`"
+                        }
+                        ErrorKind::MaxFilesWatch => {
+                            "the system watches no more for this user: `sysctl fs.inotify.max_user_watches=1048576` \
+                             raises that, or name fewer folders in `watch`"
+                        }
                         _ => &error.to_string(),
                     };
                     self.complaints.entry(format!("{} cannot be watched: {why}", folder.display())).or_insert(false);

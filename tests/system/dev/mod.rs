@@ -1,6 +1,10 @@
 //! `sampan dev`: what an edit does.
 
-use std::{fs, path::Path};
+mod commands;
+mod shown;
+mod workspace;
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use crate::{
     client::{Client, Load},
@@ -30,10 +34,25 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// The variable PATH with a folder before all others in which `cargo` is this script; `$CARGO` in it is the real one.
+fn with_cargo(folder: &Path, script: &str) -> (&'static str, String) {
+    let path = std::env::var("PATH").expect("a PATH in UTF-8");
+    let cargo = std::env::split_paths(&path).map(|folder| folder.join("cargo")).find(|file| file.is_file());
+    let cargo = cargo.expect("cargo is on PATH").display().to_string();
+    fs::create_dir_all(folder).expect("a folder");
+    let file = folder.join("cargo");
+    fs::write(&file, format!("#!/bin/sh\nCARGO='{cargo}'\n{script}\n")).expect("a write");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("permissions");
+    ("PATH", format!("{}:{path}", folder.display()))
+}
+
 fn edit(file: &Path, from: &str, to: &str) {
     let text = fs::read_to_string(file).expect("a text");
     assert!(text.contains(from), "{} holds no `{from}`", file.display());
-    fs::write(file, text.replace(from, to)).expect("a write");
+    // At once, as editors save: a file that is seen empty for a while is a change of its own.
+    let new = file.with_file_name(".edited");
+    fs::write(&new, text.replace(from, to)).expect("a write");
+    fs::rename(&new, file).expect("a move");
 }
 
 #[test]
@@ -56,6 +75,7 @@ fn an_edit_of_a_guest_is_rolled_out_while_requests_go_on_and_an_error_keeps_the_
     sampan.wait_for_output("error");
     says("Good morning from Sampan!");
     edit(&source, "async fn main(((", "async fn main");
+    sampan.wait_for_output("the error is mended");
 
     edit(&source, "Good morning", "Good evening");
     says("Good evening from Sampan!");
