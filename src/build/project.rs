@@ -102,6 +102,9 @@ impl Project {
             }
             components.push(component);
         }
+        for path in &file.app.manifests {
+            refuse_pattern(root, path).map_err(|why| format!(": app.manifests: {why}"))?;
+        }
         let manifests = file.app.manifests.iter().map(|path| root.join(path)).collect();
         Ok(Self { name: file.app.name, root: root.to_owned(), manifests, components })
     }
@@ -151,6 +154,9 @@ impl Component {
             (Some(_), None) => return Err(": `command` also needs `artifact`, the file that it makes".to_owned()),
             (None, Some(_)) => return Err(": `artifact` also needs `command`, which makes it".to_owned()),
         };
+        for path in entry.watch.iter().flatten() {
+            refuse_pattern(&dir, path).map_err(|why| format!(".watch: {why}"))?;
+        }
         let named = entry.watch.iter().flatten().map(|path| normalize(&dir.join(path)));
         let watch = match (&recipe, &entry.watch) {
             (Recipe::Cargo, _) => named.chain(inputs::of_package(&dir, root)).collect(),
@@ -159,6 +165,21 @@ impl Component {
         };
         Ok(Self { name: name.to_owned(), image: entry.image, dir, recipe, watch })
     }
+}
+
+/// Refuses what others read as a pattern of many paths, unless it is the name of something.
+fn refuse_pattern(base: &Path, path: &Path) -> Result<(), String> {
+    let is_pattern = |part: &Path| part.to_string_lossy().contains(['*', '?', '[', '{']);
+    if !is_pattern(path) || base.join(path).exists() {
+        return Ok(());
+    }
+    let folder: PathBuf = path.iter().take_while(|part| !is_pattern(Path::new(part))).collect();
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
+    Err(format!(
+        "`{}` is a pattern, but files are named here, and folders with all below them: write `{}`",
+        path.display(),
+        folder.display()
+    ))
 }
 
 /// The path without `.` and `..`, so that it can be compared with those of changes.
@@ -248,5 +269,9 @@ mod tests {
         assert!(project("image = \"a\"\ncommand = \"make\"").unwrap_err().contains("also needs `artifact`"));
         assert!(project("image = \"A B\"").unwrap_err().starts_with(": component.products.image: `A B` is not"));
         assert!(project("image = ").unwrap_err().starts_with(":5: "));
+        let watch = |named: &str| project(&format!("image = \"a\"\npath = \"products\"\nwatch = [\"{named}\"]"));
+        assert!(watch("web/src/**/*.js").unwrap_err().ends_with("write `web/src`"));
+        assert!(watch("*.js").unwrap_err().ends_with("write `.`"));
+        assert!(watch("made/later").is_ok());
     }
 }
