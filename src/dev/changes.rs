@@ -190,23 +190,26 @@ fn next_end(began: Instant) -> Instant {
 }
 
 fn scopes(project: &Project, excluded: &[PathBuf]) -> BTreeMap<Subject, Scope> {
-    let scope = |roots: BTreeSet<PathBuf>, excluded: BTreeSet<PathBuf>| {
-        // A project whose own folder lies below an excluded one is watched all the same.
-        let excluded = excluded.into_iter().filter(|folder| !roots.iter().any(|root| root.starts_with(folder)));
-        Scope { excluded: excluded.collect(), roots, base: project.root.clone(), by_time: BTreeSet::new() }
+    let scope = |roots: BTreeSet<PathBuf>, excluded: BTreeSet<PathBuf>| Scope {
+        roots,
+        excluded,
+        base: project.root.clone(),
+        by_time: BTreeSet::new(),
     };
     let file = BTreeSet::from([project.root.join(PROJECT_FILE)]);
-    let manifests = project.manifests.iter().cloned().collect();
+    let manifests: BTreeSet<PathBuf> = project.manifests.iter().cloned().collect();
     let artifacts = project.components.iter().filter_map(artifact);
     let targets = project.components.iter().map(|component| component.dir.join("target"));
     let made: BTreeSet<PathBuf> = artifacts.chain(excluded).cloned().chain(targets).collect();
+    // A component of the whole folder is not built from what is applied.
+    let not_built: BTreeSet<PathBuf> = made.iter().chain(&manifests).chain(&file).cloned().collect();
     let component = |component: &Component| {
         let roots = component.watch.iter().cloned().collect();
-        (Subject::Component(component.name.clone()), scope(roots, made.clone()))
+        (Subject::Component(component.name.clone()), scope(roots, not_built.clone()))
     };
     let mut scopes: BTreeMap<_, _> = project.components.iter().map(component).collect();
     scopes.insert(Subject::ProjectFile, scope(file, BTreeSet::new()));
-    scopes.insert(Subject::Manifests, scope(manifests, made.clone()));
+    scopes.insert(Subject::Manifests, scope(manifests, made));
     scopes
 }
 

@@ -34,12 +34,21 @@ const OF_FLYMAKE: &str = "_flymake.";
 pub(super) struct Scope {
     /// Files, and folders with all below them, whether they are there or not.
     pub(super) roots: BTreeSet<PathBuf>,
-    /// Neither these nor what is below them.
+    /// Neither these nor what is below them, but for roots there and what is below those.
     pub(super) excluded: BTreeSet<PathBuf>,
     /// Of what is above the roots, folders from here on may be removed and made again too.
     pub(super) base: PathBuf,
     /// Files of which another time is a difference too.
     pub(super) by_time: BTreeSet<PathBuf>,
+}
+
+impl Scope {
+    fn excludes(&self, path: &Path) -> bool {
+        // A root at or below what is excluded is meant.
+        let is_meant =
+            |excluded: &PathBuf| self.roots.iter().any(|root| root.starts_with(excluded) && path.starts_with(root));
+        self.excluded.iter().any(|excluded| path.starts_with(excluded) && !is_meant(excluded))
+    }
 }
 
 /// What a file holds.
@@ -140,7 +149,7 @@ impl Walk<'_> {
     }
 
     fn path(&mut self, path: &Path) {
-        if self.scope.excluded.iter().any(|excluded| path.starts_with(excluded)) {
+        if self.scope.excludes(path) {
             return;
         }
         let Ok(metadata) = fs::metadata(path) else { return };
@@ -286,6 +295,16 @@ mod tests {
     fn what_is_named_is_looked_at_whatever_its_name() {
         let tree = Tree::new(&[".env", "Cargo.toml", "src/target/mod.rs", "target/debug/x"]);
         assert_eq!(tree.names(&tree.look(&["src", ".env"], &[])), [".env", "src/target/mod.rs"]);
+    }
+
+    #[test]
+    fn a_root_below_what_is_excluded_is_looked_at_and_nothing_else_there() {
+        let tree =
+            Tree::new(&["src/a", "deploy/a.yaml", "deploy/b.yaml", "state/project/src/c", "state/project/dist/d"]);
+        let found = tree.look(&["", "deploy/b.yaml"], &["deploy", "state"]);
+        assert_eq!(tree.names(&found), ["deploy/b.yaml", "src/a"]);
+        let found = tree.look(&["state/project"], &["state", "state/project/dist"]);
+        assert_eq!(tree.names(&found), ["state/project/src/c"]);
     }
 
     #[test]

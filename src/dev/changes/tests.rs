@@ -1,4 +1,7 @@
-use std::{fs, os::unix::fs::symlink};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+};
 
 use super::*;
 
@@ -81,6 +84,7 @@ async fn a_source_asks_for_its_component_alone_and_manifests_are_told_apart() {
     shop.write("cart/README.md", "read it");
     shop.write("cart/src/.lib.rs.swp", "x");
     shop.write("page/state/db", "x");
+    shop.write("page/target/CACHEDIR.TAG", "x");
     shop.write("page/out/a.wasm", "x");
     shop.nothing_changed().await;
 }
@@ -122,6 +126,27 @@ async fn what_a_link_leads_to_is_watched() {
     shop.changed(&["page"]).await;
     fs::write(elsewhere.path().join("b.js"), "2").unwrap();
     shop.changed(&["page"]).await;
+}
+
+#[tokio::test]
+async fn a_folder_that_may_not_be_read_keeps_nothing_else_from_being_watched() {
+    let mut shop = Shop::open().await;
+    let secret = shop.project.root.join("page/secret");
+    fs::create_dir(&secret).unwrap();
+    let allow = |mode| fs::set_permissions(&secret, fs::Permissions::from_mode(mode)).unwrap();
+    allow(0);
+    shop.watch = Watch::begin(&shop.project, &[]).await.unwrap();
+    // Root may read all.
+    if fs::read_dir(&secret).is_err() {
+        let told = shop.watch.complaints();
+        assert!(
+            told.iter().any(|told| told.contains("page/secret cannot be watched: you may not read it")),
+            "{told:?}"
+        );
+    }
+    shop.write("page/js/a.js", "else");
+    shop.changed(&["page"]).await;
+    allow(0o700);
 }
 
 #[tokio::test]
