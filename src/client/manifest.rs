@@ -297,10 +297,10 @@ mod tests {
     fn what_a_server_printed_is_read_without_what_the_server_wrote() {
         let manifests = parse(concat!(
             "kind: A\nmetadata: {name: a, uid: u, resourceVersion: \"3\", creationTimestamp: null, generation: 2,\n",
-            "  managedFields: [], labels: {x: y}, ownerReferences: []}\nspec: {a: 1}\nstatus: {b: 2}\n"
+            "  managedFields: [], labels: {x: z}, ownerReferences: []}\nspec: {a: 1}\nstatus: {b: 2}\n"
         ));
         let wanted = serde_json::json!({ "kind": "A", "spec": { "a": 1 },
-            "metadata": { "name": "a", "labels": { "x": "y" }, "ownerReferences": [] } });
+            "metadata": { "name": "a", "labels": { "x": "z" }, "ownerReferences": [] } });
         assert_eq!(manifests.documents[0].object, wanted);
     }
 
@@ -312,10 +312,10 @@ mod tests {
 
     #[test]
     fn merge_keys_line_ends_and_marks_are_read_as_kubectl_does() {
-        let text = "\u{feff}---\r\n# nothing\r\n---\r\nkind: A\r\nx: &x {a: 1}\r\ny: {<<: *x, b: 2}\r\n...\r\n---\r\n";
+        let text = "\u{feff}---\r\n# nothing\r\n---\r\nkind: A\r\nx: &x {a: 1}\r\nz: {<<: *x, b: 2}\r\n...\r\n---\r\n";
         let manifests = parse(text);
         assert!(manifests.problems.is_empty(), "{:?}", manifests.problems);
-        assert_eq!(manifests.documents[0].object["y"], serde_json::json!({ "a": 1, "b": 2 }));
+        assert_eq!(manifests.documents[0].object["z"], serde_json::json!({ "a": 1, "b": 2 }));
         assert_eq!(manifests.documents.len(), 1);
     }
 }

@@ -38,7 +38,7 @@ fn manifests_that_are_wrong_are_refused_by_the_field() {
         ("image: 'sample:v1'", "image: 'sample:v1', command: [sh]", "spec.template.spec.containers[0].command"),
         ("image: 'sample:v1'", "image: 'sample:v1', resources: { limits: { memory: much } }", "memory"),
         ("spec: { containers", "spec: { hostNetwork: true, containers", "hostNetwork"),
-        ("spec: { containers", "spec: { volumes: [ { name: a, emptyDir: {} } ], containers", "volumes"),
+        ("spec: { containers", "spec: { volumes: [ { name: a, hostPath: { path: /x } } ], containers", "hostPath"),
         ("name: sample }\nspec", "name: Sample_1 }\nspec", "metadata.name"),
     ];
     for (good, bad, named) in cases {
