@@ -168,3 +168,65 @@ async fn an_answer_that_comes_before_its_request_was_read_crosses() {
         assert_eq!(text(response.into_body()).await, "no thanks");
     }
 }
+
+/// Answers `ok` to each request, and tells when the connection of one has ended that was no ping.
+async fn tell_the_end(mut stream: tokio::net::UnixStream, ended: tokio::sync::mpsc::Sender<()>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let (mut asked, mut head, mut piece) = (false, Vec::new(), [0; 4096]);
+    while let Ok(bytes @ 1..) = stream.read(&mut piece).await {
+        head.extend_from_slice(&piece[..bytes]);
+        if head.ends_with(b"\r\n\r\n") {
+            asked |= !String::from_utf8_lossy(&head).contains("x-sampan-ping");
+            head.clear();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        }
+    }
+    if asked {
+        let _ = ended.send(()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_nobody_needs_any_more_is_let_go_of_on_each_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("worker.sock");
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    let (ends, mut ended) = tokio::sync::mpsc::channel(9);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(tell_the_end(stream, ends.clone()));
+        }
+    });
+    let dialer = RemoteDialer::new(RequestLimits::default(), None, Handle::current());
+    let address = Address { machine: machine().into(), socket: Some(socket.display().to_string()), tcp: None };
+    let endpoint = Endpoint {
+        replica: ReplicaId(ObjectKey::new("shop", "r0")),
+        worker: WorkerName("w".into()),
+        concurrency: 1,
+        request_deadline: PATIENCE,
+        address: Some(address),
+        standby: false,
+    };
+    let replica = dialer.dial(&endpoint);
+    let over = CancellationToken::new();
+    let _over = over.clone().drop_guard();
+    for _ in 0..2 {
+        let (replica, over) = (replica.clone(), over.clone());
+        let (answered, answer) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+                let response = replica.serve(request(Method::GET, api::empty_body())).await.unwrap();
+                let _ = answered.send(text(response.into_body()).await);
+                drop(replica);
+                over.cancelled().await;
+            });
+        });
+        assert_eq!(timeout(PATIENCE, answer).await.unwrap().unwrap(), "ok");
+    }
+    assert!(ended.try_recv().is_err(), "connections are kept for further requests");
+    drop(replica);
+    for _ in 0..2 {
+        timeout(PATIENCE, ended.recv()).await.expect("its connection ends").unwrap();
+    }
+}

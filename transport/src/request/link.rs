@@ -17,6 +17,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use tokio_util::sync::{CancellationToken, DropGuard};
+
 use super::{
     RequestLimits,
     connect::Way,
@@ -36,6 +38,8 @@ pub(super) struct Link {
     reachable: AtomicBool,
     /// Counts how often it was lost.
     losses: watch::Sender<u64>,
+    /// Dropped with the link, it ends the connections that wait, on whichever threads they are.
+    gone: DropGuard,
 }
 
 impl Link {
@@ -47,6 +51,7 @@ impl Link {
             worker,
             reachable: AtomicBool::new(true),
             losses: watch::Sender::new(0),
+            gone: CancellationToken::new().drop_guard(),
         })
     }
 
@@ -66,9 +71,14 @@ impl Link {
             .handshake::<_, Body>(stream)
             .await
             .map_err(io::Error::other)?;
-        // It ends with the sender, or when the worker closes it; what fails is told to the request.
+        let gone = self.gone.token().clone();
+        // It ends with the sender, when the worker closes it, or with the link, which each request has until its answer has
+        // ended; what fails is told to the request.
         tokio::spawn(async move {
-            let _ = connection.await;
+            tokio::select! {
+                _ = connection => {}
+                () = gone.cancelled() => {}
+            }
         });
         Ok(sender)
     }
@@ -109,12 +119,6 @@ impl Link {
                 std::future::pending().await
             }
         }
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        pool::forget(self.number);
     }
 }
 

@@ -41,6 +41,9 @@ pub(super) fn put(link: u64, sender: Sender, max_idle: usize, idle_for: Duration
     }
     let now = Instant::now();
     POOL.with_borrow_mut(|pool| {
+        if !pool.contains_key(&link) {
+            forget_ended(pool);
+        }
         let idle = pool.entry(link).or_default();
         let stale = idle.iter().take_while(|idle| now - idle.since > idle_for).count();
         let crowded = (idle.len() + 1).saturating_sub(max_idle);
@@ -49,7 +52,10 @@ pub(super) fn put(link: u64, sender: Sender, max_idle: usize, idle_for: Duration
     });
 }
 
-/// Closes what this thread keeps of a worker that is gone.
-pub(super) fn forget(link: u64) {
-    POOL.with_borrow_mut(|pool| pool.remove(&link));
+/// Forgets links whose connections have all ended, as those of a link do that is gone.
+fn forget_ended(pool: &mut HashMap<u64, Vec<Idle>>) {
+    pool.retain(|_, idle| {
+        idle.retain(|idle| !idle.sender.is_closed());
+        !idle.is_empty()
+    });
 }
