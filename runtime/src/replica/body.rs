@@ -2,14 +2,24 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use api::BodyError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Empty, Limited};
+use tokio::{runtime::Handle, time::timeout};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::{Replica, tail::Tail, turn::Turn};
+
+/// Of a body that nobody wants, because its answer is a head alone, the guest may write so much, for so long, as if it was read.
+/// Then it sees its body closed.
+const UNWANTED_BYTES: usize = 1 << 20;
+const UNWANTED_TIME: Duration = Duration::from_secs(1);
+/// How long it may go on after that: who writes without an end does not always look at whether it can.
+const CLOSED_GRACE: Duration = Duration::from_secs(5);
 
 /// The body of an answer while the guest still writes it. Dropped early, it ends the guest; once all of it was given, the
 /// guest may finish what it does after its answer, within its deadline.
@@ -80,19 +90,54 @@ impl GuestBody {
     }
 }
 
+impl GuestBody {
+    /// The answer is its head alone: it was given, whatever the guest writes.
+    fn let_write(&mut self) {
+        let Some(tail) = self.tail.take() else { return };
+        self.replica.answered(&self.turn);
+        let nothing = Empty::new().map_err(|never| match never {}).boxed_unsync();
+        let body = std::mem::replace(&mut self.body, nothing);
+        // Without a runtime the worker has ended, and the guest does with it.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(take_unwanted(body, tail, self.replica.clone(), self.turn.clone()));
+        }
+    }
+}
+
 impl Drop for GuestBody {
     fn drop(&mut self) {
         if self.tail.is_none() {
             return;
         }
-        if self.remaining == Some(0) && !self.unread {
+        if self.unread {
+            return self.let_write();
+        }
+        if self.remaining == Some(0) {
             return self.given();
         }
         // Before the body is closed: the guest, on another thread, may see that at once.
         self.turn.abandon();
-        if self.unread {
-            self.given();
+    }
+}
+
+/// Takes what a guest writes that nobody wants, so that it goes on to its end as it would otherwise, within bounds.
+async fn take_unwanted(body: HyperOutgoingBody, tail: Tail, replica: Arc<Replica>, turn: Arc<Turn>) {
+    let mut body = Limited::new(body, UNWANTED_BYTES);
+    let taken = async {
+        while let Some(frame) = body.frame().await {
+            frame.map_err(drop)?;
         }
+        Ok::<_, ()>(())
+    };
+    if timeout(UNWANTED_TIME, taken).await == Ok(Ok(())) {
+        drop(tail.detach());
+        return;
+    }
+    // Before the body is closed, as above.
+    turn.abandon();
+    drop(body);
+    if timeout(CLOSED_GRACE, tail).await.is_err() {
+        replica.wrote_without_end();
     }
 }
 

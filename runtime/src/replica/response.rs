@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use api::{Body, announce_trailers, full_body};
+use api::{Body, Content, announce_trailers, full_body};
 use futures::FutureExt;
-use http::{HeaderMap, HeaderName, Response, StatusCode, header, response::Parts};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header, response::Parts};
 use http_body_util::BodyExt;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
@@ -84,16 +84,17 @@ fn checked(
         parts.headers.remove(name);
     }
     let announced = announced_length(&parts.headers)?;
-    let bodiless = answer == Answer::HeadOnly || parts.status == StatusCode::NOT_MODIFIED;
-    if parts.status == StatusCode::NO_CONTENT {
-        parts.headers.remove(header::CONTENT_LENGTH);
-    }
+    let bodiless = is_bodiless(answer, parts.status);
     Ok((parts, announced.filter(|_| !bodiless), body))
 }
 
-/// Whether nothing follows the head of an answer, whatever the guest writes (RFC 9110, 6.4.1).
+/// Whether nothing follows the head of an answer, whatever the guest writes.
 fn is_bodiless(answer: Answer, status: StatusCode) -> bool {
-    answer == Answer::HeadOnly || matches!(status, StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT)
+    let method = match answer {
+        Answer::HeadOnly => Method::HEAD,
+        Answer::Whole => Method::GET,
+    };
+    Content::of(&method, status) != Content::Follows
 }
 
 fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, String> {
@@ -142,6 +143,13 @@ mod tests {
     fn an_answer_to_head_announces_a_length_and_sends_nothing() {
         let response = complete(answer(200, &[("content-length", "5")], ""), Answer::HeadOnly).unwrap();
         assert_eq!(response.headers()["content-length"], "5");
+    }
+
+    #[test]
+    fn an_answer_without_a_body_is_not_held_to_a_length() {
+        for status in [204, 205, 304] {
+            assert!(complete(answer(status, &[("content-length", "5")], ""), Answer::Whole).is_ok(), "{status}");
+        }
     }
 
     #[test]

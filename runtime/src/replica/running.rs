@@ -295,6 +295,12 @@ impl Replica {
         GuestFailure::Trapped { reason }
     }
 
+    /// A guest was ended that wrote on where its answer has no body, and its writes failed.
+    pub(super) fn wrote_without_end(&self) {
+        let line = "stopped: it still wrote a body, though its answer (to HEAD, or 204, 205 or 304) has none";
+        self.log.line(LogSource::Sampan, line);
+    }
+
     pub(super) fn deadline_passed(&self, turn: &Turn) {
         let deadline = self.spec.limits.request_deadline;
         let what = if turn.is_answered() { "still at work after its answer at" } else { "no answer within" };

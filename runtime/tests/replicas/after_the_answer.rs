@@ -46,6 +46,32 @@ async fn a_guest_goes_on_after_an_answer_that_is_its_head_alone() {
 }
 
 #[tokio::test]
+async fn a_guest_that_writes_without_end_where_its_answer_has_no_body_is_ended() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| {
+        spec.limits.concurrency = 1;
+        spec.limits.request_deadline = Duration::from_secs(600);
+    });
+    let probe = probe.await;
+    drop(answer(&probe, request("HEAD", "/endless", api::empty_body())).await.unwrap());
+    fleet.wait_for_line("still wrote a body").await;
+    assert_eq!(ask_patiently(&probe, "/counter").await.0, 200);
+    // More than is read of it, in pieces: a guest that minds that it cannot write ends by itself.
+    drop(answer(&probe, request("HEAD", "/stream?chunks=1000000&bytes=65536", api::empty_body())).await.unwrap());
+    assert_eq!(ask_patiently(&probe, "/counter").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_trap_after_an_answer_that_is_its_head_alone_is_told() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|_| {}).await;
+    drop(answer(&probe, request("HEAD", "/after?ms=50&trap=1", api::empty_body())).await.unwrap());
+    let (count, last) = fleet.wait_for_traps().await;
+    assert_eq!(count, 1);
+    assert!(last.contains("trapped"), "{last}");
+}
+
+#[tokio::test]
 async fn work_after_the_answer_counts_until_it_ends_and_the_next_request_waits_for_it() {
     let mut fleet = Fleet::new().await;
     let probe = fleet.probe(|spec| spec.limits.concurrency = 1).await;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::json;
-use wasip2::http::types::Fields;
+use wasip2::http::types::{Fields, OutgoingResponse, ResponseOutparam};
 use wstd::http::{Body, Response, Result};
 
 use crate::{json, query::Query, text};
@@ -24,6 +24,17 @@ pub(crate) fn run_forever() -> ! {
     let mut rounds = 0u64;
     loop {
         rounds = black_box(rounds.wrapping_add(1));
+    }
+}
+
+/// A body without an end, whether anybody reads it or not.
+pub(crate) fn write_forever(answer: ResponseOutparam) -> ! {
+    let response = OutgoingResponse::new(Fields::new());
+    let body = response.body().expect("it is asked for once");
+    ResponseOutparam::set(answer, Ok(response));
+    let stream = body.write().expect("it is asked for once");
+    loop {
+        let _ = stream.blocking_write_and_flush(&[b'x'; 1024]);
     }
 }
 

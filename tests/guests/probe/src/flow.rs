@@ -2,10 +2,13 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use futures_lite::stream::unfold;
+use futures_lite::stream::{once, unfold};
 use serde_json::{Map, Value, json};
 use wasip2::http::types::IncomingRequest;
-use wstd::http::{Body, Client, Method, Request, Response, Result, StatusCode, body::Bytes};
+use wstd::http::{
+    Body, BodyExt, Client, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Result, StatusCode,
+    body::{Bytes, Frame, util::StreamBody},
+};
 
 use crate::{answer, json, query::Query, text};
 
@@ -64,7 +67,12 @@ pub(crate) fn stream(query: &Query) -> Result<Response<Body>> {
 pub(crate) async fn fetch(request: Request<Body>, query: &Query) -> Result<Response<Body>> {
     let url = query.text("url").unwrap_or_default();
     let method = request.method().clone();
-    let body = if method == Method::GET { Body::empty() } else { request.into_body() };
+    let body = match query.text("body") {
+        // In a stream, so that no length is known.
+        Some(body) => Body::from_try_stream(once(Ok::<_, Infallible>(Bytes::from(body.to_owned())))),
+        None if method == Method::GET => Body::empty(),
+        None => request.into_body(),
+    };
     let onward = match Request::builder().method(method).uri(url).body(body) {
         Ok(onward) => onward,
         Err(error) => return answer(StatusCode::BAD_REQUEST, format!("{error}\n")),
@@ -76,6 +84,33 @@ pub(crate) async fn fetch(request: Request<Body>, query: &Query) -> Result<Respo
         }
         Err(error) => answer(StatusCode::BAD_GATEWAY, format!("{error:?}\n")),
     }
+}
+
+/// Answers with the trailers of the request, one a line, and has the parameters for trailers of its own. They are decided on at
+/// the end, after a pause of `ms`.
+pub(crate) async fn trailers(request: Request<Body>, query: &Query) -> Result<Response<Body>> {
+    let read = request.into_body().into_boxed_body().collect().await?;
+    let trailers = read.trailers().cloned().unwrap_or_default();
+    let mut told = format!("{} bytes\n", read.to_bytes().len());
+    for (name, value) in &trailers {
+        told.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+    }
+    let mut own = HeaderMap::new();
+    for (name, value) in query.pairs().filter(|(name, _)| *name != "ms") {
+        own.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
+    }
+    let millis = query.number("ms", 0);
+    let frames = [Frame::data(Bytes::from(told)), Frame::trailers(own)].into_iter();
+    let frames = unfold(frames, move |mut left| async move {
+        let frame = left.next()?;
+        if frame.is_trailers() {
+            pause(millis).await;
+        }
+        Some((Ok::<_, Infallible>(frame), left))
+    });
+    Ok(Response::builder()
+        .header("content-type", "application/grpc")
+        .body(Body::from_http_body(StreamBody::new(frames)))?)
 }
 
 /// Asks the service at `url` for this same path, so that a call of itself never ends by itself.

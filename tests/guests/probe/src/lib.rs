@@ -27,8 +27,10 @@ wasip2::http::proxy::export!(Probe);
 impl Guest for Probe {
     // Written out, where other guests use `#[wstd::http_server]`: that always gives some answer.
     fn handle(request: IncomingRequest, answer: ResponseOutparam) {
-        if request.path_with_query().as_deref() == Some("/no-answer") {
-            return;
+        match request.path_with_query().as_deref() {
+            Some("/no-answer") => return,
+            Some("/endless") => faults::write_forever(answer),
+            _ => {}
         }
         let responder = Responder::new(answer);
         block_on(async move {
@@ -72,6 +74,7 @@ async fn route(request: Request<Body>) -> Result<Response<Body>> {
         ["drain"] => flow::drain(request).await,
         ["fetch"] => flow::fetch(request, &query).await,
         ["again"] => flow::again(&request, &query).await,
+        ["trailers"] => flow::trailers(request, &query).await,
         ["after"] => flow::length_then_more(&query),
         ["hold"] => flow::hold(&query).await,
 

@@ -17,6 +17,11 @@ impl Query {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// All of them, in the order of the URL.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// A number; `default` if it is not there or is none.
     pub(crate) fn number<T: FromStr>(&self, name: &str, default: T) -> T {
         self.text(name).and_then(|text| text.parse().ok()).unwrap_or(default)
