@@ -85,7 +85,8 @@ impl KeyValue for MemoryStore {
     }
 }
 
-/// A cluster in which each namespace has the one Service `products`, which says what it was asked.
+/// A cluster in which each namespace has the one Service `products`, which says what it was asked, and on `/echo` sends it back
+/// as it comes.
 pub(crate) struct OneService;
 
 impl ClusterHttp for OneService {
@@ -101,6 +102,9 @@ impl ClusterHttp for OneService {
         _port: Option<u16>,
         request: Request<Body>,
     ) -> BoxFuture<'static, Result<Response<Body>, ClusterHttpError>> {
+        if request.uri().path() == "/echo" {
+            return Box::pin(ready(Ok(Response::new(request.into_body()))));
+        }
         let trace = request.headers().get("traceparent").map_or("no trace", |trace| trace.to_str().unwrap());
         let text = format!("{service} {} {trace}", request.uri().path());
         Box::pin(ready(Ok(Response::new(full_body(text)))))

@@ -3,7 +3,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::fleet::{Fleet, ask, get};
+use crate::fleet::{Fleet, ask, get, request};
 
 #[tokio::test]
 async fn a_host_that_is_not_granted_is_denied_and_the_log_says_which_annotation_grants_it() {
@@ -85,4 +85,50 @@ async fn a_granted_name_that_leads_to_this_machine_is_prohibited() {
     assert_eq!(status, 502);
     assert!(why.contains("Prohibited"), "{why}");
     fleet.wait_for_line("no public address").await;
+}
+
+/// What a host outside is sent by a guest that asks for `path` of the probe, up to `end`.
+async fn sent_outside(path: &str, end: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let end = end.to_owned();
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (mut request, mut piece) = (Vec::new(), vec![0; 4096]);
+        while !request.ends_with(end.as_bytes()) {
+            let length = stream.read(&mut piece).await.unwrap();
+            assert!(length > 0, "{}", String::from_utf8_lossy(&request));
+            request.extend_from_slice(&piece[..length]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\noutside").await.unwrap();
+        String::from_utf8_lossy(&request).to_lowercase()
+    });
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.grants.outbound = vec![format!("127.0.0.1:{port}")]).await;
+    let path = format!("/fetch?url=http://127.0.0.1:{port}/x{path}");
+    assert_eq!(ask(&probe, get(&path)).await.unwrap(), (200, "outside".into()));
+    served.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_body_of_a_get_reaches_a_host_outside_and_where_there_is_none_nothing_is_said_of_one() {
+    let request = sent_outside("&body=abc", "0\r\n\r\n").await;
+    assert!(request.starts_with("get /x http/1.1") && request.contains("transfer-encoding: chunked"), "{request}");
+    assert!(request.ends_with("\r\n\r\n3\r\nabc\r\n0\r\n\r\n"), "{request}");
+    let request = sent_outside("", "\r\n\r\n").await;
+    assert!(!request.contains("transfer-encoding") && !request.contains("content-length"), "{request}");
+    let request = sent_outside("&body=", "\r\n\r\n").await;
+    assert!(!request.contains("transfer-encoding"), "{request}");
+}
+
+#[tokio::test]
+async fn a_guest_that_sends_all_before_it_reads_gets_its_answer_from_a_service_that_answers_as_it_reads() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.grants.outbound = vec!["products".into()]).await;
+    for kib in [64, 128, 900] {
+        let sent = "x".repeat(kib << 10);
+        let asked = request("POST", "/fetch?url=http://products/echo", api::full_body(sent.clone()));
+        let (status, body) = ask(&probe, asked).await.unwrap();
+        assert!((status, body.len()) == (200, sent.len()), "{kib} KiB: {status}, {}", body.len());
+    }
 }

@@ -1,8 +1,18 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use api::outbound::{CONNECT_TIMEOUT, Connect, Reach};
-use http::{Request, Response, Version};
-use http_body_util::BodyExt;
+use api::{
+    frame_request,
+    outbound::{CONNECT_TIMEOUT, Connect, Reach},
+};
+use bytes::Bytes;
+use http::{Method, Request, Response, Version, header::CONTENT_LENGTH};
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt, Empty};
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
@@ -13,6 +23,8 @@ use super::connector::{Connector, Unconnected};
 
 /// How long the first byte of an answer may take, unless the guest wants less.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the first piece of a GET's body is waited for. After that the request goes, chunked, and its body follows.
+const FIRST_PIECE: Duration = Duration::from_millis(50);
 /// Connections to one host that are kept while idle.
 const IDLE_PER_HOST: usize = 16;
 /// How long they are kept.
@@ -56,6 +68,7 @@ impl OutboundClient {
         timeouts: Timeouts,
     ) -> Result<Response<WasiBody>, HttpError> {
         *request.version_mut() = Version::HTTP_11;
+        let request = framed(request).await;
         let pool = match reach {
             Reach::Public => &self.public,
             Reach::Any => &self.any,
@@ -63,6 +76,52 @@ impl OutboundClient {
         let answer = tokio::time::timeout(timeouts.connect + timeouts.first_byte, pool.request(request)).await;
         let response = answer.map_err(|_| HttpError::HttpResponseTimeout)?.map_err(into_http_error)?;
         Ok(response.map(|body| body.map_err(HttpError::from).boxed_unsync()))
+    }
+}
+
+/// Says how the request's body ends, whatever its method: a GET may have one too. As guests open a body for each request, and
+/// write nothing to most of a GET, that is looked at first: servers may mind an empty chunked body, where none is meant.
+async fn framed(mut request: Request<WasiBody>) -> Request<WasiBody> {
+    let has_length = request.headers().contains_key(CONTENT_LENGTH) || request.body().size_hint().exact().is_some();
+    if !has_length && matches!(*request.method(), Method::GET | Method::HEAD) {
+        match tokio::time::timeout(FIRST_PIECE, first_piece(request.body_mut())).await {
+            Ok(Some(Ok(first))) => request = request.map(|rest| Begun { first: Some(first), rest }.boxed_unsync()),
+            // A body that was dropped unfinished and unwritten is none either.
+            Ok(None | Some(Err(_))) => {
+                *request.body_mut() = Empty::new().map_err(|never| match never {}).boxed_unsync();
+            }
+            Err(_) => {}
+        }
+    }
+    frame_request(&mut request);
+    request
+}
+
+/// The first piece of a body that has something in it.
+async fn first_piece(body: &mut WasiBody) -> Option<Result<Frame<Bytes>, HttpError>> {
+    loop {
+        let piece = body.frame().await?;
+        if !piece.as_ref().is_ok_and(|piece| piece.data_ref().is_some_and(Bytes::is_empty)) {
+            return Some(piece);
+        }
+    }
+}
+
+/// A body whose first piece was read already.
+struct Begun {
+    first: Option<Frame<Bytes>>,
+    rest: WasiBody,
+}
+
+impl http_body::Body for Begun {
+    type Data = Bytes;
+    type Error = HttpError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => Pin::new(&mut self.rest).poll_frame(cx),
+        }
     }
 }
 

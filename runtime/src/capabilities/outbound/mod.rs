@@ -3,6 +3,8 @@
 mod client;
 mod connector;
 mod hooks;
+mod read_ahead;
+mod sent;
 
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ pub(crate) use hooks::Cause;
 pub(super) use hooks::OutboundHooks;
 
 use client::Timeouts;
+use read_ahead::read_ahead;
 
 /// Where the guests of one replica may send requests.
 pub(super) struct Outbound {
@@ -96,7 +99,7 @@ impl Outbound {
         request: Request<WasiBody>,
         timeouts: Timeouts,
     ) -> Result<Response<WasiBody>, HttpError> {
-        let request = request.map(|body| body.map_err(|error| BodyError::Guest(error.to_string())).boxed_unsync());
+        let (request, sent) = sent::watched(request);
         let response = tokio::time::timeout(timeouts.first_byte, self.cluster.call(service, port, request))
             .await
             .map_err(|_| HttpError::HttpResponseTimeout)?
@@ -104,6 +107,7 @@ impl Outbound {
                 self.log.line(LogSource::Sampan, format!("call failed: {error}"));
                 HttpError::DestinationNotFound
             })?;
+        let response = if sent.is_whole() { response } else { response.map(read_ahead) };
         Ok(response.map(|body| body.map_err(into_http_error).boxed_unsync()))
     }
 }
