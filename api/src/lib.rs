@@ -3,6 +3,7 @@
 //!
 //! It holds types, their parsing and their checks. It does no I/O, reads no clock and starts no task.
 
+mod accept;
 mod address;
 mod body;
 mod digest;
@@ -24,6 +25,7 @@ pub mod outbound;
 pub mod replica;
 pub mod session;
 
+pub use accept::{ACCEPT_PAUSE, Accepting, AfterAccept};
 pub use address::Address;
 pub use body::{Body, BodyError, empty_body, full_body};
 pub use digest::{Digest, InvalidDigest};

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use api::outbound::{Connect, ConnectError, Reach};
+use api::{
+    ACCEPT_PAUSE, Accepting, AfterAccept,
+    outbound::{Connect, ConnectError, Reach},
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     net::{TcpStream, UnixListener, UnixStream},
@@ -26,8 +29,6 @@ use crate::peer::{bind_private, is_own_user};
 
 /// How long who has connected may take to say what it asks for, and to take the answer.
 const LINE: Duration = Duration::from_secs(2);
-/// The wait after a connection that could not be accepted.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Who may ask, and for what.
 pub trait Permit: Send + Sync {
@@ -51,11 +52,13 @@ impl ConnectListener {
 pub async fn serve_connects(listener: ConnectListener, permit: Arc<dyn Permit>, connect: Arc<dyn Connect>) {
     let desk = Arc::new(Desk { permit, connect, told: AtomicBool::new(false) });
     let (seats, mut answering) = (Arc::new(Semaphore::new(CONNECTS)), JoinSet::new());
+    let mut accepting = Accepting::default();
     loop {
         // The semaphore is never closed.
         let seat = seats.clone().acquire_owned().await;
         match listener.0.accept().await {
             Ok((stream, _)) if desk.admits(&stream) => {
+                accepting.accepted();
                 let desk = desk.clone();
                 answering.spawn(async move {
                     let _seat = seat;
@@ -64,11 +67,16 @@ pub async fn serve_connects(listener: ConnectListener, permit: Arc<dyn Permit>, 
                     }
                 });
             }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(%error, "a request for a connection could not be accepted");
-                sleep(PAUSE).await;
-            }
+            Ok(_) => accepting.accepted(),
+            Err(error) => match accepting.failed(&error) {
+                AfterAccept::GoOn => tracing::debug!(%error, "a request for a connection failed"),
+                AfterAccept::Pause { first } => {
+                    if first {
+                        tracing::warn!(%error, "requests for connections cannot be accepted");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
         }
         while answering.try_join_next().is_some() {}
     }

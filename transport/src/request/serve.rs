@@ -5,7 +5,8 @@ use std::{
 };
 
 use api::{
-    Body, BodyError, Dialer, ReplicaId, Serve, ServeError, WorkerName, frame_answer, reads_trailers, session::Endpoint,
+    ACCEPT_PAUSE, Accepting, AfterAccept, Body, BodyError, Dialer, ReplicaId, Serve, ServeError, WorkerName,
+    frame_answer, reads_trailers, session::Endpoint,
 };
 use http::{HeaderValue, Request, Response, StatusCode, Version, header::TRAILER};
 use http_body::Body as _;
@@ -87,7 +88,6 @@ impl RequestListener {
             match &self.tcp {
                 Some((listener, _)) => {
                     let (stream, _) = listener.accept().await?;
-                    stream.set_nodelay(true)?;
                     Ok(Accepted::Tls(stream.into_std()?.into()))
                 }
                 None => std::future::pending().await,
@@ -120,6 +120,7 @@ pub async fn serve_requests(
     let lanes: Vec<_> = (0..threads.count.max(1))
         .map(|number| start_thread(number, threads.on_start, dialer.clone(), acceptor.clone(), shutdown.clone()))
         .collect::<io::Result<_>>()?;
+    let mut accepting = Accepting::default();
     for lane in lanes.iter().cycle() {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -127,14 +128,20 @@ pub async fn serve_requests(
         };
         match accepted {
             Ok(accepted) => {
+                accepting.accepted();
                 if lane.send(accepted).await.is_err() {
                     break;
                 }
             }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
+            Err(error) => match accepting.failed(&error) {
+                AfterAccept::GoOn => tracing::debug!(%error, "a connection failed before it was accepted"),
+                AfterAccept::Pause { first } => {
+                    if first {
+                        tracing::warn!(%error, "connections of gateways cannot be accepted");
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
         }
     }
     Ok(())
@@ -182,6 +189,8 @@ async fn serve(desk: Arc<Desk>, accepted: Accepted, identity: Option<Arc<Identit
 async fn serve_tls(desk: Arc<Desk>, fd: OwnedFd, identity: Option<Arc<Identity>>) -> io::Result<()> {
     let Some(identity) = identity else { return Ok(()) };
     let stream = TcpStream::from_std(fd.into())?;
+    // Answers are small and awaited. One that cannot be hurried is served all the same.
+    let _ = stream.set_nodelay(true);
     let accept = TlsAcceptor::from(identity.server_config()).accept(stream);
     let stream = tokio::time::timeout(crate::identity::HANDSHAKE, accept).await??;
     let peer = crate::identity::peer(stream.get_ref().1);

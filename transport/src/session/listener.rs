@@ -7,9 +7,9 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
+use api::{ACCEPT_PAUSE, Accepting, AfterAccept};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener},
@@ -47,22 +47,24 @@ impl SessionListener {
 
     /// Accepts until nobody takes what is accepted.
     pub(super) async fn accept(self, accepted: mpsc::Sender<io::Result<Connection>>) {
+        let mut accepting = Accepting::default();
         loop {
-            tokio::select! {
+            let accepted_or_not = tokio::select! {
                 () = accepted.closed() => return,
                 connected = self.socket.accept() => match connected {
                     Ok((stream, _)) if is_own_user(&stream) => {
                         let _ = accepted.send(Ok(Connection { stream: Box::new(stream), who: Who::Local })).await;
+                        Ok(())
                     }
-                    Ok(_) => {}
-                    Err(error) => pause(&error).await,
+                    other => other.map(drop),
                 },
-                connected = next(self.tcp.as_ref()) => match connected {
-                    Ok((stream, identity)) => {
-                        tokio::spawn(shake_hands(stream, identity, accepted.clone()));
-                    }
-                    Err(error) => pause(&error).await,
-                },
+                connected = next(self.tcp.as_ref()) => connected.map(|(stream, identity)| {
+                    tokio::spawn(shake_hands(stream, identity, accepted.clone()));
+                }),
+            };
+            match accepted_or_not {
+                Ok(()) => accepting.accepted(),
+                Err(error) => pause(accepting.failed(&error), &error).await,
             }
         }
     }
@@ -75,9 +77,16 @@ async fn next(tcp: Option<&(TcpListener, Arc<Identity>)>) -> io::Result<(TcpStre
     }
 }
 
-async fn pause(error: &io::Error) {
-    tracing::warn!(%error, "a connection could not be accepted");
-    sleep(Duration::from_millis(20)).await;
+async fn pause(after: AfterAccept, error: &io::Error) {
+    match after {
+        AfterAccept::GoOn => tracing::debug!(%error, "a connection failed before it was accepted"),
+        AfterAccept::Pause { first } => {
+            if first {
+                tracing::warn!(%error, "connections of workers and gateways cannot be accepted");
+            }
+            sleep(ACCEPT_PAUSE).await;
+        }
+    }
 }
 
 async fn shake_hands(stream: TcpStream, identity: Arc<Identity>, accepted: mpsc::Sender<io::Result<Connection>>) {
