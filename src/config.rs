@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::{key_value::KeyValueArgs, metrics::MetricsArgs, paths::DataDirArgs, registries::RegistriesArgs};
 
@@ -179,11 +179,48 @@ pub(crate) fn bytes(text: &str) -> Result<u64, api::InvalidQuantity> {
 
 /// A network, or one address.
 fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
     let address = text.parse::<IpAddr>().map(IpNet::from);
-    address.or_else(|_| text.parse()).map_err(|_| "neither a network, such as 10.0.0.0/8, nor an address".to_owned())
+    let network = address.or_else(|_| text.parse());
+    network.map(unmapped).map_err(|_| "neither a network, such as 10.0.0.0/8, nor an address".to_owned())
+}
+
+/// A network of addresses of IPv4 that was written as one of IPv6, as `::ffff:10.0.0.0/104`: peers are known by IPv4 addresses.
+fn unmapped(network: IpNet) -> IpNet {
+    let (IpAddr::V4(address), Some(length)) = (network.addr().to_canonical(), network.prefix_len().checked_sub(96))
+    else {
+        return network;
+    };
+    match network {
+        IpNet::V6(_) => Ipv4Net::new(address, length).map_or(network, IpNet::V4),
+        IpNet::V4(_) => network,
+    }
 }
 
 fn header_bytes(text: &str) -> Result<u32, String> {
     let bytes = bytes(text).map_err(|error| error.to_string())?;
     u32::try_from(bytes).map_err(|_| "a head of a request is at most 4Gi".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trusted_proxies_are_networks_or_addresses_of_both_families() {
+        for (text, is) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            (" 192.0.2.7", "192.0.2.7/32"),
+            ("2001:db8::/32", "2001:db8::/32"),
+            ("2001:db8::1", "2001:db8::1/128"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:192.0.2.7", "192.0.2.7/32"),
+            ("::/0", "::/0"),
+        ] {
+            assert_eq!(network(text).map(|network| network.to_string()), Ok(is.to_owned()), "{text}");
+        }
+        for text in ["", "10.0.0.0/33", "10.0.0", "proxy.example", "::/129", "10.0.0.0:80"] {
+            assert!(network(text).is_err(), "{text}");
+        }
+    }
 }

@@ -21,6 +21,7 @@ mod time;
 mod trailers;
 
 pub mod annotations;
+pub mod http1;
 pub mod outbound;
 pub mod replica;
 pub mod session;
@@ -40,4 +41,4 @@ pub use serve::{Deadline, Dialer, Serve, ServeError};
 pub use span::{InvalidSpan, format_span, parse_span};
 pub use taint::{Taint, TaintEffect};
 pub use time::Timestamp;
-pub use trailers::{allowed_trailers, announce_trailers, frame_trailers, may_trail, reads_trailers};
+pub use trailers::{allowed_trailers, announce_trailers, frame_trailers, last_chunk, may_trail, reads_trailers};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Version,
+    HeaderMap, HeaderName, HeaderValue, Response, Version,
     header::{self, TE, TRAILER},
 };
 use http_body::Frame;
@@ -95,23 +95,43 @@ pub fn announce_trailers(trailers: &HeaderMap) -> Option<HeaderValue> {
     Some(HeaderValue::from_str(&names.join(", ")).expect("names of fields are visible ASCII"))
 }
 
-/// Makes the head of an answer agree with whether its trailers are read: over HTTP/1.1 only a chunked body has any, and those
-/// that its head names.
-pub fn frame_trailers(version: Version, read: bool, headers: &mut HeaderMap) {
-    if !headers.contains_key(TRAILER) {
+/// Makes the head of an answer agree with whether its trailers are read: over HTTP/1.1 only a chunked body has any. Where they
+/// are read, a body is chunked that names some, or that may have some because it is still written.
+pub fn frame_trailers<B: http_body::Body>(version: Version, read: bool, response: &mut Response<B>) {
+    if !read {
+        response.headers_mut().remove(TRAILER);
         return;
     }
-    if !read {
-        headers.remove(TRAILER);
-    } else if version == Version::HTTP_11 {
-        headers.remove(header::CONTENT_LENGTH);
-        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    let body = response.body();
+    let follows = response.headers().contains_key(TRAILER) || body.size_hint().exact().is_none();
+    if version == Version::HTTP_11 && follows && !body.is_end_stream() {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        response.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
+}
+
+/// What ends a chunked body that has these trailers (RFC 9112, 7.1.2); `None` where there are none.
+pub fn last_chunk(trailers: &HeaderMap) -> Option<Vec<u8>> {
+    if trailers.is_empty() {
+        return None;
+    }
+    let mut chunk = b"0\r\n".to_vec();
+    for (name, value) in trailers {
+        chunk.extend_from_slice(name.as_str().as_bytes());
+        chunk.extend_from_slice(b": ");
+        chunk.extend_from_slice(value.as_bytes());
+        chunk.extend_from_slice(b"\r\n");
+    }
+    chunk.extend_from_slice(b"\r\n");
+    Some(chunk)
 }
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::{BodyExt, StreamBody};
+
     use super::*;
+    use crate::{Body, empty_body, full_body};
 
     fn fields(names: &[&'static str]) -> HeaderMap {
         names.iter().map(|name| (HeaderName::from_static(name), HeaderValue::from_static("x"))).collect()
@@ -139,16 +159,31 @@ mod tests {
 
     #[test]
     fn trailers_that_are_read_make_an_answer_chunked_over_http_1_1_alone() {
-        for (version, read, expected) in [
-            (Version::HTTP_11, true, "trailer,transfer-encoding"),
-            (Version::HTTP_11, false, "content-length"),
-            (Version::HTTP_2, true, "content-length,trailer"),
+        let written = || StreamBody::new(futures::stream::pending()).boxed_unsync();
+        for (version, read, given, body, expected) in [
+            (Version::HTTP_11, true, "content-length,trailer", full_body("x"), "trailer,transfer-encoding"),
+            (Version::HTTP_11, false, "content-length,trailer", full_body("x"), "content-length"),
+            (Version::HTTP_2, true, "content-length,trailer", full_body("x"), "content-length,trailer"),
+            (Version::HTTP_11, true, "content-length", full_body("x"), "content-length"),
+            (Version::HTTP_11, true, "content-length", written(), "transfer-encoding"),
+            (Version::HTTP_11, false, "content-length", written(), "content-length"),
+            (Version::HTTP_11, true, "content-length", empty_body(), "content-length"),
         ] {
-            let mut headers = fields(&["content-length", "trailer"]);
-            frame_trailers(version, read, &mut headers);
-            let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+            let mut response: Response<Body> = Response::new(body);
+            *response.headers_mut() =
+                given.split(',').map(|name| (name.parse().unwrap(), "1".parse().unwrap())).collect();
+            frame_trailers(version, read, &mut response);
+            let mut names: Vec<&str> = response.headers().keys().map(HeaderName::as_str).collect();
             names.sort_unstable();
-            assert_eq!(names.join(","), expected, "{version:?} {read}");
+            assert_eq!(names.join(","), expected, "{version:?} {read} {given}");
         }
+    }
+
+    #[test]
+    fn trailers_stand_in_the_last_chunk() {
+        let mut trailers = fields(&["x-sum"]);
+        trailers.append("x-sum", HeaderValue::from_static("y"));
+        assert_eq!(last_chunk(&trailers).unwrap(), b"0\r\nx-sum: x\r\nx-sum: y\r\n\r\n");
+        assert_eq!(last_chunk(&HeaderMap::new()), None);
     }
 }

@@ -44,6 +44,8 @@ reasons! {
     RequestBodyStalled => REQUEST_TIMEOUT,
     /// The body is larger than the limit.
     RequestBodyTooLarge => PAYLOAD_TOO_LARGE,
+    /// The body has a transfer coding other than chunked framing.
+    CodingUnsupported => NOT_IMPLEMENTED,
     /// A CONNECT, or an upgrade to another protocol.
     UpgradeUnsupported => NOT_IMPLEMENTED,
     /// The guest trapped, or ended without an answer.

@@ -1,7 +1,8 @@
 //! The serving threads: each a runtime, listeners and connections of its own.
 
-use std::{io, net::TcpListener, sync::Arc, thread, time::Duration};
+use std::{io, net::TcpListener, sync::Arc, thread};
 
+use api::{ACCEPT_PAUSE, Accepting, AfterAccept};
 use tokio::{
     net::TcpStream,
     sync::{mpsc, oneshot},
@@ -18,9 +19,6 @@ use crate::{
 
 /// Listeners on their way to a thread.
 const OPENING: usize = 256;
-
-/// The pause after the system could not give a connection: mostly it has no file descriptor left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A listener for one thread.
 pub(crate) struct Opening {
@@ -63,9 +61,11 @@ pub(crate) fn start(
 async fn run(shared: Arc<Shared>, first: Opening, mut openings: mpsc::Receiver<Opening>, shutdown: CancellationToken) {
     let drain = shared.config.drain;
     let tasks = TaskTracker::new();
+    let turned_away = TaskTracker::new();
     let listeners = TaskTracker::new();
     let listen = |Opening { socket, door, lane, closed }| {
-        let hall = Hall { shared: shared.clone(), tasks: tasks.clone(), draining: closed };
+        let hall =
+            Hall { shared: shared.clone(), tasks: tasks.clone(), turned_away: turned_away.clone(), draining: closed };
         listeners.spawn_local(accept(hall, socket, door, lane));
     };
     listen(first);
@@ -86,6 +86,7 @@ async fn accept(hall: Hall, socket: TcpListener, door: Door, mut lane: Lane) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener cannot be watched"),
     };
+    let mut accepting = Accepting::default();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -100,16 +101,22 @@ async fn accept(hall: Hall, socket: TcpListener, door: Door, mut lane: Lane) {
         };
         match accepted {
             Ok((stream, peer)) => {
-                if let Some(seat) = admit(&hall, lane.seat(), &stream)
+                accepting.accepted();
+                if let Some((seat, stream)) = admit(&hall, lane.seat(), stream)
                     && let Some((seat, stream)) = lane.hand_over(seat, stream, peer)
                 {
                     serve(&hall, &door, seat, stream, peer);
                 }
             }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                sleep(ACCEPT_PAUSE).await;
-            }
+            Err(error) => match accepting.failed(&error) {
+                AfterAccept::GoOn => tracing::debug!(%error, "a connection failed before it was accepted"),
+                AfterAccept::Pause { first } => {
+                    if first {
+                        tracing::warn!(%error, "connections cannot be accepted");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
         }
     }
 }

@@ -5,6 +5,10 @@ mod text;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use api::{
+    ACCEPT_PAUSE, Accepting, AfterAccept,
+    http1::{Checked, Refuse, Refused, Violation},
+};
 use control_plane::Measurements;
 use gateway::Gateway;
 use http::{Request, Response, StatusCode, header};
@@ -20,9 +24,6 @@ use text::Text;
 const CONNECTIONS: usize = 16;
 /// How long the head of a request may take.
 const HEAD: Duration = Duration::from_secs(5);
-
-/// Before the next connection is taken when one could not be: where descriptors have run out, that fails at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where a process offers what it counts.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -67,16 +68,25 @@ impl MetricsArgs {
 
 async fn serve(listener: TcpListener, metrics: Metrics) -> anyhow::Result<()> {
     let seats = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut accepting = Accepting::default();
     loop {
         let seat = seats.clone().acquire_owned().await?;
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "a connection to /metrics could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                match accepting.failed(&error) {
+                    AfterAccept::GoOn => tracing::debug!(%error, "a connection to /metrics failed"),
+                    AfterAccept::Pause { first } => {
+                        if first {
+                            tracing::warn!(%error, "connections to /metrics cannot be accepted");
+                        }
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
                 continue;
             }
         };
+        accepting.accepted();
         let metrics = metrics.clone();
         tokio::spawn(async move {
             let _seat = seat;
@@ -84,8 +94,17 @@ async fn serve(listener: TcpListener, metrics: Metrics) -> anyhow::Result<()> {
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(HEAD);
             // Who reads metrics comes again if the connection broke.
-            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            let _ = http.serve_connection(TokioIo::new(Checked::new(stream, InText)), service).await;
         });
+    }
+}
+
+/// What is wrong with a request, in a line.
+struct InText;
+
+impl Refuse for InText {
+    fn refuse(&self, violation: Violation) -> Refused {
+        Refused { content_type: "text/plain; charset=utf-8", body: format!("{violation}\n") }
     }
 }
 

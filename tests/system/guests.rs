@@ -11,7 +11,7 @@ use crate::{
 const HOST: &str = "probe.default.localhost";
 
 /// Does this with `sampan up`, and with a gateway whose workers are processes of their own; one replica of the probe runs.
-fn in_both_shapes(annotations: &str, check: impl Fn(&Sampan)) {
+pub(crate) fn in_both_shapes(annotations: &str, check: impl Fn(&Sampan)) {
     for workers in [0, 2] {
         let folder = tempfile::tempdir().expect("a folder");
         let sampan = match workers {

@@ -9,6 +9,7 @@ mod failures;
 mod gateway;
 mod guests;
 mod helm;
+mod http;
 mod inspect;
 mod kubectl;
 mod nodes;

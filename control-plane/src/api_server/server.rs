@@ -2,6 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use api::{
+    ACCEPT_PAUSE, Accepting, AfterAccept,
+    http1::{Checked, Refuse, Refused, Violation},
+};
 use axum::Router;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -15,6 +19,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::error::ApiError;
+
 /// Connections at the same time; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 512;
 /// Requests at the same time on one HTTP/2 connection.
@@ -25,8 +31,6 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEADER_BYTES: usize = 64 << 10;
 /// For requests in flight at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
-/// After an error of `accept`, such as too many open files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves a router until the token is cancelled, then drains.
 pub(super) async fn serve(
@@ -39,6 +43,7 @@ pub(super) async fn serve(
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
+    let mut accepting = Accepting::default();
     loop {
         let next = async {
             let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
@@ -51,11 +56,19 @@ pub(super) async fn serve(
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "a connection to the API could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                match accepting.failed(&error) {
+                    AfterAccept::GoOn => tracing::debug!(%error, "a connection to the API failed"),
+                    AfterAccept::Pause { first } => {
+                        if first {
+                            tracing::warn!(%error, "connections to the API cannot be accepted");
+                        }
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
                 continue;
             }
         };
+        accepting.accepted();
         let (acceptor, router, watcher, shutdown) =
             (acceptor.clone(), router.clone(), graceful.watcher(), shutdown.clone());
         connections.spawn(async move {
@@ -99,8 +112,18 @@ async fn connection(
         .max_header_list_size(MAX_HEADER_BYTES as u32)
         .keep_alive_interval(Some(HEADER_TIMEOUT));
     let service = TowerToHyperService::new(router);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection = builder.serve_connection(TokioIo::new(Checked::new(stream, AsStatus)), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection to the API ended");
+    }
+}
+
+/// What is wrong with a request's bytes, as a `Status` object.
+struct AsStatus;
+
+impl Refuse for AsStatus {
+    fn refuse(&self, violation: Violation) -> Refused {
+        let status = ApiError::BadRequest(violation.to_string()).to_status();
+        Refused { content_type: "application/json", body: status.to_string() }
     }
 }

@@ -1,5 +1,5 @@
 use std::{
-    fmt::Display,
+    error::Error,
     pin::Pin,
     sync::{
         Arc,
@@ -119,7 +119,7 @@ impl<B> RequestBody<B> {
 
 impl<B> Body for RequestBody<B>
 where
-    B: Body<Data = Bytes, Error: Display> + Unpin,
+    B: Body<Data = Bytes, Error: Error + 'static> + Unpin,
 {
     type Data = Bytes;
     type Error = BodyError;
@@ -141,7 +141,7 @@ where
             }
             Some(Err(error)) => {
                 this.failed = true;
-                Poll::Ready(Some(Err(BodyError::Closed(error.to_string()))))
+                Poll::Ready(Some(Err(BodyError::Closed(with_cause(&error)))))
             }
             Some(Ok(frame)) => {
                 this.received_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -163,4 +163,10 @@ where
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+/// An error with what it came from at last: which line of a body is wrong, say.
+fn with_cause(error: &(dyn Error + 'static)) -> String {
+    let cause = std::iter::successors(error.source(), |cause| (*cause).source()).last();
+    cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use api::{Body, BodyError, ObjectKey, frame_trailers, reads_trailers};
+use api::{Body, BodyError, ObjectKey, frame_trailers, last_chunk, reads_trailers};
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, Version,
@@ -17,7 +17,10 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::watch::{ConnectionWatch, InFlight, StreamWatch};
+use super::{
+    received::{ReadingOn, Received},
+    watch::{ConnectionWatch, InFlight, StreamWatch},
+};
 use crate::{
     balance::Service,
     body::{BodyVerdict, BodyWatch, RequestBody, Tracked},
@@ -42,8 +45,10 @@ pub(super) async fn answer(
     shared: Arc<Shared>,
     door: Door,
     watch: Rc<ConnectionWatch>,
+    reading_on: Option<Arc<ReadingOn>>,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Infallible> {
+    let request = request.map(|body| Received::new(body, reading_on));
     let in_flight = watch.begin(!request.body().is_end_stream());
     let (method, version) = (request.method().clone(), request.version());
     let trailers = reads_trailers(version, request.headers());
@@ -54,8 +59,8 @@ pub(super) async fn answer(
             refusal.answer(&method)
         }
     };
-    frame_trailers(version, trailers, response.headers_mut());
-    Ok(response.map(|body| Outgoing::new(body, in_flight)))
+    frame_trailers(version, trailers, &mut response);
+    Ok(response.map(|body| Outgoing::new(body, in_flight, version == Version::HTTP_11 && trailers)))
 }
 
 type Entered = (Arc<Service>, Request<Body>, Option<Arc<BodyWatch>>);
@@ -65,7 +70,7 @@ fn enter(
     shared: &Shared,
     door: &Door,
     watch: &ConnectionWatch,
-    request: Request<Incoming>,
+    request: Request<Received>,
     trailers: bool,
 ) -> Result<Entered, Refusal> {
     let named = authority(&request)?;
@@ -138,12 +143,14 @@ fn route(shared: &Shared, authority: &Authority, path: &str) -> Result<Arc<Servi
 pub(super) struct Outgoing {
     inner: Tracked,
     in_flight: InFlight,
+    /// Trailers go into the last chunk, by way of the connection: hyper sends over HTTP/1.1 what the head has named alone.
+    trailers_in_chunk: bool,
 }
 
 impl Outgoing {
-    fn new(inner: Tracked, in_flight: InFlight) -> Self {
+    fn new(inner: Tracked, in_flight: InFlight, trailers_in_chunk: bool) -> Self {
         in_flight.stream().handed_over();
-        Self { inner, in_flight }
+        Self { inner, in_flight, trailers_in_chunk }
     }
 
     fn stream(&self) -> &StreamWatch {
@@ -160,6 +167,12 @@ impl http_body::Body for Outgoing {
         let frame = Pin::new(&mut self.inner).poll_frame(cx);
         if frame.is_ready() {
             self.stream().handed_over();
+        }
+        if let Poll::Ready(Some(Ok(piece))) = &frame
+            && let Some(trailers) = piece.trailers_ref().filter(|_| self.trailers_in_chunk)
+        {
+            *self.in_flight.connection().trailers() = last_chunk(trailers);
+            return Poll::Ready(None);
         }
         frame
     }

@@ -3,6 +3,7 @@ use std::{
     pin::{Pin, pin},
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use hyper::{
@@ -12,6 +13,7 @@ use hyper::{
 use hyper_util::{rt::TokioTimer, server::graceful::GracefulConnection};
 use tokio::{
     net::TcpStream,
+    runtime::Handle,
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -20,8 +22,9 @@ use super::{
     answer::{Door, answer},
     executor::StreamExecutor,
     io::WatchedIo,
-    linger::linger,
+    linger::{Bounds, linger},
     protocol::{Protocol, spoken},
+    received::ReadingOn,
     watch::{ConnectionWatch, Overdue},
 };
 use crate::{
@@ -31,23 +34,30 @@ use crate::{
     spread::Seat,
 };
 
+/// Connections of one thread that are told at the same time that they are too many. Beyond, they are closed at once.
+const TURNED_AWAY_AT_ONCE: usize = 256;
+/// How long one that was turned away is read on, so that its client can read why.
+const TURNED_AWAY_LINGER: Duration = Duration::from_secs(1);
+
 /// What the connections of one listener on one thread share.
 #[derive(Clone)]
 pub(crate) struct Hall {
     pub(crate) shared: Arc<Shared>,
     /// The tasks of connections and their streams.
     pub(crate) tasks: TaskTracker,
+    /// The tasks of connections that are turned away.
+    pub(crate) turned_away: TaskTracker,
     /// Once cancelled, connections end with the requests that they have.
     pub(crate) draining: CancellationToken,
 }
 
 /// Turns a new connection away if its listener has as many as it may; else its seat is good.
-pub(crate) fn admit(hall: &Hall, seat: Seat, stream: &TcpStream) -> Option<Seat> {
+pub(crate) fn admit(hall: &Hall, seat: Seat, stream: TcpStream) -> Option<(Seat, TcpStream)> {
     if seat.before() >= hall.shared.config.max_connections {
-        turn_away(&hall.shared, stream);
+        turn_away(hall, stream);
         return None;
     }
-    Some(seat)
+    Some((seat, stream))
 }
 
 /// Serves a connection on this thread, in a task of its own.
@@ -63,12 +73,13 @@ pub(crate) fn serve(hall: &Hall, door: &Door, seat: Seat, stream: TcpStream, pee
     });
 }
 
-/// Answers without reading what the client wants.
-fn turn_away(shared: &Shared, stream: &TcpStream) {
-    let limit = shared.config.max_connections;
+/// Answers without looking at what the client wants, and closes in stages. The seat is free meanwhile.
+fn turn_away(hall: &Hall, stream: TcpStream) {
+    let config = &hall.shared.config;
+    let limit = config.max_connections;
     let message = format!("the listener has {limit} connections, as many as it may");
     let refusal = Refusal::new(Reason::TooManyConnections, message);
-    shared.refusals.count(refusal.reason);
+    hall.shared.refusals.count(refusal.reason);
     let (status, body) = (refusal.reason.status(), refusal.text());
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nretry-after: {RETRY_AFTER_SECONDS}\r\nconnection: close\r\n\
@@ -77,6 +88,12 @@ fn turn_away(shared: &Shared, stream: &TcpStream) {
     );
     // Best effort: it fits into the buffer of a new socket, or the client has left.
     let _ = stream.try_write(format!("{head}{body}").as_bytes());
+    if hall.turned_away.len() >= TURNED_AWAY_AT_ONCE {
+        return;
+    }
+    let bounds = Bounds { bytes: config.linger_bytes, idle: TURNED_AWAY_LINGER, total: TURNED_AWAY_LINGER };
+    let draining = hall.draining.clone();
+    hall.turned_away.spawn_local(async move { linger(stream, bounds, &draining).await });
 }
 
 /// A connection, counted at its listener and in all.
@@ -108,8 +125,12 @@ async fn converse(hall: Hall, door: Door, stream: TcpStream, peer: SocketAddr) {
     let address = peer.ip().to_canonical();
     let peer = Peer::new(address, config.trusts(address));
     let watch = Rc::new(ConnectionWatch::new(peer));
-    let io = WatchedIo::new(stream, protocol, watch.clone());
-    let service = service_fn(|request| answer(hall.shared.clone(), door.clone(), watch.clone(), request));
+    let io = WatchedIo::new(stream, hall.shared.clone(), protocol, watch.clone());
+    let bounds = Bounds { bytes: config.linger_bytes, idle: config.linger_idle, total: config.linger_total };
+    let reading_on = (protocol == Protocol::Http2)
+        .then(|| Arc::new(ReadingOn { bounds, draining: hall.draining.clone(), runtime: Handle::current() }));
+    let service =
+        service_fn(|request| answer(hall.shared.clone(), door.clone(), watch.clone(), reading_on.clone(), request));
     match protocol {
         Protocol::Http1 => {
             let mut builder = http1::Builder::new();
@@ -121,7 +142,7 @@ async fn converse(hall: Hall, door: Door, stream: TcpStream, peer: SocketAddr) {
             let mut connection = builder.serve_connection(io, service);
             let ended = drive(Pin::new(&mut connection), &hall, &watch).await;
             if ended == Ended::Broken || (ended == Ended::Whole && watch.has_unread()) {
-                linger(connection.into_parts().io.into_stream(), config, &hall.draining).await;
+                linger(connection.into_parts().io.into_stream(), bounds, &hall.draining).await;
             }
         }
         Protocol::Http2 => {

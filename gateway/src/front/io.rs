@@ -2,21 +2,28 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use api::http1::{Checked, Refuse, Refused, Violation};
+use futures::FutureExt;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::ReadBuf,
+    io::Interest,
     net::TcpStream,
     time::{Instant, Sleep, sleep},
 };
 
 use super::{protocol::Protocol, watch::ConnectionWatch};
+use crate::{
+    refusal::{Reason, Refusal},
+    shared::Shared,
+};
 
-/// How often it is looked whether a client whose input has ended is still there.
+/// How often it is looked whether a client is still there whose input has ended, or waits to be read.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What every answer of HTTP/1 begins with.
@@ -27,23 +34,50 @@ const FIRST_BYTE: &[u8] = b"H";
 /// With HTTP/1 it also tells a client that has left from one that has only ended its input and waits (RFC 9112, 9.6): both
 /// look the same, until something is sent. So the first byte of the answer goes ahead of the rest. Who is there waits on;
 /// for who is not the system answers that the connection is reset, and the request ends.
+///
+/// And it sends trailers that no head has named, which hyper leaves out: in place of the last chunk, which is empty, goes one
+/// with the trailers.
 pub(super) struct WatchedIo {
-    inner: TokioIo<TcpStream>,
+    inner: TokioIo<Checked<TcpStream, Told>>,
     watch: Rc<ConnectionWatch>,
     protocol: Protocol,
-    /// Since the client's input has ended: when to look for the client.
-    ended: Option<Pin<Box<Sleep>>>,
+    /// Since the client's input has ended, or waits to be read: when to look for the client.
+    look: Option<Pin<Box<Sleep>>>,
     /// The first byte of the answer was sent ahead.
     ahead: bool,
+    /// What is still to be sent of a last chunk with trailers.
+    last_chunk: Vec<u8>,
+}
+
+/// The last chunk of a body, as hyper ends one: in a piece of its own, where it knows of no trailers.
+const EMPTY_LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// Tells a client what is wrong with the bytes that it sent.
+pub(super) struct Told(Arc<Shared>);
+
+impl Refuse for Told {
+    fn refuse(&self, violation: Violation) -> Refused {
+        let reason = match violation {
+            Violation::UnknownCoding => Reason::CodingUnsupported,
+            _ => Reason::BadRequest,
+        };
+        self.0.refusals.count(reason);
+        Refused { content_type: "application/json", body: Refusal::new(reason, violation.to_string()).text() }
+    }
 }
 
 impl WatchedIo {
-    pub(super) fn new(stream: TcpStream, protocol: Protocol, watch: Rc<ConnectionWatch>) -> Self {
-        Self { inner: TokioIo::new(stream), watch, protocol, ended: None, ahead: false }
+    pub(super) fn new(stream: TcpStream, shared: Arc<Shared>, protocol: Protocol, watch: Rc<ConnectionWatch>) -> Self {
+        let inner = TokioIo::new(Checked::new(stream, Told(shared)));
+        Self { inner, watch, protocol, look: None, ahead: false, last_chunk: Vec::new() }
     }
 
     pub(super) fn into_stream(self) -> TcpStream {
-        self.inner.into_inner()
+        self.inner.into_inner().into_inner()
+    }
+
+    fn stream(&self) -> &TcpStream {
+        self.inner.inner().get_ref()
     }
 
     fn note<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -56,23 +90,20 @@ impl WatchedIo {
 
     /// While the client waits for an answer: fails if it has left.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.ended.is_none() {
-            let mut byte = [0];
-            match self.inner.inner().poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
-                Poll::Ready(Ok(0)) => self.ended = Some(Box::pin(sleep(LOOK_AGAIN))),
-                Poll::Ready(Err(error)) => return Err(error),
-                // It sends on, or nothing: it is there.
-                Poll::Ready(Ok(_)) | Poll::Pending => {}
-            }
+        if self.stream().poll_read_ready(cx)?.is_pending() {
+            // It sends nothing, and its input is open: it is there, and what it does will wake the connection.
+            self.look = None;
+            return Ok(());
         }
-        let Some(timer) = &mut self.ended else { return Ok(()) };
-        while timer.as_mut().poll(cx).is_ready() {
-            timer.as_mut().reset(Instant::now() + LOOK_AGAIN);
-            let stream = self.inner.inner();
+        // Behind bytes that wait to be read, the end of the input wakes nobody: so it is looked for.
+        let look = self.look.get_or_insert_with(|| Box::pin(sleep(LOOK_AGAIN)));
+        while look.as_mut().poll(cx).is_ready() {
+            look.as_mut().reset(Instant::now() + LOOK_AGAIN);
+            let stream = self.inner.inner().get_ref();
             if let Some(error) = stream.take_error()? {
                 return Err(error);
             }
-            if !self.ahead && self.watch.is_unanswered() {
+            if !self.ahead && self.watch.is_unanswered() && has_ended(stream) {
                 match stream.try_write(FIRST_BYTE) {
                     Ok(sent) => self.ahead = sent > 0,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -81,6 +112,36 @@ impl WatchedIo {
             }
         }
         Ok(())
+    }
+
+    /// Sends what is left of a last chunk with trailers.
+    fn poll_last_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.last_chunk.is_empty() {
+            let sent = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.last_chunk))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.last_chunk.drain(..sent);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes pieces whose last is the empty last chunk, with one that has trailers in its place.
+    fn poll_write_trailers(&mut self, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let Some((end, before)) = bufs.split_last().filter(|(last, _)| ***last == *EMPTY_LAST_CHUNK) else {
+            return Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        };
+        let before_bytes: usize = before.iter().map(|piece| piece.len()).sum();
+        let last_chunk = self.watch.trailers().clone().unwrap_or_default();
+        let mut pieces = before.to_vec();
+        pieces.push(io::IoSlice::new(&last_chunk));
+        let sent = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, &pieces))?;
+        let Some(of_last) = sent.checked_sub(before_bytes).filter(|&bytes| bytes > 0) else {
+            return Poll::Ready(Ok(sent));
+        };
+        self.last_chunk.extend_from_slice(&last_chunk[of_last..]);
+        self.watch.trailers().take();
+        Poll::Ready(Ok(before_bytes + end.len()))
     }
 
     /// Writes what follows the byte that was sent ahead.
@@ -107,12 +168,8 @@ impl Read for WatchedIo {
 }
 
 impl Write for WatchedIo {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = match self.ahead {
-            true => self.poll_write_rest(cx, buf),
-            false => Pin::new(&mut self.inner).poll_write(cx, buf),
-        };
-        self.note(written)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -120,9 +177,13 @@ impl Write for WatchedIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.poll_last_chunk(cx)?.is_pending() {
+            return self.note(Poll::Pending);
+        }
         let first = bufs.iter().find(|buf| !buf.is_empty());
         let written = match first.filter(|_| self.ahead) {
             Some(first) => self.poll_write_rest(cx, first),
+            None if self.watch.trailers().is_some() => self.poll_write_trailers(cx, bufs),
             None => Pin::new(&mut self.inner).poll_write_vectored(cx, bufs),
         };
         self.note(written)
@@ -137,10 +198,20 @@ impl Write for WatchedIo {
         if self.protocol == Protocol::Http1 && self.watch.is_busy() {
             self.poll_left(cx)?;
         }
+        if self.poll_last_chunk(cx)?.is_pending() {
+            return self.note(Poll::Pending);
+        }
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_last_chunk(cx))?;
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
+}
+
+/// Whether the client has ended its input, whatever of it waits to be read.
+fn has_ended(stream: &TcpStream) -> bool {
+    // It waits for nothing: it tells what the system has said so far.
+    stream.ready(Interest::READABLE).now_or_never().is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
 }

@@ -6,6 +6,7 @@ mod executor;
 mod io;
 mod linger;
 mod protocol;
+mod received;
 mod watch;
 
 pub(crate) use answer::Door;

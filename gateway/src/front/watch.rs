@@ -1,7 +1,7 @@
 //! What a connection and its streams are doing, as far as their time limits need to know. One thread's own.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, RefCell, RefMut},
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -24,6 +24,8 @@ pub(super) struct ConnectionWatch {
     body: RefCell<Unread>,
     /// The stream whose task HTTP/2 is about to start.
     newest: RefCell<Option<Rc<StreamWatch>>>,
+    /// With HTTP/1.1: the last chunk of the answer, with its trailers, where it has some.
+    trailers: RefCell<Option<Vec<u8>>>,
 }
 
 /// What is known of a request's body.
@@ -57,6 +59,7 @@ impl ConnectionWatch {
             unanswered: Cell::new(false),
             body: RefCell::new(Unread::Nothing),
             newest: RefCell::new(None),
+            trailers: RefCell::new(None),
         }
     }
 
@@ -102,6 +105,11 @@ impl ConnectionWatch {
 
     pub(super) fn take_newest(&self) -> Option<Rc<StreamWatch>> {
         self.newest.take()
+    }
+
+    /// The last chunk of the answer that is being sent, where it has trailers.
+    pub(super) fn trailers(&self) -> RefMut<'_, Option<Vec<u8>>> {
+        self.trailers.borrow_mut()
     }
 
     pub(super) fn bytes_read(&self) {
@@ -178,6 +186,10 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
+    pub(super) fn connection(&self) -> &ConnectionWatch {
+        &self.connection
+    }
+
     pub(super) fn stream(&self) -> &StreamWatch {
         &self.stream
     }

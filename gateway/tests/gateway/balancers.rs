@@ -26,6 +26,15 @@ async fn outcome(running: &mut Running, wanted: u16) -> Result<String, String> {
         .await
 }
 
+/// Opens a port of a Service that has replicas already.
+pub async fn balanced_port(running: &mut Running, name: &str) -> SocketAddr {
+    let port = free_port().await;
+    let route = GatewayDown::Service(ServiceRoute { load_balancer: true, ..service(name, &[port]) });
+    running.session.tx.send(route).await.unwrap();
+    outcome(running, port).await.unwrap();
+    ([127, 0, 0, 1], port).into()
+}
+
 #[tokio::test]
 async fn a_load_balancers_port_opens_and_closes_with_its_service() {
     let mut running = start(config(), |name, _| async { text(name) });

@@ -6,6 +6,7 @@ use http_body_util::BodyExt;
 use tokio::{io::AsyncWriteExt, sync::Notify};
 
 use crate::{
+    balancers::balanced_port,
     clients::{connect, to_end},
     fakes::{CART, Running, cart, config, text, until},
 };
@@ -81,5 +82,40 @@ async fn a_client_that_has_left_ends_its_request() {
         until("it is served", || running.measured("cart").in_flight == 1).await;
         drop(stream);
         until("it is ended", || running.measured("cart").in_flight == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_behind_requests_that_wait_to_be_read_is_noticed() {
+    let gate = Arc::new(Notify::new());
+    let running = gated(&gate).await;
+    let mut stream = connect(running.addr).await;
+    // More than is read along with the first.
+    let more = asking(&format!("/{}", "x".repeat(4000))).repeat(8);
+    stream.write_all((asking("/slow") + &more).as_bytes()).await.unwrap();
+    until("it is served", || running.measured("cart").in_flight == 1).await;
+    drop(stream);
+    until("it is ended", || running.measured("cart").in_flight == 0).await;
+    assert_eq!(running.measured("cart").arrivals, 1);
+}
+
+#[tokio::test]
+async fn the_port_of_a_service_answers_half_closed_clients_and_all_their_requests() {
+    let gate = Arc::new(Notify::new());
+    let mut running = gated(&gate).await;
+    let addr = balanced_port(&mut running, "cart").await;
+    let mut stream = connect(addr).await;
+    stream.write_all((asking("/one") + &asking("/slow") + &asking("/three")).as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    until("the second is served", || running.measured("cart").arrivals == 2).await;
+    gate.notify_one();
+    let seen = to_end(&mut stream).await;
+    assert_eq!(seen.body.matches("HTTP/1.1 200 OK").count(), 2, "{seen:?}");
+    assert!(seen.body.ends_with("/three "), "{seen:?}");
+    for request in ["GET /bare HTTP/1.0\r\n\r\n".to_owned(), asking("/x")] {
+        let mut stream = connect(addr).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        assert_eq!(to_end(&mut stream).await.status, 200, "{request}");
     }
 }

@@ -124,6 +124,26 @@ async fn a_body_that_stalls_or_trickles_is_answered_with_408() {
 }
 
 #[tokio::test]
+async fn who_is_too_slow_with_an_upload_is_told_so_though_it_sends_on_before_it_reads() {
+    let mut config = config();
+    config.request_body_timeout = Duration::from_millis(200);
+    let running = cart(config, &[1], |_, request| reads_it(request)).await;
+    let mut stream = connect(running.addr).await;
+    let (piece, pieces) = (vec![b'x'; 32 << 10], 40);
+    let length = piece.len() * pieces;
+    let head = format!("POST / HTTP/1.1\r\nhost: {CART}\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..pieces {
+        stream.write_all(&piece).await.expect("it is not reset");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut bytes = Vec::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.unwrap().expect("a regular end");
+    assert!(bytes.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&bytes));
+    until("the replica is free", || running.measured("cart").in_flight == 0).await;
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_holds_its_replica_no_longer_than_the_limit() {
     let mut config = config();
     config.write_stall_timeout = Duration::from_millis(100);

@@ -1,16 +1,24 @@
 //! Answers that come before their request was read: clients get them, though they read only when they have sent all.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
-use http::{Response, StatusCode};
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
 };
 
 use crate::{
-    clients::{Seen, connect, expect, to_end},
+    clients::{Seen, connect, expect, http2, to_end},
     fakes::{CART, PATIENCE, Running, cart, config, text, until},
 };
 
@@ -104,6 +112,42 @@ async fn what_nobody_wants_is_read_within_bounds_of_bytes_and_of_time() {
         assert!(begun.elapsed() < PATIENCE, "it is cut off");
     }
     until("the endless one is let go of", || running.gateway.measurements().connections == 0).await;
+}
+
+#[tokio::test]
+async fn over_http2_an_upload_that_nobody_reads_is_taken_and_its_stream_ends_in_order() {
+    let running = cart(config(), &[1], |_, _| async { text("no thanks") }).await;
+    for host in [CART, "nobody.example"] {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let piece = Bytes::from(vec![b'x'; 64 << 10]);
+        let pieces = UPLOAD / piece.len();
+        let counted = taken.clone();
+        let upload = futures::stream::iter((0..pieces).map(move |_| {
+            counted.fetch_add(1, Relaxed);
+            Ok(Frame::data(piece.clone()))
+        }));
+        let request = Request::post(format!("http://{host}/")).body(StreamBody::new(upload).boxed_unsync()).unwrap();
+        let mut client = http2(running.addr).await;
+        let answer = timeout(PATIENCE, client.send_request(request)).await.unwrap().unwrap();
+        assert_eq!(answer.status(), if host == CART { 200 } else { 404 });
+        answer.into_body().collect().await.unwrap();
+        until("all of it is taken", || taken.load(Relaxed) == pieces).await;
+        // And its connection serves on.
+        let request = Request::get(format!("http://{CART}/")).body(api::empty_body()).unwrap();
+        assert_eq!(client.send_request(request).await.unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn who_is_turned_away_with_an_upload_is_told_why() {
+    let mut config = config();
+    config.max_connections = 0;
+    let running = cart(config, &[1], |name, _| async { text(name) }).await;
+    for chunked in [false, true] {
+        let seen = upload(&running, CART, "/", chunked).await;
+        assert_eq!((seen.status, seen.reason()), (503, "TooManyConnections"), "chunked: {chunked}");
+    }
+    assert_eq!(running.gateway.measurements().connections, 0);
 }
 
 #[tokio::test]

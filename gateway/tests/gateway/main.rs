@@ -16,6 +16,7 @@ mod lingering;
 mod messages;
 mod remote;
 mod routing;
+mod smuggling;
 mod streaming;
 mod trailers;
 mod waking;

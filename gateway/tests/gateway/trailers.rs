@@ -4,8 +4,10 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 
+use tokio::io::AsyncWriteExt;
+
 use crate::{
-    clients::{http2, raw},
+    clients::{connect, expect, http2, raw},
     fakes::{Answer, CART, Running, cart, config, text},
 };
 
@@ -38,6 +40,57 @@ async fn over_http_1_1_trailers_follow_where_the_client_reads_them() {
     let seen = raw(running.addr, asking("")).await;
     assert_eq!(seen.body, "body");
     assert!(!seen.head.contains("trailer"), "{}", seen.head);
+}
+
+/// Announces nothing, and decides on trailers at the end, as a guest does that streams.
+async fn decides_on_trailers_late() -> Running {
+    cart(config(), &[1], |_, request| async move {
+        let mut trailers = fields(&["grpc-status", "set-cookie"]);
+        trailers.append("x-sum", HeaderValue::from_static("a, b"));
+        trailers.append("x-sum", HeaderValue::from_static("c"));
+        let frames = match request.uri().path() {
+            // Pieces that look like the end of a body.
+            "/ends" => vec![Frame::data(Bytes::from_static(b"0\r\n\r\n")), Frame::trailers(trailers)],
+            "/none" => vec![Frame::data(Bytes::from_static(b"0\r\n\r\n")), Frame::trailers(HeaderMap::new())],
+            "/bare" => vec![Frame::trailers(trailers)],
+            "/long" => (0..30)
+                .map(|_| Frame::data(Bytes::from_static(&[b'x'; 16 << 10])))
+                .chain([Frame::trailers(trailers)])
+                .collect(),
+            path => return text(path),
+        };
+        let pieces = futures::stream::iter(frames).then(|frame| async {
+            tokio::task::yield_now().await;
+            Ok(frame)
+        });
+        Ok(Response::new(StreamBody::new(pieces).boxed_unsync()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn over_http_1_1_trailers_follow_that_no_head_has_named() {
+    let running = decides_on_trailers_late().await;
+    let end = "0\r\ngrpc-status: 0\r\nx-sum: a, b\r\nx-sum: c\r\n\r\n";
+    let mut stream = connect(running.addr).await;
+    // One connection: what follows an answer is not disturbed.
+    for (path, body) in [
+        ("/ends", format!("5\r\n0\r\n\r\n\r\n{end}")),
+        ("/none", "5\r\n0\r\n\r\n\r\n0\r\n\r\n".to_owned()),
+        ("/bare", end.to_owned()),
+        ("/long", end.to_owned()),
+        ("/plain", "/plain".to_owned()),
+    ] {
+        let asking = format!("GET {path} HTTP/1.1\r\nhost: {CART}\r\nte: trailers\r\n\r\n");
+        stream.write_all(asking.as_bytes()).await.unwrap();
+        let seen = expect(&mut stream, &body).await;
+        assert!(seen.starts_with("HTTP/1.1 200") && seen.ends_with(&body), "{path}: {seen}");
+        if path != "/long" {
+            assert_eq!(seen.split_once("\r\n\r\n").unwrap().1, body, "{path}");
+        }
+    }
+    let seen = raw(running.addr, format!("GET /ends HTTP/1.1\r\nhost: {CART}\r\nconnection: close\r\n\r\n")).await;
+    assert_eq!(seen.body, "5\r\n0\r\n\r\n\r\n0\r\n\r\n", "who does not read trailers gets none");
 }
 
 #[tokio::test]

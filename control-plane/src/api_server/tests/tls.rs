@@ -114,3 +114,31 @@ async fn a_refusal_that_reads_no_body_keeps_the_connection_for_the_next_request(
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn lines_that_end_with_a_line_feed_alone_and_ambiguous_framing_are_refused() {
+    let server = Server::start().await;
+    let token = server.token.as_str().to_owned();
+    let whole = format!("GET /version HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n");
+    for (request, why) in [
+        ("GET /version HTTP/1.1\nHost: localhost\n\n".to_owned(), "line feed alone"),
+        (format!("{whole}X: 1\n\r\n"), "line feed alone"),
+        (format!("{whole}\r\n{whole}X: 1\n\r\n"), "line feed alone"),
+        (format!("{whole}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"), "send one of them"),
+        (format!("{whole}Content-Length: 1\r\nContent-Length: 2\r\n\r\n"), "that differ"),
+    ] {
+        let mut stream = connect(&server, &server.authority_pem, "localhost").await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it is closed");
+        let answer = String::from_utf8_lossy(&answer);
+        assert_eq!(
+            answer.matches("HTTP/1.1 200").count(),
+            request.matches("\r\n\r\nGET").count(),
+            "{request:?}: {answer}"
+        );
+        assert!(answer.contains("HTTP/1.1 400 Bad Request") && answer.contains(why), "{request:?}: {answer}");
+        assert!(answer.contains(r#""kind":"Status""#), "{answer}");
+    }
+    server.stop().await;
+}

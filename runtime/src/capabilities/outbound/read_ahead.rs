@@ -86,6 +86,6 @@ impl http_body::Body for Ahead {
 
     fn size_hint(&self) -> SizeHint {
         // Of a body whose frames were taken nobody asks any more.
-        self.size.clone()
+        self.size
     }
 }
