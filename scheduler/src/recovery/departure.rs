@@ -40,6 +40,7 @@ impl Scheduler {
     /// A worker's process has ended for certain. Nothing runs there any more, so nothing is waited for.
     pub(crate) fn died(&mut self, name: &WorkerName, now: Timestamp) {
         self.disconnected(name, now);
+        self.no_longer_expected(name, now);
         let Some(worker) = self.workers.get_mut(name) else { return };
         worker.lost = true;
         for id in worker.leftovers.keys().cloned().collect::<Vec<_>>() {

@@ -4,29 +4,58 @@ use api::{
 };
 
 use super::backoff;
-use crate::{ReplicaState, Scheduler, Subject, state::Replica, timers::Timer};
+use crate::{ReplicaState, Resources, Scheduler, Subject, state::Replica, timers::Timer};
 
 impl Scheduler {
     /// A worker says where a replica is.
     pub(crate) fn phase(&mut self, worker: &WorkerName, id: &ReplicaId, phase: ReplicaPhase, now: Timestamp) {
         let owned = self.replicas.get(id).is_some_and(|replica| replica.worker.as_ref() == Some(worker));
         if owned {
-            self.owned_phase(id, phase, now);
-        } else if matches!(phase, ReplicaPhase::Stopped | ReplicaPhase::Failed(_)) {
-            self.leftover_ended(worker, id);
+            return self.owned_phase(id, phase, now);
         }
+        match phase {
+            ReplicaPhase::Stopped => self.leftover_ended(worker, id),
+            ReplicaPhase::Failed(_) => self.ask_whether_ended(worker, id, now),
+            // It ends by itself, or was told to.
+            ReplicaPhase::Draining => {}
+            ReplicaPhase::Starting | ReplicaPhase::NotReady | ReplicaPhase::Ready | ReplicaPhase::Standby => {
+                self.stray(worker, id, now);
+            }
+        }
+    }
+
+    /// A replica that is to end has failed. Its start may have been repeated, and then an earlier run of it has failed and a
+    /// later one holds its room still: that it has ended is known from the answer to a stop, which a worker gives also for
+    /// what it does not run.
+    fn ask_whether_ended(&mut self, worker: &WorkerName, id: &ReplicaId, now: Timestamp) {
+        self.repeat_stop(worker, id, now);
+    }
+
+    /// A worker runs what nobody owns, and what it was not told to stop: it is told now.
+    fn stray(&mut self, name: &WorkerName, id: &ReplicaId, now: Timestamp) {
+        let Some(worker) = self.workers.get_mut(name).filter(|worker| !worker.leftovers.contains_key(id)) else {
+            return;
+        };
+        // What it holds is not said; it is at least one more.
+        worker.leave_over(id.clone(), Resources::default());
+        self.touch_worker(name);
+        self.repeat_stop(name, id, now);
     }
 
     pub(crate) fn owned_phase(&mut self, id: &ReplicaId, phase: ReplicaPhase, now: Timestamp) {
         let stopping = self.replicas[id].is_stopping();
         match phase {
             ReplicaPhase::Stopped => self.remove_replica(id),
-            ReplicaPhase::Failed(_) if stopping => self.remove_replica(id),
+            ReplicaPhase::Failed(_) if stopping => {
+                if let Some(worker) = self.replicas[id].worker.clone() {
+                    self.ask_whether_ended(&worker, id, now);
+                }
+            }
             // It was told to stop: what it says until then is late.
             _ if stopping => {}
             phase if self.replicas[id].is_standby() => self.standby_phase(id, phase, now),
             // It was to go anyway, and another takes its place elsewhere.
-            ReplicaPhase::Failed(_) if self.replicas[id].leaving => self.remove_replica(id),
+            ReplicaPhase::Failed(_) if self.replicas[id].leaving => self.stop_replica(id, now),
             ReplicaPhase::Failed(failure) => self.failed(id, failure, now),
             // Its worker stops it by itself: it is replaced.
             ReplicaPhase::Draining => self.stop_replica(id, now),

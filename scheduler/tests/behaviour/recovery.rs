@@ -1,7 +1,7 @@
 use api::{
-    ReplicaId, Timestamp,
+    ObjectKey, ReplicaId, Timestamp,
     replica::ReplicaPhase,
-    session::{RunningReplica, WorkerUp},
+    session::{Capacity, RunningReplica, WorkerUp},
 };
 use scheduler::{Action, Event, ReplicaState, Revision};
 
@@ -52,6 +52,58 @@ fn a_replica_of_a_silent_worker_is_unknown_and_then_replaced_elsewhere() {
     bench.work_off();
     bench.step(Event::Worker { worker: worker(silent), message: WorkerUp::Heartbeat });
     assert_eq!(bench.stops(), [id], "what was replaced is told to stop when its worker is heard of again");
+}
+
+#[test]
+fn room_on_a_worker_that_is_heard_of_again_is_free_when_what_ran_there_has_stopped_and_not_when_an_earlier_run_had_failed()
+ {
+    let mut bench = Bench::new();
+    bench.step(Event::Loaded);
+    let one = Capacity { cpu_millis: 4000, memory_bytes: 4 << 30, replicas: 1 };
+    bench.hello_sized(0, one);
+    bench.step(Event::Deployment(deployment(1)));
+    let first = bench.ids().remove(0);
+    // It starts there and fails; both reports are late, so that the start is repeated, and then it runs.
+    bench.pass(11, &[]);
+    let second = bench.ids().remove(0);
+    assert_ne!(first, second, "its worker was silent for too long");
+    bench.step(Event::Worker { worker: worker(0), message: WorkerUp::Heartbeat });
+    assert_eq!(bench.stops(), std::slice::from_ref(&first));
+    let report = |phase| Event::Worker { worker: worker(0), message: WorkerUp::Phase { id: first.clone(), phase } };
+    bench.step(report(trap()));
+    assert!(bench.starts().is_empty(), "what failed was its first run");
+    assert_eq!(bench.stops(), std::slice::from_ref(&first), "it is asked whether it runs");
+    bench.step(report(ReplicaPhase::Draining));
+    assert!(bench.starts().is_empty());
+    bench.step(report(ReplicaPhase::Stopped));
+    assert_eq!(bench.starts(), [second]);
+}
+
+#[test]
+fn a_replica_that_is_stopped_counts_until_it_has_stopped_also_when_an_earlier_run_of_it_had_failed() {
+    let (mut bench, id) = serving();
+    bench.step(Event::DeploymentDeleted(app()));
+    assert_eq!(bench.stops(), std::slice::from_ref(&id));
+    bench.phase(&id, trap());
+    assert_eq!(bench.stops(), std::slice::from_ref(&id), "it is asked whether it runs");
+    assert_eq!(bench.ids(), std::slice::from_ref(&id));
+    bench.phase(&id, ReplicaPhase::Stopped);
+    assert!(bench.ids().is_empty());
+}
+
+#[test]
+fn a_worker_is_told_to_stop_what_nobody_knows_of() {
+    let (mut bench, id) = serving();
+    let stray = ReplicaId(ObjectKey::new("default", "app-a-stray"));
+    let number = number(&bench, &id);
+    let report =
+        |phase| Event::Worker { worker: worker(number), message: WorkerUp::Phase { id: stray.clone(), phase } };
+    bench.step(report(ReplicaPhase::Ready));
+    assert_eq!(bench.stops(), std::slice::from_ref(&stray));
+    bench.step(report(ReplicaPhase::Ready));
+    assert!(bench.stops().is_empty(), "it was told");
+    bench.step(report(ReplicaPhase::Stopped));
+    assert_eq!(bench.ids(), [id]);
 }
 
 #[test]
