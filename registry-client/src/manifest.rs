@@ -18,6 +18,9 @@ const ACCEPTED_LAYERS: [&str; 4] = [
     "application/vnd.wasm.content.layer.v1+wasm",
     "application/vnd.module.wasm.content.layer.v1+wasm",
 ];
+/// What is said of images for others.
+const NO_CONTAINERS: &str =
+    "WebAssembly components run here, containers do not; build a component with `sampan build PATH -t NAME:TAG`";
 /// Configs of container images. Beside any other the bytes of the layer decide what it is.
 const CONTAINER_CONFIGS: [&str; 2] =
     ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
@@ -91,7 +94,10 @@ fn of_wasm(index: &OciImageIndex) -> Result<Digest, String> {
     let entry = match (wasm.next(), index.manifests.as_slice()) {
         (Some(entry), _) => entry,
         (None, [only]) if only.platform.is_none() => only,
-        _ => return Err("it is an index, and none of its images is for the architecture `wasm`".to_owned()),
+        _ => {
+            let none = "it is an index, and none of its images is for the architecture `wasm`";
+            return Err(format!("{none}: {NO_CONTAINERS}"));
+        }
     };
     entry.digest.parse().map_err(|error: api::InvalidDigest| error.to_string())
 }
@@ -131,17 +137,16 @@ pub(crate) fn component_layer(digest: &Digest, json: &[u8]) -> Result<ComponentL
     if manifest.config.media_type == SPIN_CONFIG {
         return spin_component(&manifest).map_err(unsupported);
     }
+    let is_accepted = |layer: &OciDescriptor| ACCEPTED_LAYERS.contains(&layer.media_type.as_str());
+    let is_container = CONTAINER_CONFIGS.contains(&manifest.config.media_type.as_str());
+    if let Some(other) = manifest.layers.iter().find(|layer| is_container && !is_accepted(layer)) {
+        let found = &other.media_type;
+        return Err(unsupported(format!("it is a container image, with a layer of type `{found}`: {NO_CONTAINERS}")));
+    }
     let [layer] = manifest.layers.as_slice() else {
         let count = manifest.layers.len();
         return Err(unsupported(format!("it has {count} layers, and an image of a component has exactly one")));
     };
-    let is_container = CONTAINER_CONFIGS.contains(&manifest.config.media_type.as_str());
-    if is_container && !ACCEPTED_LAYERS.contains(&layer.media_type.as_str()) {
-        let found = &layer.media_type;
-        return Err(unsupported(format!(
-            "its layer is of type `{found}`, not `{WASM_LAYER}`: is it a container image? Build a component instead"
-        )));
-    }
     let layer_digest = layer.digest.parse().map_err(|error: api::InvalidDigest| unsupported(error.to_string()))?;
     let size_bytes = u64::try_from(layer.size).map_err(|_| unsupported("its layer has a negative size".to_owned()))?;
     Ok(ComponentLayer { digest: layer_digest, size_bytes })
@@ -211,7 +216,11 @@ mod tests {
                 manifest(SPIN_CONFIG, &[WASM_LAYER, "application/vnd.fermyon.spin.asset"]),
                 "a Spin application with files",
             ),
-            (manifest("application/vnd.oci.image.config.v1+json", &[container]), "container image"),
+            (
+                manifest("application/vnd.oci.image.config.v1+json", &[container]),
+                "containers do not; build a component",
+            ),
+            (manifest("application/vnd.docker.container.image.v1+json", &[container; 7]), "is a container image"),
             (br#"{"schemaVersion":2,"manifests":[]}"#.to_vec(), "several images"),
             (b"{}".to_vec(), "not an OCI image manifest"),
             (b"\xff".to_vec(), "not an OCI image manifest"),
