@@ -101,13 +101,6 @@ impl Outcome {
         let within = self.latencies.iter().filter(|(due, _)| (from..to).contains(due));
         within.map(|(_, latency)| *latency).max().unwrap_or_default()
     }
-
-    /// The latency that 99 of 100 requests did not pass.
-    pub(crate) fn p99(&self) -> Duration {
-        let mut latencies: Vec<Duration> = self.latencies.iter().map(|(_, latency)| *latency).collect();
-        latencies.sort();
-        latencies.get(latencies.len() * 99 / 100).copied().unwrap_or_default()
-    }
 }
 
 /// Kinds of requests.
