@@ -53,6 +53,8 @@ annotations! {
         "Public keys in PEM: images in the namespace must have a cosign signature by one of them.";
     IMAGE_DIGEST = "image-digest", on "ReplicaSet (set by Sampan)", default "-",
         "The digest that the revision's image reference was resolved to.";
+    AUTOSCALED = "autoscaled-generation", on "Deployment (set by Sampan)", default "-",
+        "The generation that the autoscaler's last number made: while it is the Deployment's, that number is not a user's.";
     PRIORITY = "priority", on "ReplicaSet (set by Sampan)", default "-",
         "The priority that the revision was made with: its PriorityClass may have changed since.";
 }

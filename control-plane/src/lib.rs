@@ -14,6 +14,7 @@ pub mod template;
 mod bootstrap;
 mod checks;
 mod cluster_ip;
+mod conditions;
 mod control_plane;
 mod disk;
 mod error;

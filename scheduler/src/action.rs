@@ -1,6 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
-use api::{Digest, ObjectKey, Pull, ReplicaId, Taint, Timestamp, WorkerName, replica::Failure, session::Capacity};
+use api::{
+    Digest, ObjectKey, Pull, ReplicaId, Taint, Timestamp, WorkerName,
+    replica::{Failure, FailureReason},
+    session::Capacity,
+};
 
 use crate::{Resources, Revision, Template, autoscale::Why};
 
@@ -177,15 +181,75 @@ pub struct DeploymentStatus {
     pub conditions: Vec<Condition>,
 }
 
+impl DeploymentStatus {
+    /// The condition of this kind, if it is there.
+    pub fn condition(&self, kind: ConditionKind) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.kind == kind)
+    }
+}
+
+/// The conditions of a Deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are Kubernetes' own")]
+pub enum ConditionKind {
+    Available,
+    Progressing,
+    ReplicaFailure,
+}
+
+impl ConditionKind {
+    /// The condition's `type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Available => "Available",
+            Self::Progressing => "Progressing",
+            Self::ReplicaFailure => "ReplicaFailure",
+        }
+    }
+}
+
+/// Why a condition of a Deployment is as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are Kubernetes' own")]
+pub enum ConditionReason {
+    MinimumReplicasAvailable,
+    MinimumReplicasUnavailable,
+    NewReplicaSetCreated,
+    ReplicaSetUpdated,
+    NewReplicaSetAvailable,
+    ProgressDeadlineExceeded,
+    DeploymentPaused,
+    FailedScheduling,
+    /// A replica fails, or cannot be started.
+    Failed(FailureReason),
+}
+
+impl ConditionReason {
+    /// The condition's `reason`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MinimumReplicasAvailable => "MinimumReplicasAvailable",
+            Self::MinimumReplicasUnavailable => "MinimumReplicasUnavailable",
+            Self::NewReplicaSetCreated => "NewReplicaSetCreated",
+            Self::ReplicaSetUpdated => "ReplicaSetUpdated",
+            Self::NewReplicaSetAvailable => "NewReplicaSetAvailable",
+            Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
+            Self::DeploymentPaused => "DeploymentPaused",
+            Self::FailedScheduling => "FailedScheduling",
+            Self::Failed(reason) => reason.as_str(),
+        }
+    }
+}
+
 /// A condition as Kubernetes writes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
     /// For example `Available`.
-    pub kind: &'static str,
+    pub kind: ConditionKind,
     /// True or False.
     pub status: bool,
-    /// CamelCase.
-    pub reason: &'static str,
+    /// Why.
+    pub reason: ConditionReason,
     /// For people.
     pub message: String,
     /// When `status` last changed.

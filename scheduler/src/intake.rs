@@ -58,7 +58,7 @@ impl Scheduler {
                 // What was paused, or is wanted anew, has its whole time again.
                 deployment.progressed = now;
                 if deployment.spec.replicas != spec.replicas {
-                    deployment.number_written(spec.replicas, now);
+                    deployment.number_written(spec.replicas, spec.autoscaled, now);
                 }
                 deployment.spec = spec;
                 self.look_again(&key, now);

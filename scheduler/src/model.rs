@@ -17,6 +17,8 @@ pub struct Deployment {
     pub generation: u64,
     /// How many replicas are wanted.
     pub replicas: u32,
+    /// Whether that number was written for its autoscaler, and the spec has not been written since.
+    pub autoscaled: bool,
     /// What they are to be.
     pub template: Arc<Template>,
     /// How a new template replaces the old one.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     CommandError, Commands,
+    conditions::condition,
     resources::Durability,
     shell::{worker_key, worker_record},
     store::{Compare, Op, StoreError},
@@ -149,7 +150,7 @@ impl Objects {
         let stored = self.get(target).await?;
         options.check(target, &stored)?;
         let connected = || target.conflict(STILL_CONNECTED);
-        if stored.object["status"]["conditions"][0]["status"] == "True" {
+        if condition(&stored.object, "Ready").is_some_and(|ready| ready["status"] == "True") {
             return Err(connected());
         }
         let worker = WorkerName(target.name().into());

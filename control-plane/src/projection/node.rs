@@ -3,7 +3,7 @@ use scheduler::WorkerView;
 use serde_json::{Value, json};
 
 use super::node_uid;
-use crate::identity::rfc3339;
+use crate::{conditions::condition, identity::rfc3339};
 
 /// A worker as a Node. `before` is the Node as it stood, for the time of its last transition.
 pub(super) fn node(view: &WorkerView, before: Option<&Value>, now: Timestamp) -> Value {
@@ -65,7 +65,7 @@ fn spec(view: &WorkerView) -> Value {
 
 fn ready_condition(view: &WorkerView, before: Option<&Value>, now: Timestamp) -> Value {
     let status = if view.ready { "True" } else { "Unknown" };
-    let earlier = before.map(|node| &node["status"]["conditions"][0]).filter(|earlier| earlier["status"] == status);
+    let earlier = before.and_then(|node| condition(node, "Ready")).filter(|earlier| earlier["status"] == status);
     let since = earlier.map(|earlier| earlier["lastTransitionTime"].clone());
     let (reason, message) = match view.ready {
         true => ("WorkerReady", "the worker is connected"),

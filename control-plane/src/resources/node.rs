@@ -1,6 +1,8 @@
 use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
 
+use crate::conditions::condition;
+
 use super::{
     Durability, NameRule, Resource, Scope,
     column::{AGE, Column, NAME, joined, list_at, text_at},
@@ -43,7 +45,7 @@ pub(super) static NODE: Resource = Resource {
 };
 
 fn status(object: &Value) -> String {
-    let ready = list_at(object, "/status/conditions").iter().find(|condition| condition["type"] == "Ready");
+    let ready = condition(object, "Ready");
     let mut words = vec![match ready.and_then(|condition| condition["status"].as_str()) {
         Some("True") => "Ready",
         Some("False") => "NotReady",

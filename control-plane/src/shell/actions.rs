@@ -7,7 +7,10 @@ use api::{
     replica::{ReplicaSpec, Reserves},
     session::WorkerDown,
 };
-use scheduler::{Action, DeploymentStatus, Event, EventKind, ReplicaState, ReplicaView, Revision, Subject};
+use scheduler::{
+    Action, ConditionKind, ConditionReason, DeploymentStatus, Event, EventKind, ReplicaState, ReplicaView, Revision,
+    Subject,
+};
 
 use super::{PullNews, Shell, environment, network::Trouble, replica_set::revision_uid, wishes::Pace};
 use crate::{
@@ -125,11 +128,11 @@ impl Shell {
     }
 
     fn deployment_status(&mut self, key: &ObjectKey, status: DeploymentStatus) {
-        let failure = status.conditions.iter().find(|condition| condition.kind == "ReplicaFailure" && condition.status);
+        let failure = status.condition(ConditionKind::ReplicaFailure).filter(|condition| condition.status);
         let trouble = failure.map(|condition| Trouble {
             message: condition.message.clone(),
             // What cannot be placed may be as soon as something ends; what cannot be run stays so for a while.
-            lasts: condition.reason != "FailedScheduling",
+            lasts: condition.reason != ConditionReason::FailedScheduling,
         });
         self.network.set_trouble(key, trouble);
         self.writer.deployment_status(DEPLOYMENT.key(key), status, self.pace(key));

@@ -6,7 +6,10 @@ use api::{Digest, ObjectKey, Timestamp};
 use scheduler::{Deployment, Revision, Share, Strategy, Template};
 use serde_json::Value;
 
-use super::priority::{Classes, noted, resolved};
+use super::{
+    priority::{Classes, noted, resolved},
+    replica_set::is_autoscaled,
+};
 use crate::{identity::parse_rfc3339, template};
 
 /// The number of a Deployment's revision, on the Deployment and on its ReplicaSets.
@@ -27,6 +30,7 @@ pub(super) fn deployment(key: ObjectKey, object: &Value, classes: &dyn Classes) 
         uid: object["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
         generation: object["metadata"]["generation"].as_u64().unwrap_or(1),
         replicas: count(&spec["replicas"]).unwrap_or(1),
+        autoscaled: is_autoscaled(object),
         template: resolved(parse_template(&spec["template"])?, classes),
         strategy: strategy(&spec["strategy"]),
         min_ready: seconds(&spec["minReadySeconds"]).unwrap_or_default(),

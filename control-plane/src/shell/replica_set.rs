@@ -11,7 +11,8 @@ use super::{
 use crate::identity::{derived_uid, rfc3339};
 
 /// Annotations of a Deployment that its ReplicaSets do not take over.
-const NOT_TAKEN_OVER: [&str; 2] = ["kubectl.kubernetes.io/last-applied-configuration", REVISION_ANNOTATION];
+const NOT_TAKEN_OVER: [&str; 3] =
+    ["kubectl.kubernetes.io/last-applied-configuration", REVISION_ANNOTATION, api::annotations::AUTOSCALED];
 
 /// The identity of a revision's ReplicaSet, known before it is written.
 pub(super) fn revision_uid(revision: &Revision, deployment_uid: &str) -> String {
@@ -159,13 +160,27 @@ pub(super) fn with_deployment_status(current: &Value, status: &DeploymentStatus)
     object
 }
 
-/// A Deployment that is to have so many replicas.
+/// A Deployment that is to have so many replicas, as its autoscaler decided: it bears the generation that this makes, so that
+/// whoever reads it knows whose number it is.
 pub(super) fn with_replicas(mut object: Value, replicas: u32) -> Value {
     if object["spec"]["replicas"].as_u64() != Some(replicas.into()) {
+        let generation = object["metadata"]["generation"].as_u64().unwrap_or(0) + 1;
         object["spec"]["replicas"] = replicas.into();
-        object["metadata"]["generation"] = (object["metadata"]["generation"].as_u64().unwrap_or(0) + 1).into();
+        object["metadata"]["generation"] = generation.into();
+        if !object["metadata"]["annotations"].is_object() {
+            object["metadata"]["annotations"] = json!({});
+        }
+        object["metadata"]["annotations"][api::annotations::AUTOSCALED] = generation.to_string().into();
     }
     object
+}
+
+/// Whether a Deployment's number is the one that [`with_replicas`] wrote: a later write of its spec makes another generation.
+pub(super) fn is_autoscaled(deployment: &Value) -> bool {
+    let metadata = &deployment["metadata"];
+    let noted =
+        metadata["annotations"][api::annotations::AUTOSCALED].as_str().and_then(|noted| noted.parse::<u64>().ok());
+    noted.is_some() && noted == metadata["generation"].as_u64()
 }
 
 fn counts<const N: usize>(into: &mut Map<String, Value>, counts: [(&str, u32); N]) {
@@ -175,9 +190,9 @@ fn counts<const N: usize>(into: &mut Map<String, Value>, counts: [(&str, u32); N
 
 fn condition(condition: &Condition) -> Value {
     json!({
-        "type": condition.kind,
+        "type": condition.kind.as_str(),
         "status": if condition.status { "True" } else { "False" },
-        "reason": condition.reason,
+        "reason": condition.reason.as_str(),
         "message": condition.message,
         "lastTransitionTime": rfc3339(condition.last_transition),
         "lastUpdateTime": rfc3339(condition.last_update),

@@ -78,6 +78,7 @@ pub(crate) fn deployment(number: u32, replicas: u32, requests: Resources) -> Dep
         revision_history_limit: 10,
         progress_deadline: Duration::from_secs(600),
         paused: false,
+        autoscaled: false,
     }
 }
 

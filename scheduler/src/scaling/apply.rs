@@ -90,7 +90,6 @@ impl Scheduler {
         let Some(desired) = scaling.desired else { return };
         if scaling.writing.unwrap_or(written) != desired {
             scaling.writing = Some(desired);
-            scaling.written.insert(desired);
             self.plan.report(Action::DeploymentReplicas { key: key.clone(), replicas: desired });
         }
     }

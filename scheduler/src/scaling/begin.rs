@@ -75,17 +75,14 @@ impl Scheduler {
 }
 
 impl DeploymentState {
-    /// The number in its spec has changed. It may be the one that was written for the autoscaler; else a user wants it, and
-    /// the autoscaler goes on from there.
-    pub(crate) fn number_written(&mut self, replicas: u32, now: Timestamp) {
+    /// The number in its spec has changed. Unless it was written for the autoscaler a user wants it, and the autoscaler goes on
+    /// from there: also where it is one that is on its way to be written.
+    pub(crate) fn number_written(&mut self, replicas: u32, autoscaled: bool, now: Timestamp) {
         let Some(scaling) = &mut self.scaling else { return };
         if scaling.writing == Some(replicas) {
             scaling.writing = None;
-            // Whatever was sent before was sent in vain, or has been seen.
-            scaling.written.retain(|written| *written == replicas);
         }
-        let ours = scaling.written.remove(&replicas) && !scaling.off;
-        if ours || scaling.desired.is_none() {
+        if autoscaled || scaling.desired.is_none() {
             return;
         }
         scaling.off = replicas == 0 && scaling.spec.min > 0;

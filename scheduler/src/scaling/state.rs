@@ -1,7 +1,4 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use api::{ReplicaId, Timestamp};
 
@@ -25,8 +22,6 @@ pub(crate) struct Scaling {
     pub(crate) next_look: Option<Timestamp>,
     /// The number that is on its way to be written.
     pub(crate) writing: Option<u32>,
-    /// Numbers that were sent to be written and have not been seen since: whoever sees one knows that it is no user's.
-    pub(crate) written: BTreeSet<u32>,
     pub(crate) last: Option<Decision>,
     pub(crate) last_scaled: Option<Timestamp>,
     /// When its status was last told.
@@ -54,7 +49,6 @@ impl Scaling {
             cpu: BTreeMap::new(),
             next_look: None,
             writing: None,
-            written: BTreeSet::new(),
             last: None,
             last_scaled: None,
             told: None,

@@ -2,11 +2,7 @@
 
 use api::Timestamp;
 
-use crate::{Condition, Deployment, DeploymentStatus};
-
-const COMPLETE: &str = "NewReplicaSetAvailable";
-const TIMED_OUT: &str = "ProgressDeadlineExceeded";
-const PAUSED: &str = "DeploymentPaused";
+use crate::{Condition, ConditionKind as Kind, ConditionReason as Reason, Deployment, DeploymentStatus};
 
 /// What conditions are made of, besides the counts.
 pub(super) struct Observed<'a> {
@@ -21,14 +17,14 @@ pub(super) struct Observed<'a> {
     /// When they last did.
     pub(super) progressed_at: Timestamp,
     /// Why replicas cannot be had: a reason and a message.
-    pub(super) trouble: Option<(&'static str, String)>,
+    pub(super) trouble: Option<(Reason, String)>,
 }
 
 /// What a condition says, without its times.
 struct Saying {
-    kind: &'static str,
+    kind: Kind,
     status: bool,
-    reason: &'static str,
+    reason: Reason,
     message: String,
 }
 
@@ -40,9 +36,9 @@ pub(super) fn conditions(
 ) -> Vec<Condition> {
     let mut sayings = vec![available(observed, status), progressing(observed, status, told, now)];
     sayings.extend(observed.trouble.as_ref().map(|(reason, message)| Saying {
-        kind: "ReplicaFailure",
+        kind: Kind::ReplicaFailure,
         status: true,
-        reason,
+        reason: *reason,
         message: message.clone(),
     }));
     let before = told.map_or(&[][..], |told| &told.conditions);
@@ -62,16 +58,17 @@ pub(super) fn has_progressed(told: Option<&DeploymentStatus>, status: &Deploymen
 
 /// Whether the rollout may still run out of its time.
 pub(super) fn is_progressing(status: &DeploymentStatus) -> bool {
-    progressing_reason(status).is_some_and(|reason| reason != COMPLETE && reason != TIMED_OUT)
+    progressing_reason(status)
+        .is_some_and(|reason| reason != Reason::NewReplicaSetAvailable && reason != Reason::ProgressDeadlineExceeded)
 }
 
 fn available(observed: &Observed<'_>, status: &DeploymentStatus) -> Saying {
     let (status, reason, message) = if status.available >= observed.min_available {
-        (true, "MinimumReplicasAvailable", "Deployment has minimum availability.")
+        (true, Reason::MinimumReplicasAvailable, "Deployment has minimum availability.")
     } else {
-        (false, "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+        (false, Reason::MinimumReplicasUnavailable, "Deployment does not have minimum availability.")
     };
-    Saying { kind: "Available", status, reason, message: message.to_owned() }
+    Saying { kind: Kind::Available, status, reason, message: message.to_owned() }
 }
 
 fn progressing(
@@ -87,22 +84,22 @@ fn progressing(
         told.filter(|told| told.observed_generation == status.observed_generation).and_then(progressing_reason);
     let overdue = now >= observed.progressed_at + deployment.progress_deadline;
     let (status, reason, message) = if deployment.paused {
-        (true, PAUSED, "Deployment is paused".to_owned())
-    } else if complete || before == Some(COMPLETE) {
+        (true, Reason::DeploymentPaused, "Deployment is paused".to_owned())
+    } else if complete || before == Some(Reason::NewReplicaSetAvailable) {
         // A rollout that was complete stays so when replicas fail later: that is no matter of progress.
-        (true, COMPLETE, format!("ReplicaSet \"{revision}\" has successfully progressed."))
-    } else if !observed.progressed && (overdue || before == Some(TIMED_OUT)) {
-        (false, TIMED_OUT, format!("ReplicaSet \"{revision}\" has timed out progressing."))
+        (true, Reason::NewReplicaSetAvailable, format!("ReplicaSet \"{revision}\" has successfully progressed."))
+    } else if !observed.progressed && (overdue || before == Some(Reason::ProgressDeadlineExceeded)) {
+        (false, Reason::ProgressDeadlineExceeded, format!("ReplicaSet \"{revision}\" has timed out progressing."))
     } else if status.updated == 0 {
-        (true, "NewReplicaSetCreated", format!("Created new replica set \"{revision}\""))
+        (true, Reason::NewReplicaSetCreated, format!("Created new replica set \"{revision}\""))
     } else {
-        (true, "ReplicaSetUpdated", format!("ReplicaSet \"{revision}\" is progressing."))
+        (true, Reason::ReplicaSetUpdated, format!("ReplicaSet \"{revision}\" is progressing."))
     };
-    Saying { kind: "Progressing", status, reason, message }
+    Saying { kind: Kind::Progressing, status, reason, message }
 }
 
-fn progressing_reason(status: &DeploymentStatus) -> Option<&'static str> {
-    status.conditions.iter().find(|condition| condition.kind == "Progressing").map(|condition| condition.reason)
+fn progressing_reason(status: &DeploymentStatus) -> Option<Reason> {
+    status.condition(Kind::Progressing).map(|condition| condition.reason)
 }
 
 fn timed(saying: Saying, before: &[Condition], now: Timestamp, progressed: bool) -> Condition {
@@ -110,7 +107,7 @@ fn timed(saying: Saying, before: &[Condition], now: Timestamp, progressed: bool)
     let before = before.iter().find(|condition| condition.kind == kind);
     let same_status = before.filter(|before| before.status == status);
     let same = same_status.filter(|before| before.reason == reason && before.message == message);
-    let updated_now = same.is_none() || (kind == "Progressing" && progressed);
+    let updated_now = same.is_none() || (kind == Kind::Progressing && progressed);
     let last_update = if updated_now { now } else { same.map_or(now, |before| before.last_update) };
     Condition {
         kind,

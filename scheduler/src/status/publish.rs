@@ -1,7 +1,7 @@
 use api::{ObjectKey, Timestamp};
 
 use super::conditions::{self, Observed};
-use crate::{Action, DeploymentStatus, Scheduler, rollout::bounds, timers::Timer};
+use crate::{Action, ConditionReason, DeploymentStatus, Scheduler, rollout::bounds, timers::Timer};
 
 impl Scheduler {
     /// Tells what this step has changed.
@@ -88,24 +88,24 @@ impl Scheduler {
     }
 
     /// Why replicas of a revision cannot be had, if that is so: a reason and a message.
-    fn trouble(&self, key: &ObjectKey) -> Option<(&'static str, String)> {
+    fn trouble(&self, key: &ObjectKey) -> Option<(ConditionReason, String)> {
         let revision = self.revisions.get(key)?;
         // What nobody wants to run, or runs after all, is no trouble.
         let stands_by = self.stands_by(key);
         let waits = (revision.spec.replicas > 0 || stands_by) && revision.spec.digest.is_none();
         if let Some((failure, _)) = revision.image.failure.as_ref().filter(|_| waits) {
-            return Some((failure.reason.as_str(), failure.message.clone()));
+            return Some((ConditionReason::Failed(failure.reason), failure.message.clone()));
         }
         if let Some(failed) = revision.standby_failure.as_ref().filter(|_| stands_by) {
-            return Some((failed.failure.reason.as_str(), failed.failure.message.clone()));
+            return Some((ConditionReason::Failed(failed.failure.reason), failed.failure.message.clone()));
         }
         let replica = revision.troubled.first().and_then(|id| self.replicas.get(id))?;
         match (&replica.state, &replica.last_failure) {
             (crate::ReplicaState::BackOff { .. }, Some((failure, _))) => {
-                Some((failure.reason.as_str(), failure.message.clone()))
+                Some((ConditionReason::Failed(failure.reason), failure.message.clone()))
             }
             (crate::ReplicaState::Unplaced(why), _) if revision.spec.digest.is_some() => {
-                Some(("FailedScheduling", why.clone()))
+                Some((ConditionReason::FailedScheduling, why.clone()))
             }
             _ => None,
         }

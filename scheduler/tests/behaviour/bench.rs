@@ -68,6 +68,7 @@ pub(crate) fn deployment(replicas: u32) -> Deployment {
         revision_history_limit: 10,
         progress_deadline: Duration::from_secs(600),
         paused: false,
+        autoscaled: false,
     }
 }
 
@@ -195,7 +196,8 @@ impl Bench {
 
     /// The reason of a condition, if it is there.
     pub(crate) fn reason(&self, kind: &str) -> Option<&'static str> {
-        self.status().conditions.iter().find(|condition| condition.kind == kind).map(|condition| condition.reason)
+        let of_kind = self.status().conditions.iter().find(|condition| condition.kind.as_str() == kind);
+        of_kind.map(|condition| condition.reason.as_str())
     }
 
     pub(crate) fn starts(&self) -> Vec<ReplicaId> {

@@ -272,8 +272,34 @@ fn the_number_that_was_decided_is_written_and_is_no_users_when_it_comes_back() {
     };
     assert!(written(&bench));
     bench.wait(250, 100);
-    bench.step(Event::Deployment(Deployment { generation: 2, ..deployment(1) }));
+    bench.step(Event::Deployment(Deployment { generation: 2, autoscaled: true, ..deployment(1) }));
     assert_eq!(bench.wanted(), 4, "it is the number of before");
+}
+
+#[test]
+fn a_number_that_a_user_writes_is_theirs_also_where_it_is_one_that_was_decided_before() {
+    let (mut bench, id) = Bench::asleep(1);
+    bench.phase(&id, ReplicaPhase::Ready);
+    bench.wait(250, 100);
+    assert_eq!(bench.wanted(), 4, "that is on its way to be written");
+    bench.step(Event::Deployment(Deployment { generation: 2, ..deployment(6) }));
+    assert_eq!(bench.wanted(), 6);
+    bench.step(Event::Deployment(Deployment { generation: 3, ..deployment(4) }));
+    assert_eq!(bench.wanted(), 4);
+}
+
+#[test]
+fn a_user_who_writes_zero_is_not_overruled_by_a_number_that_was_on_its_way() {
+    let mut bench = Bench::scaled(1, (2, 10), 2);
+    bench.work_off();
+    bench.step(Event::Deployment(Deployment { generation: 2, ..deployment(5) }));
+    bench.windows(Duration::from_secs(600), 1, None);
+    assert_eq!(bench.wanted(), 2, "that is on its way to be written");
+    bench.step(Event::Deployment(Deployment { generation: 3, ..deployment(0) }));
+    let again = |action: &Action| matches!(action, Action::DeploymentReplicas { replicas: 0, .. });
+    assert!(bench.actions.iter().any(again), "what is on its way is written over");
+    bench.step(Event::Deployment(Deployment { generation: 4, autoscaled: true, ..deployment(2) }));
+    assert_eq!(bench.wanted(), 0);
 }
 
 #[test]

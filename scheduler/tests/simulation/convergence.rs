@@ -37,7 +37,8 @@ impl World {
         assert_eq!(standbys, expected, "{key} has {standbys} standbys");
         assert_eq!(status.observed_generation, deployment.generation, "{key}");
         assert_eq!(self.control.mirror.statuses.get(key), Some(status), "{key}: what was told is not what is");
-        let reasons: Vec<_> = status.conditions.iter().map(|condition| (condition.reason, condition.status)).collect();
+        let reasons: Vec<_> =
+            status.conditions.iter().map(|condition| (condition.reason.as_str(), condition.status)).collect();
         assert_eq!(reasons, [("MinimumReplicasAvailable", true), ("NewReplicaSetAvailable", true)], "{key}");
         let owned = self.store.revisions.values().filter(|revision| revision.deployment.as_ref() == Some(key));
         let (current, old): (Vec<_>, Vec<_>) =

@@ -37,6 +37,7 @@ impl Store {
                 if let Some(deployment) = self.deployments.get_mut(&key).filter(|held| held.replicas != replicas) {
                     deployment.replicas = replicas;
                     deployment.generation += 1;
+                    deployment.autoscaled = true;
                 }
             }
         }

@@ -32,6 +32,7 @@ impl World {
             revision_history_limit: self.rng.random_range(0..3),
             progress_deadline: Duration::from_secs(20),
             paused: false,
+            autoscaled: false,
         };
         self.store.deployments.insert(key.clone(), deployment.clone());
         if self.rng.random_bool(0.4) {
@@ -110,6 +111,7 @@ impl World {
         let deployment = self.store.deployments.get_mut(key).expect("it was looked up");
         change(deployment);
         deployment.generation += 1;
+        deployment.autoscaled = false;
         let deployment = deployment.clone();
         self.step(Event::Deployment(deployment));
     }
