@@ -32,7 +32,7 @@ use crate::{
     logs::Logs,
     projection::Projection,
     registry::{self, Tokens},
-    shell::{self, Handles, Input, Shell, Sources},
+    shell::{self, Expected, Handles, Input, Shell, Sources},
     store::{MemoryStore, RedbStore, Store},
 };
 
@@ -62,7 +62,10 @@ pub struct ControlPlaneConfig {
     pub collection: CollectionConfig,
     /// When a worker that says nothing is given up.
     pub silence: Silence,
-    /// Names the authority that join tokens carry; `None`: nobody joins.
+    /// Workers that begin and end with this process: in it, or as processes that it starts. They are waited for after the
+    /// start; those of an earlier life that are not among them are gone, and forgotten.
+    pub own_workers: Vec<WorkerName>,
+    /// Names the authority that join tokens carry; `None`: nobody joins, and nobody who has joined before is waited for.
     pub join_authority: Option<String>,
 }
 
@@ -289,6 +292,10 @@ impl ControlPlane {
             seed: u64::from_le_bytes(seed),
             silence: self.config.silence,
             ingress: self.ingress.get().copied(),
+            expected: Expected {
+                own: self.config.own_workers.iter().cloned().collect(),
+                others: self.config.join_authority.is_some(),
+            },
         })
     }
 

@@ -18,6 +18,7 @@ fn open(dir: &Path) -> Result<ControlPlane, OpenError> {
         key_value: None,
         collection: CollectionConfig::default(),
         silence: Silence::IN_PROCESS,
+        own_workers: Vec::new(),
         join_authority: None,
     };
     let registries = Registries::new(registry_client::RegistrySettings::default()).unwrap();

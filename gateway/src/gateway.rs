@@ -168,6 +168,7 @@ impl Gateway {
         match message {
             GatewayDown::Routes(routes) => {
                 self.shared.route(&routes);
+                self.shared.knows_routes();
                 if let Some((balancers, threads)) = listening {
                     balancers.replace(&routes, threads).await;
                 }

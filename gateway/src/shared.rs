@@ -9,7 +9,7 @@ use api::{
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     GatewayConfig,
@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) awakened: Awakened,
     /// While the gateway runs.
     up: ArcSwapOption<mpsc::Sender<GatewayUp>>,
+    /// Whether the control plane has told which routes there are.
+    told_routes: watch::Sender<bool>,
 }
 
 /// What the control plane has told.
@@ -52,7 +54,19 @@ impl Shared {
             known: Mutex::default(),
             awakened: Awakened::default(),
             up: ArcSwapOption::empty(),
+            told_routes: watch::Sender::new(false),
         }
+    }
+
+    /// The control plane has told which routes there are: who asks for another is told so from now on.
+    pub(crate) fn knows_routes(&self) {
+        self.told_routes.send_if_modified(|told| !std::mem::replace(told, true));
+    }
+
+    /// Waits until it is known which routes there are.
+    pub(crate) async fn routes_known(&self) {
+        // It cannot fail: the sender is held here.
+        let _ = self.told_routes.subscribe().wait_for(|told| *told).await;
     }
 
     /// Sets the session that wakes go to; `None` lets go of it, so that the control plane sees its end.

@@ -1,6 +1,6 @@
 //! The serving threads: each a runtime, listeners and connections of its own.
 
-use std::{io, net::TcpListener, sync::Arc, thread};
+use std::{io, net::TcpListener, sync::Arc, thread, time::Duration};
 
 use api::{ACCEPT_PAUSE, Accepting, AfterAccept};
 use tokio::{
@@ -19,6 +19,10 @@ use crate::{
 
 /// Listeners on their way to a thread.
 const OPENING: usize = 256;
+
+/// Connections wait for so long, after the start, until it is known which routes there are: without, each would be told that
+/// its host is unknown. If the control plane is not reached by then, they are told so.
+const ROUTES_WITHIN: Duration = Duration::from_secs(5);
 
 /// A listener for one thread.
 pub(crate) struct Opening {
@@ -86,6 +90,10 @@ async fn accept(hall: Hall, socket: TcpListener, door: Door, mut lane: Lane) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener cannot be watched"),
     };
+    tokio::select! {
+        () = hall.draining.cancelled() => return,
+        _ = timeout(ROUTES_WITHIN, hall.shared.routes_known()) => {}
+    }
     let mut accepting = Accepting::default();
     loop {
         let accepted = tokio::select! {

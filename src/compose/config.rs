@@ -23,6 +23,7 @@ pub(super) fn control_plane(
     redis: Option<&Redis>,
     dir: &DataDir,
     silence: Silence,
+    own_workers: Vec<WorkerName>,
 ) -> ControlPlaneConfig {
     ControlPlaneConfig {
         data_dir: dir.root().to_owned(),
@@ -31,6 +32,7 @@ pub(super) fn control_plane(
         key_value: redis.map(|redis| redis.settings.clone()),
         collection: collection(&args.images),
         silence,
+        own_workers,
         join_authority: None,
     }
 }

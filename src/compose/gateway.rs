@@ -26,6 +26,7 @@ pub(crate) async fn gateway(
     let peer = Peer { role: Role::Gateway, name: join.name.clone().unwrap_or_else(machine_name) };
     let (client, identity) = joining::join_as(join, &peer, &dir).await?;
     let dialer = RemoteDialer::new(RequestLimits::default(), identity.clone(), Handle::current());
+    let dialer = dialer.until(shutdown.clone());
     let gateway = Gateway::new(config::gateway(http, limits), Arc::new(dialer));
     let address = gateway.bind()?;
     let counted = Metrics { gateway: Some(gateway.clone()), control_plane: Some(client.clone()), autoscalers: None };

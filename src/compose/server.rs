@@ -18,7 +18,7 @@ use super::{
     images::StoredImages,
     make_private, only,
     outbound::{Granted, watched},
-    supervisor::Supervisor,
+    supervisor::{Supervisor, own_workers},
 };
 use crate::{config::ServerArgs, errors::HintExt, metrics::Metrics, serve::Addresses};
 
@@ -53,7 +53,8 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let images = ImageStore::open(dir.images())?;
     let registries = Registries::new(args.registries.settings()?)?;
     let redis = args.key_value.resolve()?;
-    let mut control_config = config::control_plane(args, redis.as_ref(), &dir, plan.silence);
+    let own_workers = own_workers(plan.workers);
+    let mut control_config = config::control_plane(args, redis.as_ref(), &dir, plan.silence, own_workers.clone());
     control_config.join_authority = Some(authority.fingerprint().to_string());
     let control = ControlPlane::open(control_config, images.clone(), registries, Arc::new(DirectConnect))?;
     let control = Arc::new(control);
@@ -64,7 +65,7 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     });
     let listener = listener.hint("choose another address with --sessions, or another directory with --data-dir")?;
     let sessions = listener.tcp_addr();
-    let supervisor = Supervisor::new(plan, redis.as_ref(), &dir, control.clone());
+    let supervisor = Supervisor::new(own_workers, plan, redis.as_ref(), &dir, control.clone());
     let door = Arc::new(Door { authority: authority.clone(), tokens: control.join_tokens() });
     let offer = offer(&control, &images, door, supervisor.granted());
 
@@ -76,6 +77,7 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let (mut http, mut counted) = (None, Metrics { autoscalers: Some(control.measurements()), ..Metrics::default() });
     if plan.gateway {
         let dialer = RemoteDialer::new(RequestLimits::default(), Some(identity.clone()), Handle::current());
+        let dialer = dialer.until(workers_end.clone());
         let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), Arc::new(dialer));
         control.reach_services_through(gateway.cluster_http());
         let address = gateway.bind()?;

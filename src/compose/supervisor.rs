@@ -49,13 +49,25 @@ pub(super) struct Supervisor {
     control: Arc<ControlPlane>,
 }
 
+/// The names of so many workers of this machine.
+pub(super) fn own_workers(count: u16) -> Vec<WorkerName> {
+    let machine = machine_name();
+    (1..=count).map(|number| WorkerName(format!("{machine}-{number}").into())).collect()
+}
+
 impl Supervisor {
-    pub(super) fn new(plan: &ServerPlan, redis: Option<&Redis>, dir: &DataDir, control: Arc<ControlPlane>) -> Self {
-        let machine = machine_name();
-        let workers = (1..=plan.workers).map(|number| {
-            let name = format!("{machine}-{number}");
-            let process = WorkerProcess::new(&dir.control_socket(), &name, dir, &plan.server.worker, redis);
-            (WorkerName(name.as_str().into()), process)
+    pub(super) fn new(
+        names: Vec<WorkerName>,
+        plan: &ServerPlan,
+        redis: Option<&Redis>,
+        dir: &DataDir,
+        control: Arc<ControlPlane>,
+    ) -> Self {
+        let process =
+            |name: &WorkerName| WorkerProcess::new(&dir.control_socket(), &name.0, dir, &plan.server.worker, redis);
+        let workers = names.into_iter().map(|name| {
+            let process = process(&name);
+            (name, process)
         });
         Self { workers: workers.collect(), control }
     }

@@ -19,7 +19,9 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
     let registries = Registries::new(args.registries.settings()?)?;
     let redis = args.key_value.resolve()?;
     let connect = Arc::new(DirectConnect);
-    let control_config = config::control_plane(args, redis.as_ref(), &dir, Silence::IN_PROCESS);
+    let worker_config = config::worker(&machine_name(), &args.worker, &dir);
+    let own_workers = vec![worker_config.name.clone()];
+    let control_config = config::control_plane(args, redis.as_ref(), &dir, Silence::IN_PROCESS, own_workers);
     let control = Arc::new(ControlPlane::open(control_config, images.clone(), registries, connect.clone())?);
     let replicas = Replicas::new();
     let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), replicas.dialer());
@@ -30,7 +32,6 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
         images: Arc::new(StoredImages(images.clone())),
         connect,
     };
-    let worker_config = config::worker(&machine_name(), &args.worker, &dir);
     let mut worker = Worker::new(worker_config, images.clone(), replicas, handles)?;
     let counted =
         Metrics { gateway: Some(gateway.clone()), control_plane: None, autoscalers: Some(control.measurements()) };

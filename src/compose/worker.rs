@@ -94,6 +94,7 @@ pub(crate) async fn worker(
     let name = worker_config.name.clone();
     let replicas = Replicas::new();
     let elsewhere = RemoteDialer::new(RequestLimits::default(), identity.clone(), Handle::current());
+    let elsewhere = elsewhere.until(shutdown.clone());
     let dialer = Nearby { own: name.clone(), here: replicas.dialer(), elsewhere: Arc::new(elsewhere) };
     // What its guests call is routed here: a gateway that listens nowhere.
     let inside = Gateway::new(GatewayConfig::default(), Arc::new(dialer));

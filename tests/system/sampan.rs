@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU8, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -52,6 +52,7 @@ fn own_loopback_ip() -> String {
 pub(crate) struct Sampan {
     child: Child,
     output: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
     pub(crate) data_dir: PathBuf,
     pub(crate) http: String,
     pub(crate) load_balancer_ip: String,
@@ -116,9 +117,11 @@ impl Sampan {
             .spawn()
             .expect("the sampan program starts");
         let output = Arc::new(Mutex::new(String::new()));
-        collect(child.stdout.take().expect("piped"), &output);
-        collect(child.stderr.take().expect("piped"), &output);
-        let mut sampan = Self { child, output, data_dir: data_dir.to_owned(), http, load_balancer_ip };
+        let readers = vec![
+            collect(child.stdout.take().expect("piped"), &output),
+            collect(child.stderr.take().expect("piped"), &output),
+        ];
+        let mut sampan = Self { child, output, readers, data_dir: data_dir.to_owned(), http, load_balancer_ip };
         sampan.wait_until_ready(&api);
         sampan
     }
@@ -198,6 +201,15 @@ impl Sampan {
         ids.find(|id: &u32| std::fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| is_it(&line)))
     }
 
+    /// Ends it by a signal, and answers all that it and its workers have printed.
+    pub(crate) fn end(mut self, by: &str) -> String {
+        signal(by, self.child.id());
+        let status = self.child.wait().expect("the child can be waited for");
+        assert!(status.success(), "it ended with {status}:\n{}", self.output());
+        self.readers.drain(..).for_each(|reader| reader.join().expect("no printer panicked"));
+        self.output()
+    }
+
     /// Ends it as Ctrl-C does.
     pub(crate) fn stop(mut self) -> (ExitStatus, Duration) {
         let began = Instant::now();
@@ -254,6 +266,7 @@ pub(crate) fn free_address() -> String {
 pub(crate) struct Role {
     child: Child,
     output: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Role {
@@ -262,9 +275,11 @@ impl Role {
         let started = program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = started.expect("the program starts");
         let output = Arc::new(Mutex::new(String::new()));
-        collect(child.stdout.take().expect("piped"), &output);
-        collect(child.stderr.take().expect("piped"), &output);
-        Self { child, output }
+        let readers = vec![
+            collect(child.stdout.take().expect("piped"), &output),
+            collect(child.stderr.take().expect("piped"), &output),
+        ];
+        Self { child, output, readers }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -279,6 +294,15 @@ impl Role {
     /// Waits until it has printed `text`.
     pub(crate) fn wait_for_output(&self, text: &str) {
         wait_for(&format!("`{text}` is printed"), || self.output().contains(text).then_some(()));
+    }
+
+    /// Ends it by a signal, and answers all that it and its processes have printed.
+    pub(crate) fn end(mut self, by: &str) -> String {
+        signal(by, self.id());
+        let status = self.ended();
+        assert!(status.success(), "it ended with {status}:\n{}", self.output());
+        self.readers.drain(..).for_each(|reader| reader.join().expect("no printer panicked"));
+        self.output()
     }
 
     /// Waits until it ends by itself.
@@ -309,7 +333,7 @@ pub(crate) fn signal(name: &str, process: u32) {
     assert!(sent.expect("kill starts").success(), "{name} to {process}");
 }
 
-fn collect(stream: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {
+fn collect(stream: impl Read + Send + 'static, into: &Arc<Mutex<String>>) -> JoinHandle<()> {
     let into = Arc::clone(into);
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -317,5 +341,5 @@ fn collect(stream: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {
             output.push_str(&line);
             output.push('\n');
         }
-    });
+    })
 }

@@ -49,7 +49,7 @@ use crate::{Silence, logs::Logs, projection::Projection, store::Store};
 
 pub use commands::{CommandError, Commands};
 pub(crate) use images::{PullNews, ResolveImage, Sources};
-pub(crate) use known_workers::{key as worker_key, record as worker_record};
+pub(crate) use known_workers::{Expected, key as worker_key, record as worker_record};
 pub use measurements::{Autoscaled, Measured, Measurements};
 
 use autoscalers::Autoscalers;
@@ -114,6 +114,8 @@ pub(crate) struct Handles {
     pub(crate) silence: Silence,
     /// Where a gateway of this process takes requests for Ingresses.
     pub(crate) ingress: Option<SocketAddr>,
+    /// The workers that may come.
+    pub(crate) expected: Expected,
 }
 
 /// The task that owns everything live.
@@ -137,6 +139,7 @@ pub(crate) struct Shell {
     network: Network,
     workers: Workers,
     gateways: Gateways,
+    expected: Expected,
     known_workers: KnownWorkers,
     listeners: BTreeMap<ObjectKey, ServiceStatus>,
     /// What Ingresses show as their address.
@@ -179,6 +182,7 @@ impl Shell {
             network: Network::default(),
             workers: Workers::default(),
             gateways: Gateways::default(),
+            expected: handles.expected,
             known_workers: KnownWorkers::default(),
             listeners: BTreeMap::new(),
             ingress: handles.ingress,

@@ -35,8 +35,8 @@ impl Shell {
     }
 
     async fn work(&mut self, ready: impl FnOnce()) -> Result<(), StoreError> {
-        self.known_workers = KnownWorkers::read(&*self.store).await?;
-        for known in self.known_workers.events() {
+        self.known_workers = KnownWorkers::read(&*self.store, &self.expected).await?;
+        for known in self.known_workers.events(&self.expected) {
             self.step(known);
         }
         let mut watch = self.load().await?;

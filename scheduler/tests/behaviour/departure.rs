@@ -98,6 +98,20 @@ fn a_drain_in_the_middle_of_a_rollout_ends_with_what_is_wanted() {
 }
 
 #[test]
+fn a_new_control_plane_waits_for_no_report_of_a_worker_whose_process_has_ended() {
+    let mut bench = Bench::new();
+    for number in [0, 1] {
+        bench.step(Event::KnownWorker { worker: worker(number), cordoned: false });
+    }
+    bench.step(Event::Deployment(deployment(1)));
+    bench.step(Event::Loaded);
+    bench.hello(0, Vec::new());
+    assert!(bench.starts().is_empty(), "the other may run it");
+    bench.step(Event::WorkerDied(worker(1)));
+    assert_eq!(bench.starts().len(), 1);
+}
+
+#[test]
 fn a_new_control_plane_decides_as_soon_as_every_worker_that_it_knows_has_reported() {
     let mut bench = Bench::new();
     for number in 0..2 {

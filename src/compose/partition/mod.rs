@@ -40,14 +40,14 @@ pub(crate) async fn partition(
 ) -> anyhow::Result<(WorkerName, Roles)> {
     let Prepared { dir, peer, client, identity, listener, mut config } = prepare(plan).await?;
     let name = config.name.clone();
-    let elsewhere = RemoteDialer::new(RequestLimits::default(), None, Handle::current());
+    let ended = CancellationToken::new();
+    let elsewhere = RemoteDialer::new(RequestLimits::default(), None, Handle::current()).until(ended.clone());
     if let (Some(group), Some(address)) = (sharing.lasting(), &mut config.address) {
         // Gateways of this machine need not go through this process.
         let socket = dir.request_socket(&process_name(&name, group));
         address.socket = socket.to_str().map(str::to_owned);
     }
     let dialer = Arc::new(ByProcess::new(sharing, name.clone(), dir.clone(), elsewhere));
-    let ended = CancellationToken::new();
     let tenants = Tenants::new(
         name.clone(),
         dir.clone(),
@@ -76,7 +76,7 @@ pub(crate) async fn partition(
         let _ended = ended.clone().drop_guard();
         while partition.run(client.worker_session(ended.clone()), &ending).await == Ended::Session {}
         tokio::time::sleep(LAST_WORDS).await;
-        drop(ended);
+        // Its processes need what they are offered here to their end.
         partition.end().await;
         Ok(())
     });

@@ -86,8 +86,14 @@ impl Tenants {
                 // Without room, the process that is started in its place tells by what it does not run.
                 let _ = news.try_send(News::Died(group.clone()));
             };
-            let (sessions, stopped) = (serve_sessions(listener, offer, stop.clone()), stop.clone());
-            let (served, ()) = tokio::join!(sessions, keep_running(&name, &process, died, stopped));
+            // What it says last, as it ends, is heard.
+            let ended = CancellationToken::new();
+            let sessions = serve_sessions(listener, offer, ended.clone());
+            let process = async {
+                let _ended = ended.drop_guard_ref();
+                keep_running(&name, &process, died, stop).await;
+            };
+            let (served, ()) = tokio::join!(sessions, process);
             if let Err(error) = served {
                 tracing::error!(process = group, %error, "sessions of its process cannot be taken");
             }

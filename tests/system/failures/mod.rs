@@ -5,6 +5,7 @@
 mod clock;
 mod control_plane;
 mod disk;
+mod ends;
 mod guests;
 mod isolation;
 mod joining;
@@ -113,7 +114,7 @@ pub(crate) struct Cluster {
     pub(crate) http: String,
     folder: PathBuf,
     workers: Vec<Role>,
-    _gateway: Role,
+    gateway: Role,
 }
 
 impl Cluster {
@@ -148,7 +149,7 @@ impl Cluster {
         show(&mut gateway);
         let gateway = Role::start(gateway);
         gateway.wait_for_output("the gateway is up");
-        Self { server: Some(server), api, sessions, http, folder: folder.to_owned(), workers, _gateway: gateway }
+        Self { server: Some(server), api, sessions, http, folder: folder.to_owned(), workers, gateway }
     }
 
     pub(crate) fn cli(&self, args: &[&str]) -> String {

@@ -11,6 +11,7 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     RequestLimits,
@@ -32,12 +33,20 @@ pub struct RemoteDialer {
     identity: Option<Arc<Identity>>,
     links: Mutex<HashMap<(WorkerName, Address), Weak<Link>>>,
     background: Handle,
+    until: CancellationToken,
 }
 
 impl RemoteDialer {
     /// Watches over workers on `background`. Without an identity, only workers of this machine are reached.
     pub fn new(limits: RequestLimits, identity: Option<Arc<Identity>>, background: Handle) -> Self {
-        Self { limits, identity, links: Mutex::default(), background }
+        Self { limits, identity, links: Mutex::default(), background, until: CancellationToken::new() }
+    }
+
+    /// Workers that do not answer any more once `until` is cancelled are not warned of: they are about to end, or this process
+    /// is.
+    #[must_use]
+    pub fn until(self, until: CancellationToken) -> Self {
+        Self { until, ..self }
     }
 
     fn link(&self, worker: &WorkerName, address: &Address) -> Arc<Link> {
@@ -47,7 +56,7 @@ impl RemoteDialer {
         if let Some(link) = links.get(&key).and_then(Weak::upgrade) {
             return link;
         }
-        let link = Link::new(worker.to_string(), self.way(worker, address), self.limits.clone());
+        let link = Link::new(worker.to_string(), self.way(worker, address), self.limits.clone(), self.until.clone());
         self.background.spawn(watch_over(Arc::downgrade(&link)));
         links.insert(key, Arc::downgrade(&link));
         link

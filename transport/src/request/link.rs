@@ -16,7 +16,6 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
 };
-
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
@@ -40,10 +39,12 @@ pub(super) struct Link {
     losses: watch::Sender<u64>,
     /// Dropped with the link, it ends the connections that wait, on whichever threads they are.
     gone: DropGuard,
+    /// Once it is cancelled, its silence is as it should be.
+    until: CancellationToken,
 }
 
 impl Link {
-    pub(super) fn new(worker: String, way: Way, limits: RequestLimits) -> Arc<Self> {
+    pub(super) fn new(worker: String, way: Way, limits: RequestLimits, until: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             number: NEXT.fetch_add(1, Relaxed),
             limits,
@@ -52,6 +53,7 @@ impl Link {
             reachable: AtomicBool::new(true),
             losses: watch::Sender::new(0),
             gone: CancellationToken::new().drop_guard(),
+            until,
         })
     }
 
@@ -94,11 +96,15 @@ impl Link {
     /// It refused a connection, broke one, or missed a heartbeat: until it answers again, others are asked.
     pub(super) fn set_lost(&self, why: &str) {
         if self.reachable.swap(false, Relaxed) {
-            tracing::warn!(
-                worker = self.worker,
-                why,
-                "the worker does not answer: its replicas get no requests until it does"
-            );
+            if self.until.is_cancelled() {
+                tracing::debug!(worker = self.worker, why, "the worker has ended");
+            } else {
+                tracing::warn!(
+                    worker = self.worker,
+                    why,
+                    "the worker does not answer: its replicas get no requests until it does"
+                );
+            }
             self.losses.send_modify(|losses| *losses += 1);
         }
     }

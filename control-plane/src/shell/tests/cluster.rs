@@ -28,7 +28,7 @@ use crate::{
     kind::Kind,
     logs::Logs,
     projection::Projection,
-    shell::{Handles, Input, ResolveImage, Shell, queue},
+    shell::{Expected, Handles, Input, ResolveImage, Shell, queue},
     store::{MemoryStore, Op, Store},
     testing::digest,
 };
@@ -79,6 +79,11 @@ impl Cluster {
 
     /// Starts over what an earlier one has stored.
     pub(super) fn over(store: MemoryStore) -> Self {
+        Self::expecting(Expected { others: true, ..Expected::default() }, store)
+    }
+
+    /// The same, where these workers may come.
+    pub(super) fn expecting(expected: Expected, store: MemoryStore) -> Self {
         let live = MemoryStore::new(now());
         let (inputs, inbox) = queue();
         let (logs, measurements) = (Logs::default(), Measurements::default());
@@ -92,6 +97,7 @@ impl Cluster {
             seed: 1,
             silence: crate::Silence::IN_PROCESS,
             ingress: Some(INGRESS_ADDRESS),
+            expected,
         };
         let shell = Shell::new(handles, (inputs.clone(), inbox), shutdown.clone());
         let shell = tokio::spawn(async move { shell.run(|| {}).await.expect("the store can be read") });

@@ -6,3 +6,4 @@ mod deployments;
 mod priorities;
 mod sessions;
 mod starts;
+mod workers;

@@ -1,0 +1,95 @@
+//! Processes that end as they are told to, and others that come after them in the same data directory.
+
+use std::path::Path;
+
+use super::{Cluster, HOST, wait_for_ready};
+use crate::{
+    client::Client,
+    sampan::{Sampan, wait_for},
+};
+
+/// Nothing that somebody would have to look at.
+fn assert_clean(who: &str, printed: &str) {
+    let worrying = |line: &&str| ["WARN", "ERROR", "error:", "panicked"].iter().any(|word| line.contains(word));
+    let worrying: Vec<&str> = printed.lines().filter(worrying).collect();
+    assert!(worrying.is_empty(), "{who}: {worrying:?}");
+}
+
+/// With so many replicas of the test guest, which have served.
+fn serving(sampan: &Sampan, replicas: usize) {
+    super::deploy(sampan, replicas);
+    assert_eq!(Client::new(&sampan.http, Some(HOST)).get("/env").status, 200);
+}
+
+fn nodes(sampan: &Sampan) -> Vec<String> {
+    let listed = sampan.cli_ok(&["get", "nodes"]);
+    let ready = |line: &str| {
+        let mut words = line.split_whitespace();
+        format!("{} {}", words.next().unwrap_or_default(), words.next().unwrap_or_default())
+    };
+    listed.lines().skip(1).map(ready).collect()
+}
+
+#[test]
+fn one_process_that_is_told_to_end_warns_of_nothing() {
+    for signal in ["TERM", "INT"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sampan = Sampan::up(folder.path());
+        serving(&sampan, 2);
+        assert_clean(signal, &sampan.end(signal));
+    }
+}
+
+#[test]
+fn a_server_and_its_workers_that_are_told_to_end_warn_of_nothing() {
+    for signal in ["TERM", "INT"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sampan = Sampan::server(folder.path(), 2);
+        serving(&sampan, 4);
+        assert_clean(signal, &sampan.end(signal));
+    }
+}
+
+#[test]
+fn a_worker_that_joined_and_is_told_to_end_warns_of_nothing_nor_does_anybody_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut cluster = Cluster::start(folder.path(), 2, &[]);
+    super::control_plane::deploy(&cluster, 4);
+    assert_eq!(Client::new(&cluster.http, Some(HOST)).get("/env").status, 200);
+    assert_clean("the worker", &cluster.workers.remove(0).end("TERM"));
+    assert_clean("the gateway", &cluster.gateway.output());
+    assert_clean("the server", &cluster.server.as_ref().expect("it runs").output());
+}
+
+/// Ends one after the other over one data directory, and looks at who is left, and that each first request is answered.
+fn after_each_other(folder: &Path, ends: fn(Sampan)) {
+    let sampan = Sampan::up(folder);
+    serving(&sampan, 2);
+    ends(sampan);
+    for workers in [4, 2, 0, 1] {
+        let sampan = if workers == 0 { Sampan::up(folder) } else { Sampan::server(folder, workers) };
+        let client = Client::new(&sampan.http, Some(HOST));
+        for _ in 0..20 {
+            assert_eq!(client.get("/env").status, 200, "with {workers} workers of its own");
+        }
+        wait_for_ready(&sampan, 2);
+        let nodes = wait_for("all nodes are ready", || {
+            let nodes = nodes(&sampan);
+            nodes.iter().all(|node| node.ends_with(" Ready")).then_some(nodes)
+        });
+        assert_eq!(nodes.len(), workers.max(1), "with {workers} workers of its own: {nodes:?}");
+        ends(sampan);
+    }
+}
+
+#[test]
+fn one_process_and_several_after_each_other_in_one_data_directory_leave_no_node_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    after_each_other(folder.path(), |sampan| drop(sampan.end("TERM")));
+}
+
+#[test]
+fn nor_do_they_where_each_is_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    after_each_other(folder.path(), Sampan::kill);
+}
