@@ -17,6 +17,22 @@ async fn the_environment_is_seen_both_ways() {
 }
 
 #[tokio::test]
+async fn a_component_of_earlier_drafts_gets_what_is_offered_now() {
+    let mut fleet = Fleet::new().await;
+    let spec = fleet.spec("drafts-1", "drafts");
+    let drafts = fleet.ready(spec).await;
+    for name in ["store-draft", "runtime-draft", "runtime-rc.1"] {
+        assert_eq!(ask(&drafts, get(&format!("/{name}/GREETING"))).await.unwrap(), (200, "ahoy".into()), "{name}");
+        assert_eq!(ask(&drafts, get(&format!("/{name}/OTHER"))).await.unwrap().0, 404, "{name}");
+    }
+    let (_, all) = ask(&drafts, get("/all")).await.unwrap();
+    assert_eq!(all.lines().collect::<Vec<_>>(), [r#"Ok([("GREETING", "ahoy")])"#; 3]);
+    assert_eq!(ask(&drafts, get("/log/a-line")).await.unwrap().0, 200);
+    let line = fleet.wait_for_line("a-line").await;
+    assert_eq!((line.source, line.text.as_str()), (LogSource::Logging(LogLevel::Warn), "drafts: a-line"));
+}
+
+#[tokio::test]
 async fn what_a_guest_writes_becomes_its_log() {
     let mut fleet = Fleet::new().await;
     let probe = fleet.probe(|_| {}).await;
