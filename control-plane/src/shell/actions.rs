@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::{
-    Digest, ObjectKey, Timestamp,
+    Digest, ObjectKey, Timestamp, annotations,
     replica::{ReplicaSpec, Reserves},
     session::WorkerDown,
 };
@@ -12,7 +12,7 @@ use scheduler::{
     Subject,
 };
 
-use super::{PullNews, Shell, environment, network::Trouble, replica_set::revision_uid, wishes::Pace};
+use super::{NotReused, PullNews, Shell, environment, network::Trouble, replica_set::revision_uid, wishes::Pace};
 use crate::{
     identity::{derived_uid, now},
     kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, NODE, POD, REPLICA_SET},
@@ -27,6 +27,7 @@ impl Shell {
         match action {
             Action::Start { worker, id, revision, template, digest, created } => {
                 let subject = environment::Subject { id: &id, worker: &worker, template: &template };
+                self.images.check_reuse(&revision, &template.limits, &digest);
                 if let Some(spec) = self.spec(&subject, &revision, digest, created) {
                     // A worker that has gone in the meantime: the end of its session is in the queue, and the scheduler acts
                     // on it.
@@ -35,6 +36,7 @@ impl Shell {
             }
             Action::Standby { worker, id, revision, template, digest, created } => {
                 let subject = environment::Subject { id: &id, worker: &worker, template: &template };
+                self.images.check_reuse(&revision, &template.limits, &digest);
                 if let Some(spec) = self.spec(&subject, &revision, digest, created) {
                     self.workers.send(&worker, WorkerDown::Standby(spec));
                 }
@@ -50,6 +52,7 @@ impl Shell {
             Action::PutRevision(revision) => self.put_revision(revision),
             Action::DeleteRevision(key) => {
                 self.revisions.forget(&key);
+                self.images.forget(&key);
                 self.writer.delete(REPLICA_SET.key(&key));
             }
             Action::DeploymentStatus { key, status } => self.deployment_status(&key, status),
@@ -164,6 +167,21 @@ impl Shell {
         for id in waiting {
             self.emit(Subject::Replica(id), news.kind, news.reason, &news.message, now());
         }
+    }
+
+    /// Told of the Deployment, whose template says otherwise, or of a revision without one.
+    pub(super) fn not_reused(&mut self, news: &NotReused) {
+        let message = format!(
+            "its instances answer one request each, as with isolation `request`, though the annotation `{}` says `replica`: {} made the \
+             component, whose engine answers one request in each instance. Remove the annotation",
+            annotations::ISOLATION,
+            news.made_by
+        );
+        let about = match self.revisions.owner(&news.revision) {
+            Some(deployment) => Subject::Deployment(deployment.clone()),
+            None => Subject::Revision(news.revision.clone()),
+        };
+        self.emit(about, EventKind::Warning, "IsolationNotHonoured", &message, now());
     }
 
     fn emit(&mut self, about: Subject, kind: EventKind, reason: &str, message: &str, now: Timestamp) {

@@ -1,9 +1,13 @@
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use api::{Digest, ObjectKey, Pull, annotations};
+use api::{
+    Digest, ObjectKey, Pull, annotations,
+    replica::{Isolation, Limits},
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use parking_lot::Mutex;
 use registry_client::{Access, DockerConfig, ImageStore, Progress, Registries, Request, Step, VerifyingKeys};
@@ -26,6 +30,9 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 pub(crate) trait ResolveImage: Send + Sync + 'static {
     /// The digest that a reference names now, or why there is none, for people.
     fn resolve(&self, request: &Request) -> Result<Digest, String>;
+
+    /// What made an image's component, if an instance of it answers one request alone. Reads the whole of it.
+    fn answers_once(&self, digest: &Digest) -> Option<String>;
 }
 
 /// The store of this machine, and the registries that fill it.
@@ -40,6 +47,19 @@ impl ResolveImage for Sources {
         let resolved = Handle::current().block_on(self.registries.resolve(&self.store, request));
         resolved.map_err(|error| error.to_string())
     }
+
+    fn answers_once(&self, digest: &Digest) -> Option<String> {
+        self.store.component(digest).ok().and_then(|found| registry_client::answers_once(&found.bytes))
+    }
+}
+
+/// The instances of a revision are to be reused, and its component's engine answers one request in each: workers do not reuse
+/// them.
+#[derive(Debug)]
+pub(crate) struct NotReused {
+    pub(crate) revision: ObjectKey,
+    /// The tool that built it around its engine.
+    pub(crate) made_by: String,
 }
 
 /// What users are told of an image that is pulled.
@@ -59,6 +79,8 @@ pub(super) struct Images {
     answers: mpsc::Sender<Input>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
+    /// Revisions whose component was looked at for its engine, or is.
+    engines_seen: HashSet<ObjectKey>,
 }
 
 impl Images {
@@ -67,7 +89,8 @@ impl Images {
         answers: mpsc::Sender<Input>,
         (tasks, shutdown): (TaskTracker, CancellationToken),
     ) -> Self {
-        Self { resolver, at_once: Arc::new(Semaphore::new(MAX_AT_ONCE)), answers, tasks, shutdown }
+        let at_once = Arc::new(Semaphore::new(MAX_AT_ONCE));
+        Self { resolver, at_once, answers, tasks, shutdown, engines_seen: HashSet::new() }
     }
 
     pub(super) fn resolve(&self, revision: ObjectKey, reference: String, pull: &Pull, configs: &dyn Configs) {
@@ -99,6 +122,27 @@ impl Images {
             }
             let _ = answers.send(Input::Event(Event::ImageResolved { revision, result })).await;
         }));
+    }
+
+    /// Looks, once for each revision, whether instances can be reused as its template asks; tells the shell if not.
+    pub(super) fn check_reuse(&mut self, revision: &ObjectKey, limits: &Limits, digest: &Digest) {
+        if limits.isolation == Isolation::Request || !self.engines_seen.insert(revision.clone()) {
+            return;
+        }
+        let (resolver, answers, at_once) = (self.resolver.clone(), self.answers.clone(), self.at_once.clone());
+        let (revision, digest) = (revision.clone(), digest.clone());
+        self.tasks.spawn(self.shutdown.clone().run_until_cancelled_owned(async move {
+            let Ok(_permit) = at_once.acquire_owned().await else { return };
+            let looked_at = tokio::task::spawn_blocking(move || resolver.answers_once(&digest)).await;
+            if let Ok(Some(made_by)) = looked_at {
+                let _ = answers.send(Input::NotReused(NotReused { revision, made_by })).await;
+            }
+        }));
+    }
+
+    /// A revision is no more.
+    pub(super) fn forget(&mut self, revision: &ObjectKey) {
+        self.engines_seen.remove(revision);
     }
 
     /// The credentials of the Secrets that a revision names. One that is not there is said, and goes without.

@@ -48,7 +48,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{Silence, logs::Logs, projection::Projection, store::Store};
 
 pub use commands::{CommandError, Commands};
-pub(crate) use images::{PullNews, ResolveImage, Sources};
+pub(crate) use images::{NotReused, PullNews, ResolveImage, Sources};
 pub(crate) use known_workers::{Expected, key as worker_key, record as worker_record};
 pub use measurements::{Autoscaled, Measured, Measurements};
 
@@ -86,6 +86,8 @@ pub(crate) enum Input {
     Forget(WorkerName, oneshot::Sender<bool>),
     /// An image is on its way.
     PullNews(PullNews),
+    /// A revision's isolation is another one than it asks for.
+    NotReused(NotReused),
     /// A worker session begins.
     AttachWorker(ForWorker),
     /// A worker says something.

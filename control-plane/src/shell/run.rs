@@ -128,6 +128,7 @@ impl Shell {
                 let _ = answer.send(gone);
             }
             Input::PullNews(news) => self.pull_news(&news),
+            Input::NotReused(news) => self.not_reused(&news),
             Input::AttachWorker(session) => self.attach_worker(session),
             Input::FromWorker(session, message) => self.worker_says(session, message),
             Input::WorkerGone(session) => {
