@@ -115,6 +115,11 @@ pub(crate) struct WorkerLimitArgs {
     #[arg(long, env = "SAMPAN_WARM_MEMORY", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) warm_memory: Option<u64>,
 
+    /// Memory of large guests that stays resident for their next instances, over all of them, so that a fresh one for each request
+    /// costs less; 0 keeps none [default: 512Mi, at most an eighth of the machine's]
+    #[arg(long, env = "SAMPAN_KEPT_MEMORY", value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) kept_memory: Option<u64>,
+
     /// Memory for guests, such as `2Gi` [default: all of the machine's]
     #[arg(long, env = "SAMPAN_GUEST_MEMORY", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) guest_memory: Option<u64>,

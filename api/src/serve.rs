@@ -60,6 +60,14 @@ pub enum ServeError {
         /// Why it was not taken.
         why: String,
     },
+    /// The guest has not seen the request, for which there is no room until another one has ended: it may come again.
+    #[error("{why}")]
+    Busy {
+        /// The request, as it was handed in; `None` if it is gone: who kept a copy has it.
+        request: Option<Box<Request<Body>>>,
+        /// What is full.
+        why: String,
+    },
     /// The guest trapped, or ended without an answer.
     #[error("{reason}")]
     Trapped {

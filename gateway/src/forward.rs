@@ -10,13 +10,13 @@ use std::{
 use api::{Body, ServeError, frame_answer};
 use futures::future::{BoxFuture, Either, select};
 use http::{Method, Request, Response};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::{
     balance::{AcquireError, Measured, Permit, Replica, Service, Tried},
     body::{BodyLimits, BodyVerdict, BodyWatch, Tracked},
     refusal::{Reason, Refusal},
-    retry::Sending,
+    retry::{NotTaken, Sending},
     rewrite::strip_response,
     shared::Shared,
 };
@@ -81,6 +81,7 @@ async fn attempt(
 ) -> Result<(Response<Body>, Permit), Refusal> {
     let mut sending = Sending::new(request, shared.config.replay_body_bytes);
     let mut tried = Tried::new();
+    let mut crowded = None;
     service.retries.deposit();
     loop {
         let replica = permit.replica();
@@ -90,7 +91,13 @@ async fn attempt(
                 frame_answer(&mut response, method);
                 return Ok((response, permit));
             }
-            Outcome::Answered(Err(error)) => sending.again_after(error).map_err(refusal_of)?,
+            Outcome::Answered(Err(error)) => match sending.again_after(error).map_err(refusal_of)? {
+                NotTaken::Refused(why) => why,
+                NotTaken::Busy => {
+                    permit = room(shared, service, permit, &mut crowded).await?;
+                    continue;
+                }
+            },
             Outcome::Lost => "its worker does not answer any more".to_owned(),
             Outcome::CutOff(verdict) => return Err(cut_off(verdict, &body_limits(shared))),
             Outcome::TooLate(deadline) => return Err(refusal_of(ServeError::DeadlineExceeded { deadline })),
@@ -129,6 +136,37 @@ async fn ask(replica: &Replica, sending: &mut Sending, watch: &Option<Arc<BodyWa
         Either::Right(((), serving)) if !sending.survives_loss() => serving.await,
         Either::Right(_) => Outcome::Lost,
     }
+}
+
+/// A permit for a request for which a replica had no room, though there is some by what this gateway has sent there: others
+/// send to it too. It is for another that is free, or for the same a little later; the place there is kept meanwhile, so that those
+/// who wait in line do not all try the same. It waits as long as they do, in all.
+async fn room(
+    shared: &Shared,
+    service: &Arc<Service>,
+    permit: Permit,
+    crowded: &mut Option<Crowded>,
+) -> Result<Permit, Refusal> {
+    permit.replica().is_full();
+    let crowded = crowded.get_or_insert_with(|| Crowded { since: Instant::now(), times: 0 });
+    let waited = crowded.since.elapsed();
+    if waited > shared.waits().all_busy {
+        let waited = waited.as_millis();
+        let message = format!("all replicas of service {} were busy for {waited} ms", service.key());
+        return Err(Refusal::new(Reason::AllReplicasBusy, message));
+    }
+    if let Some(other) = service.acquire_rested() {
+        return Ok(other);
+    }
+    crowded.times = (crowded.times + 1).min(MAX_TRIES);
+    sleep(REFUSED_BACKOFF * crowded.times).await;
+    Ok(service.acquire_rested().unwrap_or(permit))
+}
+
+/// Since when, and how often, there was no room for a request that was sent.
+struct Crowded {
+    since: Instant,
+    times: u32,
 }
 
 /// A permit of another replica, if one may be asked.
@@ -202,7 +240,7 @@ pub(crate) fn cut_off(verdict: BodyVerdict, limits: &BodyLimits) -> Refusal {
 
 fn refusal_of(error: ServeError) -> Refusal {
     let reason = match &error {
-        ServeError::Refused { .. } | ServeError::Declined { .. } => Reason::ReplicasRefused,
+        ServeError::Refused { .. } | ServeError::Declined { .. } | ServeError::Busy { .. } => Reason::ReplicasRefused,
         ServeError::Trapped { .. } => Reason::GuestTrapped,
         ServeError::OutOfMemory { .. } => Reason::GuestOutOfMemory,
         ServeError::DeadlineExceeded { .. } => Reason::DeadlineExceeded,

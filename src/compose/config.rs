@@ -84,6 +84,9 @@ pub(super) fn worker(name: &str, limits: &WorkerLimitArgs, dir: &DataDir) -> Wor
     if let Some(warm_bytes) = limits.warm_memory {
         config.warm_bytes = warm_bytes;
     }
+    if let Some(kept_bytes) = limits.kept_memory {
+        config.kept_memory_bytes = kept_bytes;
+    }
     if let Some(memory_bytes) = limits.guest_memory {
         config.capacity.memory_bytes = memory_bytes;
     }

@@ -109,6 +109,7 @@ impl WorkerProcess {
         give("--compile-memory", limits.compile_memory.map(|bytes| bytes.to_string()));
         give("--compile-timeout", limits.compile_timeout.map(api::format_span));
         give("--warm-memory", limits.warm_memory.map(|bytes| bytes.to_string()));
+        give("--kept-memory", limits.kept_memory.map(|bytes| bytes.to_string()));
         give("--guest-memory", limits.guest_memory.map(|bytes| bytes.to_string()));
         let way_out = WayOut::new(dir, name, redis);
         arguments.extend(way_out.arguments());

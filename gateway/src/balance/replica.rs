@@ -25,6 +25,8 @@ pub(crate) struct Replica {
     standby: AtomicBool,
     /// Zero, or until when it rests.
     rests_until_ms: AtomicU64,
+    /// While it rests, this gateway sends it so many at the same time: others send to it too.
+    share: AtomicU32,
 }
 
 impl Replica {
@@ -36,6 +38,7 @@ impl Replica {
             in_flight: AtomicU32::new(0),
             standby: AtomicBool::new(endpoint.standby),
             rests_until_ms: AtomicU64::new(0),
+            share: AtomicU32::new(u32::MAX),
             endpoint,
         }
     }
@@ -67,11 +70,24 @@ impl Replica {
 
     /// Requests that it could take now.
     pub(super) fn free(&self) -> u32 {
-        self.concurrency.load(Relaxed).saturating_sub(self.in_flight.load(Relaxed))
+        self.concurrency.load(Relaxed).min(self.share()).saturating_sub(self.in_flight.load(Relaxed))
     }
 
     /// Notes that it refused a request.
     pub(crate) fn rest(&self) {
+        self.share.store(u32::MAX, Relaxed);
+        self.rest_a_while();
+    }
+
+    /// Notes that it had no room for a request, whose slot is still held: what else is there from here is this gateway's share for
+    /// now. The others wait in line here, where they are counted. So the shares of all gateways come to what the replica takes, as
+    /// each takes more when it finds room.
+    pub(crate) fn is_full(&self) {
+        self.share.store(self.in_flight.load(Relaxed).saturating_sub(1).max(1), Relaxed);
+        self.rest_a_while();
+    }
+
+    fn rest_a_while(&self) {
         self.rests_until_ms.store(millis(START.elapsed() + REST_AFTER_REFUSAL), Relaxed);
     }
 
@@ -86,15 +102,28 @@ impl Replica {
         }
     }
 
-    /// Whether it can be picked at all: a standby that refused has no room to start, and waiting for it is in vain.
+    /// How many requests it is sent at the same time at most, for now.
+    fn share(&self) -> u32 {
+        match self.share.load(Relaxed) {
+            u32::MAX => u32::MAX,
+            share if millis(START.elapsed()) < self.rests_until_ms.load(Relaxed) => share,
+            _ => {
+                self.share.store(u32::MAX, Relaxed);
+                u32::MAX
+            }
+        }
+    }
+
+    /// Whether it can be picked at all: a standby that refused has no room to start, and waiting for it is in vain. One that was full
+    /// has started.
     pub(super) fn is_usable(&self) -> bool {
-        !self.standby.load(Relaxed) || !self.rests()
+        !self.standby.load(Relaxed) || !self.rests() || self.share.load(Relaxed) != u32::MAX
     }
 
     /// Takes a slot, if one is free. The count never passes the concurrency.
     pub(super) fn try_take(self: &Arc<Self>) -> Option<Slot> {
         // SeqCst here and in `Slot::drop`: see `Queue`, which relies on one order of slots and waiters.
-        let concurrency = self.concurrency.load(SeqCst);
+        let concurrency = self.concurrency.load(SeqCst).min(self.share());
         let taken = self.in_flight.try_update(SeqCst, SeqCst, |n| (n < concurrency).then_some(n + 1));
         taken.is_ok().then(|| Slot { replica: self.clone() })
     }

@@ -190,6 +190,11 @@ impl Service {
         pick(&self.pool.load().replicas, untried).map(|slot| Permit::new(self.clone(), slot))
     }
 
+    /// A permit of a replica that has refused nothing of late, before those who wait: the request had its turn.
+    pub(crate) fn acquire_rested(self: &Arc<Self>) -> Option<Permit> {
+        pick(&self.pool.load().replicas, |replica| !replica.rests()).map(|slot| Permit::new(self.clone(), slot))
+    }
+
     /// Waits in line for a permit. `wake` is called if there is no replica at all and nobody was told yet; it says
     /// whether the message went out.
     pub(crate) async fn acquire(

@@ -5,4 +5,4 @@ mod kept;
 mod sending;
 
 pub(crate) use budget::RetryBudget;
-pub(crate) use sending::Sending;
+pub(crate) use sending::{NotTaken, Sending};

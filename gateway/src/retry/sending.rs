@@ -16,6 +16,14 @@ pub(crate) struct Sending {
     limit_bytes: usize,
 }
 
+/// Why a replica did not take a request that may go to another.
+pub(crate) enum NotTaken {
+    /// It does not take it, for this reason.
+    Refused(String),
+    /// It has no room at the moment.
+    Busy,
+}
+
 enum State {
     /// As it came, or was handed back.
     Here(Request<Body>),
@@ -78,18 +86,27 @@ impl Sending {
     }
 
     /// What a replica did not take may go to another: answers why it did not, or the error that is the answer.
-    pub(crate) fn again_after(&mut self, error: ServeError) -> Result<String, ServeError> {
+    pub(crate) fn again_after(&mut self, error: ServeError) -> Result<NotTaken, ServeError> {
         match error {
             ServeError::Refused { request, why } => {
-                // A copy that comes back is worth less than what is kept.
-                if matches!(self.state, State::Gone) {
-                    self.state = State::Here(*request);
-                }
-                Ok(why)
+                self.take_back(*request);
+                Ok(NotTaken::Refused(why))
             }
-            ServeError::Declined { why } if self.is_kept() => Ok(why),
-            ServeError::Unreachable { why } if self.survives_loss() => Ok(why),
+            ServeError::Busy { request: Some(request), .. } => {
+                self.take_back(*request);
+                Ok(NotTaken::Busy)
+            }
+            ServeError::Busy { request: None, .. } if self.is_kept() => Ok(NotTaken::Busy),
+            ServeError::Declined { why } if self.is_kept() => Ok(NotTaken::Refused(why)),
+            ServeError::Unreachable { why } if self.survives_loss() => Ok(NotTaken::Refused(why)),
             error => Err(error),
+        }
+    }
+
+    fn take_back(&mut self, request: Request<Body>) {
+        // A copy that comes back is worth less than what is kept.
+        if matches!(self.state, State::Gone) {
+            self.state = State::Here(request);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{
 };
 
 use api::{Body, ServeError};
+use gateway::GatewayConfig;
 use http::{Request, Response};
 use tokio::io::AsyncWriteExt;
 
@@ -71,6 +72,45 @@ async fn a_request_that_everybody_refuses_ends_with_503() {
     let seen = get(running.addr, CART, "/").await;
     assert_eq!((seen.status, seen.reason()), (503, "ReplicasRefused"));
     assert_eq!(asked.load(SeqCst), 5, "tries are bounded");
+}
+
+#[tokio::test]
+async fn a_request_for_which_a_replica_has_no_room_waits_until_there_is_some() {
+    let (at_work, asked) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let count = asked.clone();
+    // Others send to it too, so that it takes two of the ten that this gateway knows of.
+    let running = cart(config(), &[10], move |_, request| {
+        let at_work = at_work.clone();
+        count.fetch_add(1, SeqCst);
+        async move {
+            if at_work.fetch_add(1, SeqCst) >= 2 {
+                at_work.fetch_sub(1, SeqCst);
+                return Err(ServeError::Busy { request: Some(Box::new(request)), why: "full".into() });
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            at_work.fetch_sub(1, SeqCst);
+            text("done")
+        }
+    })
+    .await;
+    let seen = futures::future::join_all((0..40).map(|_| get(running.addr, CART, "/"))).await;
+    assert!(
+        seen.iter().all(|seen| seen.status == 200),
+        "{:?}",
+        seen.iter().map(|seen| seen.status).collect::<Vec<_>>()
+    );
+    assert!(asked.load(SeqCst) < 200, "it is not asked over and over: {}", asked.load(SeqCst));
+}
+
+#[tokio::test]
+async fn a_request_for_which_there_is_never_room_ends_as_one_for_which_all_are_busy() {
+    let config = GatewayConfig { queue_wait: Duration::from_millis(200), ..config() };
+    let running = cart(config, &[10], |_, request| async move {
+        Err(ServeError::Busy { request: Some(Box::new(request)), why: "full".into() })
+    })
+    .await;
+    let seen = get(running.addr, CART, "/").await;
+    assert_eq!((seen.status, seen.reason()), (503, "AllReplicasBusy"));
 }
 
 #[tokio::test]

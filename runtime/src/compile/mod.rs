@@ -3,6 +3,7 @@
 mod artifact;
 mod compiler;
 mod exchange;
+mod keeping;
 mod process;
 mod seal;
 mod serve;
@@ -10,6 +11,7 @@ mod server;
 mod warm;
 
 pub use artifact::compiled_components;
+pub(crate) use keeping::{Keeping, thread_faults};
 pub use process::{CompileProcess, compile_stdin};
 pub use serve::serve_compiles;
 pub use server::CompileServer;
@@ -60,6 +62,7 @@ pub(crate) struct LoadedComponent {
     mapped_bytes: u64,
     /// What made it, if its engine answers one request alone. Looked for when it matters.
     answers_once: OnceLock<Option<String>>,
+    pub(crate) keeping: Keeping,
 }
 
 /// One image: whoever holds the lock loads it, and who comes after finds it loaded.
@@ -69,6 +72,8 @@ type Place = Arc<tokio::sync::Mutex<Weak<LoadedComponent>>>;
 pub(crate) struct Components {
     engine: wasmtime::Engine,
     linker: Linker<GuestState>,
+    /// The engine that keeps memory, with its linker.
+    kept: Option<(wasmtime::Engine, Linker<GuestState>)>,
     images: ImageStore,
     /// Where images come from that are not in `images`.
     elsewhere: Arc<dyn FetchImage>,
@@ -85,7 +90,12 @@ impl Components {
         images: ImageStore,
         elsewhere: Arc<dyn FetchImage>,
     ) -> Result<Self, WorkerError> {
+        let kept = match &engine.kept {
+            Some(kept) => Some((kept.wasm.clone(), capabilities::linker(&kept.wasm).map_err(WorkerError::Engine)?)),
+            None => None,
+        };
         Ok(Self {
+            kept,
             linker: capabilities::linker(&engine.wasm).map_err(WorkerError::Engine)?,
             cache: Arc::new(ArtifactCache::open(&config.cache_dir, &engine.wasm)?),
             compiler: Compiler::new(engine.wasm.clone(), config)?,
@@ -124,6 +134,21 @@ impl Components {
         let read = move || images.component(&digest).ok().and_then(|found| registry_client::answers_once(&found.bytes));
         let made_by = blocking(read).await.ok()?;
         component.answers_once.get_or_init(|| made_by).as_deref()
+    }
+
+    /// Links a component to the engine that keeps memory, if that is worth it and was not done yet.
+    pub(crate) async fn keep(&self, digest: &Digest, component: &LoadedComponent) {
+        let Some((engine, linker)) = self.kept.as_ref().filter(|_| component.keeping.is_wanted()) else { return };
+        let (images, cache, digest, linker) = (self.images.clone(), self.cache.clone(), digest.clone(), linker.clone());
+        let engine = engine.clone();
+        let linked = blocking(move || {
+            let again = cache.load(&engine, &images.component_digest(&digest).ok()?)?;
+            linker.instantiate_pre(&again).and_then(ProxyPre::new).ok()
+        });
+        // What is gone from the disk meanwhile goes on as before.
+        if let Ok(Some(linked)) = linked.await {
+            component.keeping.keep(linked);
+        }
     }
 
     /// Lets go of what was kept warm for too long, and of more where the machine is short of memory.
@@ -209,7 +234,7 @@ impl Components {
         let pre = pre.map_err(|error| StartError::Link { image: image.to_owned(), why: format!("{error:#}") })?;
         let mapped = component.image_range();
         let mapped_bytes = mapped.end.addr().saturating_sub(mapped.start.addr()) as u64;
-        Ok(LoadedComponent { pre, imports, mapped_bytes, answers_once: OnceLock::new() })
+        Ok(LoadedComponent { pre, imports, mapped_bytes, answers_once: OnceLock::new(), keeping: Keeping::default() })
     }
 }
 

@@ -1,5 +1,6 @@
-//! The one wasmtime engine of a worker: how it compiles, what it pools, and its clock.
+//! The wasmtime engines of a worker: how they compile, what they pool, and their clock.
 
+mod kept;
 mod slots;
 mod ticker;
 
@@ -9,6 +10,7 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAll
 
 use crate::{WorkerError, worker::WorkerConfig};
 
+pub(crate) use kept::{KEPT_MEMORY_BYTES, KeptEngine};
 pub(crate) use slots::{Slot, Slots};
 pub(crate) use ticker::{TICK, Ticker, Ticking};
 
@@ -32,17 +34,23 @@ const HOST_STACK_BYTES: usize = 512 << 10;
 /// The engine with what is shared by all that runs on it.
 pub(crate) struct GuestEngine {
     pub(crate) wasm: wasmtime::Engine,
+    /// For guests of much memory. `None`: the worker has no memory to keep for them.
+    pub(crate) kept: Option<KeptEngine>,
+    /// What stays resident of each memory in any case.
+    pub(crate) keeps_each_bytes: u64,
     pub(crate) ticker: Arc<Ticker>,
     pub(crate) slots: Arc<Slots>,
 }
 
 impl GuestEngine {
     pub(crate) fn new(config: &WorkerConfig) -> Result<Self, WorkerError> {
-        let wasm = wasmtime::Engine::new(&wasm_config(config)).map_err(WorkerError::Engine)?;
+        let wasm = wasmtime::Engine::new(&pooled(pool(config))).map_err(WorkerError::Engine)?;
+        let kept = KeptEngine::new(config).map_err(WorkerError::Engine)?;
         let slots = Slots::new(config.max_instances);
+        let clocked = std::iter::once(&wasm).chain(kept.as_ref().map(|kept| &kept.wasm)).cloned().collect();
         let ticker =
-            Ticker::start(wasm.clone()).map_err(|source| WorkerError::Threads { what: "the epoch thread", source })?;
-        Ok(Self { wasm, ticker, slots })
+            Ticker::start(clocked).map_err(|source| WorkerError::Threads { what: "the epoch thread", source })?;
+        Ok(Self { wasm, kept, keeps_each_bytes: config.memory_keep_resident_bytes as u64, ticker, slots })
     }
 }
 
@@ -53,10 +61,11 @@ pub(crate) fn compiling() -> wasmtime::Result<wasmtime::Engine> {
     wasmtime::Engine::new(&config)
 }
 
-fn wasm_config(worker: &WorkerConfig) -> Config {
+/// Engines of any pool run the same compiled components.
+fn pooled(pool: PoolingAllocationConfig) -> Config {
     let mut config = Config::new();
     code(&mut config);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(worker)));
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }
 
@@ -75,7 +84,14 @@ fn code(config: &mut Config) {
 }
 
 fn pool(worker: &WorkerConfig) -> PoolingAllocationConfig {
-    let instances = worker.max_instances;
+    let mut pool = pool_of(worker.max_instances);
+    pool.linear_memory_keep_resident(worker.memory_keep_resident_bytes)
+        .table_keep_resident(worker.table_keep_resident_bytes);
+    pool
+}
+
+/// A pool of so many instances, of which nothing stays resident.
+fn pool_of(instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES_EACH))
@@ -91,8 +107,6 @@ fn pool(worker: &WorkerConfig) -> PoolingAllocationConfig {
         .max_tables_per_component(MEMORIES_PER_COMPONENT)
         .max_tables_per_module(2)
         .max_memories_per_module(2)
-        .linear_memory_keep_resident(worker.memory_keep_resident_bytes)
-        .table_keep_resident(worker.table_keep_resident_bytes)
         .async_stack_keep_resident(0)
         // A page that was swapped out is not reset by it: the next instance, of another tenant, could read it.
         .pagemap_scan(Enabled::No);

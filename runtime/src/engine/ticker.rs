@@ -16,7 +16,7 @@ const IDLE_TICKS: u32 = 1000;
 /// How long it rests at most, should a wake-up be missed.
 const REST: Duration = Duration::from_millis(50);
 
-/// The clock of the engine's epochs: a thread that ticks while requests are in flight.
+/// The clock of the engines' epochs: a thread that ticks while requests are in flight.
 pub(crate) struct Ticker {
     ticks: AtomicU64,
     in_flight: AtomicU32,
@@ -26,7 +26,7 @@ pub(crate) struct Ticker {
 }
 
 impl Ticker {
-    pub(crate) fn start(engine: wasmtime::Engine) -> io::Result<Arc<Self>> {
+    pub(crate) fn start(engines: Vec<wasmtime::Engine>) -> io::Result<Arc<Self>> {
         let ticker = Arc::new(Self {
             ticks: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
@@ -35,7 +35,7 @@ impl Ticker {
             thread: std::sync::OnceLock::new(),
         });
         let ticking = ticker.clone();
-        let handle = thread::Builder::new().name("sampan-epoch".into()).spawn(move || ticking.run(&engine))?;
+        let handle = thread::Builder::new().name("sampan-epoch".into()).spawn(move || ticking.run(&engines))?;
         let _ = ticker.thread.set(handle.thread().clone());
         Ok(ticker)
     }
@@ -61,7 +61,7 @@ impl Ticker {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    fn run(&self, engine: &wasmtime::Engine) {
+    fn run(&self, engines: &[wasmtime::Engine]) {
         let mut idle = 0;
         while !self.stopped.load(Ordering::Relaxed) {
             idle = if self.in_flight.load(Ordering::Relaxed) == 0 { idle + 1 } else { 0 };
@@ -73,7 +73,7 @@ impl Ticker {
             }
             thread::sleep(TICK);
             self.ticks.fetch_add(1, Ordering::Relaxed);
-            engine.increment_epoch();
+            engines.iter().for_each(wasmtime::Engine::increment_epoch);
         }
     }
 }

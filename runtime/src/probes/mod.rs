@@ -47,7 +47,7 @@ async fn attempt(probe: &HttpProbe, target: &dyn Serve) -> Option<bool> {
             let _ = timeout(probe.timeout, rest).await;
             Some((200..400).contains(&status))
         }
-        Ok(Err(ServeError::Refused { .. })) => None,
+        Ok(Err(ServeError::Refused { .. } | ServeError::Busy { .. })) => None,
         Ok(Err(_)) | Err(_) => Some(false),
     }
 }

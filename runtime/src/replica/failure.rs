@@ -44,7 +44,7 @@ impl GuestFailure {
     /// As the gateway is told.
     pub(super) fn into_serve_error(self, limits: &api::replica::Limits) -> ServeError {
         match self {
-            Self::NotStarted { request, why } => ServeError::Refused { request, why },
+            Self::NotStarted { request, why } => ServeError::Busy { request: Some(request), why },
             Self::BadRequest { why } => ServeError::BadRequest { why },
             Self::Trapped { reason } => ServeError::Trapped { reason },
             Self::OutOfMemory => ServeError::OutOfMemory { limit_bytes: limits.memory_bytes },

@@ -4,12 +4,12 @@ use api::Body;
 use http::Request;
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
-use wasmtime::Store;
+use wasmtime::{PoolConcurrencyLimitError, Store};
 use wasmtime_wasi_http::{
     WasiHttpView,
     p2::{
         bindings::{
-            Proxy,
+            Proxy, ProxyPre,
             http::types::{ErrorCode, Scheme},
         },
         body::HyperOutgoingBody,
@@ -38,22 +38,45 @@ pub(super) struct Instance {
     store: Store<GuestState>,
     proxy: Proxy,
     served: u32,
-    // After the store, so that the pool has the room before another may take it.
+    // After the store, so that the pools have the room before another may take it.
     _slot: Slot,
+    _kept: Option<Slot>,
 }
 
 impl Instance {
+    /// Makes an instance where memory is kept for it, if that is worth it and there is room; else where little is kept.
     pub(super) async fn new(replica: &Replica, slot: Slot, turn: Arc<Turn>) -> wasmtime::Result<Box<Self>> {
+        if let Some((engine, pre, kept)) = replica.kept() {
+            match Self::made_in(engine, pre, replica, turn.clone()).await {
+                // Of guests with several memories fewer have room there than there are slots.
+                Err(error) if error.is::<PoolConcurrencyLimitError>() => {}
+                made => {
+                    let (store, proxy) = made?;
+                    return Ok(Box::new(Self { store, proxy, served: 0, _slot: slot, _kept: Some(kept) }));
+                }
+            }
+        }
+        let (store, proxy) = Self::made_in(&replica.host.engine.wasm, &replica.component.pre, replica, turn).await?;
+        Ok(Box::new(Self { store, proxy, served: 0, _slot: slot, _kept: None }))
+    }
+
+    async fn made_in(
+        engine: &wasmtime::Engine,
+        pre: &ProxyPre<GuestState>,
+        replica: &Replica,
+        turn: Arc<Turn>,
+    ) -> wasmtime::Result<(Store<GuestState>, Proxy)> {
         let memory = MemoryAccount::new(replica.memory.clone());
         let state = GuestState::new(replica.capabilities.clone(), memory, turn);
-        let mut store = Store::new(&replica.host.engine.wasm, state);
-        store.limiter(|state| &mut state.memory);
+        let mut store = Store::new(engine, state);
+        store.limiter_async(|state| &mut state.memory);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
         store.set_max_component_handles(MAX_HANDLES);
         store.epoch_deadline_callback(|context| context.data().turn.interrupted());
         store.set_epoch_deadline(FIRST_TICKS);
-        let proxy = replica.component.pre.instantiate_async(&mut store).await?;
-        Ok(Box::new(Self { store, proxy, served: 0, _slot: slot }))
+        let proxy = pre.instantiate_async(&mut store).await?;
+        store.data_mut().memory.wait_from_now_on();
+        Ok((store, proxy))
     }
 
     /// Bytes of its memories and tables.

@@ -40,7 +40,10 @@ pub(super) async fn work(
     match handled {
         Ok(()) => {
             replica.succeeded();
-            replica.size.observe(instance.memory_bytes());
+            replica.memory.size().observe(instance.memory_bytes());
+            if !reuses {
+                replica.component.keeping.counted(instance.memory_bytes(), replica.host.engine.keeps_each_bytes);
+            }
             if answered {
                 replica.keep(instance);
             } else if instance.served() > 1 {

@@ -11,6 +11,7 @@ use futures::future::{BoxFuture, ready};
 use http::{Request, Response};
 use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use super::{
     Host,
@@ -20,12 +21,16 @@ use super::{
     health::Health,
     idle::IdleInstances,
     instance::Instance,
-    memory::{InstanceSize, MemoryBudget},
+    memory::MemoryBudget,
     serving::Serving,
     turn::Turn,
 };
 use crate::{
-    capabilities::Capabilities, compile::LoadedComponent, engine::Ticking, error::StartError, log::ReplicaLog,
+    capabilities::{Capabilities, GuestState},
+    compile::LoadedComponent,
+    engine::{Slot, Ticking},
+    error::StartError,
+    log::ReplicaLog,
 };
 
 /// What a replica takes is adjusted when it differs by more than this part of it.
@@ -35,11 +40,10 @@ const SLOTS_TOLERANCE: u32 = 8;
 pub(crate) struct Replica {
     pub(crate) spec: Arc<ReplicaSpec>,
     pub(crate) health: Health,
-    pub(super) component: Arc<LoadedComponent>,
+    pub(crate) component: Arc<LoadedComponent>,
     pub(super) capabilities: Arc<Capabilities>,
     pub(super) host: Arc<Host>,
     pub(super) memory: Arc<MemoryBudget>,
-    pub(super) size: InstanceSize,
     pub(super) idle: Arc<IdleInstances>,
     cpu: Option<Arc<CpuMeter>>,
     used: UsedCpu,
@@ -67,8 +71,7 @@ impl Replica {
             component,
             capabilities: Arc::new(capabilities),
             host,
-            memory: MemoryBudget::new(limits.memory_bytes),
-            size: InstanceSize::default(),
+            memory: MemoryBudget::new(limits.memory_bytes, Arc::downgrade(&idle)),
             idle,
             cpu: limits.cpu_millis.map(|millis| Arc::new(CpuMeter::new(millis))),
             used: UsedCpu::default(),
@@ -120,7 +123,8 @@ impl Replica {
 
     /// From what an instance takes follows how many requests have room at the same time.
     pub(crate) fn instances_take(&self, bytes: u64) {
-        self.size.begin_with(bytes);
+        self.memory.size().begin_with(bytes);
+        self.consider_keeping();
         self.admission.set_slots(self.room());
     }
 
@@ -141,7 +145,7 @@ impl Replica {
     }
 
     fn room(&self) -> u32 {
-        self.memory.room_for(self.size.bytes(), self.spec.limits.concurrency)
+        self.memory.room(self.spec.limits.concurrency)
     }
 
     /// The way to it for the roles of this process.
@@ -238,6 +242,22 @@ impl Replica {
         self.health.succeeded();
     }
 
+    /// The engine that keeps memory, the component linked to it, and a slot there, if that is worth it and one is free. Instances
+    /// that are reused would sit in such a slot between requests.
+    pub(super) fn kept(&self) -> Option<(&wasmtime::Engine, &ProxyPre<GuestState>, Slot)> {
+        let linked = self.component.keeping.kept().filter(|_| !self.reuses())?;
+        let kept = self.host.engine.kept.as_ref()?;
+        Some((&kept.wasm, linked, kept.slot()?))
+    }
+
+    /// Looks whether its instances have so much memory that keeping it may be worth it.
+    pub(crate) fn consider_keeping(&self) {
+        let engine = &self.host.engine;
+        if engine.kept.is_some() && !self.reuses() && self.memory.size().bytes() > engine.keeps_each_bytes {
+            self.component.keeping.consider();
+        }
+    }
+
     /// Whether an instance may have more requests than one.
     pub(super) fn reuses(&self) -> bool {
         matches!(self.spec.limits.isolation, Isolation::Replica { .. })
@@ -314,12 +334,13 @@ struct LocalReplica(Weak<Replica>);
 impl Serve for LocalReplica {
     fn serve(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, ServeError>> {
         let Some(replica) = self.0.upgrade() else {
-            return Box::pin(ready(Err(refused(request, "the replica is gone"))));
+            let (request, why) = (Box::new(request), "the replica is gone".to_owned());
+            return Box::pin(ready(Err(ServeError::Refused { request, why })));
         };
         match Permit::take(&replica) {
             Ok(permit) => Box::pin(Serving::new(permit, request)),
             Err(NoEntry::FullOfAnswered) => Box::pin(serve_after_answered(replica, request)),
-            Err(no_entry) => Box::pin(ready(Err(refused(request, no_entry.why())))),
+            Err(no_entry) => Box::pin(ready(Err(refused(request, no_entry)))),
         }
     }
 }
@@ -330,13 +351,17 @@ async fn serve_after_answered(replica: Arc<Replica>, request: Request<Body>) -> 
     let patience = request.extensions().get::<Deadline>().map_or(own, |Deadline(limit)| own.min(*limit));
     match tokio::time::timeout(patience, replica.admission.enter_after_answered()).await {
         Ok(Ok(())) => Serving::new(Permit::entered(&replica), request).await,
-        Ok(Err(no_entry)) => Err(refused(request, no_entry.why())),
-        Err(_) => Err(refused(request, NoEntry::Full.why())),
+        Ok(Err(no_entry)) => Err(refused(request, no_entry)),
+        Err(_) => Err(refused(request, NoEntry::Full)),
     }
 }
 
-fn refused(request: Request<Body>, why: &str) -> ServeError {
-    ServeError::Refused { request: Box::new(request), why: why.to_owned() }
+fn refused(request: Request<Body>, no_entry: NoEntry) -> ServeError {
+    let (request, why) = (Box::new(request), no_entry.why().to_owned());
+    match no_entry {
+        NoEntry::Stopping => ServeError::Refused { request, why },
+        NoEntry::Full | NoEntry::FullOfAnswered => ServeError::Busy { request: Some(request), why },
+    }
 }
 
 /// A request that was taken in: it counts until this is dropped.

@@ -10,6 +10,7 @@ use std::{
 use futures::future::BoxFuture;
 
 use super::{Replica, failure::GuestFailure, turn::Turn};
+use crate::compile::thread_faults;
 
 /// A guest at work, wherever it is driven from: it notes when it is polled, meters its time and survives panics.
 pub(super) struct GuestTask {
@@ -33,9 +34,14 @@ impl Future for GuestTask {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.turn.polling();
+        let keeping = &self.replica.component.keeping;
+        let faults_before = (keeping.counts() && !self.replica.reuses()).then(thread_faults);
         let began = Instant::now();
         let polled = catch_unwind(AssertUnwindSafe(|| self.work.as_mut().poll(cx)));
         let now = Instant::now();
+        if let Some(before) = faults_before {
+            self.replica.component.keeping.add_faults(thread_faults().saturating_sub(before));
+        }
         self.replica.computed(now - began);
         if let Some(cpu) = self.turn.cpu() {
             cpu.charge(now, now - began);

@@ -26,6 +26,8 @@ pub struct WorkerConfig {
     pub memory_keep_resident_bytes: usize,
     /// Bytes of each table slot that stay resident between instances.
     pub table_keep_resident_bytes: usize,
+    /// Memory of instances of guests that have and use much of it stays resident for the next instance, up to this over all.
+    pub kept_memory_bytes: u64,
     /// Compiled components that nothing runs stay mapped up to this, so that they start at once.
     pub warm_bytes: u64,
     /// Threads for guests that compute for long. They run at a lower priority.
@@ -43,6 +45,10 @@ impl WorkerConfig {
     pub const DEFAULT_MEMORY_KEEP_RESIDENT_BYTES: usize = 2 << 20;
     /// Covers the tables of guests of compiled languages.
     pub const DEFAULT_TABLE_KEEP_RESIDENT_BYTES: usize = 512 << 10;
+    /// Fifteen instances of guests of up to 32 MiB each; small machines keep less.
+    pub const MAX_DEFAULT_KEPT_MEMORY_BYTES: u64 = 512 << 20;
+    /// At most so much of the machine's memory is kept, unless something else is asked for.
+    const DEFAULT_KEPT_PART: u64 = 8;
     /// Some hundreds of components of compiled languages.
     pub const DEFAULT_WARM_BYTES: u64 = 512 << 20;
     /// Interpreted languages bring their interpreter: 10 to 20 MB are usual.
@@ -68,6 +74,7 @@ impl WorkerConfig {
             max_instances: Self::DEFAULT_MAX_INSTANCES,
             memory_keep_resident_bytes: Self::DEFAULT_MEMORY_KEEP_RESIDENT_BYTES,
             table_keep_resident_bytes: Self::DEFAULT_TABLE_KEEP_RESIDENT_BYTES,
+            kept_memory_bytes: Self::MAX_DEFAULT_KEPT_MEMORY_BYTES.min(machine.memory_bytes / Self::DEFAULT_KEPT_PART),
             warm_bytes: Self::DEFAULT_WARM_BYTES,
             background_threads: cores,
             max_component_bytes: Self::DEFAULT_MAX_COMPONENT_BYTES,

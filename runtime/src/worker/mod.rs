@@ -28,7 +28,12 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Replicas, WorkerError, compile::Components, log::LOG_QUEUE, replica::Host};
+use crate::{
+    Replicas, WorkerError,
+    compile::Components,
+    log::LOG_QUEUE,
+    replica::{Host, Replica},
+};
 
 pub use config::WorkerConfig;
 use room::Room;
@@ -113,6 +118,17 @@ enum Report {
     Phase(ReplicaId, ReplicaPhase),
     Slots(ReplicaId, u32),
     Cached(Digest),
+}
+
+impl Ground {
+    /// Links a replica's component where memory is kept, if that has turned out to be worth it.
+    fn keep(self: &Arc<Self>, replica: &Replica) {
+        let component = replica.component.clone();
+        if component.keeping.is_wanted() {
+            let (ground, digest) = (self.clone(), replica.spec.digest.clone());
+            tokio::spawn(async move { ground.components.keep(&digest, &component).await });
+        }
+    }
 }
 
 impl Worker {

@@ -150,6 +150,8 @@ impl Worker {
         let mut usage = Vec::new();
         for replica in self.ground.replicas.all() {
             replica.trim();
+            replica.consider_keeping();
+            self.ground.keep(&replica);
             let id = &replica.spec.id;
             if let Some((count, last)) = replica.health.take_traps() {
                 let _ = up.try_send(WorkerUp::Traps { id: id.clone(), count, last });

@@ -210,7 +210,9 @@ pub(crate) async fn ask_patiently(replica: &Arc<dyn Serve>, path: &str) -> (u16,
     let asking = async {
         loop {
             match ask(replica, get(path)).await {
-                Err(ServeError::Refused { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(ServeError::Refused { .. } | ServeError::Busy { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(5)).await
+                }
                 answer => return answer.unwrap(),
             }
         }

@@ -79,7 +79,7 @@ async fn beyond_its_concurrency_a_replica_refuses_and_hands_the_request_back() {
     let mut first = Box::pin(ask(&probe, get("/sleep?ms=50")));
     assert!(futures::poll!(&mut first).is_pending());
     match ask(&probe, get("/counter")).await {
-        Err(ServeError::Refused { request, .. }) => assert_eq!(request.uri().path(), "/counter"),
+        Err(ServeError::Busy { request: Some(request), .. }) => assert_eq!(request.uri().path(), "/counter"),
         other => panic!("{other:?}"),
     }
     assert_eq!(first.await.unwrap().0, 200);
@@ -93,7 +93,7 @@ async fn a_full_pool_refuses_and_hands_the_request_back() {
     let mut first = Box::pin(ask(&probe, get("/sleep?ms=50")));
     assert!(futures::poll!(&mut first).is_pending());
     match ask(&probe, get("/counter")).await {
-        Err(ServeError::Refused { request, why }) => {
+        Err(ServeError::Busy { request: Some(request), why }) => {
             assert_eq!(request.uri().path(), "/counter");
             assert!(why.contains("pool"), "{why}");
         }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use api::{
     ReplicaId, Serve, ServeError,
@@ -7,7 +7,7 @@ use api::{
 };
 use futures::future::join_all;
 
-use crate::fleet::{Fleet, ask, get};
+use crate::fleet::{Fleet, PATIENCE, ask, get};
 
 /// Room for a few instances of the probe.
 const LITTLE: u64 = 1 << 20;
@@ -60,7 +60,7 @@ async fn a_replica_takes_as_many_requests_at_a_time_as_its_memory_has_room_for_a
     let answers = sleeps(&probe, slots).await;
     assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|(status, _)| *status == 200)), "{answers:?}");
     let answers = sleeps(&probe, slots + 1).await;
-    let refused = answers.iter().filter(|answer| matches!(answer, Err(ServeError::Refused { .. }))).count();
+    let refused = answers.iter().filter(|answer| matches!(answer, Err(ServeError::Busy { .. }))).count();
     assert_eq!(refused, 1, "{answers:?}");
     let line = fleet.wait_for_line("requests at a time").await;
     assert!(line.text.contains("resources.limits.memory"), "{}", line.text);
@@ -120,6 +120,57 @@ async fn what_a_replica_takes_follows_what_instances_take_at_work() {
     }
     let slots = fleet.next_slots(&id).await;
     assert!(slots < 20, "{slots}");
+}
+
+#[tokio::test]
+async fn a_first_burst_of_guests_that_grow_waits_for_memory_instead_of_ending() {
+    let mut fleet = Fleet::new().await;
+    let mut spec = fleet.spec("probe-1", "probe");
+    spec.limits.memory_bytes = 100 << 20;
+    let probe = fleet.ready(spec).await;
+    // Each would fit, and five of them at a time do.
+    let answers = join_all((0..30).map(|_| ask(&probe, get("/hold?mb=18&ms=50")))).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|(status, _)| *status == 200)), "{answers:?}");
+}
+
+#[tokio::test]
+async fn guests_that_all_wait_for_memory_do_not_wait_for_each_other() {
+    let mut fleet = Fleet::new().await;
+    let mut spec = fleet.spec("probe-1", "probe");
+    spec.limits.memory_bytes = 20 << 20;
+    let probe = fleet.ready(spec).await;
+    let answers =
+        join_all(["/hold?mb=12&ms=200", "/hold?mb=12&ms=0", "/hold?mb=30&ms=0"].map(|path| ask(&probe, get(path))))
+            .await;
+    assert!(answers[0].is_ok() && answers[1].is_ok(), "{answers:?}");
+    assert!(matches!(answers[2], Err(ServeError::OutOfMemory { .. })), "{answers:?}");
+}
+
+#[tokio::test]
+async fn memory_that_a_large_guest_uses_stays_for_the_next_instance_and_holds_nothing_of_the_last() {
+    // For one instance at a time.
+    let mut fleet = Fleet::with(|config| config.kept_memory_bytes = 40 << 20).await;
+    let probe = fleet.probe(|_| {}).await;
+    let began = Instant::now();
+    loop {
+        let before = page_faults();
+        assert_eq!(ask(&probe, get("/hold?mb=8&ms=0")).await.unwrap().0, 200);
+        // Where it is not kept, each of the 2048 pages beyond what always is comes by a fault.
+        if page_faults() - before < 500 {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "its pages are faulted in again for each request");
+        tokio::task::yield_now().await;
+    }
+    let answers = join_all((0..20).map(|_| ask(&probe, get("/counter")))).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|(_, count)| count == "1\n")), "{answers:?}");
+}
+
+/// Page faults of this process, as far as no disk was needed for them.
+fn page_faults() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // The name of the program stands in brackets and may hold anything.
+    stat.rsplit(')').next().unwrap().split_whitespace().nth(7).unwrap().parse().unwrap()
 }
 
 #[tokio::test]

@@ -36,10 +36,15 @@ pub(super) fn parse_deadline(headers: &HeaderMap) -> Option<Deadline> {
     Some(Deadline(Duration::from_millis(millis)))
 }
 
+/// The amount of a request that was declined for want of room.
+const BUSY: u64 = 1;
+
 /// An error of a replica as an answer on the wire.
 pub(super) fn failure(error: &ServeError) -> Response<String> {
     let (kind, amount) = match error {
         ServeError::Refused { .. } | ServeError::Declined { .. } => ("declined", 0),
+        // Who does not know the amount takes it for another one that was declined.
+        ServeError::Busy { .. } => ("declined", BUSY),
         ServeError::Trapped { .. } => ("trapped", 0),
         ServeError::OutOfMemory { limit_bytes } => ("out-of-memory", *limit_bytes),
         ServeError::DeadlineExceeded { deadline } => ("deadline", deadline.as_millis() as u64),
@@ -61,6 +66,7 @@ pub(super) fn parse_failure(value: &HeaderValue, why: String) -> ServeError {
     let (kind, amount) = value.to_str().ok().and_then(|text| text.split_once(' ')).unwrap_or(("", ""));
     let amount = amount.parse().unwrap_or(0);
     match kind {
+        "declined" if amount == BUSY => ServeError::Busy { request: None, why },
         "declined" => ServeError::Declined { why },
         "trapped" => ServeError::Trapped { reason: why },
         "out-of-memory" => ServeError::OutOfMemory { limit_bytes: amount },
@@ -79,6 +85,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let failures = [
             ServeError::Declined { why: "draining".into() },
+            ServeError::Busy { request: None, why: "full".into() },
             ServeError::Trapped { reason: "unreachable".into() },
             ServeError::OutOfMemory { limit_bytes: 7 },
             ServeError::DeadlineExceeded { deadline: second },
