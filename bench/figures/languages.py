@@ -3,7 +3,7 @@
 import statistics
 from pathlib import Path
 
-from .components import javascript, python
+from .components import hello
 from .load import Load, median_line, wrk
 from .servers import GUESTS, Sampan, wasmtime_serve
 
@@ -17,12 +17,16 @@ REUSED = 128
 def measure() -> None:
     # The engine of JavaScript answers one request for each instance, so that nothing is reused there.
     _language("Rust", GUESTS / "hello.wasm", ("request", "replica"))
-    _language("Python", python(), ("request", "replica"))
-    component = javascript()
+    _others("Python", hello("python", "app.py"), ("request", "replica"))
+    _others("Go", hello("go", "app.go"), ("request", "replica"))
+    _others("JavaScript (hono)", hello("javascript", "app.js"), ("request",))
+
+
+def _others(language: str, component: Path | None, isolations: tuple[str, ...]) -> None:
     if component is None:
-        print("JavaScript: left out, since there is no npm here")
+        print(f"{language}: left out, since it cannot be built here")
     else:
-        _language("JavaScript (hono)", component, ("request",))
+        _language(language, component, isolations)
 
 
 def _language(language: str, component: Path, isolations: tuple[str, ...]) -> None:
