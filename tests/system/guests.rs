@@ -5,7 +5,7 @@ use std::{net::TcpStream, thread};
 use crate::{
     client::{Answer, Client},
     kubectl::deploy_probe_with,
-    sampan::{Sampan, wait_for},
+    sampan::{Sampan, guest, wait_for},
 };
 
 const HOST: &str = "probe.default.localhost";
@@ -99,6 +99,28 @@ fn a_client_that_leaves_before_its_answer_ends_the_guest() {
         let client = Client::new(&sampan.http, Some(HOST));
         drop(leaving);
         assert_eq!(client.get("/counter").status, 200);
+    });
+}
+
+#[test]
+fn a_deployment_whose_instances_cannot_be_reused_as_it_asks_is_warned() {
+    in_both_shapes("        sampan.dev/isolation: replica\n", |sampan| {
+        assert!(!sampan.kubectl_ok(&["get", "events"]).contains("IsolationNotHonoured"));
+        // What ComponentizeJS writes of itself into the components that it makes.
+        let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+        let field = [&[1][..], &text("processed-by"), &[1], &text("ComponentizeJS"), &text("0.22.0")].concat();
+        let section = [text("producers"), field].concat();
+        let probe = std::fs::read(guest("probe")).expect("the probe");
+        let component = sampan.data_dir.join("script.wasm");
+        std::fs::write(&component, [probe, vec![0, section.len() as u8], section].concat()).expect("a component");
+        sampan.cli_ok(&["build", component.to_str().expect("UTF-8"), "-t", "script:test"]);
+        sampan.kubectl_ok(&["set", "image", "deployment/probe", "probe=script:test"]);
+        sampan.kubectl_ok(&["rollout", "status", "deployment/probe", "--timeout=120s"]);
+        wait_for("the Deployment is warned", || {
+            let events =
+                sampan.kubectl_ok(&["get", "events", "--field-selector=involvedObject.kind=Deployment,type=Warning"]);
+            (events.contains("IsolationNotHonoured") && events.contains("ComponentizeJS 0.22.0")).then_some(())
+        });
     });
 }
 

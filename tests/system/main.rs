@@ -12,6 +12,7 @@ mod helm;
 mod http;
 mod inspect;
 mod kubectl;
+mod languages;
 mod nodes;
 mod overload;
 mod registry;
