@@ -20,9 +20,8 @@ const WITHOUT_SIGNS: [(&str, u64); 9] = [
 /// What kind of such a file system a path is on, or the nearest folder above it that is there. `None`: on another one.
 pub(super) fn without_signs(path: &Path) -> Option<&'static str> {
     let there = path.ancestors().find(|path| path.exists())?;
-    let kind = rustix::fs::statfs(there).ok()?.f_type;
     // Numbers of 32 bits, some of which a system gives with a sign.
-    let kind = u64::from_ne_bytes(i64::from(kind).to_ne_bytes()) & 0xffff_ffff;
+    let kind = rustix::fs::statfs(there).ok()?.f_type.cast_unsigned() & 0xffff_ffff;
     WITHOUT_SIGNS.iter().find(|(_, known)| *known == kind).map(|(name, _)| *name)
 }
 

@@ -71,7 +71,7 @@ fn components_of_a_workspace_are_built_by_one_call_for_each_change_and_follow_al
     let shop = project(folder.path());
     let script = format!("echo \"$*\" >> '{}'\nexec \"$CARGO\" \"$@\"", folder.path().join("calls").display());
     let path = with_cargo(&folder.path().join("bin"), &script);
-    let sampan = Sampan::dev_with(&folder.path().join("data"), &shop, &[path.clone()]);
+    let sampan = Sampan::dev_with(&folder.path().join("data"), &shop, std::slice::from_ref(&path));
     let says = |name: &str, text: &str| {
         let client = Client::new(&sampan.http, Some(&format!("{name}.default.localhost")));
         let says = || client.try_get("/").ok().filter(|answer| answer.status == 200 && answer.body == text);
