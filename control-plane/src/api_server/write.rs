@@ -131,7 +131,6 @@ impl Objects {
     }
 
     /// Answers the object as it was, and as it is.
-
     async fn modify_stored(
         &self,
         target: &Target,

@@ -6,8 +6,6 @@ use serde_json::{Number, Value};
 
 /// The tags that choose how a scalar is read, without their prefix `tag:yaml.org,2002:`.
 const RESOLVED: [&str; 5] = ["bool", "float", "int", "null", "timestamp"];
-/// Beyond this, whole numbers are written with an exponent.
-const MAX_WHOLE: f64 = 1e21;
 
 /// A scalar as YAML 1.1 has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,7 +109,7 @@ fn float(text: &str) -> Option<Scalar> {
     let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
     let all_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let written = !(whole.is_empty() && fraction.is_empty()) && !exponent.is_empty();
+    let written = whole.len() + fraction.len() > 0 && !exponent.is_empty();
     if !written || ![whole, fraction, exponent].into_iter().all(all_digits) {
         return None;
     }
@@ -154,6 +152,6 @@ impl Scalar {
 
 /// A double without a fraction, as the integer that JSON writes for it.
 fn whole(value: f64) -> Option<i64> {
-    let exact = value.is_finite() && value.fract() == 0.0 && value.abs() < MAX_WHOLE.min(i64::MAX as f64);
+    let exact = value.is_finite() && value.fract() == 0.0 && value.abs() < i64::MAX as f64;
     exact.then_some(value as i64)
 }
