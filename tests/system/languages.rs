@@ -1,6 +1,10 @@
 //! Guests of JavaScript and Python, built here with their own toolchains: what they do that compiled guests do not.
 
-use std::{path::PathBuf, process::Command, thread};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
 
 use crate::{
     client::{Answer, Client},
@@ -28,7 +32,7 @@ fn script(language: &str, source: &str) -> Option<PathBuf> {
 }
 
 /// Deploys it under the name `script`, with the defaults but for these annotations.
-fn deploy(sampan: &Sampan, component: &PathBuf, of_the_deployment: &str, of_its_pods: &str) {
+fn deploy(sampan: &Sampan, component: &Path, of_the_deployment: &str, of_its_pods: &str) {
     sampan.cli_ok(&["build", component.to_str().expect("UTF-8"), "-t", "script:test"]);
     let manifest = sampan.data_dir.join("script.yaml");
     let text = format!(
