@@ -34,7 +34,8 @@ annotations! {
     CONCURRENCY = "concurrency", on "pod template", default "100",
         "How many requests a replica works on at the same time.";
     ISOLATION = "isolation", on "pod template", default "request",
-        "`request`: each request gets a fresh instance. `replica`: instances are reused.";
+        "`request`: each request gets a fresh instance. `replica`: instances are reused, but for those of \
+         JavaScript, whose engine answers once: an event says so.";
     MAX_REUSE = "max-reuse", on "pod template", default "1000",
         "With isolation `replica`: after how many requests an instance is replaced.";
     REQUEST_DEADLINE = "request-deadline", on "pod template", default "30s",

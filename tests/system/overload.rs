@@ -89,7 +89,7 @@ fn the_memory_limit_counts_all_requests_of_a_replica_together() {
     let client = Client::new(&sampan.http, Some(HOST));
     assert_eq!(client.get("/alloc?mb=40&ms=0").status, 200);
     let statuses: Vec<u16> = thread::scope(|scope| {
-        let ask = || Client::new(&sampan.http, Some(HOST)).get("/hold?mb=40&ms=2000").status;
+        let ask = || Client::new(&sampan.http, Some(HOST)).get("/hold?mb=40&ms=8000").status;
         let asked: Vec<_> = (0..3).map(|_| scope.spawn(ask)).collect();
         asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
     });

@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use rustix::net::RecvFlags;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -37,6 +38,10 @@ const HANDED: usize = 128;
 /// How long, and how much, a connection is read whose last answer is complete.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(5);
 const LINGER_BYTES: u64 = 64 << 20;
+/// How long a connection may be silent before its first request, until it goes to a serving thread all the same.
+const FIRST_BYTES_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+/// How far into its first request a connection of heartbeats is told from others: hyper writes few headers of its own.
+const PEEKED_BYTES: usize = 256;
 /// Handles of replicas that a thread keeps, so that most requests look nothing up.
 const KNOWN: usize = 1024;
 
@@ -120,6 +125,7 @@ pub async fn serve_requests(
     let lanes: Vec<_> = (0..threads.count.max(1))
         .map(|number| start_thread(number, threads.on_start, dialer.clone(), acceptor.clone(), shutdown.clone()))
         .collect::<io::Result<_>>()?;
+    let heartbeats = Arc::new(Desk { dialer, known: Mutex::default() });
     let mut accepting = Accepting::default();
     for lane in lanes.iter().cycle() {
         let accepted = tokio::select! {
@@ -129,8 +135,15 @@ pub async fn serve_requests(
         match accepted {
             Ok(accepted) => {
                 accepting.accepted();
-                if lane.send(accepted).await.is_err() {
-                    break;
+                match accepted {
+                    Accepted::Socket(fd) => {
+                        tokio::spawn(sort(fd, lane.clone(), heartbeats.clone()));
+                    }
+                    tls @ Accepted::Tls(_) => {
+                        if lane.send(tls).await.is_err() {
+                            break;
+                        }
+                    }
                 }
             }
             Err(error) => match accepting.failed(&error) {
@@ -145,6 +158,34 @@ pub async fn serve_requests(
         }
     }
     Ok(())
+}
+
+/// Answers heartbeats here, beside the serving threads, and hands other connections to one of those: guests of which many
+/// start at once can keep a serving thread busy for longer than a gateway waits for a heartbeat, though nothing is wrong.
+/// Gateways send heartbeats on a connection of their own. Those over TLS end at a process that runs no guests.
+async fn sort(fd: OwnedFd, lane: mpsc::Sender<Accepted>, heartbeats: Arc<Desk>) {
+    let Ok(stream) = UnixStream::from_std(fd.into()) else { return };
+    if is_for_heartbeats(&stream).await {
+        if let Err(error) = connection(heartbeats, stream).await {
+            tracing::debug!(%error, "a connection for heartbeats ended");
+        }
+    } else if let Ok(stream) = stream.into_std() {
+        // A lane ends with its worker.
+        let _ = lane.send(Accepted::Socket(stream.into())).await;
+    }
+}
+
+/// Looks at the first bytes without taking them.
+async fn is_for_heartbeats(stream: &UnixStream) -> bool {
+    let peeked = async {
+        let mut bytes = [0; PEEKED_BYTES];
+        stream.readable().await.ok()?;
+        let (count, _) = rustix::net::recv(stream, &mut bytes, RecvFlags::PEEK).ok()?;
+        let sought = PING;
+        let sought = sought.as_str().as_bytes();
+        Some(bytes[..count].windows(sought.len()).any(|window| window == sought))
+    };
+    tokio::time::timeout(FIRST_BYTES_WITHIN, peeked).await.ok().flatten().unwrap_or(false)
 }
 
 fn start_thread(
