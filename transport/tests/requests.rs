@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failing test may panic anywhere")]
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use api::{Address, Body, Dialer, ObjectKey, ReplicaId, Serve, ServeError, WorkerName, session::Endpoint};
 use bytes::Bytes;
@@ -47,6 +47,18 @@ impl Drop for Hop {
     }
 }
 
+/// A replica of the worker at a socket.
+fn at(socket: &Path) -> Endpoint {
+    Endpoint {
+        replica: ReplicaId(ObjectKey::new("shop", "r0")),
+        worker: WorkerName("w".into()),
+        concurrency: 1,
+        request_deadline: PATIENCE,
+        address: Some(Address { machine: machine().into(), socket: Some(socket.display().to_string()), tcp: None }),
+        standby: false,
+    }
+}
+
 impl Hop {
     async fn to<F, A>(handler: F) -> Self
     where
@@ -61,16 +73,7 @@ impl Hop {
         let threads = ServingThreads { count: 1, on_start: || {} };
         tokio::spawn(serve_requests(listener, Arc::new(Replicas(handler)), threads, shutdown.clone()));
         let dialer = RemoteDialer::new(RequestLimits::default(), None, Handle::current());
-        let address = Address { machine: machine().into(), socket: Some(socket.display().to_string()), tcp: None };
-        let endpoint = Endpoint {
-            replica: ReplicaId(ObjectKey::new("shop", "r0")),
-            worker: WorkerName("w".into()),
-            concurrency: 1,
-            request_deadline: PATIENCE,
-            address: Some(address),
-            standby: false,
-        };
-        Self { replica: dialer.dial(&endpoint), shutdown, _folder: folder }
+        Self { replica: dialer.dial(&at(&socket)), shutdown, _folder: folder }
     }
 
     async fn send(&self, request: Request<Body>) -> Response<Body> {
@@ -199,16 +202,7 @@ async fn a_worker_that_nobody_needs_any_more_is_let_go_of_on_each_thread() {
         }
     });
     let dialer = RemoteDialer::new(RequestLimits::default(), None, Handle::current());
-    let address = Address { machine: machine().into(), socket: Some(socket.display().to_string()), tcp: None };
-    let endpoint = Endpoint {
-        replica: ReplicaId(ObjectKey::new("shop", "r0")),
-        worker: WorkerName("w".into()),
-        concurrency: 1,
-        request_deadline: PATIENCE,
-        address: Some(address),
-        standby: false,
-    };
-    let replica = dialer.dial(&endpoint);
+    let replica = dialer.dial(&at(&socket));
     let over = CancellationToken::new();
     let _over = over.clone().drop_guard();
     for _ in 0..2 {
@@ -228,5 +222,20 @@ async fn a_worker_that_nobody_needs_any_more_is_let_go_of_on_each_thread() {
     drop(replica);
     for _ in 0..2 {
         timeout(PATIENCE, ended.recv()).await.expect("its connection ends").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_worker_whose_serving_threads_are_busy_for_long_is_not_taken_for_lost() {
+    let busy = RequestLimits::default().lost_after * 4;
+    let hop = Hop::to(move |_| async move {
+        // As guests do that start: nothing else gets a turn on this thread.
+        std::thread::sleep(busy);
+        Ok(Response::new(api::empty_body()))
+    })
+    .await;
+    for path in ["/", "/x-sampan-ping"] {
+        let request = Request::builder().uri(path).body(api::empty_body()).unwrap();
+        assert_eq!(hop.send(request).await.status(), 200);
     }
 }

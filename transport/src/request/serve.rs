@@ -40,8 +40,9 @@ const LINGER: std::time::Duration = std::time::Duration::from_secs(5);
 const LINGER_BYTES: u64 = 64 << 20;
 /// How long a connection may be silent before its first request, until it goes to a serving thread all the same.
 const FIRST_BYTES_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
-/// How far into its first request a connection of heartbeats is told from others: hyper writes few headers of its own.
-const PEEKED_BYTES: usize = 256;
+/// How a heartbeat begins, as hyper writes it. Not what a client can make a gateway write: its `x-sampan-` headers are gone,
+/// and neither its path nor its body comes before the first header.
+const HEARTBEAT: &[u8] = b"GET / HTTP/1.1\r\nx-sampan-ping:";
 /// Handles of replicas that a thread keeps, so that most requests look nothing up.
 const KNOWN: usize = 1024;
 
@@ -137,7 +138,8 @@ pub async fn serve_requests(
                 accepting.accepted();
                 match accepted {
                     Accepted::Socket(fd) => {
-                        tokio::spawn(sort(fd, lane.clone(), heartbeats.clone()));
+                        let sorted = sort(fd, lane.clone(), heartbeats.clone());
+                        tokio::spawn(shutdown.clone().run_until_cancelled_owned(sorted));
                     }
                     tls @ Accepted::Tls(_) => {
                         if lane.send(tls).await.is_err() {
@@ -178,12 +180,10 @@ async fn sort(fd: OwnedFd, lane: mpsc::Sender<Accepted>, heartbeats: Arc<Desk>) 
 /// Looks at the first bytes without taking them.
 async fn is_for_heartbeats(stream: &UnixStream) -> bool {
     let peeked = async {
-        let mut bytes = [0; PEEKED_BYTES];
+        let mut bytes = [0; HEARTBEAT.len()];
         stream.readable().await.ok()?;
         let (count, _) = rustix::net::recv(stream, &mut bytes, RecvFlags::PEEK).ok()?;
-        let sought = PING;
-        let sought = sought.as_str().as_bytes();
-        Some(bytes[..count].windows(sought.len()).any(|window| window == sought))
+        Some(bytes[..count] == *HEARTBEAT)
     };
     tokio::time::timeout(FIRST_BYTES_WITHIN, peeked).await.ok().flatten().unwrap_or(false)
 }
