@@ -4,13 +4,13 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use api::{Address, Body, Dialer, ObjectKey, ReplicaId, Serve, ServeError, WorkerName, session::Endpoint};
+use api::{Address, Body, BodyError, Dialer, ObjectKey, ReplicaId, Serve, ServeError, WorkerName, session::Endpoint};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{io::AsyncReadExt, runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use transport::{RemoteDialer, RequestLimits, RequestListener, ServingThreads, machine, serve_requests};
 
@@ -173,6 +173,90 @@ async fn an_answer_that_comes_before_its_request_was_read_crosses() {
 }
 
 /// Answers `ok` to each request, and tells when the connection of one has ended that was no ping.
+#[tokio::test]
+async fn a_request_that_nobody_read_leaves_its_connection_in_order_for_the_next() {
+    let hop = Hop::to(|_| async { Ok(Response::new(api::full_body("no thanks"))) }).await;
+    for size in [0, 1000, 100_000] {
+        for round in 0..30 {
+            let piece = Bytes::from(vec![b'x'; size]);
+            let frames: Vec<_> = (0..3).map(|_| Ok(Frame::data(piece.clone()))).collect();
+            let body = StreamBody::new(futures::stream::iter(frames)).boxed_unsync();
+            let response = hop.send(request(Method::POST, body)).await;
+            assert_eq!(text(response.into_body()).await, "no thanks", "{size}, {round}");
+            assert!(hop.replica.is_reachable(), "{size}, {round}");
+        }
+    }
+}
+
+/// The fields `x-0`, `x-1` and so on.
+fn many_fields(count: usize) -> HeaderMap {
+    let names = (0..count).map(|number| HeaderName::from_bytes(format!("x-{number}").as_bytes()).unwrap());
+    names.map(|name| (name, HeaderValue::from_static("a, 50%"))).collect()
+}
+
+#[tokio::test]
+async fn heads_of_many_fields_cross_both_ways_as_they_are() {
+    let hop = Hop::to(|request| async move {
+        let mut response = Response::new(api::empty_body());
+        *response.headers_mut() = request.headers().clone();
+        response.headers_mut().extend(many_fields(500));
+        response.headers_mut().insert("x-sampan-fields", HeaderValue::from_static("transfer-encoding:gzip"));
+        Ok(response)
+    })
+    .await;
+    for count in [0, 79, 80, 95, 101, 300] {
+        let mut request = request(Method::POST, pieces(&["some ", "body"]));
+        request.headers_mut().extend(many_fields(count));
+        request.headers_mut().insert("y", HeaderValue::from(count));
+        let response = hop.send(request).await;
+        assert_eq!(response.headers()["y"], count.to_string().as_str());
+        assert!(!response.headers().contains_key(header::TRANSFER_ENCODING), "a guest cannot say it so");
+        let fields = response.headers().iter().filter(|(name, _)| name.as_str().starts_with("x-"));
+        assert_eq!(fields.count(), 500, "{count}");
+        assert!(hop.replica.is_reachable());
+    }
+}
+
+/// A body that breaks off after its first piece.
+fn broken() -> Body {
+    let frames = [Ok(Frame::data(Bytes::from_static(b"some"))), Err(BodyError::Closed("the client left".into()))];
+    StreamBody::new(futures::stream::iter(frames)).boxed_unsync()
+}
+
+#[tokio::test]
+async fn a_body_that_its_client_breaks_off_is_a_bad_request_and_no_worker_is_lost() {
+    let hop = Hop::to(|request| async {
+        let read = request.into_body().collect().await;
+        Err(ServeError::BadRequest { why: read.unwrap_err().to_string() })
+    })
+    .await;
+    for _ in 0..3 {
+        let error = timeout(PATIENCE, hop.replica.serve(request(Method::POST, broken()))).await.unwrap().unwrap_err();
+        assert!(matches!(&error, ServeError::BadRequest { why } if why.contains("the client left")), "{error:?}");
+        assert!(hop.replica.is_reachable());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_before_anything_of_it_was_passed_on_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("worker.sock");
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1024];
+            let _ = stream.read(&mut head).await.unwrap();
+            // Nothing is awaited between both: the gateway finds the head and the end of the connection at once.
+            let _ = stream.try_write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n");
+        }
+    });
+    let dialer = RemoteDialer::new(RequestLimits::default(), None, Handle::current());
+    let replica = dialer.dial(&at(&socket));
+    let answered = timeout(PATIENCE, replica.serve(request(Method::GET, api::empty_body()))).await.unwrap();
+    assert!(matches!(answered, Err(ServeError::Unreachable { .. })), "{answered:?}");
+}
+
 async fn tell_the_end(mut stream: tokio::net::UnixStream, ended: tokio::sync::mpsc::Sender<()>) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -15,15 +15,25 @@ use super::{carried::unpacked, link::Link, pool::Sender};
 pub(super) struct Answer {
     inner: Incoming,
     connection: Option<(Sender, Arc<Link>)>,
+    /// What had come of it when it was begun.
+    first: Option<Frame<Bytes>>,
 }
 
 impl Answer {
     pub(super) fn new(inner: Incoming, sender: Sender, link: Arc<Link>) -> Self {
-        let mut answer = Self { inner, connection: Some((sender, link)) };
+        let mut answer = Self { inner, connection: Some((sender, link)), first: None };
         if answer.inner.is_end_stream() {
             answer.ended();
         }
         answer
+    }
+
+    /// Takes what has come of it so far; fails if it has broken off already.
+    pub(super) fn begin(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
+        if let Poll::Ready(Some(frame)) = Pin::new(&mut *self).poll_frame(cx) {
+            self.first = Some(frame?);
+        }
+        Ok(())
     }
 
     fn ended(&mut self) {
@@ -38,6 +48,9 @@ impl Body for Answer {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         match &frame {
             Some(Err(_)) => self.connection = None,
@@ -49,10 +62,18 @@ impl Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.first.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let mut hint = self.inner.size_hint();
+        if let Some(data) = self.first.as_ref().and_then(Frame::data_ref) {
+            let held = data.len() as u64;
+            if let Some(upper) = hint.upper() {
+                hint.set_upper(upper + held);
+            }
+            hint.set_lower(hint.lower() + held);
+        }
+        hint
     }
 }

@@ -1,5 +1,6 @@
 //! Trailers over the hop. HTTP/1.1 lets a sender name them in its head, and hyper sends no others; but a guest may decide on
 //! them at the end. So they are carried as one field whose name is known, and what a chunked body takes from a head beside it.
+//! Fields of a head beyond what hyper reads of one are carried so, too: a guest may answer with more, and HTTP/2 bounds bytes alone.
 
 use std::{
     pin::Pin,
@@ -10,7 +11,7 @@ use api::{Body, BodyError};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING},
+    header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING},
 };
 use http_body::{Frame, SizeHint};
 
@@ -20,6 +21,12 @@ const TRAILERS: HeaderName = HeaderName::from_static("x-sampan-trailers");
 const LENGTH: HeaderName = HeaderName::from_static("x-sampan-length");
 /// The message's own `trailer`.
 const ANNOUNCED: HeaderName = HeaderName::from_static("x-sampan-trailer");
+
+/// The fields of a head that are one too many.
+pub(super) const FIELDS: HeaderName = HeaderName::from_static("x-sampan-fields");
+
+/// Fields of a head that cross as they are. hyper reads 100, of which the hop needs some for itself.
+const MAX_FIELDS: usize = 80;
 
 /// Bytes of the trailers of a message, as they are carried. hyper reads no more than 16 KiB.
 const MAX_TRAILERS_BYTES: usize = 15 << 10;
@@ -50,6 +57,32 @@ pub(super) fn restore(headers: &mut HeaderMap) {
     }
 }
 
+/// Puts the fields beyond [`MAX_FIELDS`] into one. Call it before the hop says how the body ends.
+pub(super) fn fold(headers: &mut HeaderMap) {
+    if headers.len() <= MAX_FIELDS {
+        return;
+    }
+    let all = std::mem::take(headers);
+    let mut packed = Vec::new();
+    for (name, value) in &all {
+        // What hyper itself reads of a head.
+        let of_the_hop = [CONNECTION, CONTENT_LENGTH, HOST, TE, TRAILER, TRANSFER_ENCODING].contains(name);
+        if of_the_hop || headers.len() < MAX_FIELDS {
+            headers.append(name, value.clone());
+        } else {
+            pack_field(name, value, &mut packed);
+        }
+    }
+    headers.insert(FIELDS, packed_value(&packed));
+}
+
+/// Gives a head back what [`fold`] took from it.
+pub(super) fn unfold(headers: &mut HeaderMap) {
+    if let Some(packed) = headers.remove(FIELDS) {
+        unpack_fields(packed.as_bytes(), headers);
+    }
+}
+
 /// A body whose trailers are packed for the hop.
 pub(super) struct Packed(pub(super) Body);
 
@@ -76,28 +109,33 @@ impl http_body::Body for Packed {
     }
 }
 
-/// `name:value,name:value`: neither sign is part of a name, and commas in values are escaped.
 fn pack(trailers: &HeaderMap) -> Result<Frame<Bytes>, BodyError> {
     let mut packed = Vec::new();
-    for (name, value) in trailers {
-        if !packed.is_empty() {
-            packed.push(b',');
-        }
-        packed.extend_from_slice(name.as_str().as_bytes());
-        packed.push(b':');
-        for &byte in value.as_bytes() {
-            match byte {
-                b',' => packed.extend_from_slice(b"%2c"),
-                b'%' => packed.extend_from_slice(b"%25"),
-                byte => packed.push(byte),
-            }
-        }
-    }
+    trailers.iter().for_each(|(name, value)| pack_field(name, value, &mut packed));
     if packed.len() > MAX_TRAILERS_BYTES {
         return Err(BodyError::Closed(format!("trailers of more than {MAX_TRAILERS_BYTES} bytes")));
     }
-    let packed = HeaderValue::from_bytes(&packed).expect("values of fields, joined by visible ASCII, are one");
-    Ok(Frame::trailers(HeaderMap::from_iter([(TRAILERS, packed)])))
+    Ok(Frame::trailers(HeaderMap::from_iter([(TRAILERS, packed_value(&packed))])))
+}
+
+/// `name:value,name:value`: neither sign is part of a name, and commas in values are escaped.
+fn pack_field(name: &HeaderName, value: &HeaderValue, packed: &mut Vec<u8>) {
+    if !packed.is_empty() {
+        packed.push(b',');
+    }
+    packed.extend_from_slice(name.as_str().as_bytes());
+    packed.push(b':');
+    for &byte in value.as_bytes() {
+        match byte {
+            b',' => packed.extend_from_slice(b"%2c"),
+            b'%' => packed.extend_from_slice(b"%25"),
+            byte => packed.push(byte),
+        }
+    }
+}
+
+fn packed_value(packed: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(packed).expect("values of fields, joined by visible ASCII, are one")
 }
 
 /// A piece of a body as it was before it was packed.
@@ -107,7 +145,11 @@ pub(super) fn unpacked(frame: Frame<Bytes>) -> Frame<Bytes> {
         Err(data) => return data,
     };
     let mut fields = HeaderMap::new();
-    let packed = trailers.get(TRAILERS).map_or(&b""[..], HeaderValue::as_bytes);
+    unpack_fields(trailers.get(TRAILERS).map_or(&b""[..], HeaderValue::as_bytes), &mut fields);
+    Frame::trailers(fields)
+}
+
+fn unpack_fields(packed: &[u8], fields: &mut HeaderMap) {
     for field in packed.split(|&byte| byte == b',') {
         let Some(colon) = field.iter().position(|&byte| byte == b':') else { continue };
         let name = HeaderName::from_bytes(&field[..colon]);
@@ -116,7 +158,6 @@ pub(super) fn unpacked(frame: Frame<Bytes>) -> Frame<Bytes> {
             fields.append(name, value);
         }
     }
-    Frame::trailers(fields)
 }
 
 fn unescaped(mut value: &[u8]) -> Vec<u8> {
@@ -154,6 +195,28 @@ mod tests {
         let out = unpacked(pack(&trailers).unwrap()).into_trailers().unwrap();
         assert_eq!(out, trailers);
         assert!(unpacked(pack(&HeaderMap::new()).unwrap()).into_trailers().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_head_of_many_fields_crosses_as_few_and_comes_out_as_it_went_in() {
+        let mut given = HeaderMap::new();
+        for number in 0..300 {
+            let name = HeaderName::from_bytes(format!("x-{}", number % 200).as_bytes()).unwrap();
+            given.append(name, HeaderValue::from_bytes(format!("{number}, 5% \u{e9}").as_bytes()).unwrap());
+        }
+        given.insert(HOST, HeaderValue::from_static("cart"));
+        given.insert(CONTENT_LENGTH, HeaderValue::from_static("4"));
+        let mut headers = given.clone();
+        fold(&mut headers);
+        assert!(headers.len() < MAX_FIELDS + 10 && headers[HOST] == "cart" && headers[CONTENT_LENGTH] == "4");
+        unfold(&mut headers);
+        assert_eq!(headers, given);
+
+        let few =
+            HeaderMap::from_iter(given.iter().take(MAX_FIELDS).map(|(name, value)| (name.clone(), value.clone())));
+        let mut headers = few.clone();
+        fold(&mut headers);
+        assert_eq!(headers, few, "where there is room for all they stay as they are");
     }
 
     #[test]

@@ -1,10 +1,14 @@
 use std::{
     collections::HashMap,
+    future::poll_fn,
     path::PathBuf,
     sync::{Arc, Weak},
+    task::Poll,
 };
 
-use api::{Address, Body, Dialer, ReplicaId, Serve, ServeError, WorkerName, frame_request, session::Endpoint};
+use api::{
+    Address, Body, BodyError, Dialer, ReplicaId, Serve, ServeError, WorkerName, frame_request, session::Endpoint,
+};
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response, Version};
 use http_body::Body as _;
@@ -96,6 +100,7 @@ struct RemoteReplica {
 
 impl Serve for RemoteReplica {
     fn serve(&self, mut request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, ServeError>> {
+        carried::fold(request.headers_mut());
         request.headers_mut().insert(REPLICA, self.replica.clone());
         request.headers_mut().insert(DEADLINE, self.deadline.clone());
         // Over HTTP/2 trailers may follow a body whose length is known, too.
@@ -142,19 +147,33 @@ async fn exchange(link: Arc<Link>, id: ReplicaId, mut request: Request<Body>) ->
                     let why = format!("replica {id} cannot be reached: {}", failed.error());
                     return Err(ServeError::Refused { request: Box::new(back), why });
                 }
-                None => {
-                    link.set_lost(&failed.error().to_string());
-                    return Err(ServeError::Unreachable { why: failed.error().to_string() });
-                }
+                None => return Err(gone(&link, failed.error())),
             },
         }
     }
 }
 
+/// What became of a request that was gone when its exchange failed.
+fn gone(link: &Link, error: &hyper::Error) -> ServeError {
+    // Its own body broke off, which says nothing of the worker.
+    if let Some(why) = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<BodyError>()) {
+        return ServeError::BadRequest { why: format!("the request body could not be read: {why}") };
+    }
+    // A worker that answers what cannot be read does answer.
+    if !error.is_parse() {
+        link.set_lost(&error.to_string());
+    }
+    ServeError::Unreachable { why: error.to_string() }
+}
+
 /// What the worker answered: for the guest, or for itself.
 async fn answer(mut response: Response<Answer>) -> Result<Response<Body>, ServeError> {
     carried::restore(response.headers_mut());
+    carried::unfold(response.headers_mut());
     let Some(failure) = response.headers().get(FAILURE).cloned() else {
+        // While the client has seen nothing of an answer that has broken off, it can be told so, or another be asked.
+        let begun = poll_fn(|cx| Poll::Ready(response.body_mut().begin(cx))).await;
+        begun.map_err(|error| ServeError::Unreachable { why: error.to_string() })?;
         return Ok(response.map(BodyExt::boxed_unsync));
     };
     let why = Limited::new(response.into_body(), MAX_WHY_BYTES).collect().await;

@@ -7,6 +7,7 @@ mod dialer;
 mod headers;
 mod link;
 mod pool;
+mod read_on;
 mod serve;
 
 use std::time::Duration;

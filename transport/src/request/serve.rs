@@ -5,8 +5,8 @@ use std::{
 };
 
 use api::{
-    ACCEPT_PAUSE, Accepting, AfterAccept, Body, BodyError, Dialer, ReplicaId, Serve, ServeError, WorkerName,
-    frame_answer, reads_trailers, session::Endpoint,
+    ACCEPT_PAUSE, Accepting, AfterAccept, Body, Dialer, ReplicaId, Serve, ServeError, WorkerName, frame_answer,
+    reads_trailers, session::Endpoint,
 };
 use http::{HeaderValue, Request, Response, StatusCode, Version, header::TRAILER};
 use http_body::Body as _;
@@ -25,8 +25,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    carried::{self, Packed, unpacked},
+    carried::{self, Packed},
     headers::{DEADLINE, FAILURE, PING, REPLICA, failure, parse_deadline, parse_replica},
+    read_on::ReadOn,
 };
 use crate::{
     identity::{Identity, Role},
@@ -284,18 +285,23 @@ impl Desk {
         }
         request.headers_mut().remove(DEADLINE);
         carried::restore(request.headers_mut());
+        carried::unfold(request.headers_mut());
         let trailers = reads_trailers(Version::HTTP_11, request.headers());
         let method = request.method().clone();
         let named = request.headers_mut().remove(REPLICA);
         let Some((named, id)) = named.and_then(|named| parse_replica(&named).map(|id| (named, id))) else {
             return failed(&ServeError::BadRequest { why: "the request names no replica".to_owned() });
         };
-        let broken = |error: hyper::Error| BodyError::Closed(error.to_string());
-        let request = request.map(|body| body.map_err(broken).map_frame(unpacked).boxed_unsync());
+        let request = request.map(|body| match body.is_end_stream() {
+            true => api::empty_body(),
+            false => ReadOn::new(body).boxed_unsync(),
+        });
         match self.serve_of(&named, id).serve(request).await {
             Ok(mut response) => {
                 // A guest cannot make its answer look like the worker's.
                 response.headers_mut().remove(FAILURE);
+                response.headers_mut().remove(carried::FIELDS);
+                carried::fold(response.headers_mut());
                 frame_answer(&mut response, &method);
                 frame_for_hop(response, trailers)
             }

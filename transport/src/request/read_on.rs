@@ -1,0 +1,75 @@
+//! Bodies of requests that were answered before they were read to the end.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use api::BodyError;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::{runtime::Handle, time::timeout};
+
+use super::carried::unpacked;
+
+/// How long, and how much, a body is read that nobody wants.
+const READ_ON: Duration = Duration::from_secs(5);
+const READ_ON_BYTES: u64 = 64 << 20;
+
+/// A request's body. What nobody wants of it is read beside the answer: hyper would close the connection where some is left,
+/// and the gateway, which has its answer, might be sending the next request on it.
+pub(super) struct ReadOn {
+    /// `None` after its end.
+    body: Option<Incoming>,
+    /// Where it is read, whoever drops it.
+    runtime: Handle,
+}
+
+impl ReadOn {
+    pub(super) fn new(body: Incoming) -> Self {
+        Self { body: Some(body), runtime: Handle::current() }
+    }
+}
+
+impl Body for ReadOn {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) {
+            self.body = None;
+        }
+        let broken = |error: hyper::Error| BodyError::Closed(error.to_string());
+        Poll::Ready(frame.map(|frame| frame.map(unpacked).map_err(broken)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for ReadOn {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) {
+            self.runtime.spawn(timeout(READ_ON, to_its_end(body)));
+        }
+    }
+}
+
+async fn to_its_end(mut body: Incoming) {
+    let mut left = READ_ON_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        let Some(rest) = left.checked_sub(bytes) else { return };
+        left = rest;
+    }
+}
