@@ -44,9 +44,13 @@ reasons! {
     RequestBodyStalled => REQUEST_TIMEOUT,
     /// The body is larger than the limit.
     RequestBodyTooLarge => PAYLOAD_TOO_LARGE,
+    /// The head is larger than the limit.
+    HeadTooLarge => REQUEST_HEADER_FIELDS_TOO_LARGE,
+    /// It is a version of HTTP that is not spoken.
+    VersionUnsupported => HTTP_VERSION_NOT_SUPPORTED,
     /// The body has a transfer coding other than chunked framing.
     CodingUnsupported => NOT_IMPLEMENTED,
-    /// A CONNECT, or an upgrade to another protocol.
+    /// A CONNECT, or a WebSocket.
     UpgradeUnsupported => NOT_IMPLEMENTED,
     /// The guest trapped, or ended without an answer.
     GuestTrapped => BAD_GATEWAY,

@@ -16,6 +16,11 @@ const NEVER_VALID: &[u8] = b"\0\r\n\r\n";
 pub trait Refuse {
     /// The body of the answer; called once for a connection.
     fn refuse(&self, violation: Violation) -> Refused;
+
+    /// Whether an answer may be the parser's: a head is awaited, and no request is being answered.
+    fn awaits_head(&self) -> bool {
+        true
+    }
 }
 
 /// The body of an answer.
@@ -80,6 +85,24 @@ impl<S, R: Refuse> Checked<S, R> {
     }
 }
 
+impl<S, R: Refuse> Checked<S, R> {
+    /// Where these bytes are the parser's own answer, another takes its place, which says why.
+    fn look_for_the_parser(&mut self, bytes: &[u8]) {
+        if !matches!(self.stage, Stage::Passing | Stage::Refused(_)) {
+            return;
+        }
+        let Some(violation) = of_the_parser(bytes) else { return };
+        match &mut self.stage {
+            Stage::Refused(answer) => self.stage = Stage::Answering(std::mem::take(answer), 0),
+            Stage::Passing if self.refuse.awaits_head() => {
+                let answer = answer(violation, &self.refuse.refuse(violation));
+                self.stage = Stage::Answering(answer, 0);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// A whole answer, after which the connection ends.
 fn answer(violation: Violation, refused: &Refused) -> Vec<u8> {
     let (status, Refused { content_type, body }) = (violation.status(), refused);
@@ -90,10 +113,17 @@ fn answer(violation: Violation, refused: &Refused) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Whether this is the empty answer that the parser gives by itself.
-fn is_of_the_parser(answer: &[u8]) -> bool {
+/// What the empty answer stands for that the parser gives by itself; `None` if this is another.
+fn of_the_parser(answer: &[u8]) -> Option<Violation> {
+    let violation = match answer.get(8..13) {
+        Some(b" 400 ") => Violation::Unreadable,
+        Some(b" 431 ") => Violation::HeadTooLarge,
+        _ => return None,
+    };
     let contains = |part: &[u8]| answer.windows(part.len()).any(|window| window == part);
-    answer.starts_with(b"HTTP/1.") && answer.get(8..13) == Some(b" 400 ") && contains(b"content-length: 0\r\n")
+    let is_it =
+        answer.starts_with(b"HTTP/1.") && contains(b"\r\nconnection: close\r\n") && contains(b"content-length: 0\r\n");
+    is_it.then_some(violation)
 }
 
 impl<S: AsyncRead + Unpin, R: Refuse + Unpin> AsyncRead for Checked<S, R> {
@@ -116,14 +146,10 @@ impl<S: AsyncRead + Unpin, R: Refuse + Unpin> AsyncRead for Checked<S, R> {
     }
 }
 
-impl<S: AsyncWrite + Unpin, R: Unpin> AsyncWrite for Checked<S, R> {
+impl<S: AsyncWrite + Unpin, R: Refuse + Unpin> AsyncWrite for Checked<S, R> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if let Stage::Refused(answer) = &mut this.stage
-            && is_of_the_parser(buf)
-        {
-            this.stage = Stage::Answering(std::mem::take(answer), 0);
-        }
+        this.look_for_the_parser(buf);
         let Stage::Answering(answer, written) = &mut this.stage else {
             return Pin::new(&mut this.stream).poll_write(cx, buf);
         };
@@ -142,6 +168,7 @@ impl<S: AsyncWrite + Unpin, R: Unpin> AsyncWrite for Checked<S, R> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.look_for_the_parser(bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf));
         if let Stage::Refused(_) | Stage::Answering(..) = self.stage {
             let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
             return self.poll_write(cx, first);

@@ -55,6 +55,8 @@ pub struct Refusal {
 
 /// How an HTTP/2 connection begins (RFC 9113, 3.4).
 const HTTP2_REQUEST_LINE: &[u8] = b"PRI * HTTP/2.0";
+/// How each connection with TLS begins (RFC 8446, 5.1). No method does.
+const TLS_HANDSHAKE: u8 = 0x16;
 /// Ends each chunk.
 const LINE_END_BYTES: u64 = 2;
 
@@ -73,6 +75,9 @@ impl RequestScanner {
                     if *left == 0 {
                         self.state = if self.framing.chunked { State::ChunkSize } else { State::RequestLine };
                     }
+                }
+                State::RequestLine if self.line.is_empty() && rest[0] == TLS_HANDSHAKE => {
+                    return Err(Refusal { violation: Violation::Tls, good_bytes: at, in_body: false });
                 }
                 _ => {
                     let Some(end) = memchr(b'\n', rest) else {
@@ -106,6 +111,7 @@ impl RequestScanner {
             State::RequestLine if line.is_empty() => {}
             State::RequestLine if line == HTTP2_REQUEST_LINE => self.state = State::Other,
             State::RequestLine => {
+                check_request_line(line)?;
                 self.framing = Framing::default();
                 self.state = State::Field;
             }
@@ -124,6 +130,25 @@ impl RequestScanner {
         Ok(())
     }
 }
+
+/// Whether it has a version that is known, and nothing but a method and a target before. What these may be the parser knows.
+fn check_request_line(line: &[u8]) -> Result<(), Violation> {
+    let Some((before, version)) = line.len().checked_sub(VERSION_BYTES).and_then(|at| line.split_at_checked(at)) else {
+        return Err(Violation::RequestLine);
+    };
+    match (before.iter().filter(|&&byte| byte == b' ').count(), version) {
+        (1, b" HTTP/1.1" | b" HTTP/1.0") => Ok(()),
+        (1, [b' ', b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Err(Violation::Version)
+        }
+        _ => Err(Violation::RequestLine),
+    }
+}
+
+/// Bytes of ` HTTP/1.1`.
+const VERSION_BYTES: usize = 9;
 
 impl Framing {
     /// What follows the head.

@@ -91,3 +91,24 @@ fn what_comes_before_the_wrong_line_may_be_passed_on() {
 fn another_protocol_is_not_looked_at() {
     assert_eq!(scanned("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\n\n\n"), Ok(()));
 }
+
+#[test]
+fn a_first_line_that_is_none_of_a_request_is_refused() {
+    for line in [
+        "hello",
+        "GET /",
+        "GET / HTTP/1.1 ",
+        "GET  / HTTP/1.1",
+        "GET /a b HTTP/1.1",
+        "/ HTTP/1.1",
+        "GET / http/1.1",
+        "G",
+    ] {
+        assert_eq!(scanned(&format!("{line}\r\n\r\n")), Err(Violation::RequestLine), "{line:?}");
+    }
+    for version in ["0.9", "1.2", "2.0", "3.0"] {
+        assert_eq!(scanned(&format!("GET / HTTP/{version}\r\n\r\n")), Err(Violation::Version), "{version}");
+    }
+    assert_eq!(scanned("GET / HTTP/1.0\r\n\r\n"), Ok(()));
+    assert_eq!(scanned("\x16\x03\x01\x02"), Err(Violation::Tls));
+}

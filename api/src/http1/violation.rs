@@ -3,6 +3,28 @@ use http::StatusCode;
 /// Why a client's bytes are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
+    /// The connection begins as one with TLS does.
+    #[error("this address speaks HTTP without TLS: ask by `http://`, not `https://`")]
+    Tls,
+    /// The first line is none of a request.
+    #[error(
+        "a request begins with a line of method, target and version, parted by single spaces: `GET /path HTTP/1.1`; blanks in \
+         the target are written as %20 (RFC 9112, section 3)"
+    )]
+    RequestLine,
+    /// It is another version of HTTP.
+    #[error("this address speaks HTTP/1.1, HTTP/1.0, and HTTP/2 that begins with its preface (RFC 9113, section 3.4)")]
+    Version,
+    /// The parser behind refused a head, and did not say why.
+    #[error(
+        "the request's head cannot be read: a target has percent-encoded ASCII, the name of a field is letters, digits and dashes \
+         directly before a colon, a value has no control characters, and HTTP/1.0 has no `Transfer-Encoding` (RFC 9112, \
+         sections 3, 5 and 6.1)"
+    )]
+    Unreadable,
+    /// The parser behind refused a head for its size.
+    #[error("the request's head is larger than it may be here, or has more than 100 fields")]
+    HeadTooLarge,
     /// A line of a head, of chunked framing or of trailers does not end with CR LF.
     #[error("a line ends with a line feed alone: in HTTP/1.1 lines end with CR LF (RFC 9112, section 2.2)")]
     BareLineFeed,
@@ -38,6 +60,8 @@ impl Violation {
     pub fn status(self) -> StatusCode {
         match self {
             Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         }
     }

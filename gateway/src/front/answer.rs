@@ -9,8 +9,8 @@ use std::{
 use api::{Body, BodyError, ObjectKey, frame_trailers, last_chunk, reads_trailers};
 use bytes::Bytes;
 use http::{
-    HeaderValue, Request, Response, Version,
-    header::{CONTENT_LENGTH, TE},
+    HeaderMap, HeaderValue, Request, Response, Version,
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE},
     uri::Authority,
 };
 use http_body::{Body as _, Frame, SizeHint};
@@ -31,6 +31,10 @@ use crate::{
     shared::Shared,
 };
 
+/// What is read in HTTP/1.1 of a body that nobody wants, so that its connection takes another request. A longer one ends the
+/// connection, which is said where it is known (RFC 9112, 9.6).
+pub(super) const MOST_LEFT_BYTES: u64 = 512 << 10;
+
 /// Where the requests of one listener go.
 #[derive(Clone)]
 pub(crate) enum Door {
@@ -45,10 +49,11 @@ pub(super) async fn answer(
     shared: Arc<Shared>,
     door: Door,
     watch: Rc<ConnectionWatch>,
-    reading_on: Option<Arc<ReadingOn>>,
+    reading_on: Arc<ReadingOn>,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Infallible> {
-    let request = request.map(|body| Received::new(body, reading_on));
+    let closes = is_last_unless_read(&request);
+    let request = request.map(|body| Received::new(body, (!closes).then_some(reading_on)));
     let in_flight = watch.begin(!request.body().is_end_stream());
     let (method, version) = (request.method().clone(), request.version());
     let trailers = reads_trailers(version, request.headers());
@@ -59,8 +64,20 @@ pub(super) async fn answer(
             refusal.answer(&method)
         }
     };
+    if closes && watch.has_unread() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     frame_trailers(version, trailers, &mut response);
     Ok(response.map(|body| Outgoing::new(body, in_flight, version == Version::HTTP_11 && trailers)))
+}
+
+/// Whether the connection ends with the answer if that comes before the body: much of it is to come, or nobody knows whether
+/// any is, since the client waits to be asked for it.
+fn is_last_unless_read(request: &Request<Incoming>) -> bool {
+    let headers = request.headers();
+    let is_long = || announced(headers).is_some_and(|bytes| bytes > MOST_LEFT_BYTES);
+    let has_body = !request.body().is_end_stream() && request.version() < Version::HTTP_2;
+    has_body && (is_long() || headers.contains_key(EXPECT))
 }
 
 type Entered = (Arc<Service>, Request<Body>, Option<Arc<BodyWatch>>);
@@ -86,8 +103,7 @@ fn enter(
         (Door::Straight(service), None) => (service.clone(), own_host(service)),
     };
     let limits = body_limits(shared);
-    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| bytes > limits.bytes) {
+    if announced(&parts.headers).is_some_and(|bytes| bytes > limits.bytes) {
         return Err(cut_off(BodyVerdict::TooLarge, &limits));
     }
     strip_request(&mut parts.headers, watch.peer());
@@ -109,6 +125,11 @@ fn enter(
         (body.boxed_unsync(), Some(body_watch))
     };
     Ok((service, Request::from_parts(parts, body), body_watch))
+}
+
+/// The length of a body, where a head says it.
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// What a request was sent to that names no host: guests are given whole URIs.

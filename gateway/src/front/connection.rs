@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    answer::{Door, answer},
+    answer::{Door, MOST_LEFT_BYTES, answer},
     executor::StreamExecutor,
     io::WatchedIo,
     linger::{Bounds, linger},
@@ -127,8 +127,13 @@ async fn converse(hall: Hall, door: Door, stream: TcpStream, peer: SocketAddr) {
     let watch = Rc::new(ConnectionWatch::new(peer));
     let io = WatchedIo::new(stream, hall.shared.clone(), protocol, watch.clone());
     let bounds = Bounds { bytes: config.linger_bytes, idle: config.linger_idle, total: config.linger_total };
-    let reading_on = (protocol == Protocol::Http2)
-        .then(|| Arc::new(ReadingOn { bounds, draining: hall.draining.clone(), runtime: Handle::current() }));
+    let of_bodies = match protocol {
+        // What is more is left to the end of the connection.
+        Protocol::Http1 => Bounds { bytes: MOST_LEFT_BYTES, ..bounds },
+        Protocol::Http2 => bounds,
+    };
+    let reading_on = ReadingOn { bounds: of_bodies, draining: hall.draining.clone(), runtime: Handle::current() };
+    let reading_on = Arc::new(reading_on);
     let service =
         service_fn(|request| answer(hall.shared.clone(), door.clone(), watch.clone(), reading_on.clone(), request));
     match protocol {

@@ -53,22 +53,36 @@ pub(super) struct WatchedIo {
 const EMPTY_LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// Tells a client what is wrong with the bytes that it sent.
-pub(super) struct Told(Arc<Shared>);
+pub(super) struct Told {
+    shared: Arc<Shared>,
+    watch: Rc<ConnectionWatch>,
+}
 
 impl Refuse for Told {
     fn refuse(&self, violation: Violation) -> Refused {
         let reason = match violation {
             Violation::UnknownCoding => Reason::CodingUnsupported,
+            Violation::Version => Reason::VersionUnsupported,
+            Violation::HeadTooLarge => Reason::HeadTooLarge,
             _ => Reason::BadRequest,
         };
-        self.0.refusals.count(reason);
-        Refused { content_type: "application/json", body: Refusal::new(reason, violation.to_string()).text() }
+        self.shared.refusals.count(reason);
+        let limit = self.shared.config.max_header_bytes;
+        let message = match violation {
+            Violation::HeadTooLarge => format!("{violation}; the limit is {limit} bytes"),
+            _ => violation.to_string(),
+        };
+        Refused { content_type: "application/json", body: Refusal::new(reason, message).text() }
+    }
+
+    fn awaits_head(&self) -> bool {
+        self.watch.awaits_head()
     }
 }
 
 impl WatchedIo {
     pub(super) fn new(stream: TcpStream, shared: Arc<Shared>, protocol: Protocol, watch: Rc<ConnectionWatch>) -> Self {
-        let inner = TokioIo::new(Checked::new(stream, Told(shared)));
+        let inner = TokioIo::new(Checked::new(stream, Told { shared, watch: watch.clone() }));
         Self { inner, watch, protocol, look: None, ahead: false, last_chunk: Vec::new() }
     }
 

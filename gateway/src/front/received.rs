@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::linger::Bounds;
 
-/// How bodies of HTTP/2 are read on that were answered before their end.
+/// How bodies are read on that were answered before their end.
 pub(super) struct ReadingOn {
     pub(super) bounds: Bounds,
     pub(super) draining: CancellationToken,
@@ -26,8 +26,9 @@ pub(super) struct ReadingOn {
 
 /// A request's body, as it comes.
 ///
-/// Over HTTP/2 what nobody wants of it is read and thrown away beside the answer, within bounds; beyond them its stream is
-/// reset. Reset at once, as RFC 9113 (8.1) allows, clients that still send may lose the answer with the stream.
+/// What nobody wants of it is read and thrown away beside the answer, within bounds; beyond them its stream is reset, or its
+/// connection ends. Reset at once, as RFC 9113 (8.1) allows, clients that still send may lose the answer with the stream; and
+/// clients of HTTP/1.1 may have begun with the next request on a connection that ends for what is left.
 pub(super) struct Received {
     /// `None` after its end.
     body: Option<Incoming>,

@@ -98,6 +98,11 @@ impl ConnectionWatch {
         self.requests.get() > 0
     }
 
+    /// Whether something came of a head that has not come in full.
+    pub(super) fn awaits_head(&self) -> bool {
+        !self.is_busy() && self.head_since.get().is_some()
+    }
+
     /// Whether nothing of the newest request's answer was written.
     pub(super) fn is_unanswered(&self) -> bool {
         self.unanswered.get()

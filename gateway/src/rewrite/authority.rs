@@ -1,5 +1,5 @@
 use http::{
-    HeaderValue, Request, Uri, Version,
+    HeaderValue, Method, Request, Uri, Version,
     header::HOST,
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
@@ -11,6 +11,14 @@ use crate::refusal::{Reason, Refusal};
 /// says. An absolute URI or `:authority` comes before `Host` (RFC 9112, 3.2 and 3.2.2).
 pub(crate) fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, Refusal> {
     let bad = |why: &str| Refusal::new(Reason::BadRequest, why);
+    let is_authority_alone = request.uri().scheme().is_none() && request.uri().authority().is_some();
+    let is_asterisk = request.uri().path() == "*";
+    // RFC 9112, 3.2.3 and 3.2.4.
+    if (request.version() < Version::HTTP_2 && is_authority_alone && request.method() != Method::CONNECT)
+        || (is_asterisk && request.method() != Method::OPTIONS)
+    {
+        return Err(bad(NO_TARGET));
+    }
     let mut hosts = request.headers().get_all(HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());
     if second.is_some() {
@@ -25,11 +33,17 @@ pub(crate) fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, Re
             Authority::try_from(host.as_bytes()).map_err(|_| bad("the request's `Host` header is not a host"))?
         }
     };
-    if authority.host().is_empty() || authority.as_str().contains('@') {
-        return Err(bad("the request's `Host` header is not a host"));
+    let port = authority.as_str().strip_prefix(authority.host());
+    let has_port = port.is_some_and(|port| matches!(port, "" | ":") || authority.port_u16().is_some());
+    // User information is before the host.
+    if authority.host().is_empty() || !has_port {
+        return Err(bad("the request's `Host` header is not a host, with or without a port"));
     }
     Ok(Some(authority))
 }
+
+/// What is said of a target that names nothing.
+const NO_TARGET: &str = "the request's target is neither a path, which begins with `/`, nor a whole URL";
 
 /// What is said where a request must name a host.
 pub(crate) const NO_HOST: &str = "the request has no `Host` header: it tells which service is meant";

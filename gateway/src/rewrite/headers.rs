@@ -71,10 +71,14 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     .contains(name)
 }
 
-/// Whether a request wants another protocol. `h2c` is no such wish: a server may ignore it, and clients do not mind.
+/// Whether a request can be answered by another protocol alone. `Upgrade` is an offer that a server may ignore (RFC 9110, 7.8),
+/// and clients offer `h2c` or `TLS/1.2` with each request; but who wants a WebSocket has no use for what a guest answers.
 pub(crate) fn upgrades(parts: &Parts) -> bool {
-    let wanted = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"h2c");
-    parts.method == Method::CONNECT || parts.headers.get(header::UPGRADE).is_some_and(wanted)
+    let names = |field: HeaderName, wanted: &str| {
+        let words = parts.headers.get_all(field).into_iter().filter_map(|value| value.to_str().ok());
+        words.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(wanted))
+    };
+    parts.method == Method::CONNECT || (names(header::UPGRADE, "websocket") && names(header::CONNECTION, "upgrade"))
 }
 
 /// How many Services a request went through on its way.

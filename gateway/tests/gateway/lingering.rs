@@ -56,6 +56,36 @@ async fn upload(running: &Running, host: &str, path: &str, chunked: bool) -> See
 }
 
 #[tokio::test]
+async fn after_an_answer_that_comes_before_a_small_body_the_connection_takes_the_next_request() {
+    let running = cart(config(), &[1], |_, _| async { text("no thanks") }).await;
+    for (framing, pieces) in [
+        ("content-length: 9", ["", "some", " body"]),
+        ("transfer-encoding: chunked", ["4\r\nsome\r\n", "5\r\n body\r\n", "0\r\n\r\n"]),
+    ] {
+        for host in [CART, "nobody.example"] {
+            let mut stream = connect(running.addr).await;
+            for _ in 0..20 {
+                let head = format!("POST / HTTP/1.1\r\nhost: {host}\r\n{framing}\r\n\r\n");
+                stream.write_all(head.as_bytes()).await.unwrap();
+                let answer = expect(&mut stream, if host == CART { "no thanks" } else { "UnknownHost" }).await;
+                assert!(!answer.contains("connection: close"), "{answer}");
+                for piece in pieces {
+                    stream.write_all(piece.as_bytes()).await.unwrap();
+                }
+            }
+        }
+    }
+    let mut stream = connect(running.addr).await;
+    let head = format!("POST / HTTP/1.1\r\nhost: {CART}\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let answer = expect(&mut stream, "no thanks").await;
+    assert!(
+        answer.contains("connection: close") && !answer.contains("100 Continue"),
+        "nobody knows what follows: {answer}"
+    );
+}
+
+#[tokio::test]
 async fn an_answer_that_comes_before_the_upload_was_read_reaches_the_client() {
     let mut config = config();
     config.queue_limit = 0;
@@ -70,6 +100,8 @@ async fn an_answer_that_comes_before_the_upload_was_read_reaches_the_client() {
         for status in [200, 303, 401, 404] {
             let seen = upload(&running, CART, &format!("/{status}"), chunked).await;
             assert_eq!((seen.status, &*seen.body), (status, "no thanks"));
+            let says_so = seen.head.contains("connection: close");
+            assert_eq!(says_so, !chunked, "of what is announced it is known that the rest is not read: {seen:?}");
         }
         assert_eq!(upload(&running, "nobody.example", "/", chunked).await.reason(), "UnknownHost");
     }

@@ -19,4 +19,5 @@ mod routing;
 mod smuggling;
 mod streaming;
 mod trailers;
+mod unreadable;
 mod waking;

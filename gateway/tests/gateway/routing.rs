@@ -186,9 +186,58 @@ async fn http2_without_tls_is_served_many_requests_on_one_connection() {
 }
 
 #[tokio::test]
-async fn an_upgrade_is_answered_with_501() {
-    let running = cart(config(), &[1], |name, _| async { text(name) }).await;
-    let request = format!("GET / HTTP/1.1\r\nhost: {CART}\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\r\n");
-    let seen = raw(running.addr, request).await;
-    assert_eq!((seen.status, seen.reason()), (501, "UpgradeUnsupported"));
+async fn a_websocket_is_answered_with_501_and_other_offers_are_ignored() {
+    let running = cart(config(), &[1], |_, request| async move {
+        let asks = request.headers().contains_key("upgrade") || request.headers().contains_key("connection");
+        text(if asks { "it was told" } else { "it was not" })
+    })
+    .await;
+    let ask =
+        async |fields: &str| raw(running.addr, format!("GET / HTTP/1.1\r\nhost: {CART}\r\n{fields}\r\n\r\n")).await;
+    for fields in [
+        "connection: upgrade, close\r\nupgrade: websocket",
+        "connection: close\r\nconnection: keep-alive, Upgrade\r\nupgrade: h2c, WebSocket",
+        "connection: close, upgrade\r\nupgrade: h2c\r\nupgrade: websocket",
+    ] {
+        let seen = ask(fields).await;
+        assert_eq!((seen.status, seen.reason()), (501, "UpgradeUnsupported"), "{fields}");
+    }
+    for fields in [
+        "connection: upgrade, close\r\nupgrade: TLS/1.2",
+        "connection: close, upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk",
+        "connection: close, upgrade\r\nupgrade: h2c, IRC/6.9, RTA/x11",
+        // Not said to this hop (RFC 9110, 7.8).
+        "connection: close\r\nupgrade: websocket",
+    ] {
+        let seen = ask(fields).await;
+        assert_eq!((seen.status, &*seen.body), (200, "it was not"), "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn targets_and_hosts_that_name_nothing_are_answered_with_400() {
+    let running = cart(config(), &[9], |_, request| async move { text(request.uri().to_string()) }).await;
+    for (line, host) in [
+        ("GET cart.shop.localhost HTTP/1.1", CART),
+        ("GET cart.shop.localhost:80 HTTP/1.1", CART),
+        ("GET * HTTP/1.1", CART),
+        ("GET / HTTP/1.1", "cart.shop.localhost:http"),
+        ("GET / HTTP/1.1", "cart.shop.localhost:99999"),
+        ("GET / HTTP/1.1", "cart.shop.localhost:-1"),
+        ("GET / HTTP/1.1", "user@cart.shop.localhost"),
+        ("GET / HTTP/1.1", "[::1"),
+        ("GET http://cart.shop.localhost:x/ HTTP/1.1", CART),
+    ] {
+        let seen = raw(running.addr, format!("{line}\r\nhost: {host}\r\nconnection: close\r\n\r\n")).await;
+        assert_eq!((seen.status, seen.reason()), (400, "BadRequest"), "{line}, {host}: {seen:?}");
+    }
+    for (line, host, uri) in [
+        ("GET http://cart.shop.localhost/a HTTP/1.1", "other", "http://cart.shop.localhost/a"),
+        ("OPTIONS * HTTP/1.1", CART, "http://cart.shop.localhost/"),
+        ("GET /a HTTP/1.1", "CART.shop.localhost.:8080", "http://CART.shop.localhost.:8080/a"),
+        ("GET /a HTTP/1.1", "cart.shop.localhost:", "http://cart.shop.localhost:/a"),
+    ] {
+        let seen = raw(running.addr, format!("{line}\r\nhost: {host}\r\nconnection: close\r\n\r\n")).await;
+        assert_eq!((seen.status, &*seen.body), (200, uri), "{line}, {host}");
+    }
 }
