@@ -8,24 +8,52 @@ use crate::error::StartError;
 
 /// Interfaces that every guest may import, with the version that is offered. `0.2` is any 0.2.x; none is none.
 const OFFERED: &[(&str, &str)] = &[
-    ("wasi:cli/", "0.2"),
-    ("wasi:clocks/", "0.2"),
+    ("wasi:cli/environment", "0.2"),
+    ("wasi:cli/exit", "0.2"),
+    ("wasi:cli/stdin", "0.2"),
+    ("wasi:cli/stdout", "0.2"),
+    ("wasi:cli/stderr", "0.2"),
+    ("wasi:cli/terminal-input", "0.2"),
+    ("wasi:cli/terminal-output", "0.2"),
+    ("wasi:cli/terminal-stdin", "0.2"),
+    ("wasi:cli/terminal-stdout", "0.2"),
+    ("wasi:cli/terminal-stderr", "0.2"),
+    ("wasi:clocks/monotonic-clock", "0.2"),
+    ("wasi:clocks/wall-clock", "0.2"),
     ("wasi:config/store", "0.2.0-rc.1"),
     ("wasi:config/store", "0.2.0-draft"),
     ("wasi:config/runtime", "0.2.0-draft"),
     ("wasi:config/runtime", "0.2.0-rc.1"),
-    ("wasi:filesystem/", "0.2"),
+    ("wasi:filesystem/preopens", "0.2"),
+    ("wasi:filesystem/types", "0.2"),
     ("wasi:http/outgoing-handler", "0.2"),
     ("wasi:http/types", "0.2"),
-    ("wasi:io/", "0.2"),
+    ("wasi:io/error", "0.2"),
+    ("wasi:io/poll", "0.2"),
+    ("wasi:io/streams", "0.2"),
     ("wasi:logging/logging", "0.1.0-draft"),
     ("wasi:logging/logging", ""),
-    ("wasi:random/", "0.2"),
-    ("wasi:sockets/", "0.2"),
+    ("wasi:random/insecure", "0.2"),
+    ("wasi:random/insecure-seed", "0.2"),
+    ("wasi:random/random", "0.2"),
+    ("wasi:sockets/instance-network", "0.2"),
+    ("wasi:sockets/ip-name-lookup", "0.2"),
+    ("wasi:sockets/network", "0.2"),
+    ("wasi:sockets/tcp", "0.2"),
+    ("wasi:sockets/tcp-create-socket", "0.2"),
+    ("wasi:sockets/udp", "0.2"),
+    ("wasi:sockets/udp-create-socket", "0.2"),
 ];
 
 /// Interfaces that a guest may import if a store is granted to it.
-const KEY_VALUE: &[(&str, &str)] = &[("wasi:keyvalue/", "0.2.0-draft2"), ("wasi:keyvalue/", "0.2.0-draft")];
+const KEY_VALUE: &[(&str, &str)] = &[
+    ("wasi:keyvalue/atomics", "0.2.0-draft2"),
+    ("wasi:keyvalue/atomics", "0.2.0-draft"),
+    ("wasi:keyvalue/batch", "0.2.0-draft2"),
+    ("wasi:keyvalue/batch", "0.2.0-draft"),
+    ("wasi:keyvalue/store", "0.2.0-draft2"),
+    ("wasi:keyvalue/store", "0.2.0-draft"),
+];
 
 /// What a component imports and nobody here offers, with what to do about it in its language; `None`: nothing. What is offered
 /// if it is granted is not among them.
@@ -80,13 +108,12 @@ impl Granted {
 
 fn matches(import: &str, (name, version): &(&str, &str)) -> bool {
     let (interface, imported) = import.split_once('@').unwrap_or((import, ""));
-    let named = if name.ends_with('/') { interface.starts_with(name) } else { interface == *name };
     // Prereleases match exactly; releases of 0.2 are compatible with each other.
     let versioned = match *version {
         "0.2" => imported.starts_with("0.2.") && !imported.contains('-'),
         exact => imported == exact,
     };
-    named && versioned
+    interface == *name && versioned
 }
 
 #[cfg(test)]
@@ -153,6 +180,9 @@ mod tests {
             "wasi:http/types@0.2.0-rc-2023-12-05",
             "wasi:keyvalue/store@0.3.0",
             "wasi:io/poll@0.2.0-rc",
+            "wasi:clocks/timezone@0.2.12",
+            "wasi:keyvalue/watcher@0.2.0-draft2",
+            "wasi:cli/run@0.2.0",
         ] {
             assert!(check(&[import], Granted::Something).is_err(), "{import}");
         }

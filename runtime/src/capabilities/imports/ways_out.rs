@@ -17,7 +17,10 @@ pub(super) fn of(unknown: &[String], language: Option<Language>) -> String {
         let about = about(import);
         said.extend(about.filter(|about| !said.contains(about)));
     }
-    said.push(build_without(language).to_owned());
+    // All of a draft are offered where the component is built again.
+    if !unknown.iter().all(|import| is_draft(import)) {
+        said.push(build_without(language).to_owned());
+    }
     said.join("; ")
 }
 
@@ -25,14 +28,35 @@ fn about(import: &str) -> Option<String> {
     if let Some((_, whose, instead)) = OF_OTHERS.iter().find(|(prefix, ..)| import.starts_with(prefix)) {
         return Some(format!("these are {whose}: {instead}"));
     }
-    let (interface, version) = import.split_once('@')?;
-    let is_known = super::OFFERED.iter().chain(super::KEY_VALUE).any(|(name, _)| interface.starts_with(name));
+    let (interface, version) = import.split_once('@').unwrap_or((import, ""));
     if interface.starts_with("wasi:") && version.starts_with("0.3") {
         return Some("WASI 0.3 is not offered: build it for 0.2".to_owned());
     }
-    let versions = super::OFFERED.iter().chain(super::KEY_VALUE).filter(|(name, _)| interface.starts_with(name));
-    let versions: Vec<&str> = versions.map(|(_, version)| *version).filter(|version| !version.is_empty()).collect();
-    is_known.then(|| format!("of `{interface}`, {} is offered", versions.join(" or ")))
+    if interface == "wasi:http/incoming-handler" {
+        return Some("a service exports this interface: put what it calls into it, as with `wac plug`".to_owned());
+    }
+    let offered = || super::OFFERED.iter().chain(super::KEY_VALUE);
+    let mut versions: Vec<&str> =
+        offered().filter(|(name, _)| interface == *name).map(|(_, version)| *version).collect();
+    versions.retain(|version| !version.is_empty());
+    let of_package = |name: &&str| name.split('/').next() == interface.split('/').next();
+    if versions.is_empty() && interface.starts_with("wasi:") {
+        let mut names: Vec<&str> = offered().map(|(name, _)| *name).filter(of_package).collect();
+        names.dedup();
+        return (!names.is_empty()).then(|| format!("of its package, `{}` are offered", names.join("`, `")));
+    }
+    if is_draft(import) {
+        return Some(format!(
+            "{version} is a draft that came before WASI 0.2: build it again with a newer release of its toolchain, for 0.2.0 or later"
+        ));
+    }
+    (!versions.is_empty()).then(|| format!("of `{interface}`, {} is offered", versions.join(" or ")))
+}
+
+/// Whether it is a draft of what is offered in a release, such as 0.2.0-rc-2023-12-05, of which components are still around.
+fn is_draft(import: &str) -> bool {
+    let Some((interface, version)) = import.split_once('@') else { return false };
+    version.starts_with("0.2.0-") && super::OFFERED.contains(&(interface, "0.2"))
 }
 
 fn build_without(language: Option<Language>) -> &'static str {
@@ -79,5 +103,21 @@ mod tests {
         let old = way_out(&["wasi:keyvalue/store@0.1.0"], None);
         assert!(old.contains("0.2.0-draft2 or 0.2.0-draft is offered"), "{old}");
         assert!(way_out(&["wasi:clocks/types@0.3.0"], None).contains("WASI 0.3"));
+        let watcher = way_out(&["wasi:keyvalue/watcher@0.2.0-draft2"], None);
+        assert!(
+            watcher.contains("`wasi:keyvalue/atomics`, `wasi:keyvalue/batch`, `wasi:keyvalue/store` are"),
+            "{watcher}"
+        );
+        assert!(way_out(&["wasi:http/incoming-handler@0.2.0"], None).contains("wac plug"));
+    }
+
+    #[test]
+    fn a_component_for_a_draft_of_what_is_offered_is_to_be_built_again() {
+        let imports = ["wasi:http/types@0.2.0-rc-2023-12-05", "wasi:io/streams@0.2.0-rc-2023-12-05"];
+        let draft = way_out(&imports, Some(Language::Rust));
+        assert_eq!(draft.matches("0.2.0-rc-2023-12-05 is a draft").count(), 1, "{draft}");
+        assert!(draft.contains("newer release") && !draft.contains("leave out"), "{draft}");
+        let mixed = way_out(&[imports[0], "acme:db/sql@1.0.0"], Some(Language::Rust));
+        assert!(mixed.contains("is a draft") && mixed.contains("leave out"), "{mixed}");
     }
 }
