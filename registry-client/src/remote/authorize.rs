@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::{
-    RequestBuilder, Url,
+    RequestBuilder, Response, Url,
     header::{self, HeaderMap},
 };
 use serde::Deserialize;
@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::{
     challenge::{Bearer, Challenge},
     endpoint::is_loopback,
-    registry::{MAX_SMALL_ANSWER_BYTES, Registry, causes, read, refusal},
+    refusal::refusal,
+    registry::{MAX_SMALL_ANSWER_BYTES, Registry, causes, is_passing, pause, read, wait_after},
     scope::Scopes,
 };
 use crate::access::Credentials;
@@ -153,14 +154,16 @@ impl Registry {
     /// A token, and when it ends if that is said.
     async fn token(&mut self, bearer: &Bearer, scopes: &Scopes) -> Result<(String, Option<Instant>), String> {
         let realm = &bearer.realm;
-        let url = Url::parse(realm).map_err(|error| format!("its token server `{realm}` is no URL: {error}"))?;
+        let url = self.url(realm).map_err(|_| format!("its token server `{realm}` is no URL"))?;
         if url.scheme() != "https" && self.endpoint.scheme != "http" && !url.host_str().is_some_and(is_loopback) {
             return Err(format!("its token server `{realm}` is not reached by TLS, and would see the password"));
         }
-        let answer = self.ask_for_token(url, bearer.service.as_deref(), scopes).send().await;
-        let answer = answer.map_err(|error| causes(&error))?;
-        if !answer.status().is_success() {
-            return Err(format!("{}; {}", refusal(answer).await, self.log_in()));
+        let answer = self.token_answer(&url, bearer.service.as_deref(), scopes).await?;
+        match answer.status() {
+            status if status.is_success() => {}
+            // It did not say that it would not give one.
+            status if is_passing(status) => return Err(format!("no token: {}", refusal(answer).await)),
+            _ => return Err(format!("{}; {}", refusal(answer).await, self.log_in())),
         }
         let body = read(answer, MAX_SMALL_ANSWER_BYTES, "the token").await?;
         let given: Token = serde_json::from_slice(&body).map_err(|error| format!("its token is no JSON: {error}"))?;
@@ -173,6 +176,20 @@ impl Registry {
         let ends =
             seconds.filter(|seconds| *seconds > 0).and_then(|s| Instant::now().checked_add(Duration::from_secs(s)));
         Ok((format!("Bearer {token}"), ends))
+    }
+
+    /// Asks again while the token server is busy or broken.
+    async fn token_answer(&self, url: &Url, service: Option<&str>, scopes: &Scopes) -> Result<Response, String> {
+        for tries in 1.. {
+            let wait = match self.ask_for_token(url.clone(), service, scopes).send().await {
+                Ok(answer) if is_passing(answer.status()) && tries < self.endpoint.tries => wait_after(&answer, tries),
+                Ok(answer) => return Ok(answer),
+                Err(error) if tries < self.endpoint.tries && (error.is_connect() || error.is_request()) => pause(tries),
+                Err(error) => return Err(causes(&error)),
+            };
+            tokio::time::sleep(wait).await;
+        }
+        unreachable!("the last try ends it")
     }
 
     /// As Docker's token servers are asked: by GET with a password, by an OAuth2 POST with an identity token.

@@ -5,7 +5,10 @@ use reqwest::{
     header::{self, HeaderMap},
 };
 
-use super::registry::{Registry, causes, is_passing, pause, refusal};
+use super::{
+    refusal::refusal,
+    registry::{Registry, causes, is_passing, is_plain, pause},
+};
 use crate::{ImageError, incoming::Incoming};
 
 impl Registry {
@@ -44,6 +47,7 @@ impl Registry {
         let mut answer = self.send(Method::GET, url.clone(), ranged).await.map_err(Download::Busy)?;
         match answer.status() {
             StatusCode::PARTIAL_CONTENT if starts_at(answer.headers(), from) => {}
+            StatusCode::PARTIAL_CONTENT if starts_at(answer.headers(), 0) => into.restart().map_err(Download::Disk)?,
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
                 into.restart().map_err(Download::Disk)?;
                 return Err(Download::Broken("the registry does not go on where a transfer broke off".to_owned()));
@@ -52,6 +56,7 @@ impl Registry {
             status if is_passing(status) => return Err(Download::Busy(refusal(answer).await)),
             _ => return Err(Download::Refused(refusal(answer).await)),
         }
+        is_plain(&answer).map_err(Download::Refused)?;
         loop {
             let chunk = answer.chunk().await.map_err(|error| Download::Broken(causes(&error)))?;
             let Some(chunk) = chunk else { return Ok(()) };
@@ -82,5 +87,7 @@ pub(super) enum Download {
 /// Whether `Content-Range` says that the body starts at this byte.
 fn starts_at(headers: &HeaderMap, from: u64) -> bool {
     let range = headers.get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
-    range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()) == Some(from.to_string().as_str())
+    // Units are the same in capitals (RFC 9110, section 14.1).
+    let first = range.and_then(|range| range.split_once(' ').filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes")));
+    first.and_then(|(_, range)| range.split('-').next()) == Some(from.to_string().as_str())
 }

@@ -2,7 +2,11 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use reqwest::{Certificate, Client, Url, redirect};
+use reqwest::{
+    Certificate, Client, Url,
+    header::{self, HeaderMap, HeaderValue},
+    redirect,
+};
 
 use super::{MAX_REDIRECTS, limits::TransferLimits, registry::causes, settings::RegistryHost};
 use crate::ImageError;
@@ -49,7 +53,9 @@ pub(super) fn client(settings: Option<&RegistryHost>, limits: &TransferLimits) -
         .user_agent(concat!("sampan/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(limits.connect_timeout)
         .read_timeout(limits.idle_timeout)
-        .redirect(redirect::Policy::limited(MAX_REDIRECTS));
+        .redirect(redirect::Policy::limited(MAX_REDIRECTS))
+        // Digests are of what is stored; and where nothing is said, any coding may be sent (RFC 9110, section 12.5.3).
+        .default_headers(HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))]));
     let broken = |why: String| ImageError::Client { why };
     if let Some(pem) = settings.and_then(|settings| settings.ca_pem.as_ref()) {
         let authorities = Certificate::from_pem_bundle(pem).map_err(|error| broken(causes(&error)))?;

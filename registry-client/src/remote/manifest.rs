@@ -2,7 +2,10 @@
 
 use reqwest::{Method, StatusCode, header};
 
-use super::registry::{Registry, read, refusal};
+use super::{
+    refusal::refusal,
+    registry::{Registry, read},
+};
 use crate::{blobs::MAX_MANIFEST_BYTES, hosted::ContentDigest};
 
 /// The manifests that are asked for: OCI's, and Docker's older ones, which are alike.

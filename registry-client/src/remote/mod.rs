@@ -11,6 +11,7 @@ mod manifest;
 mod progress;
 mod pull;
 mod push;
+mod refusal;
 mod registry;
 mod request;
 mod scope;

@@ -2,12 +2,9 @@ use std::convert::Infallible;
 
 use api::Digest;
 use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
-use reqwest::{Method, Response, header};
+use reqwest::{Method, Response, StatusCode, Url, header};
 
-use super::{
-    blocking,
-    registry::{Registry, refusal},
-};
+use super::{MAX_REDIRECTS, blocking, refusal::refusal, registry::Registry};
 use crate::{ImageError, ImageReference, ImageStore, Progress};
 
 /// Sends what the registry does not have yet: blobs first, then the manifest that names them.
@@ -51,6 +48,10 @@ pub(super) async fn push_blob(
     // Relative to what answered (RFC 9110, section 10.2.2).
     let url = begun.url().join(place);
     let mut url = url.map_err(|error| format!("the registry names a place that is no URL: {error}"))?;
+    // A registry behind a proxy that ends TLS may not know of it.
+    if begun.url().scheme() == "https" && url.scheme() == "http" && url.host() == begun.url().host() {
+        url.set_scheme("https").map_err(|()| "the registry names a place that is no URL")?;
+    }
     url.query_pairs_mut().append_pair("digest", &digest.to_string());
     let prepare = |request: reqwest::RequestBuilder| {
         let length = bytes.len();
@@ -59,7 +60,20 @@ pub(super) async fn push_blob(
             .header(header::CONTENT_LENGTH, length)
             .body(reqwest::Body::wrap_stream(in_pieces(bytes.clone(), progress.clone())))
     };
-    taken(registry.send(Method::PUT, url, prepare).await?).await
+    let mut answer = registry.send(Method::PUT, url, &prepare).await?;
+    // A stream is not sent again by itself.
+    for _ in 0..MAX_REDIRECTS {
+        let Some(elsewhere) = redirected(&answer) else { break };
+        answer = registry.send(Method::PUT, elsewhere, &prepare).await?;
+    }
+    taken(answer).await
+}
+
+/// Where the same is to be sent instead.
+fn redirected(answer: &Response) -> Option<Url> {
+    let same = matches!(answer.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+    let place = answer.headers().get(header::LOCATION).filter(|_| same)?;
+    answer.url().join(place.to_str().ok()?).ok()
 }
 
 /// Any success is one: registries differ in which they say.

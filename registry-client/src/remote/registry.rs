@@ -1,15 +1,14 @@
 use std::time::Duration;
 
+use super::{
+    authorize::Authorization, challenge::Challenge, endpoint::Endpoint, identities::Identities, refusal::refusal,
+    scope::Scopes,
+};
+use crate::access::Credentials;
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode, Url,
     header::{self, HeaderMap},
 };
-use serde::Deserialize;
-
-use super::{
-    authorize::Authorization, challenge::Challenge, endpoint::Endpoint, identities::Identities, scope::Scopes,
-};
-use crate::access::Credentials;
 
 /// Bytes of a token answer or an error that are read.
 pub(super) const MAX_SMALL_ANSWER_BYTES: u64 = 1 << 20;
@@ -29,19 +28,6 @@ pub(crate) struct Registry {
     is_private: bool,
     /// Whether it gave or took anything, by the present credentials.
     was_of_use: bool,
-}
-
-/// What the distribution specification makes of an error.
-#[derive(Deserialize)]
-struct Envelope {
-    errors: Vec<Said>,
-}
-
-#[derive(Deserialize)]
-struct Said {
-    code: String,
-    #[serde(default)]
-    message: String,
 }
 
 impl Registry {
@@ -158,22 +144,10 @@ pub(super) fn pause(tries: u32) -> Duration {
     (BACKOFF * (1 << (tries - 1))).mul_f64(rand::random_range(0.75..1.5))
 }
 
-/// Why a registry refused, in its own words.
-pub(super) async fn refusal(answer: Response) -> String {
-    let (status, host) = (answer.status(), answer.url().host_str().unwrap_or_default().to_owned());
-    let body = read(answer, MAX_SMALL_ANSWER_BYTES, "the error").await.unwrap_or_default();
-    match serde_json::from_slice::<Envelope>(&body) {
-        Ok(Envelope { errors }) if !errors.is_empty() => {
-            let said: Vec<_> = errors.iter().map(|said| format!("{} ({})", said.message, said.code)).collect();
-            format!("{host} answers {status}: {}", said.join("; "))
-        }
-        _ => format!("{host} answers {status}"),
-    }
-}
-
 /// A body of at most `limit_bytes`.
 pub(super) async fn read(mut answer: Response, limit_bytes: u64, what: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
+    is_plain(&answer)?;
     while let Some(chunk) = answer.chunk().await.map_err(|error| causes(&error))? {
         if (bytes.len() + chunk.len()) as u64 > limit_bytes {
             return Err(format!("{what} is larger than the limit of {limit_bytes} bytes"));
@@ -187,6 +161,26 @@ pub(super) async fn read(mut answer: Response, limit_bytes: u64, what: &str) -> 
 pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Whether a body is as it is stored. Another coding was not asked for, and no digest is of it.
+pub(super) fn is_plain(answer: &Response) -> Result<(), String> {
+    let coding =
+        answer.headers().get(header::CONTENT_ENCODING).map(|coding| String::from_utf8_lossy(coding.as_bytes()));
+    match coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        None => Ok(()),
+        Some(coding) => {
+            let host = answer.url().host_str().unwrap_or_default();
+            Err(format!(
+                "{host} answers in the coding `{coding}`, though `identity` was asked for: look at the proxies before it"
+            ))
+        }
+    }
+}
+
+/// How long a registry wants to be left alone before the next try; as long as the tries so far make it, if it does not say.
+pub(super) fn wait_after(answer: &Response, tries: u32) -> Duration {
+    retry_after(answer.headers()).unwrap_or_else(|| pause(tries))
 }
 
 pub(super) fn is_passing(status: StatusCode) -> bool {

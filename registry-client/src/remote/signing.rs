@@ -7,7 +7,8 @@ use reqwest::{Method, StatusCode};
 use super::{
     Registries, Request,
     push::{push_blob, push_manifest},
-    registry::{Registry, read, refusal},
+    refusal::refusal,
+    registry::{Registry, read},
 };
 use crate::{
     Access, ImageError, ImageReference, ImageStore, Progress,

@@ -9,6 +9,7 @@ mod naming;
 mod pushes;
 mod registries;
 mod tokens;
+mod transfers;
 mod wrong_bytes;
 
 use bytes::Bytes;

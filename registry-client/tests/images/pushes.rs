@@ -87,6 +87,26 @@ async fn an_upload_goes_where_the_registry_says_relative_or_not_and_with_its_que
 }
 
 #[tokio::test]
+async fn an_upload_that_is_sent_on_goes_there_with_all_its_bytes() {
+    for status in [307, 308] {
+        let fake = Fake::start(move |request, usual| {
+            if !request.is("PUT", "/blobs/uploads/") || !request.values("again").is_empty() {
+                return usual();
+            }
+            Answer { headers: vec![("location", format!("{}&again=1", request.target))], ..Answer::of(status) }
+        });
+        push_and_sign(&fake).await;
+        let sent = fake.asked("PUT", "/blobs/uploads/").len();
+        assert!(sent > 0 && sent.is_multiple_of(2), "{status}: {sent}");
+    }
+    let circle = Fake::start(|request, usual| match request.is("PUT", "/blobs/uploads/") {
+        true => Answer { headers: vec![("location", request.target.clone())], ..Answer::of(307) },
+        false => usual(),
+    });
+    assert!(push(&store().1, &circle).await.unwrap_err().contains("307"));
+}
+
+#[tokio::test]
 async fn what_is_no_success_is_none() {
     for (method, part, says) in
         [("POST", "/uploads/", "uploads"), ("PUT", "/uploads/", "blob"), ("PUT", "/manifests/", "m")]
@@ -98,6 +118,11 @@ async fn what_is_no_success_is_none() {
         let refused = push(&store().1, &fake).await.unwrap_err();
         assert!(refused.contains("403") && refused.contains("DENIED"), "{says}: {refused}");
     }
+    let in_words = Fake::start(|request, usual| match request.is("PUT", "/manifests/") {
+        true => Answer { body: b"the quota of team is used up\n".to_vec(), ..Answer::of(400) },
+        false => usual(),
+    });
+    assert!(push(&store().1, &in_words).await.unwrap_err().contains("the quota of team is used up"));
     let nowhere = Fake::start(|request, usual| match request.is("POST", "/uploads/") {
         true => Answer::of(202),
         false => usual(),

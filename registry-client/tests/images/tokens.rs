@@ -60,7 +60,11 @@ fn guarded(
     })
 }
 
-async fn pull(store: &ImageStore, fake: &Fake, secrets: &[serde_json::Value]) -> Result<api::Digest, String> {
+pub(crate) async fn pull(
+    store: &ImageStore,
+    fake: &Fake,
+    secrets: &[serde_json::Value],
+) -> Result<api::Digest, String> {
     let keys =
         secrets.iter().map(|auths| DockerConfig::parse(json!({ "auths": auths }).to_string().as_bytes()).unwrap());
     let access = Access::of_namespace("shop", keys.collect());
@@ -71,6 +75,38 @@ async fn pull(store: &ImageStore, fake: &Fake, secrets: &[serde_json::Value]) ->
 
 fn scopes(fake: &Fake) -> Vec<Vec<String>> {
     fake.asked("GET", "/token").iter().map(|request| request.values("scope")).collect()
+}
+
+#[tokio::test]
+async fn a_token_server_that_is_busy_is_asked_again_and_only_a_refusal_is_told_to_log_in() {
+    for (status, hint) in [(429, false), (503, false), (401, true), (403, true)] {
+        let asked = Arc::new(Mutex::new(0));
+        let issued = Issued::default();
+        let busy = Fake::start(move |request, usual| {
+            if request.path() == "/token" {
+                *asked.lock().unwrap() += 1;
+                let refuses = hint || *asked.lock().unwrap() < 3;
+                let refusal = Answer { headers: vec![("retry-after", "0".into())], ..Answer::of(status) };
+                return if refuses { refusal } else { issued.issue(request.values("scope")) };
+            }
+            if issued.shown(request).is_some() { usual() } else { Answer::challenge(&[&bearer(request, "")]) }
+        });
+        match push(&store().1, &busy).await {
+            Ok(_) => assert!(!hint && busy.asked("GET", "/token").len() == 3, "{status}"),
+            Err(why) => assert!(hint && why.contains("sampan login"), "{status}: {why}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_server_may_be_named_relative_to_the_registry() {
+    let issued = Issued::default();
+    let fake = Fake::start(move |request, usual| match issued.shown(request) {
+        _ if request.path() == "/token" => issued.issue(request.values("scope")),
+        Some(_) => usual(),
+        None => Answer::challenge(&["Bearer realm=\"/token\",service=\"the shop\""]),
+    });
+    push(&store().1, &fake).await.unwrap();
 }
 
 #[tokio::test]
