@@ -19,6 +19,7 @@ impl Scheduler {
             Event::DeploymentOrphaned(key) => self.deployment_orphaned(&key),
             Event::Revision(revision) => self.revision(revision),
             Event::RevisionDeleted(key) => self.revision_deleted(&key, now),
+            Event::RevisionReleased(key) => self.revision_released(&key, now),
             Event::Loaded => self.loaded(now),
             Event::ImageResolved { revision, result } => self.image_resolved(&revision, result, now),
             Event::Worker { worker, message } => self.worker(&worker, message, now),
@@ -123,6 +124,21 @@ impl Scheduler {
         if let Some(owner) = owner {
             self.touch_deployment(&owner);
         }
+    }
+
+    /// As if the replicas had been left by the old one and adopted by the new one at once.
+    fn revision_released(&mut self, key: &ObjectKey, now: Timestamp) {
+        let Some(revision) = self.revisions.get_mut(key).filter(|revision| revision.spec.deployment.is_some()) else {
+            return;
+        };
+        // Its identity follows from when it was made, in whole seconds.
+        revision.spec.created = now.max(revision.spec.created + Duration::from_secs(1));
+        revision.told = None;
+        let replicas: Vec<_> = revision.live.iter().chain(&revision.stopping).cloned().collect();
+        self.dirty_replicas.extend(replicas);
+        self.unsaved.insert(key.clone());
+        self.restated.insert(key.clone());
+        self.touch_revision(key);
     }
 
     fn loaded(&mut self, now: Timestamp) {

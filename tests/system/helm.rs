@@ -107,7 +107,7 @@ fn goes_through_the_life_of_a_release(sampan: &Sampan, version: u8) {
     assert_eq!(Client::new(&sampan.http, Some("demo.default.localhost")).get("/").status, 200);
 
     sampan.kubectl_ok(&["delete", "pod", "demo-test-connection"]);
-    helm.ok(&["uninstall", "demo", "--wait", "--timeout", "200s"]);
+    helm.ok(&["uninstall", "demo", "--cascade", "foreground", "--wait", "--timeout", "200s"]);
     assert!(!helm.ok(&["list", "--all-namespaces"]).contains("demo"));
     wait_for("nothing of the release is left", || {
         let kinds = "deployments,replicasets,pods,services,serviceaccounts,ingresses,secrets";

@@ -128,8 +128,7 @@ impl Objects {
                 _ if target.resource.plural == "namespaces" => None,
                 Propagation::Foreground => Some(FOREGROUND),
                 Propagation::Orphan if target.resource.plural == "replicasets" => {
-                    let why = "pods do not outlive their ReplicaSet here: use the propagationPolicy `Background`";
-                    return Err(ApiError::BadRequest(why.to_owned()));
+                    self.finalizer_of_left_pods(target, &stored.object).await?
                 }
                 Propagation::Orphan => Some(ORPHAN),
             };
@@ -157,6 +156,33 @@ impl Objects {
             return Ok(success(target, &stored));
         }
         Err(target.conflict("others change it all the time: try again"))
+    }
+
+    /// Pods are always some ReplicaSet's here. Those of a Deployment's newest one are left to the one that is made in its place;
+    /// where there are none, none is left.
+    async fn finalizer_of_left_pods(&self, target: &Target, set: &Value) -> Result<Option<&'static str>, ApiError> {
+        let mut owners = set["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+        let owner = owners.find(|owner| owner["controller"] == true && owner["kind"] == "Deployment");
+        if let Some(name) = owner.and_then(|owner| owner["name"].as_str()) {
+            let namespace = target.namespace.as_deref().unwrap_or_default();
+            let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
+            let deployment = match self.get(&Target::parse(&path)?).await {
+                Ok(stored) => stored.object,
+                Err(ApiError::NotFound { .. }) => Value::Null,
+                Err(error) => return Err(error),
+            };
+            let revision =
+                |object: &Value| object["metadata"]["annotations"]["deployment.kubernetes.io/revision"].clone();
+            if !is_deleted(&deployment) && revision(&deployment).is_string() && revision(&deployment) == revision(set) {
+                return Ok(Some(ORPHAN));
+            }
+        }
+        if set["spec"]["replicas"] == 0 && set["status"]["replicas"].as_u64().unwrap_or(0) == 0 {
+            return Ok(None);
+        }
+        let why = "pods do not outlive their ReplicaSet here, unless its Deployment makes it again: use the propagationPolicy \
+                   `Background`";
+        Err(ApiError::BadRequest(why.to_owned()))
     }
 
     /// Marks an object as being deleted: the collector removes it. Answers it as the version of the path has it.

@@ -36,13 +36,10 @@ impl Shell {
             (REPLICA_SET, Some(object)) => self.replica_set_stored(key, &object),
             (REPLICA_SET, None) => self.replica_set_deleted(key, change.before.as_ref()),
             (HORIZONTAL_POD_AUTOSCALER, object) => self.autoscaler_stored(key, object.as_ref()),
+            // One that is deleted in the foreground waits for its EndpointSlice, which goes with it.
+            (SERVICE, Some(object)) if waits_for(&object, FOREGROUND) => self.service_deleted(key),
             (SERVICE, Some(object)) => self.service_stored(key, Service::read(&object)),
-            (SERVICE, None) => {
-                self.listeners.remove(&key);
-                self.measurements.forget(&key);
-                self.projection.remove_endpoints(&key);
-                self.network.set_service(key, None);
-            }
+            (SERVICE, None) => self.service_deleted(key),
             (INGRESS, object) => {
                 if let (Some(_), Some(address)) = (&object, self.ingress) {
                     self.writer.ingress_address(INGRESS.key(&key), address);
@@ -124,6 +121,9 @@ impl Shell {
         if waits_for(object, FOREGROUND) {
             return self.replica_set_closed(&key);
         }
+        if waits_for(object, ORPHAN) {
+            return self.replica_set_released(&key, object);
+        }
         let identity = identity(object);
         let owner = controller(object, "Deployment");
         let owner = owner.map(|(name, uid)| (ObjectKey::new(key.namespace.clone(), name), uid.to_owned()));
@@ -152,6 +152,15 @@ impl Shell {
         }
     }
 
+    /// It is being deleted, and its replicas stay: its Deployment makes another of its name, whose they are.
+    fn replica_set_released(&mut self, key: &ObjectKey, object: &Value) {
+        self.told.remove(&(REPLICA_SET.plural, key.clone()));
+        if self.revisions.uid(key) == Some(identity(object).0.as_str()) {
+            self.revisions.forget(key);
+            self.step(Event::RevisionReleased(key.clone()));
+        }
+    }
+
     fn replica_set_deleted(&mut self, key: ObjectKey, before: Option<&Bytes>) {
         self.told.remove(&(REPLICA_SET.plural, key.clone()));
         let before = before.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok()).unwrap_or_default();
@@ -171,6 +180,13 @@ impl Shell {
             self.writer.service_status(SERVICE.key(&key), status.clone());
         }
         self.network.set_service(key, Some(service));
+    }
+
+    fn service_deleted(&mut self, key: ObjectKey) {
+        self.listeners.remove(&key);
+        self.measurements.forget(&key);
+        self.projection.remove_endpoints(&key);
+        self.network.set_service(key, None);
     }
 
     /// Takes out, and deletes, revisions whose Deployment was deleted while nobody was there to see it.

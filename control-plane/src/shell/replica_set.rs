@@ -8,7 +8,10 @@ use super::{
     deployment::{REVISION_ANNOTATION, TEMPLATE_HASH, controller},
     priority,
 };
-use crate::identity::{derived_uid, rfc3339};
+use crate::{
+    finalizers::{ORPHAN, waits_for},
+    identity::{derived_uid, rfc3339},
+};
 
 /// Annotations of a Deployment that its ReplicaSets do not take over.
 const NOT_TAKEN_OVER: [&str; 3] =
@@ -23,8 +26,10 @@ pub(super) fn revision_uid(revision: &Revision, deployment_uid: &str) -> String 
 /// A revision of a Deployment as a ReplicaSet; `current` is what is stored.
 pub(super) fn replica_set(revision: &Revision, deployment: &Value, current: Option<&Value>) -> Value {
     let owner = deployment["metadata"]["uid"].as_str();
-    // What an earlier Deployment of the same name has left is replaced.
-    let ours = current.filter(|current| controller(current, "Deployment").map(|(_, uid)| uid) == owner);
+    // What an earlier Deployment of the same name has left is replaced, and so is one that has left its Pods.
+    let ours = current.filter(|current| {
+        controller(current, "Deployment").map(|(_, uid)| uid) == owner && !waits_for(current, ORPHAN)
+    });
     let Some(current) = ours else { return new_replica_set(revision, deployment) };
     let mut object = current.clone();
     annotate(&mut object, revision, Some(deployment));

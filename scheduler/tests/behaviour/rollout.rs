@@ -164,6 +164,20 @@ fn a_deleted_deployment_takes_its_revisions_and_replicas_with_it() {
 }
 
 #[test]
+fn a_revision_that_is_deleted_without_its_replicas_is_made_again_and_keeps_them() {
+    let mut bench = rolled_out(2);
+    let (before, made) = (bench.ids(), bench.scheduler.revisions().next().unwrap().created);
+    let key = bench.scheduler.revisions().next().unwrap().key.clone();
+    bench.step(Event::RevisionReleased(key));
+    bench.work_off();
+    assert_eq!(bench.ids(), before, "nothing is started or stopped");
+    assert_eq!(bench.stops().len(), 0);
+    let again = bench.scheduler.revisions().next().unwrap();
+    assert_eq!(again.deployment, Some(app()));
+    assert!(again.created > made, "it is another one");
+}
+
+#[test]
 fn an_orphaned_deployment_leaves_its_replicas_and_the_next_one_of_its_name_takes_them_over() {
     let mut bench = rolled_out(2);
     let before = bench.ids();

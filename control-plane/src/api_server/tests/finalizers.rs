@@ -85,3 +85,35 @@ async fn a_collection_is_deleted_as_far_as_nothing_is_held() {
     assert_eq!(left["items"].as_array().map(Vec::len), Some(1));
     assert!(left["items"][0]["metadata"]["deletionTimestamp"].is_string(), "{left}");
 }
+
+#[tokio::test]
+async fn pods_are_left_by_a_replica_set_only_to_the_one_that_its_deployment_makes_in_its_place() {
+    let fixture = Fixture::new().await;
+    let deployment = fixture.create(DEPLOYMENTS, &deployment("a")).await;
+    let revision = json!({ "metadata": { "annotations": { "deployment.kubernetes.io/revision": "2" } } });
+    fixture.patch(&format!("{DEPLOYMENTS}/a"), "merge-patch+json", &revision).await;
+    let sets = "/apis/apps/v1/namespaces/default/replicasets";
+    let set = |name: &str, replicas: u64, number: &str, owned: bool| {
+        let owner = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "a", "controller": true,
+            "uid": deployment["metadata"]["uid"] });
+        let mut object = json!({ "metadata": { "name": name, "annotations": { "deployment.kubernetes.io/revision": number },
+            "ownerReferences": if owned { json!([owner]) } else { json!([]) } }, "spec": deployment["spec"] });
+        object["spec"] = json!({ "replicas": replicas, "selector": deployment["spec"]["selector"],
+            "template": deployment["spec"]["template"] });
+        object
+    };
+    let cases = [
+        (set("newest", 1, "2", true), true),
+        (set("older", 1, "1", true), false),
+        (set("empty", 0, "1", true), true),
+        (set("own", 1, "2", false), false),
+    ];
+    for (object, goes) in cases {
+        fixture.create(sets, &object).await;
+        let name = object["metadata"]["name"].as_str().unwrap();
+        let (code, answer) = fixture.call("DELETE", &format!("{sets}/{name}?propagationPolicy=Orphan"), &[], "").await;
+        assert_eq!(code.is_success(), goes, "{name}: {answer}");
+    }
+    let marked = fixture.get(&format!("{sets}/newest")).await.1;
+    assert_eq!(marked["metadata"]["finalizers"], json!(["orphan"]));
+}

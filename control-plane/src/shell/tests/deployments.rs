@@ -3,7 +3,7 @@ use serde_json::json;
 use super::cluster::{Cluster, eventually};
 use crate::{
     finalizers::{FOREGROUND, ORPHAN, mark_deleted},
-    kind::{DEPLOYMENT, EVENT, INGRESS, NODE, POD, REPLICA_SET, SERVICE},
+    kind::{DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, NODE, POD, REPLICA_SET, SERVICE},
     testing::{deployment, digest, pod_template, service},
 };
 
@@ -163,6 +163,51 @@ async fn an_orphaned_deployment_leaves_its_replicas_running_and_one_that_waits_s
         .await;
     let stopped = worker.heard.lock().stopped.iter().filter(|id| id.0.name.starts_with("left-")).count();
     assert_eq!(stopped, 0);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_replica_set_that_is_deleted_without_its_pods_is_made_again_and_they_are_its_own() {
+    let cluster = Cluster::start();
+    let worker = cluster.worker("worker-0", Vec::new());
+    cluster.put(DEPLOYMENT, &deployment("hello", 2, 1, pod_template("hello"))).await;
+    let sets = async || cluster.all(&cluster.store, REPLICA_SET).await;
+    let ready = async |uid: &str| {
+        let set = sets().await.pop()?;
+        (set["status"]["readyReplicas"] == 2 && set["metadata"]["uid"] != uid).then_some(set)
+    };
+    let mut set = eventually("it runs and is written", async || ready("").await).await;
+    let uid = set["metadata"]["uid"].as_str().unwrap().to_owned();
+    mark_deleted(&mut set, Some(ORPHAN), "2026-01-02T00:00:00Z");
+    cluster.put(REPLICA_SET, &set).await;
+    let again = eventually("another one is written", async || ready(&uid).await).await;
+    assert!(again["metadata"]["deletionTimestamp"].is_null() && again["metadata"]["finalizers"].is_null(), "{again}");
+    eventually("the Pods name it as their owner", async || {
+        let pods = cluster.all(&cluster.live, POD).await;
+        let of_it = |pod: &serde_json::Value| pod["metadata"]["ownerReferences"][0]["uid"] == again["metadata"]["uid"];
+        (pods.len() == 2 && pods.iter().all(of_it)).then_some(())
+    })
+    .await;
+    let heard = worker.heard.lock();
+    assert_eq!((heard.started.len(), heard.stopped.len()), (2, 0));
+    drop(heard);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_deleted_in_the_foreground_waits_for_no_endpoints_of_its_own() {
+    let cluster = Cluster::start();
+    let _worker = cluster.worker("worker-0", Vec::new());
+    let mut gateway = cluster.gateway();
+    cluster.put(SERVICE, &service("hello", "ClusterIP")).await;
+    cluster.put(DEPLOYMENT, &deployment("hello", 1, 1, pod_template("hello"))).await;
+    gateway.has("hello", 1).await;
+    let slices = async || cluster.all(&cluster.live, ENDPOINT_SLICE).await;
+    eventually("its endpoints are shown", async || slices().await.pop()).await;
+    let mut object = cluster.get(SERVICE, "hello").await.unwrap();
+    mark_deleted(&mut object, Some(FOREGROUND), "2026-01-02T00:00:00Z");
+    cluster.put(SERVICE, &object).await;
+    eventually("they are gone before it is", async || slices().await.is_empty().then_some(())).await;
     cluster.stop().await;
 }
 
