@@ -1,6 +1,7 @@
 //! Reading manifests: files, folders and standard input into documents that know where they are from.
 
 use std::{
+    borrow::Cow,
     fmt, fs,
     io::Read,
     path::{Path, PathBuf},
@@ -142,7 +143,9 @@ impl Manifests {
     /// Reads the documents of one text.
     pub(crate) fn parse(&mut self, file: &str, text: &str) {
         let file: Arc<str> = file.into();
-        for (index, document) in notation::documents(text).into_iter().enumerate() {
+        // As kubectl, which ends the last line: a block scalar that ends there has its line feed.
+        let text = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
+        for (index, document) in notation::documents(&text).into_iter().enumerate() {
             let first_line = document.first_line;
             let origin = Origin { file: file.clone(), number: index + 1, first_line, text: document.text.into() };
             match notation::read_document(document.text) {
@@ -302,6 +305,12 @@ mod tests {
         let wanted = serde_json::json!({ "kind": "A", "spec": { "a": 1 },
             "metadata": { "name": "a", "labels": { "x": "z" }, "ownerReferences": [] } });
         assert_eq!(manifests.documents[0].object, wanted);
+    }
+
+    #[test]
+    fn the_last_line_of_a_file_ends_though_nothing_ends_it() {
+        let object = &parse("kind: A\ndata:\n  a: |\n    one").documents[0].object;
+        assert_eq!(object["data"]["a"], "one\n");
     }
 
     #[test]

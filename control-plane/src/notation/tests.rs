@@ -203,3 +203,12 @@ fn a_text_in_utf_16_says_so_with_its_byte_order_mark() {
     assert!(read_yaml(&[0xff, 0xfe, 0x00, 0xd8]).is_err());
     assert_eq!(read_yaml(&[b'a', 0xff]).unwrap_err().message, "is not UTF-8");
 }
+
+/// As yq and kustomize write it.
+#[test]
+fn a_merge_key_may_say_that_it_is_one() {
+    let text = "x: &x {a: 1}\nw:\n  !!merge <<: *x\n  b: 2\nz: {!!merge '<<': *x}\nq: {'<<': 1}\n";
+    let value = read_yaml(text.as_bytes()).unwrap().value;
+    assert_eq!(value["w"], json!({ "a": 1, "b": 2 }));
+    assert_eq!((&value["z"], &value["q"]), (&json!({ "a": 1 }), &json!({ "<<": 1 })));
+}

@@ -180,7 +180,7 @@ impl<'t> Loader<'t> {
                 Event::MappingEnd => return Ok(fields),
                 event => event,
             };
-            let merges = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == MERGE);
+            let merges = is_merge_key(&event);
             let Node::Scalar(key) = self.node(event, path, depth + 1)? else {
                 return Err(self.wrong("a key is a list or a mapping: write a text"));
             };
@@ -227,6 +227,15 @@ impl<'t> Loader<'t> {
         if self.duplicates.len() < MAX_DUPLICATES && !self.duplicates.contains(&path) {
             self.duplicates.push(path);
         }
+    }
+}
+
+/// Plain, or with the tag that some tools write before it.
+fn is_merge_key(event: &Event<'_>) -> bool {
+    match event {
+        Event::Scalar(text, style, _, None) => text == MERGE && *style == ScalarStyle::Plain,
+        Event::Scalar(text, _, _, Some(tag)) => text == MERGE && own(tag) == "merge",
+        _ => false,
     }
 }
 
