@@ -36,7 +36,7 @@ pub enum ImageError {
         reference: String,
     },
     /// A registry did not give or take an image.
-    #[error("cannot {action} `{reference}`: {why}")]
+    #[error("cannot {action} `{reference}`: {why}{}", of_containers(action, reference))]
     Registry {
         /// What was tried, a verb.
         action: &'static str,
@@ -141,10 +141,41 @@ fn did_you_mean(near: &[String]) -> String {
     if near.is_empty() { String::new() } else { format!(" (near: {})", near.join(", ")) }
 }
 
+/// What nobody is told of an image that could not even be looked at, where its name says it.
+fn of_containers(action: &str, reference: &str) -> &'static str {
+    const HUB: [&str; 3] = ["docker.io/", "index.docker.io/", "registry-1.docker.io/"];
+    let name = HUB.iter().find_map(|host| reference.strip_prefix(host));
+    // Names without a `/` are those of `library` there.
+    match name {
+        Some(name) if action == "pull" && (name.starts_with("library/") || !name.contains('/')) => {
+            "; besides, the images of docker.io/library are containers, and WebAssembly components run here"
+        }
+        _ => "",
+    }
+}
+
 fn way_out(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space, nothing was changed",
         io::ErrorKind::PermissionDenied => "; check who owns it",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_pull_of_what_is_a_container_by_its_name_says_so() {
+        let said = |action, reference: &str| {
+            let (reference, why) = (reference.to_owned(), "timed out".to_owned());
+            ImageError::Registry { action, reference, why }.to_string()
+        };
+        for container in ["docker.io/library/nginx:1.27", "docker.io/nginx", "index.docker.io/library/redis"] {
+            assert!(said("pull", container).contains("are containers"), "{container}");
+        }
+        assert_eq!(said("pull", "docker.io/me/hello:v1"), "cannot pull `docker.io/me/hello:v1`: timed out");
+        assert_eq!(said("push", "docker.io/library/a"), "cannot push `docker.io/library/a`: timed out");
     }
 }
