@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::resources::{ALL, Resource, autoscaler_warnings, honoured::Warning};
+use crate::resources::{ALL, Resource, autoscaler_warnings, hints, honoured::Warning};
 
 use super::{objects::Objects, path::Target, strictness::Strictness, versions::in_stored_form};
 
@@ -27,6 +27,7 @@ impl Objects {
 
     async fn advice(&self, resource: &Resource, object: &Value) -> Vec<Warning> {
         let mut advice = if resource.view.is_none() { resource.warnings(object) } else { Vec::new() };
+        advice.extend(hints(resource, object));
         let others = unknown_owners(object).into_iter().chain(self.autoscaler_warnings(resource, object).await);
         advice.extend(others.map(|sentence| Warning { sentence, value: Value::Null }));
         advice

@@ -75,17 +75,3 @@ pub(super) fn parse_yaml(bytes: &[u8], strictness: &Strictness) -> Result<Value,
     };
     strictness.value_of(notation::read_yaml(bytes).map_err(wrong)?)
 }
-
-/// Removes every `creationTimestamp: null` that Go writes into templates and metadata.
-pub(super) fn strip_unset_times(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            if fields.get("creationTimestamp").is_some_and(Value::is_null) {
-                fields.remove("creationTimestamp");
-            }
-            fields.values_mut().for_each(strip_unset_times);
-        }
-        Value::Array(elements) => elements.iter_mut().for_each(strip_unset_times),
-        _ => {}
-    }
-}

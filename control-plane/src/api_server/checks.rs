@@ -48,6 +48,7 @@ impl Objects {
             return Err(ApiError::MethodNotAllowed { why: why.to_owned() });
         };
         check_kind(target.resource, &mut object)?;
+        (target.resource.schema.take_nulls_out)(&mut object);
         let metadata = metadata_of(&mut object, target)?;
         let name = name_for(target, metadata)?;
         let target = target.named(&name);

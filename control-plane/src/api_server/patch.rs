@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::resources::{FieldError, Resource};
 
 use super::{
-    body::{APPLY, media_type, parse_json, parse_yaml, strip_unset_times},
+    body::{APPLY, media_type, parse_json, parse_yaml},
     error::ApiError,
     objects::Objects,
     params::DryRun,
@@ -83,7 +83,6 @@ impl Patch {
                     .map_err(|error| invalid_patch(resource, name, error.to_string()))?;
             }
         }
-        strip_unset_times(&mut changed);
         Ok(changed)
     }
 }
@@ -106,9 +105,7 @@ impl Objects {
         let changed = self.modify(target, dry_run, strictness, change).await;
         match (changed, patch) {
             (Err(ApiError::NotFound { .. }), Patch::Apply(object)) if target.subresource.is_none() => {
-                let mut object = object.clone();
-                strip_unset_times(&mut object);
-                Ok(Patched::Created(self.create(target, object, dry_run, strictness).await?))
+                Ok(Patched::Created(self.create(target, object.clone(), dry_run, strictness).await?))
             }
             (changed, _) => Ok(Patched::Changed(changed?)),
         }

@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::resources::{FieldError, label_selector};
+use crate::resources::{FieldError, SCALE, label_selector};
 
-use super::{error::ApiError, objects::Objects, params::DryRun, patch::Patch, path::Target, strictness::Strictness};
+use super::{
+    error::ApiError, metadata::check_kind, objects::Objects, params::DryRun, patch::Patch, path::Target,
+    strictness::Strictness,
+};
 
 /// The Scale of an object.
 pub(super) fn scale_of(object: &Value) -> Value {
@@ -42,33 +45,52 @@ impl Objects {
     ) -> Result<Value, ApiError> {
         let object = Target { subresource: None, ..target.clone() };
         let changed = self.modify(&object, dry_run, strictness, |current| {
-            let scale = match change {
+            let mut scale = match change {
                 ScaleChange::Put(scale) => scale.clone(),
                 ScaleChange::Patch(patch) => patch.apply(target.resource, target.name(), &scale_of(current))?,
             };
+            check_kind(&SCALE, &mut scale)?;
+            strictness.prune(&SCALE, &mut scale)?;
+            check_identity(target, &scale)?;
             with_scale(target, current, &scale)
         });
         Ok(scale_of(&changed.await?))
     }
 }
 
+/// A Scale that names an object names the one in the path.
+fn check_identity(target: &Target, scale: &Value) -> Result<(), ApiError> {
+    let here = [("name", Some(target.name())), ("namespace", target.namespace.as_deref())];
+    for (field, here) in here {
+        let there = scale["metadata"][field].as_str().filter(|there| !there.is_empty());
+        if there.is_some() && there != here {
+            let (there, here) = (there.unwrap_or_default(), here.unwrap_or_default());
+            let why = format!("the {field} of the Scale ({there}) does not match the one in the path ({here})");
+            return Err(ApiError::BadRequest(why));
+        }
+    }
+    Ok(())
+}
+
 fn with_scale(target: &Target, current: &Value, scale: &Value) -> Result<Value, ApiError> {
-    let replicas = &scale["spec"]["replicas"];
-    if !replicas.is_null() && replicas.as_u64().is_none() {
-        let error =
-            FieldError::invalid("spec.replicas", format!("{replicas} is not a number of replicas: use 0 or more"));
-        return Err(ApiError::Invalid {
-            resource: target.resource,
-            name: target.name().to_owned(),
-            errors: vec![error],
-        });
+    let mut errors = (SCALE.schema.check)(scale);
+    // As Kubernetes: one that is left away is zero.
+    let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
+    if replicas < 0 {
+        errors.push(FieldError::invalid("spec.replicas", format!("{replicas} is less than 0: use 0 or more")));
+    }
+    if !errors.is_empty() {
+        return Err(ApiError::Invalid { resource: &SCALE, name: target.name().to_owned(), errors });
     }
     let mut changed = current.clone();
-    changed["spec"]["replicas"] = json!(replicas.as_u64().unwrap_or(0));
-    let version = match &scale["metadata"]["resourceVersion"] {
-        Value::String(version) => json!(version),
-        _ => Value::Null,
-    };
-    changed["metadata"]["resourceVersion"] = version;
+    changed["spec"]["replicas"] = json!(replicas);
+    // What the Scale is for: another version, or another object of the same name, is a conflict.
+    for bound in ["resourceVersion", "uid"] {
+        match scale["metadata"][bound].as_str().filter(|text| !text.is_empty()) {
+            Some(text) => changed["metadata"][bound] = json!(text),
+            None if bound == "resourceVersion" => changed["metadata"][bound] = Value::Null,
+            None => {}
+        }
+    }
     Ok(changed)
 }

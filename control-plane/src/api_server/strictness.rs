@@ -60,7 +60,8 @@ impl Strictness {
     /// Takes fields out that this kind does not have. Of values of other types an object that is written whole cannot be read,
     /// as in Kubernetes; what a patch makes is left to the check of the whole object.
     pub(super) fn prune(&self, resource: &Resource, object: &mut Value) -> Result<(), ApiError> {
-        let errors = (resource.schema)(object);
+        (resource.schema.take_nulls_out)(object);
+        let errors = (resource.schema.check)(object);
         let (unknown, others): (Vec<_>, Vec<_>) = errors.into_iter().partition(|error| error.cause == Cause::Unknown);
         if self.whole && !others.is_empty() {
             return Err(ApiError::Unreadable { resource: resource.kind, version: resource.version, errors: others });

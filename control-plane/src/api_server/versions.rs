@@ -22,9 +22,8 @@ pub(super) fn to_stored(target: &Target, mut object: Value, strictness: &Strictn
     check_kind(target.resource, &mut object)?;
     let name = object["metadata"]["name"].as_str().or(target.name.as_deref()).unwrap_or_default().to_owned();
     let invalid = |errors| ApiError::Invalid { resource: target.resource, name: name.clone(), errors };
-    super::body::strip_unset_times(&mut object);
     strictness.prune(target.resource, &mut object)?;
-    let errors = (target.resource.schema)(&object);
+    let errors = (target.resource.schema.check)(&object);
     if !errors.is_empty() {
         return Err(invalid(errors));
     }

@@ -241,7 +241,6 @@ fn complete(target: &Target, old: &Value, new: &mut Value, strictness: &Strictne
 
 /// Fills in defaults and checks.
 pub(super) fn finish(target: &Target, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
-    super::body::strip_unset_times(object);
     if let Some(metadata) = object["metadata"].as_object_mut() {
         // Field ownership is not kept, so it is not shown either.
         metadata.remove("managedFields");

@@ -19,3 +19,14 @@ impl fmt::Display for Path<'_> {
         }
     }
 }
+
+impl Path<'_> {
+    /// As a JSON pointer (RFC 6901).
+    pub(crate) fn pointer(&self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Key(parent, key) => format!("{}/{}", parent.pointer(), key.replace('~', "~0").replace('/', "~1")),
+            Self::Index(parent, index) => format!("{}/{index}", parent.pointer()),
+        }
+    }
+}

@@ -9,8 +9,9 @@ use super::{
     column::{AGE, Column, NAME},
     field::{Cause, FieldError},
     honoured::Rule::*,
-    resource::schema_of,
+    schema::Schema,
     stored::STORED,
+    values::is_key,
 };
 
 pub(super) static CONFIG_MAP: Resource = Resource {
@@ -19,7 +20,7 @@ pub(super) static CONFIG_MAP: Resource = Resource {
     singular: "configmap",
     short_names: &["cm"],
     columns: &[NAME, DATA, AGE],
-    schema: schema_of::<ConfigMap>,
+    schema: Schema::of::<ConfigMap>(),
     honoured: &[("data", Honoured), ("binaryData", Honoured), ("immutable", Honoured)],
     validate,
     ..STORED
@@ -30,7 +31,7 @@ pub(super) static SECRET: Resource = Resource {
     plural: "secrets",
     singular: "secret",
     columns: &[NAME, Column::text("Type", |object, _| object["type"].clone()), DATA, AGE],
-    schema: schema_of::<Secret>,
+    schema: Schema::of::<Secret>(),
     honoured: &[("data", Honoured), ("stringData", Honoured), ("type", Honoured), ("immutable", Honoured)],
     default: set_secret_defaults,
     validate,
@@ -60,9 +61,8 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for field in ["data", "binaryData"] {
         for key in new[field].as_object().into_iter().flatten().map(|(key, _)| key) {
-            let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-            if key.is_empty() || key.len() > 253 || !key.bytes().all(allowed) {
-                let message = "is not a key: use letters, digits, `-`, `_` and `.`";
+            if !is_key(key) {
+                let message = "is not a key: use letters, digits, `-`, `_` and `.`, and no `..` at the start";
                 errors.push(FieldError::invalid(format!("{field}[{key}]"), message));
             }
         }
@@ -80,10 +80,72 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
             errors.push(FieldError::invalid(format!("{encoded}.{key}"), message));
         }
     }
+    errors.extend(check_size(new));
+    if new["kind"] == "Secret" {
+        errors.extend(check_secret_type(new));
+    }
     errors.extend(old.and_then(|old| check_immutable(new, old)));
     if old.is_some_and(|old| old["type"] != new["type"]) {
         let message = "cannot be changed: delete the Secret and create it again";
         errors.push(FieldError::new(Cause::Immutable, "type", message));
+    }
+    errors
+}
+
+/// As Kubernetes: all values of one object together.
+const MAX_DATA_BYTES: usize = 1 << 20;
+
+fn check_size(new: &Value) -> Option<FieldError> {
+    let values = |field: &str| new[field].as_object().into_iter().flatten().filter_map(|(_, value)| value.as_str());
+    let encoded = if new["kind"] == "Secret" { "data" } else { "binaryData" };
+    let plain = if encoded == "data" { 0 } else { values("data").map(str::len).sum::<usize>() };
+    let bytes = plain
+        + values(encoded).map(|text| base64::decoded_len_estimate(text.trim_end_matches('=').len())).sum::<usize>();
+    let message = || format!("has {bytes} bytes: at most {MAX_DATA_BYTES} are allowed");
+    (bytes > MAX_DATA_BYTES).then(|| FieldError::invalid("data", message()))
+}
+
+/// What Secrets of a type of Kubernetes have to hold.
+const SECRET_KEYS: [(&str, &[&str]); 4] = [
+    ("kubernetes.io/tls", &["tls.crt", "tls.key"]),
+    ("kubernetes.io/dockerconfigjson", &[".dockerconfigjson"]),
+    ("kubernetes.io/dockercfg", &[".dockercfg"]),
+    ("kubernetes.io/ssh-auth", &["ssh-privatekey"]),
+];
+const ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
+
+fn check_secret_type(new: &Value) -> Vec<FieldError> {
+    let kind = new["type"].as_str().unwrap_or_default();
+    let has = |key: &str| new["data"].get(key).is_some();
+    let keys = SECRET_KEYS.iter().find(|(name, _)| *name == kind).map_or(&[][..], |(_, keys)| keys);
+    let missing = keys.iter().filter(|key| !has(key));
+    let message = |_| format!("is missing: a Secret of the type `{kind}` has it");
+    let mut errors: Vec<_> = missing.map(|key| FieldError::required(format!("data[{key}]"), message(key))).collect();
+    match kind {
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            errors.push(FieldError::required(
+                "data[username]",
+                format!("is missing, and so is `password`: `{kind}` has one of them"),
+            ));
+        }
+        "kubernetes.io/service-account-token"
+            if new["metadata"]["annotations"][ACCOUNT_NAME].as_str().is_none_or(str::is_empty) =>
+        {
+            errors.push(FieldError::required(
+                format!("metadata.annotations[{ACCOUNT_NAME}]"),
+                format!("is missing: `{kind}` names its account"),
+            ));
+        }
+        _ => {}
+    }
+    for key in [".dockerconfigjson", ".dockercfg"].into_iter().filter(|key| keys.contains(key) && has(key)) {
+        let decoded = new["data"][key].as_str().and_then(|text| STANDARD.decode(text).ok());
+        if decoded.is_some_and(|bytes| serde_json::from_slice::<Value>(&bytes).is_err()) {
+            errors.push(FieldError::invalid(
+                format!("data[{key}]"),
+                "is not JSON: write what a `config.json` of Docker holds",
+            ));
+        }
     }
     errors
 }

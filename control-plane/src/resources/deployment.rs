@@ -6,8 +6,8 @@ use super::{
     column::{AGE, Column, NAME, number_at},
     field::FieldError,
     honoured::{Rule::*, Rules},
-    resource::schema_of,
     scaling,
+    schema::Schema,
     workload::{self, CONTAINERS, IMAGES, SELECTOR, check_count},
 };
 use crate::template;
@@ -38,7 +38,7 @@ pub(super) static DEPLOYMENT: Resource = Resource {
         IMAGES,
         SELECTOR,
     ],
-    schema: schema_of::<Deployment>,
+    schema: Schema::of::<Deployment>(),
     honoured: RULES,
     default: set_defaults,
     validate,
@@ -68,7 +68,10 @@ fn set_defaults(object: &mut Value) {
     spec.entry("revisionHistoryLimit").or_insert_with(|| json!(10));
     spec.entry("progressDeadlineSeconds").or_insert_with(|| json!(600));
     let Some(strategy) = spec.entry("strategy").or_insert_with(|| json!({})).as_object_mut() else { return };
-    strategy.entry("type").or_insert_with(|| json!("RollingUpdate"));
+    // As Kubernetes: an empty type is one that was never set.
+    if strategy.get("type").is_none_or(|kind| kind == "") {
+        strategy.insert("type".to_owned(), json!("RollingUpdate"));
+    }
     if strategy.get("type") == Some(&json!("RollingUpdate"))
         && let Some(rolling) = strategy.entry("rollingUpdate").or_insert_with(|| json!({})).as_object_mut()
     {

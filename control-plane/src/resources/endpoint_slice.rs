@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use super::{
     Durability, NameRule, Resource, Scope,
     column::{AGE, Column, NAME, joined, list_at},
-    resource::{no_checks, no_defaults, schema_of},
+    resource::{no_checks, no_defaults},
+    schema::Schema,
 };
 
 pub(super) static ENDPOINT_SLICE: Resource = Resource {
@@ -33,7 +34,7 @@ pub(super) static ENDPOINT_SLICE: Resource = Resource {
         }),
         AGE,
     ],
-    schema: schema_of::<EndpointSlice>,
+    schema: Schema::of::<EndpointSlice>(),
     honoured: &[],
     default: no_defaults,
     validate: no_checks,

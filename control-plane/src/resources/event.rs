@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use super::{
     Durability, NameRule, Resource, Scope,
     column::{Column, NAME, age, text_at},
-    resource::{no_checks, no_defaults, schema_of},
+    resource::{no_checks, no_defaults},
+    schema::Schema,
 };
 
 pub(super) static EVENT: Resource = Resource {
@@ -36,7 +37,7 @@ pub(super) static EVENT: Resource = Resource {
         Column::wide("Count", |object, _| json!(object["count"].as_i64().unwrap_or(1).to_string())),
         Column { priority: 1, ..NAME },
     ],
-    schema: schema_of::<Event>,
+    schema: Schema::of::<Event>(),
     honoured: &[],
     default: no_defaults,
     validate: no_checks,

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 use super::{
     Durability, NameRule, Resource, Scope, Subresource,
     column::{AGE, Column, NAME, joined, list_at, text_at},
-    field::FieldError,
     honoured::{Rule::*, Rules},
-    resource::{schema_of, set_load_balancer_status},
+    ingress_checks,
+    resource::set_load_balancer_status,
+    schema::Schema,
 };
 
 pub(super) static INGRESS: Resource = Resource {
@@ -34,10 +35,10 @@ pub(super) static INGRESS: Resource = Resource {
         Column::text("Ports", |_, _| json!("80")),
         AGE,
     ],
-    schema: schema_of::<Ingress>,
+    schema: Schema::of::<Ingress>(),
     honoured: RULES,
     default: set_load_balancer_status,
-    validate,
+    validate: ingress_checks::check,
     view: None,
 };
 
@@ -61,59 +62,4 @@ fn hosts(object: &Value) -> Value {
         none if none == "<none>" => json!("*"),
         hosts => hosts,
     }
-}
-
-fn validate(new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let rules = list_at(new, "/spec/rules");
-    let default = &new["spec"]["defaultBackend"];
-    if rules.is_empty() && default.is_null() {
-        errors.push(FieldError::required("spec", "names neither `rules` nor a `defaultBackend`"));
-    }
-    if !default.is_null() {
-        errors.extend(check_backend(default, "spec.defaultBackend"));
-    }
-    for (index, rule) in rules.iter().enumerate() {
-        let path = format!("spec.rules[{index}]");
-        if let Some(host) = rule["host"].as_str() {
-            let name = host.strip_prefix("*.").unwrap_or(host);
-            let error = api::check_dns_subdomain(name).err().filter(|_| !host.is_empty());
-            errors.extend(error.map(|error| FieldError::invalid(format!("{path}.host"), error.to_string())));
-        }
-        let paths = list_at(rule, "/http/paths");
-        // A host alone leads to the default backend.
-        if paths.is_empty() && (default.is_null() || !rule["http"].is_null()) {
-            errors.push(FieldError::required(format!("{path}.http.paths"), "is missing: say where requests go"));
-        }
-        for (index, one) in paths.iter().enumerate() {
-            errors.extend(check_path(one, &format!("{path}.http.paths[{index}]")));
-        }
-    }
-    errors
-}
-
-fn check_path(one: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors: Vec<_> = check_backend(&one["backend"], &format!("{path}.backend")).into_iter().collect();
-    match one["pathType"].as_str() {
-        Some("Exact" | "Prefix") if one["path"].as_str().is_some_and(|path| path.starts_with('/')) => {}
-        Some("Exact" | "Prefix") => {
-            errors.push(FieldError::invalid(format!("{path}.path"), "is not a path: it starts with `/`"));
-        }
-        Some("ImplementationSpecific") => {}
-        _ => {
-            let message = "write `Prefix` or `Exact`";
-            errors.push(FieldError::invalid(format!("{path}.pathType"), message));
-        }
-    }
-    errors
-}
-
-fn check_backend(backend: &Value, path: &str) -> Option<FieldError> {
-    let service = &backend["service"];
-    if service["name"].as_str().unwrap_or_default().is_empty() {
-        return Some(FieldError::required(format!("{path}.service.name"), "is missing: name a Service"));
-    }
-    let port = &service["port"];
-    (port["number"].is_null() && port["name"].is_null())
-        .then(|| FieldError::required(format!("{path}.service.port"), "is missing: name its number or its name"))
 }

@@ -45,6 +45,7 @@ pub(super) fn validate(resource: &Resource, object: &Value, old: Option<&Value>)
     errors.extend(check_owners(&metadata["ownerReferences"]));
     errors.extend(check_name(resource.names, metadata["name"].as_str().unwrap_or_default()));
     errors.extend(check_labels("metadata.labels", &texts(&metadata["labels"])));
+    errors.extend(check_annotations("metadata.annotations", &metadata["annotations"]));
     let annotations = texts(&metadata["annotations"]);
     errors.extend(check_own_annotations("metadata.annotations", &annotations, resource.kind));
     let bytes: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
@@ -90,6 +91,15 @@ fn check_owners(owners: &Value) -> Vec<FieldError> {
             .filter(|field| owner[*field].as_str().is_none_or(str::is_empty));
         errors
             .extend(missing.map(|field| FieldError::required(format!("{PATH}[{index}].{field}"), "must not be empty")));
+        let version = owner["apiVersion"].as_str().unwrap_or_default();
+        let is_version = match version.split_once('/') {
+            Some((group, version)) => !group.is_empty() && !version.is_empty() && !version.contains('/'),
+            None => true,
+        };
+        if !is_version {
+            let message = format!("`{version}` is no version: write `v1`, or `GROUP/VERSION`");
+            errors.push(FieldError::invalid(format!("{PATH}[{index}].apiVersion"), message));
+        }
         if owner["kind"] == "Event" {
             errors.push(FieldError::invalid(format!("{PATH}[{index}].kind"), "an Event owns nothing"));
         }
@@ -138,6 +148,18 @@ pub(crate) fn check_labels(path: &str, labels: &BTreeMap<String, String>) -> Vec
         })
     };
     labels.iter().filter_map(wrong).collect()
+}
+
+/// Checks the keys of annotations, which are named like labels, in capitals too.
+pub(crate) fn check_annotations(path: &str, annotations: &Value) -> Vec<FieldError> {
+    let keys = annotations.as_object().into_iter().flatten().map(|(key, _)| key);
+    let wrong = keys.filter(|key| !is_qualified_name(&key.to_ascii_lowercase()));
+    let message = |key| {
+        format!(
+            "`{key}` is not an annotation's name: use up to 63 letters, digits, `-`, `_` and `.`, after an optional DNS name and `/`"
+        )
+    };
+    wrong.map(|key| FieldError::invalid(path, message(key))).collect()
 }
 
 /// Whether this is a label's key: a name, after an optional DNS subdomain and `/`.

@@ -9,8 +9,10 @@ mod deployment;
 mod endpoint_slice;
 mod event;
 mod field;
+mod hints;
 mod horizontal_pod_autoscaler;
 mod ingress;
+mod ingress_checks;
 mod metadata;
 mod namespace;
 mod node;
@@ -19,27 +21,34 @@ mod priority_class;
 mod pruning;
 mod replica_set;
 mod resource;
+mod scale;
 mod schema;
 mod selectable;
 mod service;
+mod service_checks;
 mod stored;
+mod stored_checks;
 mod workload;
 
 pub mod honoured;
 pub(crate) mod label_selector;
 pub(crate) mod scaling;
+pub(crate) mod values;
 
 #[cfg(test)]
 mod tests;
 
 pub use column::Column;
 pub use field::{Cause, FieldError, nearest};
+pub(crate) use hints::hints;
 pub(crate) use horizontal_pod_autoscaler::warnings as autoscaler_warnings;
-pub(crate) use metadata::{check_labels, check_own_annotations, is_label_value, is_qualified_name};
+pub(crate) use metadata::{check_annotations, check_labels, check_own_annotations, is_label_value, is_qualified_name};
 pub(crate) use priority_class::{SYSTEM_CLASSES, is_system_class};
 pub use pruning::remove_field;
 pub use resource::{Durability, NameRule, Resource, Scope, Subresource, View};
+pub(crate) use scale::SCALE;
 pub(crate) use scaling::{parse_bounds, parse_idle};
+pub use schema::Schema;
 pub(crate) use schema::decode;
 pub use selectable::{Selectable, selectable};
 

@@ -8,7 +8,7 @@ use super::{
     column::{AGE, Column, NAME},
     field::FieldError,
     honoured::Rule::*,
-    resource::schema_of,
+    schema::Schema,
 };
 
 pub(super) static NAMESPACE: Resource = Resource {
@@ -25,7 +25,7 @@ pub(super) static NAMESPACE: Resource = Resource {
     names: NameRule::Label,
     subresources: &[Subresource::Status],
     columns: &[NAME, Column::text("Status", |object, _| object["status"]["phase"].clone()), AGE],
-    schema: schema_of::<Namespace>,
+    schema: Schema::of::<Namespace>(),
     honoured: &[("spec.finalizers[]", Only(&["kubernetes"], "namespaces are emptied when they are deleted"))],
     default: set_defaults,
     validate: check_keys,

@@ -6,7 +6,8 @@ use crate::conditions::condition;
 use super::{
     Durability, NameRule, Resource, Scope,
     column::{AGE, Column, NAME, joined, list_at, text_at},
-    resource::{no_checks, no_defaults, schema_of},
+    resource::{no_checks, no_defaults},
+    schema::Schema,
 };
 
 pub(super) static NODE: Resource = Resource {
@@ -37,7 +38,7 @@ pub(super) static NODE: Resource = Resource {
         Column::wide("Kernel-Version", |object, _| text_at(object, "/status/nodeInfo/kernelVersion")),
         Column::wide("Container-Runtime", |object, _| text_at(object, "/status/nodeInfo/containerRuntimeVersion")),
     ],
-    schema: schema_of::<Node>,
+    schema: Schema::of::<Node>(),
     honoured: &[],
     default: no_defaults,
     validate: no_checks,

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use super::{
     Durability, NameRule, Resource, Scope, Subresource,
     column::{AGE, Column, NAME, age, list_at, text_at},
-    resource::{no_defaults, schema_of},
+    resource::no_defaults,
+    schema::Schema,
 };
 use crate::checks;
 
@@ -36,7 +37,7 @@ pub(super) static POD: Resource = Resource {
         Column::wide("Nominated Node", |_, _| json!("<none>")),
         Column::wide("Readiness Gates", |_, _| json!("<none>")),
     ],
-    schema: schema_of::<Pod>,
+    schema: Schema::of::<Pod>(),
     // Of those that users make: the others are projections.
     honoured: checks::CHECK,
     default: no_defaults,

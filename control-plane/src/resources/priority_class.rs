@@ -8,7 +8,7 @@ use super::{
     column::{AGE, Column, NAME, number_at, text_at},
     field::{Cause, FieldError},
     honoured::Rule::*,
-    resource::schema_of,
+    schema::Schema,
 };
 
 /// The highest value that a user's class may have, as in Kubernetes.
@@ -56,7 +56,7 @@ pub(super) static PRIORITY_CLASS: Resource = Resource {
         AGE,
         Column::text("PreemptionPolicy", |object, _| text_at(object, "/preemptionPolicy")),
     ],
-    schema: schema_of::<PriorityClass>,
+    schema: Schema::of::<PriorityClass>(),
     honoured: &[
         ("value", Honoured),
         ("globalDefault", Honoured),

@@ -4,7 +4,7 @@ use super::{
     Durability, NameRule, Resource, Scope, Subresource,
     column::{AGE, Column, NAME, number_at},
     honoured::{Rule::*, Rules},
-    resource::schema_of,
+    schema::Schema,
     workload::{self, CONTAINERS, IMAGES, SELECTOR},
 };
 use crate::template;
@@ -32,7 +32,7 @@ pub(super) static REPLICA_SET: Resource = Resource {
         IMAGES,
         SELECTOR,
     ],
-    schema: schema_of::<ReplicaSet>,
+    schema: Schema::of::<ReplicaSet>(),
     honoured: RULES,
     default: workload::set_defaults,
     validate: workload::validate,

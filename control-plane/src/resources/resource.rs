@@ -5,6 +5,7 @@ use super::{
     field::FieldError,
     honoured::{self, Findings, Rules, Warning},
     metadata,
+    schema::Schema,
 };
 
 /// One kind of object in one version.
@@ -36,8 +37,8 @@ pub struct Resource {
     pub subresources: &'static [Subresource],
     /// The columns of its table.
     pub columns: &'static [Column],
-    /// Refuses unknown fields and wrong types.
-    pub schema: fn(&Value) -> Vec<FieldError>,
+    /// Its fields and their types.
+    pub schema: Schema,
     /// What of it is honoured, without `metadata` and `status`.
     pub honoured: Rules,
     /// Fills in what Kubernetes fills in.
@@ -138,7 +139,7 @@ impl Resource {
 
     /// Everything that is wrong with an object, given what is stored. Defaults have been filled in.
     pub fn check(&self, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-        let errors = (self.schema)(new);
+        let errors = (self.schema.check)(new);
         if !errors.is_empty() {
             return errors;
         }
@@ -179,9 +180,4 @@ pub(super) fn set_load_balancer_status(object: &mut Value) {
 /// For kinds that are right when their types are.
 pub(super) fn no_checks(_: &Value, _: Option<&Value>) -> Vec<FieldError> {
     Vec::new()
-}
-
-/// The schema of a kind that k8s-openapi has a type for.
-pub(super) fn schema_of<T: serde::de::DeserializeOwned>(value: &Value) -> Vec<FieldError> {
-    super::schema::decode::<T>(value).err().unwrap_or_default()
 }

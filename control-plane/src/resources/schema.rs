@@ -4,18 +4,35 @@ use std::{cell::RefCell, fmt};
 
 use serde::{
     Deserialize,
-    de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
 
 use super::field::{Cause, FieldError, nearest};
 use crate::notation::Path;
 
+/// The fields of a kind, and their types.
+#[derive(Debug, Clone, Copy)]
+pub struct Schema {
+    /// Refuses unknown fields and wrong types.
+    pub check: fn(&Value) -> Vec<FieldError>,
+    /// Takes every `null` out of an object. As in Kubernetes, whose Go reads it so: a field that is null is one that was not
+    /// written, and a key of a map that is null has the empty value.
+    pub take_nulls_out: fn(&mut Value),
+}
+
+impl Schema {
+    /// Of a kind that k8s-openapi has a type for.
+    pub(super) const fn of<T: DeserializeOwned>() -> Self {
+        Self { check: |value| decode::<T>(value).err().unwrap_or_default(), take_nulls_out: take_nulls_out::<T> }
+    }
+}
+
 /// Reads a value. Refuses fields that the type does not have, and values of other types, by their paths.
 pub(crate) fn decode<'de, T: Deserialize<'de>>(value: &Value) -> Result<T, Vec<FieldError>> {
-    let unknown = RefCell::new(Vec::new());
-    let decoded = T::deserialize(Node { value, path: &Path::Root, unknown: &unknown });
-    let mut errors = unknown.into_inner();
+    let notes = Notes::default();
+    let decoded = T::deserialize(Node { value, path: &Path::Root, notes: &notes, null: None });
+    let mut errors = notes.unknown.into_inner();
     match decoded {
         Ok(decoded) if errors.is_empty() => Ok(decoded),
         Ok(_) => Err(errors),
@@ -24,6 +41,37 @@ pub(crate) fn decode<'de, T: Deserialize<'de>>(value: &Value) -> Result<T, Vec<F
             Err(errors)
         }
     }
+}
+
+fn take_nulls_out<T: DeserializeOwned>(value: &mut Value) {
+    let notes = Notes::default();
+    // What does not fit is refused by who reads it next.
+    let _ = T::deserialize(Node { value, path: &Path::Root, notes: &notes, null: None });
+    for (pointer, empty) in notes.emptied.into_inner() {
+        if let Some(null) = value.pointer_mut(&pointer) {
+            *null = Value::from(empty);
+        }
+    }
+    remove_nulls(value);
+}
+
+fn remove_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(remove_nulls);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(remove_nulls),
+        _ => {}
+    }
+}
+
+/// What is found on the way.
+#[derive(Default)]
+struct Notes {
+    unknown: RefCell<Vec<FieldError>>,
+    /// Where keys of maps are null, as JSON pointers, and what they then have.
+    emptied: RefCell<Vec<(String, &'static str)>>,
 }
 
 /// A value that is not of the type that its field has.
@@ -58,10 +106,24 @@ impl de::Error for Mismatch {
 struct Node<'v, 'p> {
     value: &'v Value,
     path: &'p Path<'p>,
-    unknown: &'p RefCell<Vec<FieldError>>,
+    notes: &'p Notes,
+    /// What a null stands for here, in a map of texts.
+    null: Option<&'static str>,
 }
 
-impl Node<'_, '_> {
+impl<'v, 'p> Node<'v, 'p> {
+    fn entries(self, in_map: bool) -> Option<Entries<'v, 'p>> {
+        let entries = self.value.as_object()?.iter();
+        Some(Entries { entries, current: None, path: self.path, notes: self.notes, in_map })
+    }
+
+    /// The empty text that a null stands for here.
+    fn empty(&self) -> Option<&'static str> {
+        let empty = self.null.filter(|_| self.value.is_null())?;
+        self.notes.emptied.borrow_mut().push((self.path.pointer(), empty));
+        Some(empty)
+    }
+
     fn report_unknown(&self, object: &Map<String, Value>, fields: &'static [&'static str]) {
         for key in object.keys().filter(|key| !fields.contains(&key.as_str())) {
             let message = match nearest(key, fields.iter().copied()) {
@@ -69,7 +131,7 @@ impl Node<'_, '_> {
                 None => "unknown field: remove it".to_owned(),
             };
             let path = Path::Key(self.path, key).to_string();
-            self.unknown.borrow_mut().push(FieldError::new(Cause::Unknown, path, message));
+            self.notes.unknown.borrow_mut().push(FieldError::new(Cause::Unknown, path, message));
         }
     }
 }
@@ -78,14 +140,17 @@ impl<'de> de::Deserializer<'de> for Node<'_, '_> {
     type Error = Mismatch;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        let Node { value, path, unknown } = self;
+        if let Some(empty) = self.empty() {
+            return visitor.visit_str(empty);
+        }
+        let Node { value, path, notes, .. } = self;
         let result = match value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::String(value) => visitor.visit_str(value),
-            Value::Array(values) => visitor.visit_seq(Elements { values, next: 0, path, unknown }),
+            Value::Array(values) => visitor.visit_seq(Elements { values, next: 0, path, notes }),
             Value::Object(object) => {
-                visitor.visit_map(Entries { entries: object.iter(), current: None, path, unknown })
+                visitor.visit_map(Entries { entries: object.iter(), current: None, path, notes, in_map: false })
             }
             Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
                 (Some(value), _, _) => visitor.visit_i64(value),
@@ -104,13 +169,18 @@ impl<'de> de::Deserializer<'de> for Node<'_, '_> {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Mismatch> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Mismatch> {
         let path = self.path;
-        visitor.visit_newtype_struct(self).map_err(|error: Mismatch| error.at(path))
+        let null = self.null.map(|empty| if name == "Quantity" { "0" } else { empty });
+        visitor.visit_newtype_struct(Node { null, ..self }).map_err(|error: Mismatch| error.at(path))
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        let path = self.path;
+        match self.entries(true) {
+            Some(entries) => visitor.visit_map(entries).map_err(|error: Mismatch| error.at(path)),
+            None => self.deserialize_any(visitor),
+        }
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -131,7 +201,7 @@ impl<'de> de::Deserializer<'de> for Node<'_, '_> {
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
-        seq tuple tuple_struct map enum identifier
+        seq tuple tuple_struct enum identifier
     }
 }
 
@@ -139,7 +209,7 @@ struct Elements<'v, 'p> {
     values: &'v [Value],
     next: usize,
     path: &'p Path<'p>,
-    unknown: &'p RefCell<Vec<FieldError>>,
+    notes: &'p Notes,
 }
 
 impl<'de> SeqAccess<'de> for Elements<'_, '_> {
@@ -149,7 +219,7 @@ impl<'de> SeqAccess<'de> for Elements<'_, '_> {
         let Some(value) = self.values.get(self.next) else { return Ok(None) };
         let path = Path::Index(self.path, self.next);
         self.next += 1;
-        seed.deserialize(Node { value, path: &path, unknown: self.unknown }).map(Some)
+        seed.deserialize(Node { value, path: &path, notes: self.notes, null: None }).map(Some)
     }
 }
 
@@ -157,7 +227,9 @@ struct Entries<'v, 'p> {
     entries: serde_json::map::Iter<'v>,
     current: Option<(&'v str, &'v Value)>,
     path: &'p Path<'p>,
-    unknown: &'p RefCell<Vec<FieldError>>,
+    notes: &'p Notes,
+    /// Whether its keys are data, not fields.
+    in_map: bool,
 }
 
 impl<'de> MapAccess<'de> for Entries<'_, '_> {
@@ -172,7 +244,7 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Mismatch> {
         let (key, value) = self.current.take().ok_or_else(|| de::Error::custom("a value without a key"))?;
         let path = Path::Key(self.path, key);
-        seed.deserialize(Node { value, path: &path, unknown: self.unknown })
+        seed.deserialize(Node { value, path: &path, notes: self.notes, null: self.in_map.then_some("") })
     }
 }
 
@@ -208,6 +280,21 @@ mod tests {
             ["spec.replicas: invalid type: string \"3\", expected i32"]
         );
         assert_eq!(errors(json!({ "spec": { "template": { "spec": { "containers": { "name": "a" } } } } })).len(), 1);
+    }
+
+    #[test]
+    fn a_null_is_a_field_that_was_not_written_and_in_a_map_the_empty_value() {
+        let mut value = json!({ "metadata": { "labels": { "a/b": null, "c": "d" }, "annotations": null },
+            "spec": { "replicas": null, "strategy": null, "selector": { "matchLabels": null }, "template": { "spec": {
+                "nodeSelector": { "e": null }, "containers": [ { "name": "f", "image": null, "env": [
+                    { "name": "G", "value": null } ], "resources": { "limits": { "cpu": null } } } ] } } } });
+        take_nulls_out::<Deployment>(&mut value);
+        assert_eq!(
+            value,
+            json!({ "metadata": { "labels": { "a/b": "", "c": "d" } }, "spec": { "selector": {}, "template": { "spec": {
+                "nodeSelector": { "e": "" }, "containers": [ { "name": "f", "env": [ { "name": "G" } ],
+                    "resources": { "limits": { "cpu": "0" } } } ] } } } })
+        );
     }
 
     #[test]

@@ -11,8 +11,9 @@ use super::{
     column::{AGE, Column, NAME, joined, list_at, selector, text_at},
     field::{Cause, FieldError},
     honoured::{Rule::*, Rules},
-    resource::{schema_of, set_load_balancer_status},
-    schema::decode,
+    resource::set_load_balancer_status,
+    schema::{Schema, decode},
+    service_checks,
 };
 
 pub(super) static SERVICE: Resource = Resource {
@@ -37,7 +38,7 @@ pub(super) static SERVICE: Resource = Resource {
         AGE,
         Column::wide("Selector", |object, _| selector(&object["spec"]["selector"])),
     ],
-    schema: schema_of::<Service>,
+    schema: Schema::of::<Service>(),
     honoured: RULES,
     default: set_defaults,
     validate,
@@ -49,6 +50,7 @@ const NO_NODE_PORT: &str = "no port of the nodes is opened: the gateway answers 
                             the type LoadBalancer opens the Service's own port";
 
 const MOST_FREE: &str = "requests go to the replica that is most free";
+const ANY_REPLICA: &str = "any replica may get any request of a client: keep state in `wasi:keyvalue`";
 const OWN_PORT: &str = "use the type LoadBalancer: it opens the port on the host";
 const NO_OTHER_HOST: &str = "guests reach other hosts by the annotation `sampan.dev/outbound`";
 const TYPES: [&str; 3] = ["ClusterIP", "NodePort", "LoadBalancer"];
@@ -67,7 +69,7 @@ const RULES: Rules = &[
     ("spec.ports[].nodePort", Warned(&["0"], NO_NODE_PORT)),
     ("spec.clusterIP", Honoured),
     ("spec.clusterIPs", Honoured),
-    ("spec.sessionAffinity", Only(&["None"], "any replica may get any request: keep state in `wasi:keyvalue`")),
+    ("spec.sessionAffinity", Warned(&["None"], ANY_REPLICA)),
     ("spec.internalTrafficPolicy", Warned(&["Cluster"], MOST_FREE)),
     ("spec.externalTrafficPolicy", Warned(&["Cluster"], MOST_FREE)),
     ("spec.allocateLoadBalancerNodePorts", Warned(&["false"], NO_NODE_PORT)),
@@ -77,11 +79,11 @@ const RULES: Rules = &[
     ("spec.loadBalancerSourceRanges", Refused("put a firewall before the port")),
     ("spec.ipFamilies", Warned(&["[\"IPv4\"]"], BY_NAME)),
     ("spec.ipFamilyPolicy", Warned(&["SingleStack"], BY_NAME)),
-    ("spec.sessionAffinityConfig", Refused("any replica may get any request: keep state in `wasi:keyvalue`")),
+    ("spec.sessionAffinityConfig", Warned(&[], ANY_REPLICA)),
     ("spec.trafficDistribution", Warned(&[], MOST_FREE)),
     ("spec.loadBalancerClass", Refused("sampan's gateway opens the port: leave it away")),
     ("spec.healthCheckNodePort", Warned(&["0"], NO_NODE_PORT)),
-    ("spec.publishNotReadyAddresses", Only(&["false"], "only ready replicas get requests")),
+    ("spec.publishNotReadyAddresses", Warned(&["false"], "only ready replicas get requests")),
 ];
 
 fn external_address(object: &Value) -> Value {
@@ -105,7 +107,9 @@ fn set_defaults(object: &mut Value) {
     spec.entry("type").or_insert_with(|| json!("ClusterIP"));
     spec.entry("ipFamilies").or_insert_with(|| json!(["IPv4"]));
     spec.entry("ipFamilyPolicy").or_insert_with(|| json!("SingleStack"));
-    spec.entry("sessionAffinity").or_insert_with(|| json!("None"));
+    if spec.entry("sessionAffinity").or_insert_with(|| json!("None")) == "None" {
+        spec.remove("sessionAffinityConfig");
+    }
     let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
     for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
         port.entry("protocol").or_insert_with(|| json!("TCP"));
@@ -127,6 +131,7 @@ fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     }
     let mut errors = check_cluster_ip(&new["spec"], old.map(|old| &old["spec"]));
     errors.extend(check_type(&new["spec"]["type"]));
+    errors.extend(service_checks::check(new, old));
     let selector: BTreeMap<String, String> = decode(&new["spec"]["selector"]).unwrap_or_default();
     if selector.is_empty() {
         let message = "is missing: name the labels of the replicas that are to answer";

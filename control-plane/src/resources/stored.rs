@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use super::{
     Durability, NameRule, Resource, Scope, Subresource,
     column::{AGE, Column, NAME, joined, list_at, number_at, text_at},
-    field::FieldError,
     honoured::{Rule::*, Rules},
     label_selector,
-    resource::{no_checks, no_defaults, schema_of},
+    resource::{no_checks, no_defaults},
+    schema::Schema,
+    stored_checks,
 };
 
 /// What kinds have in common that users write and nothing here changes.
@@ -33,7 +34,7 @@ pub(super) const STORED: Resource = Resource {
     names: NameRule::Subdomain,
     subresources: &[],
     columns: &[NAME, AGE],
-    schema: |_| Vec::new(),
+    schema: Schema { check: |_| Vec::new(), take_nulls_out: |_| {} },
     honoured: &[],
     default: no_defaults,
     validate: no_checks,
@@ -54,7 +55,7 @@ pub(super) static SERVICE_ACCOUNT: Resource = Resource {
     singular: "serviceaccount",
     short_names: &["sa"],
     columns: &[NAME, Column::number("Secrets", |object, _| json!(list_at(object, "/secrets").len())), AGE],
-    schema: schema_of::<ServiceAccount>,
+    schema: Schema::of::<ServiceAccount>(),
     honoured: &[
         ("", Warned(&[], NO_ACCOUNTS)),
         ("automountServiceAccountToken", Honoured),
@@ -86,7 +87,7 @@ pub(super) static ROLE: Resource = Resource {
     singular: "role",
     names: NameRule::PathSegment,
     columns: &[NAME, CREATED],
-    schema: schema_of::<Role>,
+    schema: Schema::of::<Role>(),
     honoured: ROLE_RULES,
     ..STORED
 };
@@ -99,7 +100,7 @@ pub(super) static CLUSTER_ROLE: Resource = Resource {
     scope: Scope::Cluster,
     names: NameRule::PathSegment,
     columns: &[NAME, CREATED],
-    schema: schema_of::<ClusterRole>,
+    schema: Schema::of::<ClusterRole>(),
     honoured: ROLE_RULES,
     ..STORED
 };
@@ -111,7 +112,7 @@ pub(super) static ROLE_BINDING: Resource = Resource {
     singular: "rolebinding",
     names: NameRule::PathSegment,
     columns: BINDING_COLUMNS,
-    schema: schema_of::<RoleBinding>,
+    schema: Schema::of::<RoleBinding>(),
     honoured: BINDING_RULES,
     ..STORED
 };
@@ -124,7 +125,7 @@ pub(super) static CLUSTER_ROLE_BINDING: Resource = Resource {
     scope: Scope::Cluster,
     names: NameRule::PathSegment,
     columns: BINDING_COLUMNS,
-    schema: schema_of::<ClusterRoleBinding>,
+    schema: Schema::of::<ClusterRoleBinding>(),
     honoured: BINDING_RULES,
     ..STORED
 };
@@ -143,7 +144,7 @@ pub(super) static POD_DISRUPTION_BUDGET: Resource = Resource {
         Column::number("Allowed Disruptions", |object, _| number_at(object, "/status/disruptionsAllowed")),
         AGE,
     ],
-    schema: schema_of::<PodDisruptionBudget>,
+    schema: Schema::of::<PodDisruptionBudget>(),
     honoured: &[
         (
             "",
@@ -157,11 +158,7 @@ pub(super) static POD_DISRUPTION_BUDGET: Resource = Resource {
         ("spec.selector", Honoured),
         ("spec.unhealthyPodEvictionPolicy", Honoured),
     ],
-    validate: |new, _| {
-        let both = !new["spec"]["minAvailable"].is_null() && !new["spec"]["maxUnavailable"].is_null();
-        let message = "minAvailable and maxUnavailable cannot be both set: keep one";
-        if both { vec![FieldError::invalid("spec", message)] } else { Vec::new() }
-    },
+    validate: stored_checks::disruption_budget,
     ..STORED
 };
 
@@ -177,7 +174,7 @@ pub(super) static INGRESS_CLASS: Resource = Resource {
         Column::text("Parameters", |object, _| text_at(object, "/spec/parameters/name")),
         AGE,
     ],
-    schema: schema_of::<IngressClass>,
+    schema: Schema::of::<IngressClass>(),
     honoured: &[
         (
             "",
@@ -189,6 +186,7 @@ pub(super) static INGRESS_CLASS: Resource = Resource {
         ("spec.controller", Honoured),
         ("spec.parameters", Honoured),
     ],
+    validate: stored_checks::ingress_class,
     ..STORED
 };
 
@@ -206,7 +204,7 @@ pub(super) static NETWORK_POLICY: Resource = Resource {
         }),
         AGE,
     ],
-    schema: schema_of::<NetworkPolicy>,
+    schema: Schema::of::<NetworkPolicy>(),
     honoured: &[
         (
             "",
@@ -218,6 +216,7 @@ pub(super) static NETWORK_POLICY: Resource = Resource {
         ),
         ("spec", Honoured),
     ],
+    validate: stored_checks::network_policy,
     ..STORED
 };
 
@@ -228,8 +227,9 @@ pub(super) static LEASE: Resource = Resource {
     plural: "leases",
     singular: "lease",
     columns: &[NAME, Column::text("Holder", |object, _| text_at(object, "/spec/holderIdentity")), AGE],
-    schema: schema_of::<Lease>,
+    schema: Schema::of::<Lease>(),
     honoured: &[("spec", Honoured)],
+    validate: stored_checks::lease,
     ..STORED
 };
 
@@ -250,7 +250,7 @@ pub(super) static ENDPOINTS: Resource = Resource {
         }),
         AGE,
     ],
-    schema: schema_of::<Endpoints>,
+    schema: Schema::of::<Endpoints>(),
     honoured: &[
         (
             "",

@@ -50,6 +50,8 @@ pub(super) fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         true => {
             let template = template::problems(&spec["template"]).into_iter();
             errors.extend(template.map(|error| error.under("spec.template")));
+            let values = template::wrong_values(&spec["template"]).into_iter();
+            errors.extend(values.map(|error| error.under("spec.template")));
         }
         false => errors.push(FieldError::required("spec.template", "is missing: it says what to run")),
     }
@@ -70,7 +72,10 @@ pub(super) fn check_count(spec: &Value, field: &str, most: i64) -> Option<FieldE
 
 fn check_selector(spec: &Value) -> Option<FieldError> {
     const PATH: &str = "spec.selector";
-    let selector: LabelSelector = decode(&spec["selector"]).ok()?;
+    let selector = match &spec["selector"] {
+        Value::Null => LabelSelector::default(),
+        written => decode(written).ok()?,
+    };
     let wanted = selector.match_labels.iter().flatten().count() + selector.match_expressions.iter().flatten().count();
     if wanted == 0 {
         return Some(FieldError::required(

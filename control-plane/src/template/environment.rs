@@ -15,6 +15,9 @@ use crate::resources::FieldError;
 const MAX_ENTRIES: usize = 1000;
 /// Guests are given no account, but may be told what it would be called.
 const ACCOUNT: &str = "spec.serviceAccountName";
+/// Where a replica is, for those who would be told an address. It has none of its own: a gateway finds it by its name.
+const ADDRESSES: [&str; 4] = ["status.podIP", "status.podIPs", "status.hostIP", "status.hostIPs"];
+const NO_ADDRESS: &str = "127.0.0.1";
 const FIELDS: [&str; 5] = [ACCOUNT, "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName"];
 
 /// The environment in the order in which later entries win: `envFrom` first, as in Kubernetes.
@@ -76,6 +79,9 @@ fn read_one(spec: &PodSpec, container: &Container, variable: &EnvVar, path: &str
                 (Some(reference), None) => {
                     let value = amount(container, reference, &format!("{path}.resourceFieldRef"))?;
                     Ok(EnvSource::Value { name, value })
+                }
+                (None, Some(address)) if is_address(address) => {
+                    Ok(EnvSource::Value { name, value: NO_ADDRESS.to_owned() })
                 }
                 (None, Some(ACCOUNT)) => {
                     let value = spec.service_account_name.clone().filter(|account| !account.is_empty());
@@ -142,6 +148,11 @@ fn amount(container: &Container, reference: &ResourceFieldSelector, path: &str) 
     let quantity = quantity.ok_or_else(missing)?;
     let of = |quantity: &Quantity| if name == "cpu" { quantity.as_millis() } else { quantity.as_units() };
     Ok(of(&quantity).div_ceil(of(&divisor).max(1)).to_string())
+}
+
+/// Whether a field of a Pod is an address, which says nothing here: [`NO_ADDRESS`] is given for it.
+pub(crate) fn is_address(field: &str) -> bool {
+    ADDRESSES.contains(&field)
 }
 
 fn check_field(field: &str, path: &str) -> Result<(), FieldError> {

@@ -14,6 +14,7 @@ mod quantities;
 mod rules;
 mod spread;
 mod tolerations;
+mod values;
 mod volumes;
 
 #[cfg(test)]
@@ -44,12 +45,19 @@ pub fn parse(template: &Value) -> Result<Template, Vec<FieldError>> {
     parse_honoured(template, errors)
 }
 
+pub(crate) use environment::is_address;
+
 /// What is done with each field of a template, relative to it.
 pub(crate) const RULES: Rules = rules::POD_TEMPLATE;
 
 /// Everything that is wrong with a template but for fields that [`RULES`] refuse.
 pub(crate) fn problems(template: &Value) -> Vec<FieldError> {
     parse_honoured(template, Vec::new()).err().unwrap_or_default()
+}
+
+/// What else Kubernetes would refuse of a template that is written. What is stored is not measured by it.
+pub(crate) fn wrong_values(template: &Value) -> Vec<FieldError> {
+    values::wrong(template)
 }
 
 fn parse_honoured(template: &Value, mut errors: Vec<FieldError>) -> Result<Template, Vec<FieldError>> {
@@ -179,7 +187,11 @@ fn image(container: &Container, errors: &mut Vec<FieldError>) -> String {
 }
 
 fn grace(spec: &PodSpec, errors: &mut Vec<FieldError>) -> Duration {
-    let seconds = spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE_SECONDS);
+    // As Kubernetes: one that is negative is the shortest.
+    let seconds = match spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE_SECONDS) {
+        negative if negative < 0 => 1,
+        seconds => seconds,
+    };
     match u64::try_from(seconds).map(Duration::from_secs) {
         Ok(grace) if grace <= MAX_GRACE => grace,
         _ => {

@@ -21,7 +21,11 @@ pub(super) fn set_defaults(container: &mut Value) {
     for name in ["startupProbe", "readinessProbe", "livenessProbe"] {
         let Some(probe) = container.get_mut(name).and_then(Value::as_object_mut) else { continue };
         for (field, default) in DEFAULTS {
-            probe.entry(field).or_insert_with(|| json!(default));
+            let value = probe.entry(field).or_insert(Value::Null);
+            // As Kubernetes: zero is one that was never set.
+            if value.is_null() || *value == 0 {
+                *value = json!(default);
+            }
         }
         if let Some(get) = probe.get_mut("httpGet").and_then(Value::as_object_mut) {
             get.entry("path").or_insert_with(|| json!("/"));
@@ -78,9 +82,10 @@ impl Reader<'_> {
     }
 
     fn path_of(&mut self, get: &HTTPGetAction) -> String {
-        let path = get.path.clone().filter(|path| !path.is_empty()).unwrap_or_else(|| "/".to_owned());
-        if !path.starts_with('/') || path.parse::<http::uri::PathAndQuery>().is_err() {
-            self.wrong("httpGet.path", &format!("`{path}` is not a path: it starts with `/`"));
+        let written = get.path.as_deref().unwrap_or_default();
+        let path = if written.starts_with('/') { written.to_owned() } else { format!("/{written}") };
+        if path.parse::<http::uri::PathAndQuery>().is_err() {
+            self.wrong("httpGet.path", &format!("`{written}` is not a path"));
         }
         path
     }
@@ -107,7 +112,7 @@ impl Reader<'_> {
     }
 
     fn count(&mut self, field: &str, value: Option<i32>, default: i32, least: i32) -> u32 {
-        let value = value.unwrap_or(default);
+        let value = value.filter(|value| *value != 0).unwrap_or(default);
         if !(least..=MAX).contains(&value) {
             self.wrong(field, &format!("{value} is out of range: use {least} to {MAX}"));
         }

@@ -15,14 +15,9 @@ pub(super) fn read(spec: &PodSpec, container: &Container, errors: &mut Vec<Field
         }),
     };
     let mut secrets = Vec::new();
-    for (index, secret) in spec.image_pull_secrets.iter().flatten().enumerate() {
-        match secret.name.as_str() {
-            "" => errors.push(FieldError::required(
-                format!("spec.imagePullSecrets[{index}].name"),
-                "is missing: name a Secret of type kubernetes.io/dockerconfigjson",
-            )),
-            name => secrets.push(name.to_owned()),
-        }
+    // One without a name names none, which its writer is told, as in Kubernetes.
+    for secret in spec.image_pull_secrets.iter().flatten().filter(|secret| !secret.name.is_empty()) {
+        secrets.push(secret.name.clone());
     }
     Pull { policy, secrets }
 }

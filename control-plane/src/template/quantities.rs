@@ -19,7 +19,10 @@ type Quantities = BTreeMap<String, resource::Quantity>;
 /// Sets the limits and answers the requests, which default to the limits as in Kubernetes.
 pub(super) fn read(container: &Container, limits: &mut Limits, errors: &mut Vec<FieldError>) -> Resources {
     let resources = container.resources.clone().unwrap_or_default();
-    let limit = Amounts::read("limits", resources.limits.unwrap_or_default(), errors);
+    let mut limit = Amounts::read("limits", resources.limits.unwrap_or_default(), errors);
+    // As Kubernetes: a limit of zero is none.
+    limit.cpu_millis = limit.cpu_millis.filter(|millis| *millis > 0);
+    limit.memory_bytes = limit.memory_bytes.filter(|bytes| *bytes > 0);
     let request = Amounts::read("requests", resources.requests.unwrap_or_default(), errors);
     if let Some(memory_bytes) = limit.memory_bytes {
         if memory_bytes < MIN_MEMORY_BYTES {
@@ -27,9 +30,6 @@ pub(super) fn read(container: &Container, limits: &mut Limits, errors: &mut Vec<
             errors.push(FieldError::invalid(format!("{PATH}.limits.memory"), message));
         }
         limits.memory_bytes = memory_bytes;
-    }
-    if limit.cpu_millis == Some(0) {
-        errors.push(FieldError::invalid(format!("{PATH}.limits.cpu"), "is zero: nothing can run with it"));
     }
     limits.cpu_millis = limit.cpu_millis;
     not_above("cpu", request.cpu_millis, limit.cpu_millis, errors);

@@ -19,6 +19,11 @@ const NO_ACCOUNT: &str = "guests are given no account and no token of the API";
 const CLASS: &str = "the PriorityClass says it: name one in `priorityClassName`";
 const NO_HOST_NAME: &str = "a guest has no host name: it is called by the name of its Service";
 const RESOLVER: &str = "names of Services come first, then those that the worker's machine knows";
+const AT_ONCE: &str = "a replica that a taint expels is moved at once, and serves until another has taken its place";
+const APART: &str = "replicas are spread over workers anyway, but where there are fewer workers than replicas, several share \
+                     one: guests do not disturb each other, and `topologySpreadConstraints` say how even it must be";
+const TOGETHER: &str =
+    "guests reach each other through the gateway, wherever they run; what must hold goes into `nodeSelector`";
 const OWN_REPLICAS: &str = "replicas are spread over those of the same Deployment anyway";
 const ONE_RUNTIME: &str = "every guest runs in sampan's own wasmtime";
 /// Names that other ways to run Wasm under Kubernetes give to their runtimes.
@@ -51,7 +56,7 @@ pub(super) const POD_TEMPLATE: Rules = &[
     ("metadata.creationTimestamp", Honoured),
     ("spec.containers[]", By(CONTAINER)),
     ("spec.restartPolicy", Only(&["Always"], "a replica that ends is started again")),
-    ("spec.dnsPolicy", Only(&["ClusterFirst"], RESOLVER)),
+    ("spec.dnsPolicy", Warned(&["ClusterFirst"], RESOLVER)),
     ("spec.dnsConfig.options", Warned(&[], RESOLVER)),
     ("spec.dnsConfig.nameservers", Refused(RESOLVER)),
     ("spec.dnsConfig.searches", Refused(RESOLVER)),
@@ -62,7 +67,7 @@ pub(super) const POD_TEMPLATE: Rules = &[
     ("spec.tolerations[].operator", Honoured),
     ("spec.tolerations[].value", Honoured),
     ("spec.tolerations[].effect", Honoured),
-    ("spec.tolerations[].tolerationSeconds", Honoured),
+    ("spec.tolerations[].tolerationSeconds", Warned(&[], AT_ONCE)),
     ("spec.topologySpreadConstraints[].maxSkew", Honoured),
     ("spec.topologySpreadConstraints[].topologyKey", Honoured),
     ("spec.topologySpreadConstraints[].whenUnsatisfiable", Honoured),
@@ -92,21 +97,21 @@ pub(super) const POD_TEMPLATE: Rules = &[
     ("spec.hostNetwork", Only(FALSE, HOST)),
     ("spec.hostPID", Only(FALSE, HOST)),
     ("spec.hostIPC", Only(FALSE, HOST)),
-    ("spec.hostUsers", Only(TRUE, HOST)),
-    ("spec.shareProcessNamespace", Only(FALSE, "a guest is no process")),
-    ("spec.setHostnameAsFQDN", Only(FALSE, NO_HOST_NAME)),
+    ("spec.hostUsers", Honoured),
+    ("spec.shareProcessNamespace", Warned(FALSE, "a replica has one guest, which is no process")),
+    ("spec.setHostnameAsFQDN", Warned(FALSE, NO_HOST_NAME)),
     ("spec.hostAliases", Refused("call Services by their names")),
-    ("spec.hostname", Refused(NO_HOST_NAME)),
-    ("spec.hostnameOverride", Refused(NO_HOST_NAME)),
-    ("spec.subdomain", Refused(NO_HOST_NAME)),
+    ("spec.hostname", Warned(&[], NO_HOST_NAME)),
+    ("spec.hostnameOverride", Warned(&[], NO_HOST_NAME)),
+    ("spec.subdomain", Warned(&[], NO_HOST_NAME)),
     ("spec.os.name", OnlyWarned(&["linux"], "a guest sees no operating system")),
     ("spec.initContainers", Refused(ONE_COMPONENT)),
     ("spec.ephemeralContainers", Refused(ONE_COMPONENT)),
     ("spec.volumes[]", By(VOLUME)),
     ("spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution", Warned(&[], PREFERENCE)),
-    ("spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution", Refused(NODE_SELECTOR)),
+    ("spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution", Warned(&[], APART)),
     ("spec.affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution", Warned(&[], PREFERENCE)),
-    ("spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution", Refused(NODE_SELECTOR)),
+    ("spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution", Warned(&[], TOGETHER)),
     ("spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution", Warned(&[], PREFERENCE)),
     // As far as a `nodeSelector` could say the same.
     ("spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution", Honoured),

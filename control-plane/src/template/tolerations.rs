@@ -12,9 +12,9 @@ pub(super) fn read(spec: &PodSpec, errors: &mut Vec<FieldError>) -> Vec<Tolerati
 
 fn read_one(index: usize, written: &Written, errors: &mut Vec<FieldError>) -> Toleration {
     let path = format!("spec.tolerations[{index}]");
-    if written.toleration_seconds.is_some() {
-        let message = "a replica that a taint expels is moved at once: leave the field away";
-        errors.push(FieldError::not_supported(format!("{path}.tolerationSeconds"), message));
+    if written.toleration_seconds.is_some() && written.effect.as_deref() != Some("NoExecute") {
+        let message = "belongs to the effect `NoExecute` alone";
+        errors.push(FieldError::invalid(format!("{path}.tolerationSeconds"), message));
     }
     let key = written.key.clone().filter(|key| !key.is_empty());
     let value = match written.operator.as_deref().unwrap_or("Equal") {

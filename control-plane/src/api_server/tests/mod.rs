@@ -9,13 +9,16 @@ mod discovery;
 mod field_validation;
 mod finalizers;
 mod kubectl;
+mod nulls;
 mod objects;
 mod patches;
 mod priority_classes;
 mod refusals;
+mod scales;
 mod shops;
 mod tables;
 mod tls;
+mod values;
 mod watches;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

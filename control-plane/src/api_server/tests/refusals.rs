@@ -132,7 +132,7 @@ async fn what_a_service_cannot_be_is_refused_with_the_way_out() {
         (json!({ "type": "Nodeport" }), "spec.type"),
         (json!({ "type": "ExternalName", "externalName": "a.b" }), "spec.externalName"),
         (json!({ "clusterIP": "10.0.0.1" }), "spec.clusterIP"),
-        (json!({ "sessionAffinity": "ClientIP" }), "spec.sessionAffinity"),
+        (json!({ "sessionAffinity": "Client" }), "spec.sessionAffinity"),
         (json!({ "ports": [] }), "spec.ports"),
         (json!({ "ports": [ { "port": 80, "protocol": "UDP" } ] }), "spec.ports[0].protocol"),
         (json!({ "ports": [ { "port": 80, "name": "a" }, { "port": 80, "name": "b" } ] }), "spec.ports[1].port"),

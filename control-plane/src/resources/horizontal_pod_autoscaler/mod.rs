@@ -18,9 +18,8 @@ use super::{
     Durability, NameRule, Resource, Scope, Subresource,
     field::FieldError,
     honoured::{Rule::*, Rules},
-    resource::schema_of,
     scaling,
-    schema::decode,
+    schema::{Schema, decode},
     workload::MAX_REPLICAS,
 };
 
@@ -43,7 +42,7 @@ const V2: Resource = Resource {
     names: NameRule::Subdomain,
     subresources: &[Subresource::Status],
     columns: columns::ALL,
-    schema: schema_of::<HorizontalPodAutoscaler>,
+    schema: Schema::of::<HorizontalPodAutoscaler>(),
     honoured: RULES,
     default: set_defaults,
     validate,
@@ -120,7 +119,13 @@ fn check_target(target: &CrossVersionObjectReference) -> Vec<FieldError> {
     let error = |(field, _)| {
         FieldError::required(format!("spec.scaleTargetRef.{field}"), "is missing: name the Deployment that is scaled")
     };
-    missing.map(error).collect()
+    let mut errors: Vec<_> = missing.map(error).collect();
+    // As Kubernetes: both stand in paths.
+    for (field, value) in parts.into_iter().filter(|(_, value)| value.contains(['/', '%'])) {
+        let message = format!("`{value}` cannot stand in a path: write it without `/` and `%`");
+        errors.push(FieldError::invalid(format!("spec.scaleTargetRef.{field}"), message));
+    }
+    errors
 }
 
 fn check_bounds(spec: &HorizontalPodAutoscalerSpec) -> Vec<FieldError> {

@@ -226,7 +226,7 @@ fn elaborate() -> Value {
 fn version_1_says_the_same_in_its_fields_and_annotations() {
     let view = HORIZONTAL_POD_AUTOSCALER_V1.view.as_ref().unwrap();
     let seen = (view.of_stored)(elaborate());
-    assert_eq!((HORIZONTAL_POD_AUTOSCALER_V1.schema)(&seen), []);
+    assert_eq!((HORIZONTAL_POD_AUTOSCALER_V1.schema.check)(&seen), []);
     assert_eq!(seen["spec"]["targetCPUUtilizationPercentage"], 60);
     assert_eq!(
         (&seen["spec"]["minReplicas"], &seen["status"]["currentCPUUtilizationPercentage"]),

@@ -5,11 +5,7 @@ use k8s_openapi::api::autoscaling::v1::HorizontalPodAutoscaler;
 use serde_json::{Map, Value, json};
 
 use super::{HORIZONTAL_POD_AUTOSCALER, V2, v1_names};
-use crate::resources::{
-    FieldError, Resource,
-    column::list_at,
-    resource::{View, schema_of},
-};
+use crate::resources::{FieldError, Resource, column::list_at, resource::View, schema::Schema};
 
 const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const CURRENT_METRICS: &str = "autoscaling.alpha.kubernetes.io/current-metrics";
@@ -18,7 +14,7 @@ const CONDITIONS: &str = "autoscaling.alpha.kubernetes.io/conditions";
 
 pub(in crate::resources) static HORIZONTAL_POD_AUTOSCALER_V1: Resource = Resource {
     version: "v1",
-    schema: schema_of::<HorizontalPodAutoscaler>,
+    schema: Schema::of::<HorizontalPodAutoscaler>(),
     view: Some(View { stored: &HORIZONTAL_POD_AUTOSCALER, of_stored, to_stored }),
     ..V2
 };
