@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     CommandError, Commands,
     conditions::condition,
-    resources::Durability,
+    resources::{Durability, instead},
     shell::{worker_key, worker_record},
     store::{Compare, Op, StoreError},
 };
@@ -67,7 +67,7 @@ pub(super) fn refuse_writes(target: &Target) -> Result<(), ApiError> {
             "a worker makes its Node, with the labels and taints of its flags; `spec.unschedulable` alone can be set (`kubectl cordon`)"
         }
         (_, "endpointslices") => "create a Service, and sampan makes its EndpointSlices",
-        _ => "sampan makes them",
+        _ => instead(target.resource).unwrap_or("sampan makes them"),
     };
     let why = format!("{} cannot be written: {instead}", target.resource.plural);
     Err(ApiError::MethodNotAllowed { why })

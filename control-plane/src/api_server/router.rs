@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::resources::{Durability, Subresource};
+use crate::resources::{Durability, Subresource, instead};
 
 use super::{
     Api, Token,
@@ -221,11 +221,11 @@ impl Call {
     }
 
     async fn create(&self, body: &[u8]) -> Result<Response, ApiError> {
-        let object = self.parse_object(body)?;
         if self.target.resource.plural == "pods" {
-            return self.create_pod(object).await;
+            return self.create_pod(self.parse_object(body)?).await;
         }
         refuse_writes(&self.target)?;
+        let object = self.parse_object(body)?;
         let created = self.api.objects.create(&self.target, object, self.params.dry_run()?, &self.strictness).await?;
         self.object(StatusCode::CREATED, created)
     }
@@ -292,6 +292,11 @@ impl Call {
             (Durability::Live, "nodes", Some(_)) => {
                 objects.delete_node(target, &options, dry_run, &self.api.commands).await?
             }
+            // Of what there is none, none is left.
+            (Durability::Live, _, name) if instead(target.resource).is_some() => match name {
+                Some(_) => return Err(target.not_found()),
+                None => objects.delete_collection(target, &Selector::default(), &options, dry_run).await?,
+            },
             (Durability::Live, ..) => {
                 refuse_writes(target)?;
                 return Err(target.not_found());

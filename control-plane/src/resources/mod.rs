@@ -3,6 +3,7 @@
 //! It knows what each kind is called, how it is printed, what of it Sampan honours and what is wrong with it. It stores
 //! nothing and answers no request.
 
+mod absent;
 mod column;
 mod config;
 mod deployment;
@@ -38,6 +39,7 @@ pub(crate) mod values;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use absent::instead;
 pub use column::Column;
 pub use field::{Cause, FieldError, nearest};
 pub(crate) use hints::hints;
@@ -78,6 +80,13 @@ pub static ALL: &[&Resource] = &[
     &stored::NETWORK_POLICY,
     &stored::LEASE,
     &stored::ENDPOINTS,
+    &absent::STATEFUL_SET,
+    &absent::DAEMON_SET,
+    &absent::REPLICATION_CONTROLLER,
+    &absent::JOB,
+    &absent::CRON_JOB,
+    &absent::PERSISTENT_VOLUME_CLAIM,
+    &absent::PERSISTENT_VOLUME,
 ];
 
 /// The kind that is served under this group, version and plural.

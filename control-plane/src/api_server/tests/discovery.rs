@@ -11,6 +11,7 @@ async fn every_kind_is_discovered_with_its_verbs_and_short_names() {
         [
             "apps",
             "autoscaling",
+            "batch",
             "coordination.k8s.io",
             "discovery.k8s.io",
             "networking.k8s.io",

@@ -255,3 +255,22 @@ async fn kubectl_creates_and_shows_priority_classes() {
     assert!(said.contains("names that begin with `system-`"), "{said}");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_has_left_a_folder_is_pruned_when_it_is_applied() {
+    let server = Server::start().await;
+    let folder = server.folder.path().join("set");
+    std::fs::create_dir(&folder).unwrap();
+    for name in ["stays", "goes"] {
+        let object = json!({ "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": name, "namespace": "default", "labels": { "set": "one" } } });
+        std::fs::write(folder.join(format!("{name}.json")), object.to_string()).unwrap();
+    }
+    let apply = ["apply", "-f", folder.to_str().unwrap(), "--prune", "-l", "set=one"];
+    server.ok(&apply).await;
+    std::fs::remove_file(folder.join("goes.json")).unwrap();
+    let said = server.ok(&apply).await;
+    assert!(said.contains("configmap/goes pruned"), "{said}");
+    assert_eq!(server.ok(&["get", "configmaps", "-l", "set=one", "-o", "name"]).await.trim(), "configmap/stays");
+    server.stop().await;
+}

@@ -1,5 +1,6 @@
 //! The API as clients see it, over stores in memory.
 
+mod absent;
 mod across_fields;
 mod autoscalers;
 mod charts;
