@@ -23,6 +23,7 @@ use crate::{
     Commands, Measurements, OpenError, RunError,
     api_server::{ApiState, Certificates, Token, serve, write_kubeconfig},
     bootstrap::ensure_objects,
+    budgets,
     disk::DataDirLock,
     garbage,
     identity::now,
@@ -276,8 +277,12 @@ impl ControlPlane {
             let _ended = stop.clone().drop_guard();
             garbage::run(self.store.clone(), Arc::new(self.live.clone()), stop.clone()).await.map_err(RunError::from)
         };
-        let (shell, api, collector) = tokio::join!(shell, api, collector);
-        shell.and(api).and(collector)
+        let counter = async {
+            let _ended = stop.clone().drop_guard();
+            budgets::run(self.store.clone(), Arc::new(self.live.clone()), stop.clone()).await.map_err(RunError::from)
+        };
+        let (shell, api, collector, counter) = tokio::join!(shell, api, collector, counter);
+        shell.and(api).and(collector).and(counter)
     }
 
     fn handles(&self) -> Result<Handles, RunError> {

@@ -26,6 +26,7 @@ kinds! {
     INGRESS = "networking.k8s.io", "ingresses", "Ingress", "networking.k8s.io/v1";
     CONFIG_MAP = "", "configmaps", "ConfigMap", "v1";
     SECRET = "", "secrets", "Secret", "v1";
+    POD_DISRUPTION_BUDGET = "policy", "poddisruptionbudgets", "PodDisruptionBudget", "policy/v1";
     PRIORITY_CLASS = "scheduling.k8s.io", "priorityclasses", "PriorityClass", "scheduling.k8s.io/v1";
     POD = "", "pods", "Pod", "v1";
     NODE = "", "nodes", "Node", "v1";

@@ -12,6 +12,7 @@ pub mod store;
 pub mod template;
 
 mod bootstrap;
+mod budgets;
 mod checks;
 mod cluster_ip;
 mod conditions;
