@@ -6,7 +6,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use api::{Address, Body, BodyError, Dialer, ObjectKey, ReplicaId, Serve, ServeError, WorkerName, session::Endpoint};
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::{StreamExt, future::BoxFuture, stream::pending};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
@@ -185,6 +185,40 @@ async fn a_request_that_nobody_read_leaves_its_connection_in_order_for_the_next(
             assert_eq!(text(response.into_body()).await, "no thanks", "{size}, {round}");
             assert!(hop.replica.is_reachable(), "{size}, {round}");
         }
+    }
+}
+
+/// Tells when it is dropped.
+struct Tells(tokio::sync::mpsc::Sender<()>);
+
+impl Drop for Tells {
+    fn drop(&mut self) {
+        let _ = self.0.try_send(());
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_leaves_ends_its_request_also_behind_a_body_that_nobody_reads() {
+    for whole in [true, false] {
+        let (tell, mut told) = tokio::sync::mpsc::channel(2);
+        let hop = Hop::to(move |request| {
+            let (begun, ended) = (tell.clone(), Tells(tell.clone()));
+            async move {
+                begun.try_send(()).unwrap();
+                let _all = (request, ended);
+                std::future::pending().await
+            }
+        })
+        .await;
+        let body = match whole {
+            true => pieces(&["some ", "body"]),
+            false => StreamBody::new(futures::stream::once(async { Ok(Frame::data("some".into())) }).chain(pending()))
+                .boxed_unsync(),
+        };
+        let asked = tokio::spawn(hop.replica.serve(request(Method::POST, body)));
+        timeout(PATIENCE, told.recv()).await.expect("it began");
+        asked.abort();
+        timeout(PATIENCE, told.recv()).await.expect("it ended, since nobody waits");
     }
 }
 

@@ -4,6 +4,7 @@ mod body;
 mod carried;
 mod connect;
 mod dialer;
+mod gone;
 mod headers;
 mod link;
 mod pool;

@@ -2,6 +2,10 @@
 
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -24,13 +28,16 @@ const READ_ON_BYTES: u64 = 64 << 20;
 pub(super) struct ReadOn {
     /// `None` after its end.
     body: Option<Incoming>,
+    /// For who watches the connection: whether it is not at its end.
+    unread: Arc<AtomicBool>,
     /// Where it is read, whoever drops it.
     runtime: Handle,
 }
 
 impl ReadOn {
-    pub(super) fn new(body: Incoming) -> Self {
-        Self { body: Some(body), runtime: Handle::current() }
+    pub(super) fn new(body: Incoming, unread: Arc<AtomicBool>) -> Self {
+        unread.store(true, Relaxed);
+        Self { body: Some(body), unread, runtime: Handle::current() }
     }
 }
 
@@ -40,7 +47,10 @@ impl Body for ReadOn {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(body).poll_frame(cx));
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        if frame.is_none() || body.is_end_stream() {
+            self.unread.store(false, Relaxed);
+        }
         if !matches!(frame, Some(Ok(_))) {
             self.body = None;
         }
@@ -60,16 +70,24 @@ impl Body for ReadOn {
 impl Drop for ReadOn {
     fn drop(&mut self) {
         if let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) {
-            self.runtime.spawn(timeout(READ_ON, to_its_end(body)));
+            let unread = self.unread.clone();
+            self.runtime.spawn(timeout(READ_ON, async move {
+                if to_its_end(body).await {
+                    unread.store(false, Relaxed);
+                }
+            }));
         }
     }
 }
 
-async fn to_its_end(mut body: Incoming) {
+/// Whether it was all there.
+async fn to_its_end(mut body: Incoming) -> bool {
     let mut left = READ_ON_BYTES;
-    while let Some(Ok(frame)) = body.frame().await {
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-        let Some(rest) = left.checked_sub(bytes) else { return };
+        let Some(rest) = left.checked_sub(bytes) else { return false };
         left = rest;
     }
+    true
 }

@@ -1,7 +1,14 @@
 //! A worker's side: requests from gateways of other processes, each handed to the replica that its headers name.
 
 use std::{
-    collections::HashMap, convert::Infallible, io, net::SocketAddr, os::fd::OwnedFd, path::PathBuf, sync::Arc, thread,
+    collections::HashMap,
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    thread,
 };
 
 use api::{
@@ -26,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     carried::{self, Packed},
+    gone::{Peer, Watched},
     headers::{DEADLINE, FAILURE, PING, REPLICA, failure, parse_deadline, parse_replica},
     read_on::ReadOn,
 };
@@ -244,17 +252,19 @@ async fn serve_tls(desk: Arc<Desk>, fd: OwnedFd, identity: Option<Arc<Identity>>
 
 async fn connection<S>(desk: Arc<Desk>, stream: S) -> io::Result<()>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Peer + Unpin + Send + 'static,
 {
+    let unread = Arc::<AtomicBool>::default();
+    let stream = Watched::new(stream, unread.clone());
     let service = service_fn(move |request| {
-        let desk = desk.clone();
-        async move { Ok::<_, Infallible>(desk.answer(request).await) }
+        let (desk, unread) = (desk.clone(), unread.clone());
+        async move { Ok::<_, Infallible>(desk.answer(request, unread).await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).auto_date_header(false).half_close(false);
     let mut connection = http.serve_connection(TokioIo::new(stream), service);
     (&mut connection).await.map_err(io::Error::other)?;
-    linger(connection.into_parts().io.into_inner()).await
+    linger(connection.into_parts().io.into_inner().into_inner()).await
 }
 
 /// Reads on until the gateway closes too. An answer that came before its request was read to the end could be lost
@@ -274,7 +284,7 @@ struct Desk {
 }
 
 impl Desk {
-    async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, mut request: Request<Incoming>, unread: Arc<AtomicBool>) -> Response<Body> {
         if request.headers().contains_key(PING) {
             let mut response = Response::new(api::empty_body());
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -294,7 +304,7 @@ impl Desk {
         };
         let request = request.map(|body| match body.is_end_stream() {
             true => api::empty_body(),
-            false => ReadOn::new(body).boxed_unsync(),
+            false => ReadOn::new(body, unread).boxed_unsync(),
         });
         match self.serve_of(&named, id).serve(request).await {
             Ok(mut response) => {
