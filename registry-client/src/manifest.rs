@@ -89,7 +89,10 @@ pub(crate) fn of_index(json: &[u8]) -> Option<Result<Digest, String>> {
 }
 
 fn of_wasm(index: &OciImageIndex) -> Result<Digest, String> {
-    let is_wasm = |platform: &oci_distribution::manifest::Platform| platform.architecture.to_string() == "wasm";
+    // Docker calls it `wasm32` with `--platform wasi/wasm32`.
+    let is_wasm = |platform: &oci_distribution::manifest::Platform| {
+        matches!(platform.architecture.to_string().as_str(), "wasm" | "wasm32")
+    };
     let mut wasm = index.manifests.iter().filter(|entry| entry.platform.as_ref().is_some_and(is_wasm));
     let entry = match (wasm.next(), index.manifests.as_slice()) {
         (Some(entry), _) => entry,
@@ -124,6 +127,22 @@ pub fn check_manifest(json: &[u8]) -> Result<(), ImageError> {
     }
 }
 
+/// What is in the place of a manifest, if that is known.
+fn other_manifest(json: &[u8]) -> Option<String> {
+    let Ok(json) = serde_json::from_slice::<serde_json::Value>(json) else {
+        let begin: String = String::from_utf8_lossy(&json[..json.len().min(40)]).escape_default().collect();
+        return Some(format!("it is no JSON, and begins with `{begin}`; look at what answers for the registry"));
+    };
+    if json["schemaVersion"] == 1 {
+        return Some("it is Docker's first schema, which has no components: push the image again".to_owned());
+    }
+    if json["config"].is_null() && json["layers"].is_array() {
+        return Some("it has no `config`".to_owned());
+    }
+    let media_type = json["mediaType"].as_str()?;
+    Some(format!("it is of type `{media_type}`: push the image again, as an image manifest"))
+}
+
 /// The one layer of a manifest that holds the component. `digest` is the manifest's own.
 pub(crate) fn component_layer(digest: &Digest, json: &[u8]) -> Result<ComponentLayer, ImageError> {
     let unsupported = |why: String| ImageError::Unsupported { digest: digest.clone(), why };
@@ -132,7 +151,10 @@ pub(crate) fn component_layer(digest: &Digest, json: &[u8]) -> Result<ComponentL
         Ok(OciManifest::ImageIndex(_)) => {
             return Err(unsupported("it is an index of several images: name one of them by its digest".to_owned()));
         }
-        Err(error) => return Err(unsupported(format!("its manifest is not an OCI image manifest ({error})"))),
+        Err(error) => {
+            let what = other_manifest(json).unwrap_or_else(|| error.to_string());
+            return Err(unsupported(format!("its manifest is not an OCI image manifest: {what}")));
+        }
     };
     if manifest.config.media_type == SPIN_CONFIG {
         return spin_component(&manifest).map_err(unsupported);
@@ -206,6 +228,19 @@ mod tests {
     }
 
     #[test]
+    fn of_an_index_the_image_for_wasm_is_found_by_any_name_of_the_architecture() {
+        for architecture in ["wasm", "wasm32"] {
+            let entry = |byte, architecture: &str| {
+                let platform = serde_json::json!({ "architecture": architecture, "os": "wasi" });
+                serde_json::json!({ "mediaType": OCI_IMAGE_MEDIA_TYPE, "digest": digest(byte), "size": 7, "platform": platform })
+            };
+            let entries = [entry(1, "amd64"), entry(2, architecture), entry(3, "unknown")];
+            let index = serde_json::json!({ "schemaVersion": 2, "manifests": entries }).to_string();
+            assert_eq!(of_index(index.as_bytes()), Some(Ok(digest(2))), "{architecture}");
+        }
+    }
+
+    #[test]
     fn images_of_other_things_are_refused_with_what_they_are() {
         let container = "application/vnd.oci.image.layer.v1.tar+gzip";
         for (json, says) in [
@@ -224,6 +259,13 @@ mod tests {
             (br#"{"schemaVersion":2,"manifests":[]}"#.to_vec(), "several images"),
             (b"{}".to_vec(), "not an OCI image manifest"),
             (b"\xff".to_vec(), "not an OCI image manifest"),
+            (b"<html>Log in</html>".to_vec(), "no JSON, and begins with `<html>Log in</html>`"),
+            (br#"{"schemaVersion":1,"fsLayers":[]}"#.to_vec(), "Docker's first schema"),
+            (br#"{"schemaVersion":2,"layers":[]}"#.to_vec(), "it has no `config`"),
+            (
+                br#"{"mediaType":"application/vnd.oci.artifact.manifest.v1+json","blobs":[]}"#.to_vec(),
+                "of type `application/vnd.oci.artifact.manifest.v1+json`",
+            ),
         ] {
             let message = component_layer(&digest(9), &json).unwrap_err().to_string();
             assert!(message.contains(says), "{message}");
