@@ -22,5 +22,7 @@ mod shop;
 mod stores;
 
 mod client;
+mod ports;
+mod printed;
 mod redis;
 mod sampan;

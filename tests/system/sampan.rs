@@ -1,17 +1,15 @@
 //! A running `sampan`, its output, and how to wait for what it does.
 
 use std::{
-    io::{BufRead, BufReader, Read},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU8, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::atomic::{AtomicU8, Ordering},
+    thread,
     time::{Duration, Instant},
 };
+
+pub(crate) use crate::ports::free_address;
+use crate::printed::Printed;
 
 /// How long a test waits for something that should come: generous, since machines are slow and busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
@@ -51,8 +49,7 @@ fn own_loopback_ip() -> String {
 /// A server process with a data directory of its own. Killed when dropped.
 pub(crate) struct Sampan {
     child: Child,
-    output: Arc<Mutex<String>>,
-    readers: Vec<JoinHandle<()>>,
+    printed: Printed,
     pub(crate) data_dir: PathBuf,
     pub(crate) http: String,
     pub(crate) load_balancer_ip: String,
@@ -116,12 +113,8 @@ impl Sampan {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the sampan program starts");
-        let output = Arc::new(Mutex::new(String::new()));
-        let readers = vec![
-            collect(child.stdout.take().expect("piped"), &output),
-            collect(child.stderr.take().expect("piped"), &output),
-        ];
-        let mut sampan = Self { child, output, readers, data_dir: data_dir.to_owned(), http, load_balancer_ip };
+        let printed = Printed::by(&mut child);
+        let mut sampan = Self { child, printed, data_dir: data_dir.to_owned(), http, load_balancer_ip };
         sampan.wait_until_ready(&api);
         sampan
     }
@@ -142,16 +135,12 @@ impl Sampan {
 
     /// Everything that it printed until now.
     pub(crate) fn output(&self) -> String {
-        self.output.lock().expect("no printer panicked").clone()
+        self.printed.text()
     }
 
     /// Waits until it has printed `text`.
     pub(crate) fn wait_for_output(&self, text: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.output().contains(text) {
-            assert!(Instant::now() < deadline, "`{text}` was never printed:\n{}", self.output());
-            thread::sleep(Duration::from_millis(20));
-        }
+        self.printed.wait_for(text);
     }
 
     pub(crate) fn kubeconfig(&self) -> PathBuf {
@@ -201,13 +190,21 @@ impl Sampan {
         ids.find(|id: &u32| std::fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| is_it(&line)))
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it by a signal, and answers all that it and its workers have printed.
-    pub(crate) fn end(mut self, by: &str) -> String {
-        signal(by, self.child.id());
+    pub(crate) fn end(self, by: &str) -> String {
+        signal(by, self.id());
+        self.over()
+    }
+
+    /// Waits until it has ended as it was told to, and answers all that it and its workers have printed.
+    pub(crate) fn over(mut self) -> String {
         let status = self.child.wait().expect("the child can be waited for");
         assert!(status.success(), "it ended with {status}:\n{}", self.output());
-        self.readers.drain(..).for_each(|reader| reader.join().expect("no printer panicked"));
-        self.output()
+        self.printed.all()
     }
 
     /// Ends it as Ctrl-C does.
@@ -257,16 +254,10 @@ pub(crate) fn succeed(what: &str, output: Output) -> String {
     stdout.into_owned()
 }
 
-pub(crate) fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound socket").to_string()
-}
-
 /// A process of one role beside a server. Killed when dropped.
 pub(crate) struct Role {
     child: Child,
-    output: Arc<Mutex<String>>,
-    readers: Vec<JoinHandle<()>>,
+    printed: Printed,
 }
 
 impl Role {
@@ -274,12 +265,8 @@ impl Role {
     pub(crate) fn start(mut program: Command) -> Self {
         let started = program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = started.expect("the program starts");
-        let output = Arc::new(Mutex::new(String::new()));
-        let readers = vec![
-            collect(child.stdout.take().expect("piped"), &output),
-            collect(child.stderr.take().expect("piped"), &output),
-        ];
-        Self { child, output, readers }
+        let printed = Printed::by(&mut child);
+        Self { child, printed }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -288,21 +275,25 @@ impl Role {
 
     /// Everything that it printed until now.
     pub(crate) fn output(&self) -> String {
-        self.output.lock().expect("no printer panicked").clone()
+        self.printed.text()
     }
 
     /// Waits until it has printed `text`.
     pub(crate) fn wait_for_output(&self, text: &str) {
-        wait_for(&format!("`{text}` is printed"), || self.output().contains(text).then_some(()));
+        self.printed.wait_for(text);
     }
 
     /// Ends it by a signal, and answers all that it and its processes have printed.
-    pub(crate) fn end(mut self, by: &str) -> String {
+    pub(crate) fn end(self, by: &str) -> String {
         signal(by, self.id());
+        self.over()
+    }
+
+    /// Waits until it has ended as it was told to, and answers all that it and its processes have printed.
+    pub(crate) fn over(mut self) -> String {
         let status = self.ended();
         assert!(status.success(), "it ended with {status}:\n{}", self.output());
-        self.readers.drain(..).for_each(|reader| reader.join().expect("no printer panicked"));
-        self.output()
+        self.printed.all()
     }
 
     /// Waits until it ends by itself.
@@ -331,15 +322,4 @@ impl Drop for Role {
 pub(crate) fn signal(name: &str, process: u32) {
     let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
     assert!(sent.expect("kill starts").success(), "{name} to {process}");
-}
-
-fn collect(stream: impl Read + Send + 'static, into: &Arc<Mutex<String>>) -> JoinHandle<()> {
-    let into = Arc::clone(into);
-    thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            let mut output = into.lock().expect("no printer panicked");
-            output.push_str(&line);
-            output.push('\n');
-        }
-    })
 }

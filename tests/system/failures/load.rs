@@ -30,8 +30,6 @@ pub(crate) struct Load {
 pub(crate) struct Outcome {
     pub(crate) sent: usize,
     pub(crate) failed: Vec<String>,
-    /// When each was due, and how long after that it was answered.
-    latencies: Vec<(Instant, Duration)>,
 }
 
 impl Load {
@@ -69,7 +67,7 @@ impl Load {
                     let due = began + Duration::from_secs_f64(number as f64 / per_second);
                     thread::sleep(due.saturating_duration_since(Instant::now()));
                     let failed = kinds[number as usize % kinds.len()].send(&client, number);
-                    outcome.lock().expect("no caller panicked").note(due, failed);
+                    outcome.lock().expect("no caller panicked").note(failed);
                 }
             })
         });
@@ -90,16 +88,9 @@ impl Load {
 }
 
 impl Outcome {
-    fn note(&mut self, due: Instant, failed: Option<String>) {
+    fn note(&mut self, failed: Option<String>) {
         self.sent += 1;
-        self.latencies.push((due, due.elapsed()));
         self.failed.extend(failed);
-    }
-
-    /// The longest that a request took that was due in this time.
-    pub(crate) fn slowest(&self, from: Instant, to: Instant) -> Duration {
-        let within = self.latencies.iter().filter(|(due, _)| (from..to).contains(due));
-        within.map(|(_, latency)| *latency).max().unwrap_or_default()
     }
 }
 

@@ -1,46 +1,31 @@
-use std::{
-    thread,
-    time::{Duration, Instant},
+use std::{thread, time::Duration};
+
+use super::{HOST, assert_none_failed, deploy, load, pods, wait_for_ready, worker_process};
+use crate::{
+    client::Client,
+    sampan::{Sampan, signal, wait_for},
 };
 
-use super::{assert_none_failed, deploy, load, pods, wait_for_ready, with_slack, worker_process};
-use crate::sampan::{Sampan, signal, wait_for};
-
-/// A killed worker's replicas are back within this time.
-const BACK: Duration = Duration::from_millis(100);
-/// A worker that is stopped is routed around within this time.
-const ROUTED_AROUND: Duration = Duration::from_millis(250);
-/// And its replicas are replaced within this.
-const REPLACED: Duration = Duration::from_secs(1);
-
 #[test]
-fn a_worker_that_is_killed_costs_no_request_and_its_replicas_are_back_at_once() {
+fn a_worker_that_is_killed_costs_no_request_and_its_replicas_are_replaced_because_its_process_has_ended() {
     let folder = tempfile::tempdir().expect("a folder");
-    let sampan = Sampan::server(folder.path(), 4);
+    // Nobody is replaced for being silent.
+    let sampan = Sampan::server_with(folder.path(), 4, &["--lost-after", "1h"]);
     deploy(&sampan, 8);
     let load = load(&sampan);
     for _ in 0..3 {
         let nodes = wait_for_ready(&sampan, 8);
         let killed = worker_process(&sampan, &nodes[0]);
-        let began = Instant::now();
+        let on_it: Vec<_> = pods(&sampan).into_iter().filter(|pod| pod.node == nodes[0]).map(|pod| pod.name).collect();
         signal("KILL", killed);
         wait_for("the process is gone", || (!runs(killed)).then_some(()));
-        // What was on it is gone from the list, and as many are ready again.
-        let before = Instant::now();
-        wait_for_ready(&sampan, 8);
-        let listing = pods_take(&sampan);
-        let took = before.duration_since(began) + before.elapsed().saturating_sub(listing);
-        assert!(took < with_slack(BACK), "capacity was back after {took:?}");
+        wait_for("what was on it is replaced", || {
+            let now = pods(&sampan);
+            (now.len() == 8 && now.iter().all(|pod| pod.ready && !on_it.contains(&pod.name))).then_some(())
+        });
     }
     assert_none_failed(&load.stop());
     sampan.wait_for_nodes(4);
-}
-
-/// How long looking at the pods takes by itself: a process that is started, and asks.
-fn pods_take(sampan: &Sampan) -> Duration {
-    let began = Instant::now();
-    pods(sampan);
-    began.elapsed()
 }
 
 fn runs(process: u32) -> bool {
@@ -57,15 +42,14 @@ fn a_worker_that_stands_still_is_routed_around_and_its_late_copies_end_when_it_g
     let nodes = wait_for_ready(&sampan, 8);
     let (still, process) = (nodes[0].clone(), worker_process(&sampan, &nodes[0]));
     let before = pods(&sampan);
-    let stopped_at = Instant::now();
     signal("STOP", process);
+    // Each is answered, though it stands still: who waited for it would wait here for ever.
+    let client = Client::new(&sampan.http, Some(HOST));
+    (0..50).for_each(|_| assert_eq!(client.get("/env").status, 200));
     wait_for("its replicas are replaced elsewhere", || {
         let now = pods(&sampan);
         (now.len() == 8 && now.iter().all(|pod| pod.ready && pod.node != still)).then_some(())
     });
-    let replaced = stopped_at.elapsed();
-    assert!(replaced < with_slack(REPLACED), "replaced after {replaced:?}");
-    let gone_on_at = Instant::now();
     signal("CONT", process);
     sampan.wait_for_nodes(4);
     // Whoever was replaced is not owned again: its name is gone for good.
@@ -75,8 +59,5 @@ fn a_worker_that_stands_still_is_routed_around_and_its_late_copies_end_when_it_g
         thread::sleep(Duration::from_millis(50));
     }
     wait_for_ready(&sampan, 8);
-    let outcome = load.stop();
-    assert_none_failed(&outcome);
-    let slowest = outcome.slowest(stopped_at, gone_on_at);
-    assert!(slowest < with_slack(ROUTED_AROUND), "a request took {slowest:?} while the worker stood still");
+    assert_none_failed(&load.stop());
 }
