@@ -101,6 +101,7 @@ impl Scheduler {
         self.take(event, now);
         self.fire_due_timers(now);
         if self.loaded {
+            self.touch_what_waits_for_a_place();
             self.reconcile(now);
             self.place_waiting(now);
             self.reconcile(now);

@@ -1,4 +1,9 @@
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use api::{Address, KeyValue, Taint, WorkerName, outbound::Connect};
@@ -130,7 +135,8 @@ pub(crate) async fn worker(
         inside.run_inside(sessions, stop).await;
         Ok(())
     });
-    roles.spawn("the end of the worker", end(ending.clone(), shutdown.clone(), plan.drain_timeout, ended.clone()));
+    let end = end(ending.clone(), client.clone(), shutdown.clone(), plan.drain_timeout, ended.clone());
+    roles.spawn("the end of the worker", end);
     roles.spawn("the worker", async move {
         let _ended = ended.clone().drop_guard();
         while worker.run(client.worker_session(ended.clone()), &ending).await == Ended::Session {}
@@ -166,9 +172,15 @@ pub(super) fn serving_threads(plan: &WorkerPlan) -> ServingThreads {
 /// For the session's last messages.
 pub(super) const LAST_WORDS: Duration = Duration::from_millis(100);
 
+/// A worker that leaves waits no longer than this for a control plane that is not reached, and could move nothing.
+const NOBODY_MOVES: Duration = Duration::from_secs(2);
+/// How often it is looked whether that is reached.
+const LOOKED: Duration = Duration::from_millis(100);
+
 /// Ends a worker that leaves after its time, and at once when it is told so.
 pub(super) async fn end(
     ending: Ending,
+    client: ControlPlaneClient,
     shutdown: CancellationToken,
     drain_timeout: Duration,
     ended: CancellationToken,
@@ -178,9 +190,21 @@ pub(super) async fn end(
         tokio::time::sleep(drain_timeout).await;
         tracing::warn!("not all replicas could be moved within {drain_timeout:?}: what is left is stopped");
     };
+    let nobody_moves = async {
+        ending.leave.cancelled().await;
+        let mut reached = Instant::now();
+        while reached.elapsed() < NOBODY_MOVES {
+            if client.is_connected() {
+                reached = Instant::now();
+            }
+            tokio::time::sleep(LOOKED).await;
+        }
+        tracing::info!("the control plane is not reached, and so nothing is moved: what is left is stopped");
+    };
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = leaves_for_long => {}
+        () = nobody_moves => {}
         () = ended.cancelled() => {}
     }
     ending.now.cancel();

@@ -1,5 +1,7 @@
 //! Replicas that leave a worker, and workers that end.
 
+use std::collections::BTreeSet;
+
 use api::{ReplicaId, TaintEffect, Timestamp, WorkerName};
 
 use crate::{Scheduler, Subject};
@@ -22,6 +24,22 @@ impl Scheduler {
         self.touch_worker(name);
         held.iter().for_each(|id| self.evict(id));
         self.touch_standbys_of(name);
+    }
+
+    /// Whether what leaves a worker may find a place: on a worker that takes replicas, be it that it is not heard of for now.
+    pub(crate) fn has_elsewhere(&self) -> bool {
+        self.workers.iter().any(|worker| !worker.leaving && !worker.cordoned && !worker.lost)
+    }
+
+    /// Where nothing can be moved, because all workers leave or the others are gone, what waits for that is looked at again.
+    pub(crate) fn touch_what_waits_for_a_place(&mut self) {
+        if self.dirty_workers.is_empty() || self.has_elsewhere() {
+            return;
+        }
+        let held = self.workers.iter().filter(|worker| worker.leaving).flat_map(|worker| &worker.replicas);
+        let waiting = held.filter_map(|id| self.replicas.get(id).map(|replica| replica.revision.clone()));
+        let waiting: BTreeSet<_> = waiting.collect();
+        waiting.iter().for_each(|key| self.touch_revision(key));
     }
 
     /// Moves what does not tolerate a worker's taints, as far as they say so.

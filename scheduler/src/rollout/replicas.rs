@@ -44,8 +44,17 @@ impl Scheduler {
     }
 
     /// Stops replicas that leave their workers, as far as others are ready in their places: those that serve nothing first.
+    /// Of workers that end, also where there is nowhere to move to: they would only serve until nobody waits any more.
     fn stop_leaving(&mut self, key: &ObjectKey, now: Timestamp) {
         let Some(revision) = self.revisions.get(key) else { return };
+        if !revision.leaving.is_empty() && !self.has_elsewhere() {
+            let ends = |id: &&ReplicaId| {
+                let worker = self.replicas.get(*id).and_then(|replica| self.workers.get(replica.worker.as_ref()?));
+                worker.is_some_and(|worker| worker.leaving)
+            };
+            let ending: Vec<ReplicaId> = revision.leaving.iter().filter(ends).cloned().collect();
+            return ending.iter().for_each(|id| self.delete(key, id, now));
+        }
         let surplus = revision.surplus_leaving();
         let leaving = revision.leaving.iter().filter_map(|id| self.replicas.get(id));
         for id in victims::choose(leaving, surplus, self.spare_available(key)) {

@@ -74,6 +74,28 @@ fn a_worker_that_leaves_gets_nothing_new_and_what_it_has_is_moved() {
 }
 
 #[test]
+fn what_leaves_the_only_worker_is_stopped_at_once_since_there_is_nowhere_to_move_to() {
+    let (mut bench, id, on) = serving(1);
+    bench.step(Event::Worker { worker: on, message: WorkerUp::Leaving });
+    assert_eq!(bench.stops(), [id]);
+    bench.hello(1, Vec::new());
+    assert_eq!(bench.starts().len(), 1, "it is wanted still, as soon as there is a worker");
+}
+
+#[test]
+fn workers_that_end_together_stop_what_they_have_once_the_last_of_them_leaves() {
+    let (mut bench, id, on) = serving(3);
+    for leaves in [on.clone(), other(&on)] {
+        bench.step(Event::Worker { worker: leaves, message: WorkerUp::Leaving });
+        assert!(bench.stops().is_empty(), "there is still one");
+    }
+    bench.step(Event::WorkerDied(worker(2)));
+    assert!(bench.stops().contains(&id), "{:?}", bench.stops());
+    bench.work_off();
+    assert!(bench.views().iter().all(|view| view.worker.is_none()));
+}
+
+#[test]
 fn a_replica_that_fails_while_it_leaves_is_gone() {
     let (mut bench, id, on) = serving(2);
     bench.step(Event::Worker { worker: on, message: WorkerUp::Leaving });

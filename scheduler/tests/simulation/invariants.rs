@@ -103,7 +103,13 @@ impl World {
             let caused_by_others = |id: &&ReplicaId| {
                 let view = self.control.mirror.replicas.get(*id);
                 let worker = view.and_then(|view| self.control.mirror.workers.get(view.worker.as_ref()?));
-                is_about(event, id) || preempted.contains(*id) || worker.is_none_or(|worker| !worker.ready)
+                let has_elsewhere = || {
+                    let mut workers = self.control.mirror.workers.values();
+                    workers.any(|worker| worker.ready && !worker.cordoned && !worker.leaving)
+                };
+                is_about(event, id)
+                    || preempted.contains(*id)
+                    || worker.is_none_or(|worker| !worker.ready || worker.leaving && !has_elsewhere())
             };
             if ids.iter().all(|id| caused_by_others(&id)) {
                 continue;

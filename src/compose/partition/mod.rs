@@ -71,7 +71,8 @@ pub(crate) async fn partition(
     roles.spawn("the listener for requests", async move {
         serve_requests(listener, dialer, threads, stop).await.context("requests cannot be taken")
     });
-    roles.spawn("the end of the worker", end(ending.clone(), shutdown.clone(), plan.drain_timeout, ended.clone()));
+    let end = end(ending.clone(), client.clone(), shutdown.clone(), plan.drain_timeout, ended.clone());
+    roles.spawn("the end of the worker", end);
     roles.spawn("the worker", async move {
         let _ended = ended.clone().drop_guard();
         while partition.run(client.worker_session(ended.clone()), &ending).await == Ended::Session {}

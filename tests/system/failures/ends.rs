@@ -5,15 +5,9 @@ use std::path::Path;
 use super::{Cluster, HOST, wait_for_ready};
 use crate::{
     client::Client,
-    sampan::{Sampan, wait_for},
+    printed::assert_clean,
+    sampan::{Role, Sampan, signal, wait_for},
 };
-
-/// Nothing that somebody would have to look at.
-fn assert_clean(who: &str, printed: &str) {
-    let worrying = |line: &&str| ["WARN", "ERROR", "error:", "panicked"].iter().any(|word| line.contains(word));
-    let worrying: Vec<&str> = printed.lines().filter(worrying).collect();
-    assert!(worrying.is_empty(), "{who}: {worrying:?}");
-}
 
 /// With so many replicas of the test guest, which have served.
 fn serving(sampan: &Sampan, replicas: usize) {
@@ -59,6 +53,45 @@ fn a_worker_that_joined_and_is_told_to_end_warns_of_nothing_nor_does_anybody_els
     assert_clean("the worker", &cluster.workers.remove(0).end("TERM"));
     assert_clean("the gateway", &cluster.gateway.output());
     assert_clean("the server", &cluster.server.as_ref().expect("it runs").output());
+}
+
+#[test]
+fn a_signal_that_comes_twice_at_once_as_wrappers_pass_it_on_is_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sampan = Sampan::server(folder.path(), 2);
+    serving(&sampan, 2);
+    // It is not told to another process before it has ended.
+    signal("STOP", sampan.id());
+    signal("TERM", sampan.id());
+    signal("INT", sampan.id());
+    signal("CONT", sampan.id());
+    assert_clean("the server", &sampan.over());
+}
+
+#[test]
+fn the_only_worker_ends_at_once_since_there_is_nowhere_to_move_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut cluster = Cluster::start_with(folder.path(), &[&["--drain-timeout", "1h"]], &[]);
+    super::control_plane::deploy(&cluster, 2);
+    assert_clean("the worker", &cluster.workers.remove(0).end("TERM"));
+    assert_clean("the gateway", &cluster.gateway.output());
+    assert_clean("the server", &cluster.server.as_ref().expect("it runs").output());
+}
+
+#[test]
+fn processes_of_several_machines_that_are_all_told_to_end_warn_of_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Cluster { server, workers, gateway, .. } = {
+        let patient: &[&str] = &["--drain-timeout", "1h"];
+        let cluster = Cluster::start_with(folder.path(), &[patient, patient], &[]);
+        super::control_plane::deploy(&cluster, 4);
+        cluster
+    };
+    let all: Vec<Role> = server.into_iter().chain(workers).chain([gateway]).collect();
+    all.iter().for_each(|role| signal("TERM", role.id()));
+    for role in all {
+        assert_clean("a process", &role.over());
+    }
 }
 
 /// Ends one after the other over one data directory, and looks at who is left, and that each first request is answered.

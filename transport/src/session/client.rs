@@ -4,7 +4,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use api::session::{GatewayDown, GatewaySide, GatewayUp, Session, WorkerDown, WorkerSide, WorkerUp, in_process};
@@ -39,6 +39,8 @@ const IN_CONNECTION: usize = 64;
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 /// The longest wait before another try.
 const RETRY_LAST: Duration = Duration::from_millis(500);
+/// A connection that is missing for so long is warned of. Where all processes end together, each is gone before that.
+const TOLD_AFTER: Duration = Duration::from_secs(3);
 /// What was said last, as a session ended, has so long to arrive.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long connecting may take.
@@ -173,6 +175,7 @@ impl ControlPlaneClient {
     async fn keep<Up: Opens>(&self, mut line: Line<Up, Up::Down>, stop: &CancellationToken) {
         let session = random_session();
         let (mut opened, mut failures) = (false, 0);
+        let (mut missing_since, mut told) = (Instant::now(), false);
         loop {
             let ended = tokio::select! {
                 () = stop.cancelled() => return,
@@ -184,6 +187,10 @@ impl ControlPlaneClient {
                 Ended::Session => return,
                 Ended::Connection(why) => {
                     if failures == 0 {
+                        (missing_since, told) = (Instant::now(), false);
+                    }
+                    if !told && missing_since.elapsed() >= TOLD_AFTER {
+                        told = true;
                         tracing::warn!(
                             why,
                             "the control plane is not reached: this process goes on with what it knows"
