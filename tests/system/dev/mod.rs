@@ -13,12 +13,10 @@ use crate::{
 
 const HOST: &str = "hello.default.localhost";
 
-/// A copy of the hello sample, with what it needs around it, that a test may edit.
+/// A copy of the samples, of which a test may edit hello. Nothing else of the repository is beside it.
 fn editable_sample(folder: &Path) -> std::path::PathBuf {
     let samples = folder.join("samples");
     copy(&root().join("samples"), &samples);
-    copy(&root().join("wit"), &folder.join("wit"));
-    copy(&root().join("tests/guests"), &folder.join("tests/guests"));
     samples.join("hello")
 }
 
