@@ -36,7 +36,7 @@ pub(crate) enum StartError {
     Image(#[from] ImageError),
     #[error("image `{image}`: {source}")]
     NotAComponent { image: String, source: registry_client::NotAComponent },
-    #[error("image `{image}` cannot be compiled: {why}; build it again with a current toolchain")]
+    #[error("image `{image}` cannot be compiled: {why}")]
     Compile { image: String, why: String },
     #[error("image `{image}`: a component of {bytes} bytes is larger than the limit of {limit_bytes} bytes")]
     TooLarge { image: String, bytes: u64, limit_bytes: u64 },

@@ -109,7 +109,11 @@ fn a_component_that_exhausts_its_compiler_fails_alone() {
     sampan.kill();
     let sampan = Sampan::up_with(folder.path(), &["--compile-timeout", "1ms"]);
     wait_for("the time is named", || {
-        sampan.kubectl_ok(&["get", "events"]).contains("takes longer than 1ms to compile").then_some(())
+        let events = sampan.kubectl_ok(&["get", "events"]);
+        let named =
+            events.contains("takes longer than 1ms to compile") && events.contains("`--compile-timeout` raises");
+        assert!(!events.contains("toolchain"), "it is not to blame: {events}");
+        named.then_some(())
     });
     sampan.kill();
     let sampan = Sampan::up(folder.path());

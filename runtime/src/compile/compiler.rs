@@ -4,7 +4,11 @@ use bytes::Bytes;
 use registry_client::inspect;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::{AT_ONCE, Compile, process::CompileProcess, server::CompileServer};
+use super::{
+    AT_ONCE, Compile,
+    process::{CompileProcess, refused},
+    server::CompileServer,
+};
 use crate::{WorkerError, error::StartError, priority, worker::WorkerConfig};
 
 /// Compiles apart from what serves, or, where the program offers no process for it, on threads that give way.
@@ -63,7 +67,7 @@ impl Compiler {
         let engine = self.engine.clone();
         threads.spawn(move || {
             let _permit = permit;
-            let _ = done.send(engine.precompile_component(&bytes).map_err(|error| format!("{error:#}")));
+            let _ = done.send(engine.precompile_component(&bytes).map_err(|error| refused(&error)));
         });
         compiled.await.unwrap_or_else(|_| Err("the compiler panicked on it".into()))
     }

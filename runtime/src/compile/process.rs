@@ -44,7 +44,7 @@ impl CompileProcess {
     /// The artifact, or why there is none, for people.
     pub(super) async fn compile(&self, component: Bytes) -> Result<Vec<u8>, String> {
         let compiled = tokio::time::timeout(self.timeout, self.run(component)).await;
-        compiled.unwrap_or_else(|_| Err(format!("it takes longer than {} to compile", api::format_span(self.timeout))))
+        compiled.unwrap_or_else(|_| Err(too_late(self.timeout)))
     }
 
     async fn run(&self, component: Bytes) -> Result<Vec<u8>, String> {
@@ -85,8 +85,22 @@ impl CompileProcess {
             return last.to_owned();
         }
         let limit = self.memory_bytes;
-        format!("the compiler ended with {status}, perhaps over its limit of {limit} bytes of memory {last}")
+        format!(
+            "the compiler ended with {status}, perhaps over its limit of {limit} bytes of memory, which `--compile-memory` \
+             raises {last}"
+        )
     }
+}
+
+/// Why there is no artifact: time is over, which says nothing of the component where the machine is busy.
+pub(super) fn too_late(timeout: Duration) -> String {
+    let limit = api::format_span(timeout);
+    format!("it takes longer than {limit} to compile: it is tried again, and `--compile-timeout` raises the limit")
+}
+
+/// Why there is no artifact: what the engine says of the component.
+pub(super) fn refused(error: &wasmtime::Error) -> String {
+    format!("{error:#}; build it again with a current toolchain")
 }
 
 /// What the compiler's process does: reads a component from standard input, and writes the artifact to standard output. The
@@ -101,7 +115,7 @@ pub fn compile_stdin(memory_bytes: u64) -> Result<(), String> {
     let mut component = Vec::new();
     io::stdin().lock().read_to_end(&mut component).map_err(|error| words(&error))?;
     let engine = engine::compiling().map_err(|error| words(&error))?;
-    let artifact = engine.precompile_component(&component).map_err(|error| format!("{error:#}"))?;
+    let artifact = engine.precompile_component(&component).map_err(|error| refused(&error))?;
     let mut stdout = io::stdout().lock();
     stdout.write_all(&artifact).and_then(|()| stdout.flush()).map_err(|error| words(&error))
 }

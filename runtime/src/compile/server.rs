@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::{CompileProcess, exchange};
+use super::{CompileProcess, exchange, process::too_late};
 
 /// What the server has beyond the limit of a compile, to say that it was passed.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ impl CompileServer {
         match tokio::time::timeout(self.0.timeout + LAST_WORDS, self.ask(component)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => Err(self.explain(&error)),
-            Err(_) => Err("the compile server does not answer in time".to_owned()),
+            Err(_) => Err(too_late(self.0.timeout)),
         }
     }
 
