@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::Notify;
 use wasmtime::ResourceLimiterAsync;
 
-use super::idle::IdleInstances;
+use super::{idle::IdleInstances, instance_size::InstanceSize};
 
 /// What an element of a table takes.
 const TABLE_ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
@@ -136,69 +136,6 @@ impl Drop for Waiting<'_> {
 #[error("the replica's memory limit was reached")]
 pub(crate) struct MemoryLimitReached;
 
-/// What an instance of a replica takes, in bytes: at first what it is made with and some more, then what instances had at the end
-/// of their requests, on average.
-#[derive(Default)]
-pub(crate) struct InstanceSize {
-    average: AtomicU64,
-    /// Requests whose instances were looked at, up to [`LEARNT`](Self::LEARNT).
-    seen: AtomicU32,
-    /// The most that an instance had until enough were seen.
-    most: AtomicU64,
-}
-
-impl InstanceSize {
-    /// So many requests say what instances take. From then on the difference to what was seen last goes into the average by one
-    /// part of as many.
-    const LEARNT: u32 = 8;
-    /// Until then an instance is taken to grow by this part of what it is made with.
-    const GROWS_BY: u64 = 4;
-
-    /// What is reckoned with; zero, if nothing was measured yet.
-    pub(crate) fn bytes(&self) -> u64 {
-        let average = self.average.load(Ordering::Relaxed);
-        if self.has_learnt() {
-            return average;
-        }
-        average.saturating_add(average / Self::GROWS_BY).max(self.most.load(Ordering::Relaxed))
-    }
-
-    fn has_learnt(&self) -> bool {
-        self.seen.load(Ordering::Relaxed) >= Self::LEARNT
-    }
-
-    pub(crate) fn begin_with(&self, bytes: u64) {
-        self.average.store(bytes, Ordering::Relaxed);
-    }
-
-    /// An instance has so much while it works. Until requests have ended that is all there is to go by.
-    fn at_work(&self, bytes: u64) {
-        if !self.has_learnt() && bytes > self.most.load(Ordering::Relaxed) {
-            self.most.fetch_max(bytes, Ordering::Relaxed);
-        }
-    }
-
-    /// An instance had so much at the end of a request. Mostly it is what it was before, and nothing is written.
-    pub(crate) fn observe(&self, bytes: u64) {
-        let seen = self.seen.load(Ordering::Relaxed);
-        if seen < Self::LEARNT {
-            self.seen.fetch_add(1, Ordering::Relaxed);
-        }
-        let before = self.average.load(Ordering::Relaxed);
-        if before == bytes {
-            return;
-        }
-        // Of the first ones it is their mean.
-        let weight = i64::from(seen.saturating_add(1).min(Self::LEARNT));
-        let step = (bytes.cast_signed() - before.cast_signed()) / weight;
-        // Of requests that end at the same moment one may be lost, which an average survives.
-        self.average.store(
-            if before == 0 || step == 0 { bytes } else { before.saturating_add_signed(step) },
-            Ordering::Relaxed,
-        );
-    }
-}
-
 /// What one instance has of its replica's budget. Given back when it is dropped.
 pub(crate) struct MemoryAccount {
     budget: Arc<MemoryBudget>,
@@ -223,6 +160,14 @@ impl MemoryAccount {
     /// From now on its guest waits for memory that is not there.
     pub(super) fn wait_from_now_on(&mut self) {
         self.waits = true;
+    }
+
+    /// Of what has units of this size. What is beyond its own maximum is no growth.
+    fn growing(&mut self, current: usize, desired: usize, maximum: Option<usize>, unit_bytes: u64) -> Growing<'_> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Box::pin(ready(Ok(false)));
+        }
+        Box::pin(self.grow(current, desired, unit_bytes))
     }
 
     async fn grow(&mut self, current: usize, desired: usize, unit_bytes: u64) -> wasmtime::Result<bool> {
@@ -265,10 +210,7 @@ impl ResourceLimiterAsync for MemoryAccount {
         desired: usize,
         maximum: Option<usize>,
     ) -> Growing<'a> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Box::pin(ready(Ok(false)));
-        }
-        Box::pin(self.grow(current, desired, 1))
+        self.growing(current, desired, maximum, 1)
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
@@ -282,10 +224,7 @@ impl ResourceLimiterAsync for MemoryAccount {
         desired: usize,
         maximum: Option<usize>,
     ) -> Growing<'a> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Box::pin(ready(Ok(false)));
-        }
-        Box::pin(self.grow(current, desired, TABLE_ELEMENT_BYTES))
+        self.growing(current, desired, maximum, TABLE_ELEMENT_BYTES)
     }
 
     fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
@@ -383,31 +322,6 @@ mod tests {
         assert_eq!(room(1 << 20), 100);
         assert_eq!(room(1 << 30), 1);
         assert_eq!(budget(256 << 20).room(100), 100, "nothing was measured yet");
-    }
-
-    #[test]
-    fn until_requests_have_ended_an_instance_is_taken_to_grow() {
-        let size = InstanceSize::default();
-        size.begin_with(1000);
-        assert_eq!(size.bytes(), 1250);
-        size.at_work(4000);
-        assert_eq!(size.bytes(), 4000);
-        (0..InstanceSize::LEARNT).for_each(|_| size.observe(1000));
-        assert_eq!(size.bytes(), 1000, "few grew");
-    }
-
-    #[test]
-    fn what_an_instance_takes_follows_what_instances_had_and_one_of_many_changes_little() {
-        let size = InstanceSize::default();
-        size.begin_with(1000);
-        size.observe(9000);
-        assert_eq!(size.average.load(Ordering::Relaxed), 9000, "the first says more than what it was made with");
-        (0..100).for_each(|_| size.observe(1000));
-        assert_eq!(size.bytes(), 1000);
-        size.observe(9000);
-        assert_eq!(size.bytes(), 2000);
-        (0..100).for_each(|_| size.observe(3000));
-        assert_eq!(size.bytes(), 3000);
     }
 
     #[tokio::test]

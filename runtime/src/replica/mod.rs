@@ -8,6 +8,7 @@ mod health;
 mod host;
 mod idle;
 mod instance;
+mod instance_size;
 mod memory;
 mod registry;
 mod request;
