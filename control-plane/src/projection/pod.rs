@@ -104,6 +104,8 @@ fn phase(view: &ReplicaView) -> &'static str {
 
 fn conditions(view: &ReplicaView) -> Value {
     let scheduled = match &view.state {
+        // It is placed once its image is known, and what keeps that away stands with its container.
+        ReplicaState::Unplaced(_) if view.digest.is_none() => condition("PodScheduled", "False", None, view.created),
         ReplicaState::Unplaced(why) => condition("PodScheduled", "False", Some(("Unschedulable", why)), view.created),
         _ => condition("PodScheduled", "True", None, view.created),
     };

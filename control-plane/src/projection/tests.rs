@@ -91,6 +91,16 @@ fn a_replica_without_a_worker_is_pending_and_says_why() {
 }
 
 #[test]
+fn a_replica_that_waits_for_its_image_is_not_taken_for_one_that_no_worker_has_room_for() {
+    let mut view = view(ReplicaState::Unplaced("waiting for its image".to_owned()));
+    (view.worker, view.digest) = (None, None);
+    let pod = pod_of(&view);
+    let scheduled = &pod["status"]["conditions"][0];
+    assert_eq!((&scheduled["type"], &scheduled["status"]), (&json!("PodScheduled"), &json!("False")));
+    assert_eq!((&scheduled["reason"], &scheduled["message"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
 fn a_guest_that_fails_again_and_again_is_in_a_crash_loop_with_its_last_end() {
     let pod = pod_of(&failed(FailureReason::Error, 3));
     let container = &pod["status"]["containerStatuses"][0];
