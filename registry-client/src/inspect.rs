@@ -73,7 +73,7 @@ pub enum NotAComponent {
     /// It is broken in some other way.
     #[error("the component is malformed at byte {offset}: {why}; build it again with a current toolchain")]
     Malformed {
-        /// Where.
+        /// The byte at which it cannot be read.
         offset: u64,
         /// What wasmparser says.
         why: String,

@@ -14,7 +14,7 @@ pub enum Action {
     /// Resolve the environment, then tell the worker to start this replica. If it cannot be resolved,
     /// answer with [`Event::StartFailed`](crate::Event::StartFailed).
     Start {
-        /// Where.
+        /// The worker that is told.
         worker: WorkerName,
         /// Which replica.
         id: ReplicaId,
@@ -30,7 +30,7 @@ pub enum Action {
     /// Resolve the environment, then tell the worker to be ready to run this replica, whose first request starts it. If it
     /// cannot be resolved, answer with [`Event::StartFailed`](crate::Event::StartFailed).
     Standby {
-        /// Where.
+        /// The worker that is told.
         worker: WorkerName,
         /// Which replica.
         id: ReplicaId,
@@ -45,7 +45,7 @@ pub enum Action {
     },
     /// Tell the worker to drain and stop this replica. Comes after the `PublishReplica` that takes it from the endpoints.
     Stop {
-        /// Where.
+        /// The worker that is told.
         worker: WorkerName,
         /// Which replica.
         id: ReplicaId,
@@ -67,16 +67,16 @@ pub enum Action {
     DeleteRevision(ObjectKey),
     /// Write a Deployment's status and its revision annotation.
     DeploymentStatus {
-        /// Whose.
+        /// The Deployment.
         key: ObjectKey,
-        /// Which.
+        /// What its status is to say.
         status: DeploymentStatus,
     },
     /// Write a revision's status.
     RevisionStatus {
-        /// Whose.
+        /// The revision.
         key: ObjectKey,
-        /// Which.
+        /// What its status is to say.
         status: RevisionStatus,
     },
     /// A replica is new or has changed: its Pod and the endpoints follow.
@@ -91,7 +91,7 @@ pub enum Action {
     DeploymentReplicas {
         /// Which Deployment.
         key: ObjectKey,
-        /// How many.
+        /// The number of replicas that it is to have.
         replicas: u32,
     },
     /// A Deployment wants another number of replicas, as its autoscaler decided.
@@ -109,7 +109,7 @@ pub enum Action {
     AutoscalerStatus {
         /// The Deployment that it scales.
         deployment: ObjectKey,
-        /// Which.
+        /// What was decided, and from what.
         status: AutoscalerStatus,
     },
     /// Something that a user wants to know happened to an object.
@@ -248,7 +248,7 @@ pub struct Condition {
     pub kind: ConditionKind,
     /// True or False.
     pub status: bool,
-    /// Why.
+    /// The reason, in one word.
     pub reason: ConditionReason,
     /// For people.
     pub message: String,
@@ -318,7 +318,7 @@ pub enum ReplicaState {
     Ready,
     /// It failed and is started again at this time.
     BackOff {
-        /// When.
+        /// The time of the next start.
         until: Timestamp,
     },
     /// It has been told to stop.

@@ -69,7 +69,7 @@ pub enum Event {
     StartFailed {
         /// Which replica.
         id: ReplicaId,
-        /// Why.
+        /// What could not be resolved, and why.
         failure: Failure,
     },
     /// Somebody deleted this replica; another takes its place if it is wanted.

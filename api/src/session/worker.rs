@@ -23,7 +23,7 @@ pub enum WorkerUp {
     Traps {
         /// Which replica.
         id: ReplicaId,
-        /// How many.
+        /// The number of traps.
         count: u32,
         /// What the last one said.
         last: String,

@@ -21,7 +21,7 @@ pub enum CertificateError {
     /// A file cannot be read or written.
     #[error("{path} cannot be used: {source}")]
     File {
-        /// Which.
+        /// The file.
         path: String,
         /// What the system said.
         source: io::Error,
@@ -29,7 +29,7 @@ pub enum CertificateError {
     /// The authority's files are not what was written.
     #[error("{path} holds no usable key or certificate ({why}): remove `ca.key` and `ca.crt` to have new ones made")]
     Damaged {
-        /// Which.
+        /// The file.
         path: String,
         /// What is wrong with it.
         why: String,

@@ -145,7 +145,7 @@ impl Images {
         self.engines_seen.remove(revision);
     }
 
-    /// The credentials of the Secrets that a revision names. One that is not there is said, and goes without.
+    /// The credentials of the Secrets that a revision names. A missing Secret is reported, then skipped.
     fn keys(&self, revision: &ObjectKey, pull: &Pull, configs: &dyn Configs) -> Result<Vec<DockerConfig>, String> {
         let mut keys = Vec::new();
         for name in &pull.secrets {

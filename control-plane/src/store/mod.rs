@@ -112,7 +112,7 @@ pub enum StoreError {
     /// A key, value or transaction is larger than allowed; nothing was done.
     #[error("{what} of {size} is larger than the limit of {limit}")]
     TooLarge {
-        /// Which.
+        /// What is too large: a key, a value or a transaction.
         what: &'static str,
         /// How large it is.
         size: usize,

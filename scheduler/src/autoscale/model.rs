@@ -149,14 +149,14 @@ pub struct Rules {
 pub enum RulePolicy {
     /// So many replicas.
     Pods {
-        /// How many.
+        /// The number of replicas.
         pods: u32,
         /// Within this time.
         period: Duration,
     },
     /// A share of the replicas that there were at the begin of the period.
     Percent {
-        /// Which.
+        /// The share, in percent.
         percent: u32,
         /// Within this time.
         period: Duration,

@@ -47,7 +47,7 @@ pub struct Inputs {
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MetricValue {
-    /// Which.
+    /// What is measured.
     pub metric: Metric,
     /// What it is to be.
     pub target: TargetValue,

@@ -25,7 +25,7 @@ pub struct Plan {
 /// What a trace came to with one policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replayed {
-    /// Which.
+    /// The policy that decided.
     pub policy: PolicyKind,
     /// The 99th percentile of waits of each function that was called, in the order of the trace.
     pub p99s: Vec<Duration>,

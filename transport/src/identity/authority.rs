@@ -25,7 +25,7 @@ pub enum AuthorityError {
     /// A file cannot be read or written.
     #[error("{path} cannot be used: {source}")]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -36,7 +36,7 @@ pub enum AuthorityError {
              workers and gateways then join again"
     )]
     Damaged {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
