@@ -7,6 +7,8 @@ use std::{
 
 use serde::Deserialize;
 
+use super::workspace::{Package, Target};
+
 /// The lines that matter here.
 #[derive(Deserialize)]
 struct Message {
@@ -17,6 +19,8 @@ struct Message {
     filenames: Vec<PathBuf>,
     #[serde(default)]
     package_id: String,
+    #[serde(default)]
+    target: Option<Target>,
 }
 
 /// The manifests of the packages that were built from folders of this machine, not from a registry.
@@ -33,15 +37,42 @@ fn messages(output: &[u8]) -> impl Iterator<Item = Message> {
     lines.filter_map(|line| serde_json::from_slice::<Message>(line).ok())
 }
 
-/// The components that the package in `folder` was built into. The folder may be a link: Cargo says where it leads.
-pub(super) fn components(output: &[u8], folder: &Path) -> Vec<PathBuf> {
+/// What was built of the package in `folder`. The folder may be a link: Cargo says where it leads.
+fn artifacts(output: &[u8], folder: &Path) -> impl Iterator<Item = Message> {
     let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     let manifest = folder.join("Cargo.toml");
-    messages(output)
-        .filter(|message| message.reason == "compiler-artifact" && message.manifest_path == manifest)
-        .flat_map(|message| message.filenames)
-        .filter(|file| file.extension().is_some_and(|extension| extension == "wasm"))
-        .collect()
+    messages(output).filter(move |message| message.reason == "compiler-artifact" && message.manifest_path == manifest)
+}
+
+/// Whether all of a package was built that always is.
+pub(super) fn is_whole(output: &[u8], package: &Package) -> bool {
+    let built: Vec<Target> = artifacts(output, &package.folder).filter_map(|message| message.target).collect();
+    package.targets.iter().all(|target| built.iter().any(|built| target.is(built)))
+}
+
+/// The components that the package in `folder` was built into: of several, those that answer HTTP requests, and of these the
+/// library, since programs beside it that use it export what it does.
+pub(super) fn components(output: &[u8], folder: &Path) -> Vec<PathBuf> {
+    let is_component = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "wasm");
+    let of_one = |message: Message| {
+        let is_library = message.target.is_some_and(|target| target.is_library());
+        message.filenames.into_iter().filter(is_component).map(move |file| (file, is_library))
+    };
+    let mut found: Vec<(PathBuf, bool)> = artifacts(output, folder).flat_map(of_one).collect();
+    if found.len() > 1 {
+        let answers = |file: &Path| fs::read(file).is_ok_and(|bytes| registry_client::inspect(&bytes).is_ok());
+        narrow(&mut found, |(file, _)| answers(file));
+        narrow(&mut found, |(_, is_library)| *is_library);
+    }
+    found.into_iter().map(|(file, _)| file).collect()
+}
+
+/// Keeps what fits, if anything does.
+fn narrow<T: Clone>(found: &mut Vec<T>, fits: impl FnMut(&T) -> bool) {
+    let (fitting, _): (Vec<T>, Vec<T>) = found.iter().cloned().partition(fits);
+    if !fitting.is_empty() {
+        *found = fitting;
+    }
 }
 
 #[cfg(test)]
@@ -56,6 +87,48 @@ mod tests {
 {"reason":"build-finished","success":true}
 "#;
         assert_eq!(components(output, Path::new("/a/shop")), [PathBuf::from("/t/shop.wasm")]);
+    }
+
+    #[test]
+    fn of_a_library_and_programs_the_one_that_answers_requests_is_the_component() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let built = |kind: &str, name: &str, text: &str| {
+            let file = folder.join(name);
+            fs::write(&file, wat::parse_str(text).unwrap()).unwrap();
+            let manifest = folder.join("Cargo.toml");
+            let message = serde_json::json!({
+                "reason": "compiler-artifact", "manifest_path": manifest, "filenames": [file],
+                "target": { "kind": [kind], "name": name },
+            });
+            format!("{message}\n")
+        };
+        let found = |built: &[&str]| components(built.concat().as_bytes(), &folder);
+        let answers = "(component (instance $i) (export \"wasi:http/incoming-handler@0.2.0\" (instance $i)))";
+        let (library, tool) = (built("cdylib", "shop.wasm", answers), built("bin", "tool.wasm", "(component)"));
+        assert_eq!(found(&[&tool, &library]), [folder.join("shop.wasm")]);
+        // It uses the library, and exports what that does.
+        let server = built("bin", "server.wasm", answers);
+        assert_eq!(found(&[&server, &library, &tool]), [folder.join("shop.wasm")]);
+        assert_eq!(found(&[&server, &tool]), [folder.join("server.wasm")]);
+        let other = built("bin", "other.wasm", answers);
+        assert_eq!(found(&[&server, &other]).len(), 2, "which is meant is not known");
+    }
+
+    #[test]
+    fn a_package_is_whole_when_each_of_its_targets_that_is_always_built_was() {
+        let targets = r#"[{"kind": ["cdylib"], "name": "shop"}, {"kind": ["bin"], "name": "tool"}]"#;
+        let targets = serde_json::from_str(targets).unwrap();
+        let package = Package { folder: PathBuf::from("/a/shop"), id: "shop".to_owned(), targets };
+        let built = |kind: &str, name: &str| {
+            let target = serde_json::json!({ "kind": [kind], "name": name, "edition": "2024" });
+            let message = serde_json::json!({
+                "reason": "compiler-artifact", "manifest_path": "/a/shop/Cargo.toml", "filenames": [], "target": target,
+            });
+            format!("{message}\n")
+        };
+        assert!(!is_whole(built("cdylib", "shop").as_bytes(), &package));
+        assert!(is_whole((built("cdylib", "shop") + &built("bin", "tool")).as_bytes(), &package));
     }
 
     #[test]

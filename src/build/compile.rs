@@ -21,6 +21,7 @@ use super::{
     toolchain::Toolchain,
     workspace::{Groups, Package},
 };
+use crate::errors::HintExt;
 
 /// Where the messages of compilers go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,11 +205,27 @@ impl Compiler {
                 return components.iter().map(each).collect();
             }
         };
-        let made = components.iter().map(|&component| {
-            let made = match cargo::components(&output, &component.dir).as_slice() {
-                // Of one package, it is the one that failed, perhaps by another of its targets.
+        let folders: Vec<PathBuf> = components.iter().map(|component| component.dir.clone()).collect();
+        let find = move || {
+            let found: Vec<_> = folders.iter().map(|folder| cargo::components(&output, folder)).collect();
+            (output, found)
+        };
+        // It may read them.
+        let (output, found) = match tokio::task::spawn_blocking(find).await {
+            Ok(found) => found,
+            Err(error) => {
+                let broken_off = |component: &&'a Component| (*component, Err(anyhow!("{error}").into()));
+                return components.iter().map(broken_off).collect();
+            }
+        };
+        let made = components.iter().zip(found).map(|(&component, found)| {
+            let mut ours = packages.iter().filter(|package| package.folder == component.dir);
+            let made = match found.as_slice() {
+                // Perhaps by another of its targets. Of one package, it is the one that failed.
                 found if let Some(messages) = &mut failed
-                    && (found.is_empty() || packages.len() <= 1) =>
+                    && (found.is_empty()
+                        || packages.len() <= 1
+                        || ours.any(|package| !cargo::is_whole(&output, package))) =>
                 {
                     Err(failure(std::mem::take(messages)))
                 }
@@ -219,10 +236,12 @@ impl Compiler {
                 )
                 .into()),
                 several => Err(anyhow!(
-                    "the package in {} makes {} components, and an image holds one",
+                    "the package in {} makes {} components that answer HTTP requests, and an image holds one: {}",
                     component.dir.display(),
-                    several.len()
+                    several.len(),
+                    several.iter().filter_map(|file| file.file_name()?.to_str()).collect::<Vec<_>>().join(", ")
                 )
+                .hint("put each into a package of its own")
                 .into()),
             };
             (component, made)
@@ -264,13 +283,15 @@ impl Compiler {
 
     async fn run(&self, mut command: Command, program: &str) -> anyhow::Result<Finished> {
         command.stdout(Stdio::piped());
-        if let Messages::Kept { .. } = self.messages {
+        // At the terminal, Ctrl-C is for the compiler too.
+        let leads = matches!(self.messages, Messages::Kept { .. });
+        if leads {
             command.stderr(Stdio::piped());
         }
         let tell = |crates| {
             self.progress.send_replace(crates);
         };
-        command::run(&mut command, tell).await.with_context(|| format!("{program} cannot be run"))
+        command::run(&mut command, leads, tell).await.with_context(|| format!("{program} cannot be run"))
     }
 }
 

@@ -33,6 +33,33 @@ pub(super) struct Package {
     pub(super) folder: PathBuf,
     /// As Cargo names it among others of its workspace.
     pub(super) id: String,
+    /// What is built of it, unless features are missing that it asks for.
+    pub(super) targets: Vec<Target>,
+}
+
+/// A library or a program of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Target {
+    kind: Vec<String>,
+    name: String,
+    #[serde(default, rename = "required-features")]
+    required_features: Vec<String>,
+}
+
+impl Target {
+    /// Whether this, as Cargo tells of what it has built, is it.
+    pub(super) fn is(&self, built: &Self) -> bool {
+        self.kind == built.kind && self.name == built.name
+    }
+
+    pub(super) fn is_library(&self) -> bool {
+        self.kind.iter().any(|kind| kind == "cdylib")
+    }
+
+    fn is_always_built(&self) -> bool {
+        let others = ["example", "test", "bench", "custom-build"];
+        self.required_features.is_empty() && !self.kind.iter().any(|kind| others.contains(&&**kind))
+    }
 }
 
 /// Packages that one call builds, and what that is true for.
@@ -50,15 +77,17 @@ struct Metadata {
     workspace_root: PathBuf,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Listed {
     id: String,
+    #[serde(default)]
+    targets: Vec<Target>,
     manifest_path: PathBuf,
     #[serde(default)]
     dependencies: Vec<Dependency>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Dependency {
     /// Of one on this machine.
     path: Option<PathBuf>,
@@ -137,7 +166,9 @@ async fn look(
         read.extend(below.map(|folder| folder.join("Cargo.toml")));
         read.insert(package.manifest_path.clone());
     }
-    let id = metadata.packages.iter().find(|package| package.manifest_path == manifest)?.id.clone();
+    let Listed { id, mut targets, .. } =
+        metadata.packages.iter().find(|package| package.manifest_path == manifest)?.clone();
+    targets.retain(Target::is_always_built);
     let mut tree = toolchain.cargo(folder);
     tree.args(["tree", "--package", &id, "--target", TARGET, "--edges", "normal,build"]);
     tree.args(["--prefix", "none", "--format", "{p}\t{f}"]);
@@ -147,7 +178,7 @@ async fn look(
     let sysroot = String::from_utf8(printed(rustc).await.unwrap_or_default()).ok()?;
     let files = rustflags::files(folder, env::var_os("CARGO_HOME"), env::var_os("HOME"));
     let common = Common { workspace: root.clone(), settings: (files, sysroot) };
-    Some((Package { folder: folder.to_owned(), id }, common, features))
+    Some((Package { folder: folder.to_owned(), id, targets }, common, features))
 }
 
 /// What a program prints, if it succeeds. What is wrong, the build will say.
