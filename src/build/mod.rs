@@ -15,6 +15,6 @@ mod toolchain;
 mod workspace;
 
 pub(crate) use compile::{Built, CompileError, Compiler, Messages, check_imports};
-pub(crate) use inputs::Inputs;
+pub(crate) use inputs::{Inputs, around};
 pub(crate) use project::{Component, PROJECT_FILE, Project, Recipe};
 pub(crate) use status::Crates;

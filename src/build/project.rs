@@ -183,7 +183,7 @@ fn refuse_pattern(base: &Path, path: &Path) -> Result<(), String> {
 }
 
 /// The path without `.` and `..`, so that it can be compared with those of changes.
-fn normalize(path: &Path) -> PathBuf {
+pub(super) fn normalize(path: &Path) -> PathBuf {
     use std::path::Component as Part;
     let mut normal = PathBuf::new();
     for part in path.components() {

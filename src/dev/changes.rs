@@ -38,6 +38,8 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Changes {
     /// Components by name, with the files that have changed, as far as that is told.
     pub(super) components: BTreeMap<String, BTreeSet<PathBuf>>,
+    /// Those of them of which files have changed only while the last build went on.
+    pub(super) during_builds: BTreeSet<String>,
     pub(super) manifests: bool,
     pub(super) project_file: bool,
 }
@@ -50,6 +52,10 @@ pub(super) struct Finished {
     pub(super) same: bool,
     /// What it says that it read; `None`: it did not come so far, or says nothing.
     pub(super) inputs: Option<Inputs>,
+    /// Cargo was at it, which writes `Cargo.lock`.
+    pub(super) by_cargo: bool,
+    /// It failed, and may be mended anywhere in these.
+    pub(super) mended_in: BTreeSet<PathBuf>,
 }
 
 /// Watches the files of one project until it is dropped.
@@ -86,6 +92,7 @@ impl Watch {
     pub(super) async fn next(&mut self) -> anyhow::Result<Changes> {
         loop {
             let mut changes = Changes { components: std::mem::take(&mut self.pending), ..Changes::default() };
+            changes.during_builds = changes.components.keys().cloned().collect();
             if changes.components.is_empty() {
                 self.sign().await;
                 let began = Instant::now();
@@ -97,6 +104,7 @@ impl Watch {
                     Subject::Manifests => changes.manifests = true,
                     Subject::Component(name) => {
                         self.causes.entry(name.clone()).or_default().outside(&changed);
+                        changes.during_builds.remove(&name);
                         changes.components.entry(name).or_default().extend(changed);
                     }
                 }

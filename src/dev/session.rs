@@ -1,9 +1,6 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::{Duration, Instant, SystemTime},
-};
+mod builds;
+
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 use api::ObjectKey;
 use registry_client::ImageStore;
@@ -11,7 +8,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    changes::{Finished, Watch},
+    changes::Watch,
     deploy::{Deployer, MANIFESTS},
     follow::show_logs,
     history::History,
@@ -20,19 +17,14 @@ use super::{
     urls::{Place, places},
 };
 use crate::{
-    build::{Built, CompileError, Compiler, Component, Crates, Messages, PROJECT_FILE, Project},
+    build::{Compiler, Component, Messages, PROJECT_FILE, Project},
     client::{apply::Planned, connection::Connection, kinds::Kinds},
     errors::report,
     screen::Screen,
-    size::human_bytes,
 };
 
 /// How long the start waits for replicas to be ready before it shows the URLs all the same.
 const START_PATIENCE: Duration = Duration::from_secs(60);
-/// How often a build says how far it is, where there is no terminal.
-const TOLD: Duration = Duration::from_secs(10);
-/// How often its bar is drawn, where there is one.
-const REDRAWN: Duration = Duration::from_millis(250);
 
 /// What a session needs to know.
 pub(crate) struct DevConfig {
@@ -108,7 +100,7 @@ impl Session {
             } else {
                 let chosen = |component: &Component| changes.components.contains_key(&component.name);
                 let older = self.history.older(&changes.components);
-                let built = self.build(&mut watch, chosen, &changes.components).await?;
+                let built = self.build(&mut watch, chosen, &changes).await?;
                 for (name, path) in self.history.without_effect(older) {
                     let shown = self.below_root(&path);
                     let why = "is older than the last build, and Cargo goes by the times of files";
@@ -155,149 +147,6 @@ impl Session {
             self.screen.line(format_args!("\nOpen {} first.", first.at));
         }
         Ok(())
-    }
-
-    /// Builds all components.
-    async fn build_all(&mut self, watch: &mut Watch) -> anyhow::Result<bool> {
-        self.build(watch, |_| true, &BTreeMap::new()).await
-    }
-
-    /// Builds the components that are chosen, those of a workspace together, `because` of what has changed of each. Returns
-    /// whether any image is new.
-    async fn build(
-        &mut self,
-        watch: &mut Watch,
-        chosen: impl Fn(&Component) -> bool,
-        because: &BTreeMap<String, BTreeSet<PathBuf>>,
-    ) -> anyhow::Result<bool> {
-        let (mut any_new, mut finished) = (false, BTreeMap::new());
-        let project = self.project.clone();
-        for component in project.components.iter().filter(|component| chosen(component)) {
-            match because.get(&component.name).map(|changed| self.some_of(changed)) {
-                Some(names) if !names.is_empty() => {
-                    self.screen.event(&component.name, format_args!("building, since {names} changed"));
-                }
-                _ => self.screen.event(&component.name, "building"),
-            }
-        }
-        let batches = self.compiler.batches(&project.components, chosen);
-        for batch in self.show_progress(&project.name, batches).await {
-            let began = SystemTime::now();
-            let name = match batch.components.as_slice() {
-                [one] => &one.name,
-                _ => &project.name,
-            };
-            for (component, built) in self.show_progress(name, self.compiler.build(&batch)).await {
-                let (new, build) = self.take(component, built, began);
-                any_new |= new;
-                finished.insert(component.name.clone(), build);
-            }
-        }
-        if finished.is_empty() {
-            return Ok(false);
-        }
-        for (name, made) in watch.built(finished).await? {
-            self.screen.event(&name, self.of_the_build(&made));
-        }
-        for complaint in watch.complaints() {
-            self.screen.failure(&self.project.name, complaint);
-        }
-        Ok(any_new)
-    }
-
-    /// Says what became of a build, and pins what it made. Returns whether that is new.
-    fn take(
-        &mut self,
-        component: &Component,
-        built: Result<Built, CompileError>,
-        began: SystemTime,
-    ) -> (bool, Finished) {
-        match built {
-            Ok(built) => {
-                let new = self.pins.set(&component.image, built.image.digest);
-                let (size, seconds) = (human_bytes(built.image.size_bytes), built.took.as_secs_f32());
-                let what = if new { "built" } else { "is the same," };
-                if self.failed.remove(&component.name) {
-                    self.screen.success(&component.name, format_args!("the error is mended: {what} {size}"));
-                } else {
-                    self.screen.event(&component.name, format_args!("{what} {size} in {seconds:.1} s"));
-                }
-                self.history.built(component, began, !new);
-                (new, Finished { began, same: !new, inputs: built.inputs })
-            }
-            Err(error) => {
-                self.failed.insert(component.name.clone());
-                self.history.failed(component);
-                self.show(component, error);
-                // After a restart, what was built last is taken up again.
-                if let Ok(digest) = self.images.resolve(&component.image) {
-                    self.pins.set(&component.image, digest);
-                }
-                (false, Finished { began, same: false, inputs: None })
-            }
-        }
-    }
-
-    /// Waits for what a compiler does, and shows how far it is: by a bar on a terminal, else by a line now and then.
-    async fn show_progress<T>(&self, name: &str, working: impl Future<Output = T>) -> T {
-        let (began, progress) = (Instant::now(), self.compiler.progress());
-        let bar = self.screen.bar(name);
-        let mut tell = tokio::time::interval(if bar.is_some() { REDRAWN } else { TOLD });
-        tell.tick().await;
-        tokio::pin!(working);
-        let done = loop {
-            tokio::select! {
-                done = &mut working => break done,
-                _ = tell.tick() => {
-                    let (Crates { done, all }, seconds) = (*progress.borrow(), began.elapsed().as_secs());
-                    match &bar {
-                        Some(bar) => bar.show(done, all),
-                        None if all > 0 => {
-                            let what = format_args!("building: {done} of {all} crates, {seconds} s");
-                            self.screen.event(name, what);
-                        }
-                        None => self.screen.event(name, format_args!("building, {seconds} s")),
-                    }
-                }
-            }
-        };
-        if let Some(bar) = bar {
-            bar.remove();
-        }
-        done
-    }
-
-    /// Says that a build changes what is watched.
-    fn of_the_build(&self, made: &BTreeSet<PathBuf>) -> String {
-        let names = self.some_of(made);
-        format!(
-            "the build itself changes {names}: what builds write there is not built again; name only sources in `watch`"
-        )
-    }
-
-    /// The names of some files, and how many there are besides.
-    fn some_of(&self, paths: &BTreeSet<PathBuf>) -> String {
-        const NAMED: usize = 3;
-        let mut names: Vec<String> = paths.iter().take(NAMED).map(|path| self.below_root(path)).collect();
-        names.extend((paths.len() > NAMED).then(|| format!("{} more", paths.len() - NAMED)));
-        names.join(", ")
-    }
-
-    fn below_root(&self, path: &Path) -> String {
-        path.strip_prefix(&self.project.root).unwrap_or(path).display().to_string()
-    }
-
-    fn show(&self, component: &Component, error: CompileError) {
-        match error {
-            CompileError::Source { program, messages } => {
-                self.screen.failure(&component.name, format_args!("{program} failed; what runs goes on"));
-                // Of several that one call builds, it stands with the first.
-                if !messages.is_empty() {
-                    self.screen.line(messages);
-                }
-            }
-            CompileError::Other(error) => self.screen.failure(&component.name, report(&error)),
-        }
     }
 
     /// Applies the manifests, and says where that can be seen if nothing could be seen before.

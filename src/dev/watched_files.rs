@@ -34,6 +34,8 @@ pub(super) struct WatchedFiles {
     watched: BTreeMap<(u64, u64), PathBuf>,
     scopes: BTreeMap<Subject, Scope>,
     known: BTreeMap<Subject, Snapshot>,
+    /// Roots that belong to a subject only until it is built: what kept it from that may be mended anywhere in them.
+    until_built: BTreeMap<Subject, BTreeSet<PathBuf>>,
     /// What is not watched, and whether that was told.
     complaints: BTreeMap<String, bool>,
     /// The system allows no more.
@@ -43,7 +45,8 @@ pub(super) struct WatchedFiles {
 impl WatchedFiles {
     pub(super) fn new(watcher: RecommendedWatcher, scopes: BTreeMap<Subject, Scope>) -> Self {
         let known = scopes.keys().map(|subject| (subject.clone(), Snapshot::default())).collect();
-        Self { watcher, watched: BTreeMap::new(), scopes, known, complaints: BTreeMap::new(), limited: false }
+        let (watched, until_built, complaints) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { watcher, watched, scopes, known, until_built, complaints, limited: false }
     }
 
     /// Takes what is there as known. It is an error if the system does not watch that much; of a folder that may not be
@@ -80,18 +83,25 @@ impl WatchedFiles {
             return Default::default();
         };
         let before = scope.roots.clone();
+        if let Some(finished) = finished {
+            for root in self.until_built.remove(subject).into_iter().flatten() {
+                scope.roots.remove(&root);
+            }
+            let further = finished.mended_in.iter().filter(|folder| scope.roots.insert((*folder).clone()));
+            self.until_built.insert(subject.clone(), further.cloned().collect());
+        }
         if let Some(inputs) = finished.and_then(|finished| finished.inputs.as_ref()) {
             scope.roots.extend(inputs.read.iter().cloned());
             scope.excluded.extend(inputs.made.clone());
         }
         let now = Snapshot::take(scope, known);
-        let is_new = |path: &Path| !before.iter().any(|root| path.starts_with(root));
+        let belongs_to = |roots: &BTreeSet<PathBuf>, path: &Path| roots.iter().any(|root| path.starts_with(root));
         let mut changed = now.differences(known);
         changed.retain(|path| {
             // Of what was not looked at before, only the time tells.
             let written = finished.is_none_or(|finished| now.is_written_since(path, finished.began));
-            let of_cargo = finished.is_some_and(|finished| finished.inputs.is_some()) && path.ends_with(LOCK_FILE);
-            (!is_new(path) || written) && !of_cargo
+            let of_cargo = finished.is_some_and(|finished| finished.by_cargo) && path.ends_with(LOCK_FILE);
+            (belongs_to(&before, path) || written) && belongs_to(&scope.roots, path) && !of_cargo
         });
         (changed, now)
     }

@@ -68,7 +68,12 @@ impl Shop {
         writes.iter().for_each(|(path, text)| self.write(path, text));
         let read = read.map(|read| read.iter().map(|path| self.project.root.join(path)).collect());
         let inputs = read.map(|read| Inputs { read, made: None });
-        let finished = BTreeMap::from([(name.to_owned(), Finished { began, same, inputs })]);
+        let by_cargo = inputs.is_some();
+        self.finish(name, Finished { began, same, inputs, by_cargo, mended_in: BTreeSet::new() }).await
+    }
+
+    async fn finish(&mut self, name: &str, finished: Finished) -> Vec<PathBuf> {
+        let finished = BTreeMap::from([(name.to_owned(), finished)]);
         self.watch.built(finished).await.unwrap().into_values().flatten().collect()
     }
 }
@@ -187,6 +192,28 @@ async fn what_a_build_read_outside_of_its_folder_is_watched_from_then_on() {
     shop.nothing_changed().await;
     shop.build("cart", true, &[], Some(&["shared/src/lib.rs", "cart/src/lib.rs"])).await;
     shop.write("shared/src/lib.rs", "2");
+    shop.changed(&["cart"]).await;
+}
+
+#[tokio::test]
+async fn what_kept_a_package_from_being_built_may_be_mended_anywhere_in_what_it_names_until_it_is_built() {
+    let mut shop = Shop::open().await;
+    shop.write("shared/src/lib.rs", "fn broken(");
+    shop.write("cart/Cargo.toml", "[dependencies]\nshared = { path = \"../shared\" }\n");
+    shop.changed(&["cart"]).await;
+    let began = SystemTime::now() + Duration::from_secs(1);
+    shop.write("cart/Cargo.lock", "made");
+    let mended_in = crate::build::around(&shop.project.root.join("cart"));
+    shop.finish("cart", Finished { began, same: false, inputs: None, by_cargo: true, mended_in }).await;
+    shop.nothing_changed().await;
+    shop.write("shared/src/lib.rs", "fn mended() {}");
+    shop.changed(&["cart"]).await;
+    shop.write("cart/pages/missing.html", "made later");
+    shop.changed(&["cart"]).await;
+    shop.build("cart", false, &[], Some(&["shared/src/lib.rs", "cart/src/lib.rs"])).await;
+    shop.write("cart/README.md", "read it");
+    shop.nothing_changed().await;
+    shop.write("shared/src/lib.rs", "fn other() {}");
     shop.changed(&["cart"]).await;
 }
 

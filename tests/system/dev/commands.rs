@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use super::edit;
 use crate::{
     client::Client,
+    printed::assert_clean,
     sampan::{Sampan, guest, wait_for},
 };
 
@@ -112,4 +113,58 @@ stringData: { secret: hush }
     edit(&page.join("sampan.toml"), "[app", "[app]");
     sampan.wait_for_output("sampan.toml     the error is mended");
     assert_eq!(builds(folder.path()), 1);
+}
+
+#[test]
+fn a_session_that_is_told_to_end_warns_of_nothing_and_a_build_that_would_never_end_ends_with_it() {
+    for signal in ["INT", "TERM"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let page = folder.path().join("page");
+        project(&page, "cat src/build.sh | sh");
+        fs::write(page.join("src/build.sh"), "true\n").expect("a write");
+        let sampan = Sampan::dev(&folder.path().join("data"), &page);
+        sampan.wait_for_output("Watching ");
+        // As a command that watches and builds again by itself does.
+        let started = folder.path().join("started");
+        let endless = format!("sh -c 'sleep 1000 & echo $! > {}; wait'; true\n", started.display());
+        fs::write(page.join("src/build.sh"), endless).expect("a write");
+        let process = wait_for("the build has begun", || {
+            fs::read_to_string(&started).ok().filter(|text| text.ends_with('\n')).map(|text| text.trim().to_owned())
+        });
+        assert_clean(signal, &sampan.end(signal));
+        wait_for("nothing is left of the build", || {
+            let stat = fs::read_to_string(format!("/proc/{process}/stat"));
+            stat.map_or(true, |stat| stat.contains(") Z ")).then_some(())
+        });
+    }
+}
+
+#[test]
+fn what_a_first_build_that_failed_needs_may_be_mended_in_a_package_beside_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let app = super::editable_sample(folder.path());
+    let beside = folder.path().join("beside");
+    fs::create_dir_all(beside.join("src")).expect("a folder");
+    fs::write(beside.join("Cargo.toml"), "[package]\nname = \"beside\"\nversion = \"0.1.0\"\nedition = \"2024\"\n")
+        .expect("a write");
+    fs::write(beside.join("src/lib.rs"), "pub const HELLO: &str = \"Hello from beside\"").expect("a write");
+    edit(&app.join("Cargo.toml"), "[dependencies]\n", "[dependencies]\nbeside = { path = \"../../beside\" }\n");
+    edit(&app.join("src/lib.rs"), "Hello from Sampan! You asked for {}", "{} {}");
+    edit(&app.join("src/lib.rs"), "request.uri().path()", "beside::HELLO, include_str!(\"../../../else.txt\")");
+    fs::write(folder.path().join("else.txt"), "and elsewhere").expect("a write");
+    let sampan = Sampan::dev(&folder.path().join("data"), &app);
+    sampan.wait_for_output("cargo build failed");
+    fs::write(beside.join("src/lib.rs"), "pub const HELLO: &str = \"Hello from beside\";").expect("a write");
+    sampan.wait_for_output("the error is mended");
+    let client = Client::new(&sampan.http, Some("hello.default.localhost"));
+    let says = |text: &str| {
+        wait_for(text, || client.try_get("/").ok().filter(|answer| answer.status == 200 && answer.body.contains(text)));
+    };
+    says("Hello from beside and elsewhere");
+    // What it read elsewhere is followed, and what has not changed since is not built.
+    fs::write(folder.path().join("else.txt"), "and further away").expect("a write");
+    says("Hello from beside and further away");
+    let is_begun = |line: &&str| line.starts_with("hello           building") && !line.contains(" crates, ");
+    let builds = sampan.output().lines().filter(is_begun).count();
+    assert_eq!(builds, 3, "{}", sampan.output());
 }
