@@ -110,6 +110,81 @@ fn an_answer_to_head_has_the_length_that_the_guest_announced_and_an_endless_one_
 }
 
 #[test]
+fn heads_of_many_fields_reach_a_guest_and_its_client() {
+    in_both_shapes("", |sampan| {
+        let seen_by_the_guest = |answer: &str| {
+            let body = answer.split("\r\n\r\n").last().expect("a body");
+            let seen: serde_json::Value =
+                serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"));
+            let fields = seen["headers"].as_object().expect("headers").clone();
+            fields.into_iter().filter(|(name, value)| name.starts_with("x-n-") && *value == "a, 50%").count()
+        };
+        for count in [85, 95] {
+            let fields: String = (0..count).map(|n| format!("x-n-{n}: a, 50%\r\n")).collect();
+            let asked = format!("GET /headers HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n{fields}\r\n");
+            assert_eq!(seen_by_the_guest(&raw(&sampan.http, &asked)), count);
+        }
+        let many = (0..300).fold(Request::get(format!("http://{HOST}/headers")), |request, n| {
+            request.header(format!("x-n-{n}"), "a, 50%")
+        });
+        let answer = http2(&sampan.http, many.body(nothing()).expect("a request")).into_body().to_bytes();
+        assert_eq!(seen_by_the_guest(&String::from_utf8_lossy(&answer)), 300);
+
+        let path = "/bad-headers?kind=many&count=500";
+        let answer = raw(&sampan.http, &format!("GET {path} HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.matches("\r\nx-").count() == 500, "{answer}");
+        assert!(!sampan.output().contains("does not answer"), "{}", sampan.output());
+    });
+}
+
+#[test]
+fn an_upload_that_breaks_off_or_cannot_be_read_is_a_bad_request_and_no_worker_is_lost() {
+    in_both_shapes("", |sampan| {
+        let chunked = format!("POST /drain HTTP/1.1\r\nhost: {HOST}\r\ntransfer-encoding: chunked\r\n\r\n");
+        for body in ["zz\r\nabc\r\n", "3\r\nabcXX", "FFFFFFFFFFFFFFFFF\r\nabc"] {
+            let answer = raw(&sampan.http, &format!("{chunked}{body}"));
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{body:?}: {answer}");
+            assert!(answer.contains("the request body could not be read"), "{body:?}: {answer}");
+        }
+        for head in [format!("{chunked}3\r\nab"), chunked.replace("transfer-encoding: chunked", "content-length: 9")] {
+            let mut stream = TcpStream::connect(&sampan.http).expect("a connection");
+            stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+            stream.write_all(head.as_bytes()).expect("sent");
+            stream.shutdown(std::net::Shutdown::Write).expect("the end of the input");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("the answer and its end");
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        }
+        assert!(!sampan.output().contains("does not answer"), "{}", sampan.output());
+    });
+}
+
+#[test]
+fn a_body_that_its_guest_did_not_read_is_in_the_way_of_no_other_request() {
+    in_both_shapes("", |sampan| {
+        let mut stream = TcpStream::connect(&sampan.http).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let (head, body) = ("transfer-encoding: chunked", "4\r\nsome\r\n5\r\n body\r\n0\r\n\r\n");
+        for round in 0..50 {
+            let (path, says) = if round % 2 == 0 { ("/status/404", "404\n") } else { ("/drain", "9\n") };
+            let request = format!("POST {path} HTTP/1.1\r\nhost: {HOST}\r\n{head}\r\n\r\n");
+            stream.write_all(request.as_bytes()).expect("sent");
+            for piece in body.split_inclusive("\r\n") {
+                stream.write_all(piece.as_bytes()).expect("sent");
+            }
+            let mut seen = String::new();
+            // With or without a length.
+            while !seen.ends_with(&format!("\r\n{says}")) && !seen.ends_with(&format!("\r\n{says}\r\n0\r\n\r\n")) {
+                let mut piece = [0; 1024];
+                let bytes = stream.read(&mut piece).expect("an answer");
+                assert!(bytes > 0, "closed after {round} answers and {seen:?}");
+                seen += &String::from_utf8_lossy(&piece[..bytes]);
+            }
+        }
+    });
+}
+
+#[test]
 fn cookies_that_come_in_crumbs_are_one_field_for_a_guest() {
     in_both_shapes("", |sampan| {
         let request = Request::get(format!("http://{HOST}/headers"))
@@ -160,7 +235,7 @@ fn forwarded(sampan: &Sampan) -> String {
 }
 
 #[test]
-fn proxies_that_are_trusted_are_named_on_the_command_line() {
+fn proxies_that_are_trusted_are_named_on_the_command_line_or_in_the_environment() {
     let replaced = "127.0.0.1 | 127.0.0.1 | for=127.0.0.1;proto=http";
     let passed_on = "192.0.2.1, 2001:db8::1, 192.0.2.2, 127.0.0.1 | 192.0.2.1 | \
                      for=\"[2001:db8::1]:4711\";proto=https, for=_hidden;by=\"unknown\"";
@@ -178,6 +253,17 @@ fn proxies_that_are_trusted_are_named_on_the_command_line() {
     let sampan = Sampan::server_with(folder.path(), 1, &["--trusted-proxies", "127.0.0.0/8"]);
     deploy_probe(&sampan);
     assert_eq!(forwarded(&sampan), passed_on);
+    for (start, networks, expected) in [
+        (&["up"][..], "10.0.0.0/8, 127.0.0.0/8", passed_on),
+        (&["up"], "10.0.0.0/8", replaced),
+        (&["server", "--workers", "1"], "::1,127.0.0.1", passed_on),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let variable = [("SAMPAN_TRUSTED_PROXIES", networks.to_owned())];
+        let sampan = Sampan::start_with(folder.path(), start, &variable);
+        deploy_probe(&sampan);
+        assert_eq!(forwarded(&sampan), expected, "{start:?} {networks}");
+    }
     let wrong = crate::sampan::command(&["up", "--trusted-proxies", "10.0.0.0/33"]).output().expect("it starts");
     let said = String::from_utf8_lossy(&wrong.stderr);
     assert!(!wrong.status.success() && said.contains("--trusted-proxies") && said.contains("10.0.0.0/8"), "{said}");

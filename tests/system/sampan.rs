@@ -100,7 +100,8 @@ impl Sampan {
         Self::start_with(data_dir, args, &[])
     }
 
-    fn start_with(data_dir: &Path, args: &[&str], variables: &[(&str, String)]) -> Self {
+    /// Starts it with these variables in its environment, and waits until it serves.
+    pub(crate) fn start_with(data_dir: &Path, args: &[&str], variables: &[(&str, String)]) -> Self {
         let (http, api) = (free_address(), free_address());
         let load_balancer_ip = own_loopback_ip();
         let mut child = command(args)
