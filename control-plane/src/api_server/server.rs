@@ -123,7 +123,8 @@ struct AsStatus;
 
 impl Refuse for AsStatus {
     fn refuse(&self, violation: Violation) -> Refused {
-        let status = ApiError::BadRequest(violation.to_string()).to_status();
+        let mut status = ApiError::BadRequest(violation.to_string()).to_status();
+        status["code"] = violation.status().as_u16().into();
         Refused { content_type: "application/json", body: status.to_string() }
     }
 }

@@ -26,7 +26,10 @@ use crate::{
     body::{BodyVerdict, BodyWatch, RequestBody, Tracked},
     forward::{body_limits, cut_off, forward},
     refusal::{Reason, Refusal},
-    rewrite::{NO_HOST, authority, ensure_traceparent, for_guest, forwarded, join_cookies, strip_request, upgrades},
+    rewrite::{
+        NO_HOST, authority, ensure_traceparent, for_guest, forwarded, join_cookies, strip_request, trim_values,
+        upgrades,
+    },
     routing::NoRoute,
     shared::Shared,
 };
@@ -113,6 +116,7 @@ fn enter(
     }
     if parts.version == Version::HTTP_2 {
         join_cookies(&mut parts.headers);
+        trim_values(&mut parts.headers);
     }
     for_guest(&mut parts, authority);
     forwarded(&mut parts.headers, watch.peer());

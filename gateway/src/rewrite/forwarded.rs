@@ -31,8 +31,16 @@ impl Peer {
 
     /// Whether a field is dropped that it sent.
     pub(super) fn may_not_say(&self, name: &HeaderName) -> bool {
-        matches!(self, Self::Client(_)) && name.as_str().starts_with(X_FORWARDED)
+        matches!(self, Self::Client(_)) && (name.as_str().starts_with(X_FORWARDED) || is_in_disguise(name.as_str()))
     }
+}
+
+/// Whether a name is read as one of these where `_` and `-` are the same, as in all that goes by CGI (RFC 3875, 4.1.18).
+fn is_in_disguise(name: &str) -> bool {
+    let with_dashes = || name.replace('_', "-");
+    name.starts_with('x')
+        && name.contains('_')
+        && (with_dashes().starts_with(X_FORWARDED) || X_REAL_IP == *with_dashes())
 }
 
 /// Says for whom the gateway asks, after what a client may not say was dropped.

@@ -33,6 +33,17 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     headers.insert(header::COOKIE, joined.expect("header values joined by `; ` are a header value"));
 }
 
+/// Takes blanks from the ends of values. HTTP/1.1 has none there, and HTTP/2 may have none (RFC 9113, 8.2.1): guests see the same
+/// in this process and behind the hop to others.
+pub(crate) fn trim_values(headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        let trimmed = value.as_bytes().trim_ascii();
+        if trimmed.len() < value.len() {
+            *value = HeaderValue::from_bytes(trimmed).expect("a part of a header value is one");
+        }
+    }
+}
+
 fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     // Empty for most requests, and then it allocates nothing.
     let mut names: Vec<HeaderName> = Vec::new();

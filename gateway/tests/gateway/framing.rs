@@ -52,6 +52,17 @@ async fn statuses_without_content_have_none_in_any_version() {
 }
 
 #[tokio::test]
+async fn over_http2_values_reach_guests_without_blanks_around_them() {
+    let running =
+        cart(config(), &[1], |_, request| async move { text(format!("{:?}", request.headers()["x-a"])) }).await;
+    for (sent, seen) in [(" a\tb ", "\"a\tb\""), ("\t", "\"\""), ("a", "\"a\"")] {
+        let request = Request::get(format!("http://{CART}/")).header("x-a", sent).body(api::empty_body()).unwrap();
+        let response = http2(running.addr).await.send_request(request).await.unwrap();
+        assert_eq!(collect(response.into_body()).await, seen);
+    }
+}
+
+#[tokio::test]
 async fn an_endless_body_is_let_go_of_when_only_its_head_was_asked_for() {
     let running = cart(config(), &[1], |_, _| async {
         let endless = futures::stream::repeat_with(|| Ok(Frame::data("more".into())));
