@@ -46,8 +46,8 @@ pub(super) fn check(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         }
     });
     let classes = (&new["metadata"]["annotations"][CLASS], &new["spec"]["ingressClassName"]);
-    if old.is_none() && !classes.0.is_null() && !classes.1.is_null() {
-        let message = "cannot be there beside `spec.ingressClassName`: keep that one";
+    if old.is_none() && !classes.0.is_null() && !classes.1.is_null() && classes.0 != classes.1 {
+        let message = "is another class than `spec.ingressClassName`: keep that one";
         errors.push(FieldError::invalid(format!("metadata.annotations[{CLASS}]"), message));
     }
     errors

@@ -39,6 +39,10 @@ pub(super) fn check(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     if !names_one && !list_at(new, "/spec/clusterIPs").is_empty() {
         errors.push(FieldError::invalid("spec.clusterIPs", "must be empty where `clusterIP` is not given"));
     }
+    if spec["clusterIP"] == "None" && spec["type"] != "ClusterIP" {
+        let message = "cannot be `None` with this type: what is opened has an address";
+        errors.push(FieldError::invalid("spec.clusterIP", message));
+    }
     // What an earlier type has left changes nothing.
     let is_left = |pointer: &str| {
         old.is_some_and(|old| {

@@ -23,6 +23,8 @@ pub(crate) enum Form {
     Share,
     /// The name of a port, where it is a text.
     PortName,
+    /// A DNS label.
+    Label,
     /// The name of an object: a DNS subdomain.
     ObjectName,
     /// The same, and an empty one is none.
@@ -104,6 +106,7 @@ impl Form {
                 "a port's name: use up to 15 lower-case letters, digits and `-`, with a letter among them, and no `-` at an \
                  end or beside another",
             ),
+            Self::Label => (api::check_dns_label(text).is_ok(), "a DNS label: use lower-case letters, digits and `-`"),
             Self::ObjectName | Self::GivenObjectName => (
                 api::check_dns_subdomain(text).is_ok(),
                 "an object's name: use lower-case letters, digits, `-` and `.`",

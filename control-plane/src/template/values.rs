@@ -14,10 +14,14 @@ use crate::resources::{
 const PROFILES: &[&str] = &["RuntimeDefault", "Unconfined", "Localhost"];
 /// As Kubernetes: ids of users and groups.
 const ID: values::Form = Between(0, i32::MAX as i64);
+const SCHEMES: &[&str] = &["HTTP", "HTTPS"];
 const WEIGHT: values::Form = Between(1, 100);
 
 const FORMS: Forms = &[
     ("spec.serviceAccountName", ObjectName),
+    ("spec.hostname", Label),
+    ("spec.subdomain", Label),
+    ("spec.dnsPolicy", OneOf(&["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"])),
     ("spec.securityContext.runAsUser", ID),
     ("spec.securityContext.runAsGroup", ID),
     ("spec.securityContext.fsGroup", ID),
@@ -30,6 +34,11 @@ const FORMS: Forms = &[
     ("spec.containers[].securityContext.procMount", OneOf(&["Default", "Unmasked"])),
     ("spec.containers[].terminationMessagePolicy", OneOf(&["File", "FallbackToLogsOnError"])),
     ("spec.containers[].lifecycle.preStop.sleep.seconds", Between(0, i32::MAX as i64)),
+    ("spec.containers[].startupProbe.httpGet.scheme", OneOf(SCHEMES)),
+    ("spec.containers[].readinessProbe.httpGet.scheme", OneOf(SCHEMES)),
+    ("spec.containers[].livenessProbe.httpGet.scheme", OneOf(SCHEMES)),
+    ("spec.containers[].startupProbe.terminationGracePeriodSeconds", Between(1, i32::MAX as i64)),
+    ("spec.containers[].livenessProbe.terminationGracePeriodSeconds", Between(1, i32::MAX as i64)),
     ("spec.containers[].ports[].name", PortName),
     ("spec.containers[].env[].valueFrom.fieldRef.apiVersion", OneOf(&["v1"])),
     ("spec.containers[].env[].valueFrom.configMapKeyRef.name", ObjectName),
@@ -67,6 +76,10 @@ fn check_container(container: &Value, path: &str) -> Vec<FieldError> {
             &format!("{path}.{probe}"),
             &["httpGet", "tcpSocket", "exec", "grpc"],
         ));
+    }
+    if !container["readinessProbe"]["terminationGracePeriodSeconds"].is_null() {
+        let message = "means nothing for a probe that stops nothing";
+        errors.push(FieldError::invalid(format!("{path}.readinessProbe.terminationGracePeriodSeconds"), message));
     }
     for hook in ["postStart", "preStop"] {
         let (handler, path) = (&container["lifecycle"][hook], format!("{path}.lifecycle.{hook}"));
