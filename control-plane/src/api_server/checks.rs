@@ -19,6 +19,7 @@ use super::{
     metadata::{check_kind, metadata_of, name_for, new_uid, rfc3339_now},
     objects::{Objects, encode, key},
     params::DryRun,
+    patch::Patch,
     path::Target,
     selector::Selector,
     write::{finish, with_version},
@@ -33,7 +34,38 @@ pub(super) struct Checker {
     pub(super) shutdown: CancellationToken,
 }
 
+/// What who writes a Pod is told that a ReplicaSet has made, or another one had: `kubectl get all -o yaml` prints them too.
+pub(super) const NOT_KEPT: &str =
+    "Pods are made by their ReplicaSets, as their Deployments say: what is written of this one changes nothing";
+/// What `kubectl apply` notes on all that it applies.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Whether a Pod says that it is a ReplicaSet's. A new one would be collected at once: its owner has made none of this name.
+pub(super) fn is_of_a_replica_set(pod: &Value) -> bool {
+    let mut owners = pod["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    owners.any(|owner| owner["controller"] == true && owner["kind"] == "ReplicaSet")
+}
+
 impl Objects {
+    /// A Pod of a ReplicaSet, where a patch would leave it as it is but for what `kubectl apply` notes on it.
+    pub(super) async fn pod_that_stays(&self, target: &Target, patch: &Patch) -> Result<Option<Value>, ApiError> {
+        let stored = self.get(target).await?.object;
+        let bare = |mut pod: Value| {
+            (target.resource.schema.take_nulls_out)(&mut pod);
+            if let Some(metadata) = pod["metadata"].as_object_mut() {
+                metadata.remove("resourceVersion");
+                if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+                    annotations.remove(LAST_APPLIED);
+                }
+                metadata.retain(|key, value| key != "annotations" || *value != json!({}));
+            }
+            pod
+        };
+        let patched = patch.apply(target.resource, target.name(), &stored)?;
+        let stays = is_of_a_replica_set(&stored) && bare(patched) == bare(stored.clone());
+        Ok(stays.then_some(stored))
+    }
+
     /// Makes a Pod that asks one URL, and has it asked. Answers the Pod as it is before that.
     pub(super) async fn create_check(
         &self,

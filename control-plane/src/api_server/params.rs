@@ -82,6 +82,9 @@ impl Params {
                 .parse()
                 .map_err(|_| ApiError::BadRequest(format!("resourceVersion `{text}` is not one of this server")))?,
         };
+        if version != 0 && !self.r#continue.is_empty() {
+            return bad("specifying resource version is not allowed when using continue");
+        }
         match self.resource_version_match.as_str() {
             "" => Ok(ListVersion::NotOlderThan(version)),
             _ if !self.r#continue.is_empty() => bad("resourceVersionMatch is forbidden when continue is provided"),

@@ -17,7 +17,7 @@ use crate::resources::{Durability, Subresource, instead};
 use super::{
     Api, Token,
     accept::Form,
-    auth, body,
+    auth, body, checks,
     delete::DeleteOptions,
     discovery,
     error::ApiError,
@@ -196,6 +196,8 @@ impl Call {
 
     async fn list(&self) -> Result<Response, ApiError> {
         let selector = Selector::of(&self.params, self.target.resource)?;
+        // A list is not waited for, but what is no number is a mistake.
+        self.params.timeout_seconds()?;
         let listed = self.api.objects.list(&self.target, &selector, &self.params).await?;
         let metadata = listed.metadata();
         Ok(json(StatusCode::OK, &self.presentation()?.list(listed.objects, metadata)))
@@ -232,6 +234,10 @@ impl Call {
 
     async fn create_pod(&self, object: Value) -> Result<Response, ApiError> {
         let (objects, dry_run) = (&self.api.objects, self.params.dry_run()?);
+        if checks::is_of_a_replica_set(&object) {
+            self.strictness.warn(checks::NOT_KEPT);
+            return self.object(StatusCode::CREATED, object);
+        }
         let created = objects.create_check(&self.target, object, dry_run, &self.api.checker).await?;
         objects.advise(self.target.resource, &created, None, &self.strictness).await;
         self.object(StatusCode::CREATED, created)
@@ -260,6 +266,12 @@ impl Call {
             && matches!(objects.get(&self.target).await, Err(ApiError::NotFound { .. }))
         {
             return self.create_pod(object.clone()).await;
+        }
+        if self.target.resource.plural == "pods"
+            && let Some(pod) = objects.pod_that_stays(&self.target, &patch).await?
+        {
+            self.strictness.warn(checks::NOT_KEPT);
+            return self.object(StatusCode::OK, pod);
         }
         refuse_writes(&self.target)?;
         if matches!(patch, Patch::Apply(_)) && self.params.field_manager().is_empty() {

@@ -274,3 +274,23 @@ async fn what_has_left_a_folder_is_pruned_when_it_is_applied() {
     assert_eq!(server.ok(&["get", "configmaps", "-l", "set=one", "-o", "name"]).await.trim(), "configmap/stays");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn all_that_was_printed_can_be_applied_with_the_pods_in_it() {
+    let server = Server::start().await;
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "a-1-x", "namespace": "default", "uid": "1",
+            "ownerReferences": [ { "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "a-1", "uid": "2", "controller": true } ] },
+        "spec": { "containers": [ { "name": "c", "image": "hello:v1" } ] }, "status": { "phase": "Running" } });
+    server.live.put("core/pods/default/a-1-x".to_owned(), pod.to_string().into());
+    let printed = server.ok(&["get", "all", "-o", "yaml"]).await;
+    let file = server.folder.path().join("all.yaml");
+    std::fs::write(&file, printed).unwrap();
+    let apply = ["apply", "-f", file.to_str().unwrap()];
+    assert!(server.ok(&apply).await.contains("changes nothing"));
+    // Elsewhere, where its ReplicaSet has made others.
+    server.live.delete("core/pods/default/a-1-x".to_owned());
+    assert!(server.ok(&apply).await.contains("changes nothing"));
+    assert!(!server.ok(&["get", "pods", "-o", "name"]).await.contains("a-1-x"));
+    server.fails(&["label", "pod", "a-1-x", "a=b"]).await;
+    server.stop().await;
+}
