@@ -25,6 +25,8 @@ pub enum Event {
     Revision(Revision),
     /// A revision was deleted by somebody.
     RevisionDeleted(ObjectKey),
+    /// Somebody wrote another number or template into a Deployment's revision: it is to be written as it was decided.
+    RevisionOverwritten(ObjectKey),
     /// A revision was deleted by somebody, and its replicas stay: its Deployment makes it again, and they are the new one's.
     RevisionReleased(ObjectKey),
     /// The store has been read: from now on what is missing is not wanted, and decisions may be taken.

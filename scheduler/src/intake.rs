@@ -19,6 +19,11 @@ impl Scheduler {
             Event::DeploymentOrphaned(key) => self.deployment_orphaned(&key),
             Event::Revision(revision) => self.revision(revision),
             Event::RevisionDeleted(key) => self.revision_deleted(&key, now),
+            Event::RevisionOverwritten(key) => {
+                if self.revisions.get(&key).is_some_and(|revision| revision.spec.deployment.is_some()) {
+                    self.unsaved.insert(key);
+                }
+            }
             Event::RevisionReleased(key) => self.revision_released(&key, now),
             Event::Loaded => self.loaded(now),
             Event::ImageResolved { revision, result } => self.image_resolved(&revision, result, now),

@@ -14,6 +14,11 @@ impl Scheduler {
         self.revisions.values().map(|revision| &revision.spec)
     }
 
+    /// The revision of this name.
+    pub fn revision_named(&self, key: &ObjectKey) -> Option<&Revision> {
+        self.revisions.get(key).map(|revision| &revision.spec)
+    }
+
     /// All workers, by name. What is reserved includes replicas that are not owned any more but have not ended.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView> + '_ {
         self.workers.iter().map(crate::state::Worker::view)

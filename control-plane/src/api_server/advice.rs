@@ -1,13 +1,19 @@
 //! What the writer of an object should know though it is right: what changes nothing, and what depends on other objects.
 
+use api::ObjectKey;
 use serde_json::Value;
 
-use crate::resources::{ALL, Resource, autoscaler_warnings, hints, honoured::Warning};
+use crate::{
+    resources::{ALL, Resource, autoscaler_warnings, hints, honoured::Warning},
+    routing::{Claims, ingress_rules},
+};
 
 use super::{objects::Objects, path::Target, strictness::Strictness, versions::in_stored_form};
 
 /// Warnings of one answer: each is a header, of which clients take few kilobytes.
 const MAX_WARNINGS: usize = 24;
+/// Ingresses that one is compared with when it is written. Beyond that its event tells alone.
+const MAX_COMPARED: usize = 500;
 
 impl Objects {
     /// Tells the writer of an object what he should know of it, each sentence as a `Warning`. Of what stood there before, as it
@@ -29,8 +35,27 @@ impl Objects {
         let mut advice = if resource.view.is_none() { resource.warnings(object) } else { Vec::new() };
         advice.extend(hints(resource, object));
         let others = unknown_owners(object).into_iter().chain(self.autoscaler_warnings(resource, object).await);
+        let others = others.chain(self.taken_paths(resource, object).await);
         advice.extend(others.map(|sentence| Warning { sentence, value: Value::Null }));
         advice
+    }
+
+    /// What of an Ingress another one takes, or it of another one.
+    async fn taken_paths(&self, resource: &Resource, object: &Value) -> Vec<String> {
+        let name = |object: &Value| {
+            let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+            ObjectKey::new(text("namespace"), text("name"))
+        };
+        if resource.kind != "Ingress" {
+            return Vec::new();
+        }
+        let Ok(all) = Target::parse("/apis/networking.k8s.io/v1/ingresses") else { return Vec::new() };
+        let Ok(others) = self.some(&all, MAX_COMPARED).await else { return Vec::new() };
+        let (own, mut claims) = (name(object), Claims::default());
+        for other in others.iter().filter(|other| name(other) != own) {
+            claims.set(&name(other), &ingress_rules(&name(other), other));
+        }
+        claims.set(&own, &ingress_rules(&own, object)).iter().map(ToString::to_string).collect()
     }
 
     async fn autoscaler_warnings(&self, resource: &Resource, object: &Value) -> Vec<String> {

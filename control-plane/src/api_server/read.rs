@@ -59,6 +59,11 @@ impl Objects {
         self.list_from(target, selector, usize::MAX, None).await
     }
 
+    /// The first objects of a collection, at most so many.
+    pub(super) async fn some(&self, target: &Target, at_most: usize) -> Result<Vec<Value>, ApiError> {
+        Ok(self.list_from(target, &Selector::default(), at_most, None).await?.objects)
+    }
+
     async fn list_from(
         &self,
         target: &Target,

@@ -1,6 +1,7 @@
 //! From Services, Ingresses and replicas to what a gateway is told. Pure functions: no I/O, no clock, no state.
 
 mod by_label;
+mod claims;
 mod endpoints;
 mod ingress;
 mod reason;
@@ -10,6 +11,7 @@ mod service;
 mod tests;
 
 pub(crate) use by_label::ByLabel;
+pub(crate) use claims::Claims;
 pub(crate) use endpoints::{Addresses, endpoints};
 pub(crate) use ingress::ingress_rules;
 pub(crate) use reason::{Backer, reason};

@@ -109,7 +109,8 @@ impl Shell {
         }
     }
 
-    fn report(&mut self, kind: crate::kind::Kind, key: &ObjectKey, reason: &str, message: &str) {
+    /// Warns of an object by an event.
+    pub(super) fn report(&mut self, kind: crate::kind::Kind, key: &ObjectKey, reason: &str, message: &str) {
         let object = self.objects.object(kind, key);
         let uid = object.and_then(|object| object["metadata"]["uid"].as_str().map(str::to_owned)).unwrap_or_default();
         let about = About { kind, uid, key: key.clone() };

@@ -11,6 +11,7 @@ use super::{
     Shell,
     deployment::{controller, deployment, revision},
     objects::Observed,
+    replica_set::labelled_template,
 };
 use crate::{
     finalizers::{FOREGROUND, ORPHAN, waits_for},
@@ -45,6 +46,9 @@ impl Shell {
                     self.writer.ingress_address(INGRESS.key(&key), address);
                 }
                 let rules = object.map(|object| ingress_rules(&key, &object));
+                for taken in self.claims.set(&key, rules.as_deref().unwrap_or_default()) {
+                    self.report(INGRESS, &taken.of, "PathTaken", &taken.to_string());
+                }
                 self.network.set_ingress(key, rules);
             }
             // ConfigMaps and Secrets are read when a replica starts; as in Kubernetes, a change restarts nothing.
@@ -127,8 +131,12 @@ impl Shell {
         let identity = identity(object);
         let owner = controller(object, "Deployment");
         let owner = owner.map(|(name, uid)| (ObjectKey::new(key.namespace.clone(), name), uid.to_owned()));
-        let decided = self.revisions.uid(&key).is_some();
-        if owner.is_some() && decided {
+        if self.revisions.owner(&key).is_some() {
+            // A status that was written makes no other generation.
+            let spec_changed = self.told.insert((REPLICA_SET.plural, key.clone()), identity.clone()) != Some(identity);
+            if self.differs(&key, object, spec_changed) {
+                self.step(Event::RevisionOverwritten(key));
+            }
             return;
         }
         if self.told.insert((REPLICA_SET.plural, key.clone()), identity.clone()).as_ref() == Some(&identity) {
@@ -141,6 +149,15 @@ impl Shell {
             }
             Err(why) => self.unreadable(REPLICA_SET, key, object, &why),
         }
+    }
+
+    /// Whether a ReplicaSet of a Deployment is another one than was decided: as with Kubernetes' controller, what others write
+    /// into it does not stay.
+    fn differs(&self, key: &ObjectKey, object: &Value, spec_changed: bool) -> bool {
+        let Some(decided) = self.scheduler.revision_named(key) else { return false };
+        object["spec"]["replicas"] != decided.replicas
+            || controller(object, "Deployment").is_none()
+            || (spec_changed && object["spec"]["template"] != labelled_template(decided))
     }
 
     /// It is being deleted in the foreground, and waits for its replicas.

@@ -45,7 +45,7 @@ use scheduler::{Event, GatewayId, Scheduler, Settings};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Silence, logs::Logs, projection::Projection, store::Store};
+use crate::{Silence, logs::Logs, projection::Projection, routing::Claims, store::Store};
 
 pub use commands::{CommandError, Commands};
 pub(crate) use images::{NotReused, PullNews, ResolveImage, Sources};
@@ -139,6 +139,8 @@ pub(crate) struct Shell {
     replicas: BTreeMap<ReplicaId, ObjectKey>,
     autoscalers: Autoscalers,
     network: Network,
+    /// Which Ingresses take requests of others.
+    claims: Claims,
     workers: Workers,
     gateways: Gateways,
     expected: Expected,
@@ -182,6 +184,7 @@ impl Shell {
             replicas: BTreeMap::new(),
             autoscalers: Autoscalers::default(),
             network: Network::default(),
+            claims: Claims::default(),
             workers: Workers::default(),
             gateways: Gateways::default(),
             expected: handles.expected,

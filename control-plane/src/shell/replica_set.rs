@@ -40,7 +40,15 @@ pub(super) fn replica_set(revision: &Revision, deployment: &Value, current: Opti
         object["spec"]["minReadySeconds"] = revision.min_ready.as_secs().into();
         object["metadata"]["generation"] = (object["metadata"]["generation"].as_u64().unwrap_or(0) + 1).into();
     }
+    object["spec"]["template"] = labelled_template(revision);
     object
+}
+
+/// The template of a revision's ReplicaSet: its Pods are told from those of others by its hash.
+pub(super) fn labelled_template(revision: &Revision) -> Value {
+    let mut template = revision.template.source.read();
+    label(&mut template, &revision.template.hash);
+    template
 }
 
 /// A ReplicaSet of the user's own: only what the scheduler found out is added.
@@ -53,8 +61,6 @@ pub(super) fn own_replica_set(revision: &Revision, current: &Value) -> Value {
 fn new_replica_set(revision: &Revision, deployment: &Value) -> Value {
     let owner = &deployment["metadata"];
     let hash = &revision.template.hash;
-    let mut template = revision.template.source.read();
-    label(&mut template, hash);
     let mut selector = deployment["spec"]["selector"].clone();
     selector["matchLabels"][TEMPLATE_HASH] = hash.as_str().into();
     let mut labels = revision.template.labels.clone();
@@ -83,7 +89,7 @@ fn new_replica_set(revision: &Revision, deployment: &Value) -> Value {
             "replicas": revision.replicas,
             "minReadySeconds": revision.min_ready.as_secs(),
             "selector": selector,
-            "template": template,
+            "template": labelled_template(revision),
         },
         "status": { "replicas": 0 },
     });

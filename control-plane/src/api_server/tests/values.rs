@@ -77,6 +77,13 @@ async fn values_of_a_template_that_kubernetes_refuses_are_refused() {
         (container(json!({ "securityContext": { "procMount": "Foo" } })), "securityContext.procMount"),
         (pod(json!({ "securityContext": { "runAsUser": -1 } })), "securityContext.runAsUser"),
         (pod(json!({ "serviceAccountName": "A_" })), "serviceAccountName"),
+        (pod(json!({ "hostname": "A_" })), "hostname"),
+        (pod(json!({ "dnsPolicy": "Foo" })), "dnsPolicy"),
+        (container(json!({ "readinessProbe": { "httpGet": { "port": 80, "scheme": "FTP" } } })), "httpGet.scheme"),
+        (
+            container(json!({ "readinessProbe": { "httpGet": { "port": 80 }, "terminationGracePeriodSeconds": 5 } })),
+            "readinessProbe.terminationGracePeriodSeconds",
+        ),
         (pod(json!({ "tolerations": [ { "operator": "Exists", "value": "x" } ] })), "tolerations[0].value"),
         (pod(json!({ "tolerations": [ { "key": "a b", "operator": "Exists" } ] })), "tolerations[0].key"),
         (
@@ -124,6 +131,7 @@ async fn values_of_services_and_ingresses_that_kubernetes_refuses_are_refused() 
         (service(json!({ "clusterIPs": ["10.96.0.9"] })), "clusterIPs"),
         (service(json!({ "allocateLoadBalancerNodePorts": false })), "allocateLoadBalancerNodePorts"),
         (service(json!({ "sessionAffinity": "Foo" })), "sessionAffinity"),
+        (service(json!({ "clusterIP": "None", "type": "LoadBalancer" })), "clusterIP"),
         (
             service(
                 json!({ "sessionAffinity": "ClientIP", "sessionAffinityConfig": { "clientIP": { "timeoutSeconds": 0 } } }),
@@ -148,7 +156,7 @@ async fn values_of_services_and_ingresses_that_kubernetes_refuses_are_refused() 
         (
             merged(
                 ingress("/", "Prefix", right()),
-                json!({ "metadata": { "annotations": { "kubernetes.io/ingress.class": "x" } }, "spec": { "ingressClassName": "x" } }),
+                json!({ "metadata": { "annotations": { "kubernetes.io/ingress.class": "x" } }, "spec": { "ingressClassName": "y" } }),
             ),
             "annotations[kubernetes.io/ingress.class]",
         ),
@@ -250,4 +258,22 @@ async fn the_writer_of_a_template_is_told_of_what_hides_something() {
     let patch = [("content-type", "application/merge-patch+json")];
     let response = fixture.response("PATCH", &format!("{DEPLOYMENTS}/a"), &patch, &label).await;
     assert_eq!(response.headers().get_all(header::WARNING).iter().count(), 0);
+}
+
+#[tokio::test]
+async fn the_writer_of_an_ingress_is_told_of_another_one_for_the_same_requests() {
+    let fixture = Fixture::new().await;
+    let named = |name: &str| {
+        merged(
+            ingress("/", "Prefix", json!({ "name": "a", "port": { "number": 80 } })),
+            json!({ "metadata": { "name": name } }),
+        )
+    };
+    fixture.create(INGRESSES, &named("m")).await;
+    let json = [("content-type", "application/json")];
+    for (name, said) in [("z", "Ingress default/z gets no requests"), ("a", "Ingress default/m gets no requests")] {
+        let response = fixture.response("POST", INGRESSES, &json, &named(name).to_string()).await;
+        let warning = response.headers().get(header::WARNING).map(|value| value.to_str().unwrap().to_owned());
+        assert!(warning.as_deref().unwrap_or_default().contains(said), "{name}: {warning:?}");
+    }
 }

@@ -167,6 +167,37 @@ async fn an_orphaned_deployment_leaves_its_replicas_running_and_one_that_waits_s
 }
 
 #[tokio::test]
+async fn what_others_write_into_a_replica_set_of_a_deployment_does_not_stay() {
+    let cluster = Cluster::start();
+    let worker = cluster.worker("worker-0", Vec::new());
+    cluster.put(DEPLOYMENT, &deployment("hello", 2, 1, pod_template("hello"))).await;
+    let right = eventually("it runs and is written", async || {
+        cluster.all(&cluster.store, REPLICA_SET).await.pop().filter(|set| set["status"]["readyReplicas"] == 2)
+    })
+    .await;
+    let mut scaled = right.clone();
+    scaled["spec"]["replicas"] = json!(1);
+    let mut another = right.clone();
+    another["spec"]["template"]["spec"]["containers"][0]["image"] = json!("another:v1");
+    let mut released = right.clone();
+    released["metadata"].as_object_mut().unwrap().remove("ownerReferences");
+    for wrong in [scaled, another, released] {
+        cluster.put(REPLICA_SET, &wrong).await;
+        eventually("it is as it was decided", async || {
+            let set = cluster.all(&cluster.store, REPLICA_SET).await.pop()?;
+            let same = set["spec"] == right["spec"]
+                && set["metadata"]["ownerReferences"] == right["metadata"]["ownerReferences"];
+            same.then_some(())
+        })
+        .await;
+    }
+    let heard = worker.heard.lock();
+    assert_eq!((heard.started.len(), heard.stopped.len()), (2, 0));
+    drop(heard);
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn a_replica_set_that_is_deleted_without_its_pods_is_made_again_and_they_are_its_own() {
     let cluster = Cluster::start();
     let worker = cluster.worker("worker-0", Vec::new());
@@ -248,5 +279,24 @@ async fn an_ingress_shows_where_the_gateway_beside_the_control_plane_takes_reque
         status.is_array().then_some(status)
     });
     assert_eq!(shown.await, json!([{ "ip": "127.0.0.1", "ports": [{ "port": 8080, "protocol": "TCP" }] }]));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn an_ingress_whose_requests_another_one_takes_is_warned_and_the_other_one_named() {
+    let cluster = Cluster::start();
+    for name in ["shop", "another"] {
+        let path = json!({ "path": "/", "pathType": "Prefix", "backend": { "service": { "name": name, "port": { "number": 80 } } } });
+        let ingress = json!({ "metadata": { "name": name, "namespace": "default", "uid": format!("uid-{name}") },
+            "spec": { "rules": [ { "host": "a.b", "http": { "paths": [ path ] } } ] } });
+        cluster.put(INGRESS, &ingress).await;
+    }
+    let warned = eventually("it is warned", async || {
+        let events = cluster.all(&cluster.live, EVENT).await;
+        events.into_iter().find(|event| event["reason"] == "PathTaken")
+    })
+    .await;
+    assert_eq!((&warned["involvedObject"]["name"], &warned["type"]), (&json!("shop"), &json!("Warning")));
+    assert!(warned["message"].as_str().unwrap().contains("Ingress default/another"), "{warned}");
     cluster.stop().await;
 }
