@@ -191,9 +191,8 @@ async fn what_others_write_into_a_replica_set_of_a_deployment_does_not_stay() {
         })
         .await;
     }
-    let heard = worker.heard.lock();
-    assert_eq!((heard.started.len(), heard.stopped.len()), (2, 0));
-    drop(heard);
+    assert_eq!(worker.heard.lock().started.len(), 2);
+    assert_eq!(worker.heard.lock().stopped.len(), 0);
     cluster.stop().await;
 }
 
@@ -219,9 +218,8 @@ async fn a_replica_set_that_is_deleted_without_its_pods_is_made_again_and_they_a
         (pods.len() == 2 && pods.iter().all(of_it)).then_some(())
     })
     .await;
-    let heard = worker.heard.lock();
-    assert_eq!((heard.started.len(), heard.stopped.len()), (2, 0));
-    drop(heard);
+    assert_eq!(worker.heard.lock().started.len(), 2);
+    assert_eq!(worker.heard.lock().stopped.len(), 0);
     cluster.stop().await;
 }
 
