@@ -45,13 +45,7 @@ pub(super) async fn push_blob(
     }
     let place = begun.headers().get(header::LOCATION).and_then(|place| place.to_str().ok());
     let place = place.ok_or("the registry does not say where to upload to")?;
-    // Relative to what answered (RFC 9110, section 10.2.2).
-    let url = begun.url().join(place);
-    let mut url = url.map_err(|error| format!("the registry names a place that is no URL: {error}"))?;
-    // A registry behind a proxy that ends TLS may not know of it.
-    if begun.url().scheme() == "https" && url.scheme() == "http" && url.host() == begun.url().host() {
-        url.set_scheme("https").map_err(|()| "the registry names a place that is no URL")?;
-    }
+    let mut url = upload_place(begun.url(), place)?;
     url.query_pairs_mut().append_pair("digest", &digest.to_string());
     let prepare = |request: reqwest::RequestBuilder| {
         let length = bytes.len();
@@ -67,6 +61,21 @@ pub(super) async fn push_blob(
         answer = registry.send(Method::PUT, elsewhere, &prepare).await?;
     }
     taken(answer).await
+}
+
+/// The place that the answer of `begun` names for an upload.
+fn upload_place(begun: &Url, place: &str) -> Result<Url, String> {
+    let no_url = |why: String| format!("the registry names a place that is no URL: {why}");
+    // Relative to what answered (RFC 9110, section 10.2.2).
+    let mut url = begun.join(place).map_err(|error| no_url(error.to_string()))?;
+    // A registry behind a proxy that ends TLS may not know of it.
+    if begun.scheme() == "https" && url.scheme() == "http" && url.host() == begun.host() {
+        url.set_scheme("https").map_err(|()| no_url(url.to_string()))?;
+        if url.port().is_none() {
+            url.set_port(begun.port()).map_err(|()| no_url(url.to_string()))?;
+        }
+    }
+    Ok(url)
 }
 
 /// Where the same is to be sent instead.
@@ -95,4 +104,21 @@ pub(super) async fn push_manifest(registry: &mut Registry, tag: &str, manifest: 
         request.header(header::CONTENT_TYPE, OCI_IMAGE_MEDIA_TYPE).body(manifest.clone())
     };
     taken(registry.send(Method::PUT, registry.url(&format!("manifests/{tag}"))?, prepare).await?).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_to_the_registry_itself_stays_with_tls() {
+        let place = |begun: &str, place: &str| upload_place(&Url::parse(begun).unwrap(), place).unwrap().to_string();
+        let begun = "https://reg.example/v2/a/blobs/uploads/";
+        assert_eq!(place(begun, "http://reg.example/v2/a/1?_state=a%2Fb"), "https://reg.example/v2/a/1?_state=a%2Fb");
+        assert_eq!(place("https://reg.example:5443/v2/", "http://reg.example/1"), "https://reg.example:5443/1");
+        assert_eq!(place(begun, "1?x"), "https://reg.example/v2/a/blobs/uploads/1?x");
+        assert_eq!(place(begun, "https://storage.example/1"), "https://storage.example/1");
+        assert_eq!(place(begun, "http://other.example/1"), "http://other.example/1");
+        assert_eq!(place("http://localhost:5000/v2/", "http://localhost:5000/1"), "http://localhost:5000/1");
+    }
 }

@@ -184,7 +184,8 @@ pub(super) fn wait_after(answer: &Response, tries: u32) -> Duration {
 }
 
 pub(super) fn is_passing(status: StatusCode) -> bool {
-    status == StatusCode::TOO_MANY_REQUESTS || matches!(status.as_u16(), 500 | 502..=504)
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+        || matches!(status.as_u16(), 500 | 502..=504)
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -79,7 +79,7 @@ fn scopes(fake: &Fake) -> Vec<Vec<String>> {
 
 #[tokio::test]
 async fn a_token_server_that_is_busy_is_asked_again_and_only_a_refusal_is_told_to_log_in() {
-    for (status, hint) in [(429, false), (503, false), (401, true), (403, true)] {
+    for (status, hint) in [(408, false), (429, false), (503, false), (401, true), (403, true)] {
         let asked = Arc::new(Mutex::new(0));
         let issued = Issued::default();
         let busy = Fake::start(move |request, usual| {
