@@ -73,6 +73,12 @@ fn pack(window: u64, used_micros: u64) -> u64 {
     (window << USED_BITS) | used_micros.min(u64::from(u32::MAX))
 }
 
+/// CPU time that the calling thread has used.
+pub(super) fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

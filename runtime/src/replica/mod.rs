@@ -10,6 +10,7 @@ mod idle;
 mod instance;
 mod instance_size;
 mod memory;
+mod pace;
 mod registry;
 mod request;
 mod response;

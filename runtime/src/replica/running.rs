@@ -22,6 +22,7 @@ use super::{
     idle::IdleInstances,
     instance::Instance,
     memory::MemoryBudget,
+    pace::Pace,
     serving::Serving,
     turn::Turn,
 };
@@ -45,6 +46,7 @@ pub(crate) struct Replica {
     pub(super) host: Arc<Host>,
     pub(super) memory: Arc<MemoryBudget>,
     pub(super) idle: Arc<IdleInstances>,
+    pub(super) pace: Pace,
     cpu: Option<Arc<CpuMeter>>,
     used: UsedCpu,
     admission: Admission,
@@ -73,6 +75,7 @@ impl Replica {
             host,
             memory: MemoryBudget::new(limits.memory_bytes, Arc::downgrade(&idle)),
             idle,
+            pace: Pace::default(),
             cpu: limits.cpu_millis.map(|millis| Arc::new(CpuMeter::new(millis))),
             used: UsedCpu::default(),
             admission: Admission::new(limits.concurrency),

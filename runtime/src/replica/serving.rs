@@ -25,7 +25,7 @@ use super::{
 /// One request on its way to its response head.
 ///
 /// The guest is driven in place, on the thread that polls this. It gets a task only if it goes on after its response
-/// head, and it is moved to the background if it computes for longer than the first ticks.
+/// head, and it is moved to the background if it computes for longer than the first ticks. Where nearly all do, it begins there.
 pub(super) struct Serving {
     stage: Stage,
     head: oneshot::Receiver<Head>,
@@ -57,7 +57,11 @@ impl Serving {
         let (head_out, head) = oneshot::channel();
         let work = Box::pin(work(permit.of(&turn), turn.clone(), request, head_out));
         let guest = GuestTask::new(work, turn.clone(), replica.clone());
-        Self { stage: Stage::Here { guest, end: None }, head, turn, replica, answers }
+        let stage = match replica.pace.is_long() {
+            true => Stage::Moved(go_on_in_background(guest.begun_in_background(), turn.clone(), &replica)),
+            false => Stage::Here { guest, end: None },
+        };
+        Self { stage, head, turn, replica, answers }
     }
 
     /// Drives the guest in place, and decides where it goes on if it is not done.

@@ -4,12 +4,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures::future::BoxFuture;
 
-use super::{Replica, failure::GuestFailure, turn::Turn};
+use super::{Replica, cpu::thread_cpu, failure::GuestFailure, turn::Turn};
 use crate::compile::thread_faults;
 
 /// A guest at work, wherever it is driven from: it notes when it is polled, meters its time and survives panics.
@@ -17,6 +17,8 @@ pub(super) struct GuestTask {
     work: BoxFuture<'static, Result<(), GuestFailure>>,
     turn: Arc<Turn>,
     replica: Arc<Replica>,
+    /// CPU time that it has used so far, if it began in the background.
+    in_background: Option<Duration>,
 }
 
 impl GuestTask {
@@ -25,7 +27,20 @@ impl GuestTask {
         turn: Arc<Turn>,
         replica: Arc<Replica>,
     ) -> Self {
-        Self { work, turn, replica }
+        Self { work, turn, replica, in_background: None }
+    }
+
+    /// The same, to be begun in the background.
+    pub(super) fn begun_in_background(self) -> Self {
+        Self { in_background: Some(Duration::ZERO), ..self }
+    }
+
+    /// It has ended: the next requests may begin elsewhere for that.
+    fn ended(&self) {
+        match self.in_background {
+            Some(computed) => self.replica.pace.began_in_background(computed),
+            None => self.replica.pace.began_here(self.turn.overran()),
+        }
     }
 }
 
@@ -36,15 +51,23 @@ impl Future for GuestTask {
         self.turn.polling();
         let keeping = &self.replica.component.keeping;
         let faults_before = (keeping.counts() && !self.replica.reuses()).then(thread_faults);
+        let cpu_before = self.in_background.map(|_| thread_cpu());
         let began = Instant::now();
         let polled = catch_unwind(AssertUnwindSafe(|| self.work.as_mut().poll(cx)));
         let now = Instant::now();
         if let Some(before) = faults_before {
             self.replica.component.keeping.add_faults(thread_faults().saturating_sub(before));
         }
+        if let (Some(before), Some(used)) = (cpu_before, &mut self.in_background) {
+            // Not the time that passed: others go first where this runs.
+            *used += thread_cpu().saturating_sub(before);
+        }
         self.replica.computed(now - began);
         if let Some(cpu) = self.turn.cpu() {
             cpu.charge(now, now - began);
+        }
+        if !matches!(polled, Ok(Poll::Pending)) {
+            self.ended();
         }
         polled.unwrap_or_else(|panic| {
             let reason = format!("the host failed: {}", message(panic.as_ref()));

@@ -9,7 +9,7 @@ use std::{
 use wasmtime::UpdateDeadline;
 
 use super::{
-    cpu::CpuMeter,
+    cpu::{CpuMeter, thread_cpu},
     failure::{GuestFailure, Stop},
 };
 use crate::engine::{TICK, Ticker};
@@ -79,6 +79,7 @@ impl Turn {
         self.overran.load(Ordering::Relaxed)
     }
 
+    /// From now on it may compute for longer, where it keeps no others from their work.
     pub(super) fn move_to_background(&self) {
         self.background.store(true, Ordering::Relaxed);
     }
@@ -154,6 +155,10 @@ impl Turn {
         if !in_background && !self.used_cpu_since_first_interrupt() {
             return Ok(UpdateDeadline::Continue(FIRST_TICKS));
         }
+        if in_background && self.cpu.is_none() && computed < BACKGROUND_TICKS {
+            // It began here, or has only just gone on.
+            return Ok(UpdateDeadline::Continue(BACKGROUND_TICKS - computed));
+        }
         self.overran.store(true, Ordering::Relaxed);
         Ok(match self.throttled(now, computed) {
             Some(until) => UpdateDeadline::YieldCustom(1, Box::pin(tokio::time::sleep_until(until.into()))),
@@ -165,7 +170,8 @@ impl Turn {
     /// Whether the guest itself used the ticks that passed. On a busy machine its thread may have been waiting for a
     /// processor meanwhile; a short request must not end up behind long ones for that.
     fn used_cpu_since_first_interrupt(&self) -> bool {
-        let now = thread_cpu_nanos();
+        // In nanoseconds, of which a thread uses fewer than fit.
+        let now = u64::try_from(thread_cpu().as_nanos()).unwrap_or(u64::MAX);
         let first = self.cpu_at_first_interrupt.load(Ordering::Relaxed);
         if first == 0 {
             self.cpu_at_first_interrupt.store(now, Ordering::Relaxed);
@@ -180,10 +186,4 @@ impl Turn {
         let cpu = self.cpu.as_ref()?;
         cpu.exhausted_after(now, TICK * u32::try_from(computed).unwrap_or(u32::MAX))
     }
-}
-
-/// CPU time that the calling thread has used.
-fn thread_cpu_nanos() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec as u64)
 }

@@ -60,6 +60,30 @@ async fn a_guest_that_computes_for_a_while_answers_from_the_background() {
 }
 
 #[tokio::test]
+async fn where_requests_compute_for_long_the_next_begin_in_the_background_until_they_are_short_again() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|_| {}).await;
+    assert!(answers_at_once(&probe).await, "a short request is answered on the thread that took it");
+    for _ in 0..20 {
+        assert_eq!(ask(&probe, get("/spin?ms=100")).await.unwrap().0, 200);
+    }
+    assert!(!answers_at_once(&probe).await, "it began on the thread that took it");
+    let back = async { while !answers_at_once(&probe).await {} };
+    tokio::time::timeout(Duration::from_secs(20), back).await.expect("short requests begin where they arrive again");
+}
+
+/// Whether a short request has its answer when it was polled once. It is answered in any case.
+async fn answers_at_once(replica: &Arc<dyn Serve>) -> bool {
+    let mut asked = Box::pin(ask(replica, get("/")));
+    let (at_once, answer) = match futures::poll!(&mut asked) {
+        std::task::Poll::Ready(answer) => (true, answer),
+        std::task::Poll::Pending => (false, asked.await),
+    };
+    assert_eq!(answer.unwrap().0, 200);
+    at_once
+}
+
+#[tokio::test]
 async fn memory_is_limited_over_all_instances_together() {
     let mut fleet = Fleet::new().await;
     let probe = fleet.probe(|spec| spec.limits.memory_bytes = 64 << 20).await;
