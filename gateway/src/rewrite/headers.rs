@@ -1,5 +1,5 @@
 use api::HOPS_HEADER;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request::Parts};
 
 use super::forwarded::Peer;
 
@@ -89,7 +89,9 @@ pub(crate) fn upgrades(parts: &Parts) -> bool {
         let words = parts.headers.get_all(field).into_iter().filter_map(|value| value.to_str().ok());
         words.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(wanted))
     };
-    parts.method == Method::CONNECT || (names(header::UPGRADE, "websocket") && names(header::CONNECTION, "upgrade"))
+    // HTTP/1.0 has no upgrades (RFC 9110, 7.8).
+    let asks = || names(header::UPGRADE, "websocket") && names(header::CONNECTION, "upgrade");
+    parts.method == Method::CONNECT || (parts.version == Version::HTTP_11 && asks())
 }
 
 /// How many Services a request went through on its way.

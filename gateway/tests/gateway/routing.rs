@@ -202,6 +202,8 @@ async fn a_websocket_is_answered_with_501_and_other_offers_are_ignored() {
         let seen = ask(fields).await;
         assert_eq!((seen.status, seen.reason()), (501, "UpgradeUnsupported"), "{fields}");
     }
+    let old = format!("GET / HTTP/1.0\r\nhost: {CART}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+    assert_eq!(raw(running.addr, old).await.body, "it was not");
     for fields in [
         "connection: upgrade, close\r\nupgrade: TLS/1.2",
         "connection: close, upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk",
