@@ -28,8 +28,8 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// Turns image references into digests. It may block, and is called on a thread of a runtime that may be blocked.
 pub(crate) trait ResolveImage: Send + Sync + 'static {
-    /// The digest that a reference names now, or why there is none, for people.
-    fn resolve(&self, request: &Request) -> Result<Digest, String>;
+    /// The digest that a reference names now, or why there is none, for people. It comes back soon after `shutdown`.
+    fn resolve(&self, request: &Request, shutdown: &CancellationToken) -> Result<Digest, String>;
 
     /// What made an image's component, if an instance of it answers one request alone. Reads the whole of it.
     fn answers_once(&self, digest: &Digest) -> Option<String>;
@@ -43,9 +43,13 @@ pub(crate) struct Sources {
 }
 
 impl ResolveImage for Sources {
-    fn resolve(&self, request: &Request) -> Result<Digest, String> {
-        let resolved = Handle::current().block_on(self.registries.resolve(&self.store, request));
-        resolved.map_err(|error| error.to_string())
+    fn resolve(&self, request: &Request, shutdown: &CancellationToken) -> Result<Digest, String> {
+        // What waits for a registry on this thread would outlive the runtime's timers.
+        let resolved = shutdown.run_until_cancelled(self.registries.resolve(&self.store, request));
+        match Handle::current().block_on(resolved) {
+            Some(resolved) => resolved.map_err(|error| error.to_string()),
+            None => Err("the server ends".to_owned()),
+        }
     }
 
     fn answers_once(&self, digest: &Digest) -> Option<String> {
@@ -95,7 +99,7 @@ impl Images {
 
     pub(super) fn resolve(&self, revision: ObjectKey, reference: String, pull: &Pull, configs: &dyn Configs) {
         let (resolver, at_once, answers) = (self.resolver.clone(), self.at_once.clone(), self.answers.clone());
-        let shutdown = self.shutdown.clone();
+        let (shutdown, ends) = (self.shutdown.clone(), self.shutdown.clone());
         let allowed =
             self.keys(&revision, pull, configs).and_then(|keys| Ok((keys, policy(&revision.namespace, configs)?)));
         let told = Arc::new(Told {
@@ -113,7 +117,7 @@ impl Images {
                 Ok((keys, signed_by)) => {
                     let access = Access::of_namespace(&*revision.namespace, keys);
                     let request = Request { reference, policy, access, progress, signed_by };
-                    let resolved = tokio::task::spawn_blocking(move || resolver.resolve(&request)).await;
+                    let resolved = tokio::task::spawn_blocking(move || resolver.resolve(&request, &ends)).await;
                     resolved.unwrap_or_else(|error| Err(format!("the image could not be looked up: {error}")))
                 }
             };

@@ -35,6 +35,22 @@ fn one_process_that_is_told_to_end_warns_of_nothing() {
 }
 
 #[test]
+fn an_image_that_a_registry_is_asked_for_is_given_up_at_the_end_without_a_word() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sampan = Sampan::up(folder.path());
+    // It takes connections, and never answers.
+    let registry = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = registry.local_addr().expect("a bound socket");
+    let manifest = std::fs::read_to_string(crate::sampan::root().join("samples/hello/deploy/hello.yaml"));
+    let manifest = manifest.expect("a manifest").replace("hello:dev", &format!("{address}/shop/hello:v1"));
+    let file = folder.path().join("hello.yaml");
+    std::fs::write(&file, manifest).expect("a write");
+    sampan.cli_ok(&["apply", "-f", file.to_str().expect("UTF-8")]);
+    let _asked = registry.accept().expect("it is asked");
+    assert_clean("TERM", &sampan.end("TERM"));
+}
+
+#[test]
 fn a_server_and_its_workers_that_are_told_to_end_warn_of_nothing() {
     for signal in ["TERM", "INT"] {
         let folder = tempfile::tempdir().expect("a folder");

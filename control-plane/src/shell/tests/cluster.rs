@@ -54,7 +54,7 @@ pub(super) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
 struct Images;
 
 impl ResolveImage for Images {
-    fn resolve(&self, request: &Request) -> Result<Digest, String> {
+    fn resolve(&self, request: &Request, _: &CancellationToken) -> Result<Digest, String> {
         let reference = &request.reference;
         if reference.contains("missing") { Err(format!("image {reference} not found")) } else { Ok(digest()) }
     }
