@@ -50,10 +50,8 @@ impl Toolchain {
         if missing.is_empty() {
             return Ok(Self::DebianWeb { linker: rustup_linker(folder) });
         }
-        Err(anyhow!("no Rust here can build for {TARGET}")).hint(format!(
-            "run `rustup target add {TARGET}`, or on Debian \
-             `apt-get install rustc-web cargo-web rust-web-src rust-web-llvm wasi-libc`"
-        ))
+        let chosen = ask(folder, "rustup", &["show", "active-toolchain"]).ok();
+        Err(cannot_build(folder, chosen.as_deref().and_then(|chosen| chosen.split_whitespace().next())))
     }
 
     /// Cargo, in a folder.
@@ -92,6 +90,20 @@ impl Toolchain {
         }
         command.args(["--release", "--target", TARGET]);
         command
+    }
+}
+
+/// A folder may choose another toolchain than what a command adds a target to elsewhere.
+fn cannot_build(folder: &Path, chosen: Option<&str>) -> anyhow::Error {
+    const DEBIAN: &str = "on Debian `apt-get install rustc-web cargo-web rust-web-src rust-web-llvm wasi-libc`";
+    match chosen {
+        Some(chosen) => {
+            let folder = folder.display();
+            anyhow!("the toolchain {chosen}, which is chosen in {folder}, cannot build for {TARGET}")
+                .hint(format!("run `rustup target add --toolchain {chosen} {TARGET}`, or {DEBIAN}"))
+        }
+        None => anyhow!("no Rust here can build for {TARGET}")
+            .hint(format!("run `rustup target add {TARGET}`, or {DEBIAN}")),
     }
 }
 
@@ -149,6 +161,15 @@ mod tests {
             assert!(arguments.ends_with(&["--release".as_ref(), "--target".as_ref(), TARGET.as_ref()]));
             assert!(flags_of(&command).contains(STACK));
         }
+    }
+
+    #[test]
+    fn the_toolchain_that_cannot_build_is_named_with_what_adds_the_target_to_it() {
+        let said = crate::errors::report(&cannot_build(Path::new("/shop"), Some("nightly-x")));
+        assert!(said.contains("the toolchain nightly-x, which is chosen in /shop, cannot build"), "{said}");
+        assert!(said.contains("`rustup target add --toolchain nightly-x wasm32-wasip2`"), "{said}");
+        let said = crate::errors::report(&cannot_build(Path::new("/shop"), None));
+        assert!(said.contains("no Rust here") && said.contains("`rustup target add wasm32-wasip2`"), "{said}");
     }
 
     #[test]
