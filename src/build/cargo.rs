@@ -21,6 +21,9 @@ struct Message {
     package_id: String,
     #[serde(default)]
     target: Option<Target>,
+    /// Where a build script may write.
+    #[serde(default)]
+    out_dir: PathBuf,
 }
 
 /// The manifests of the packages that were built from folders of this machine, not from a registry.
@@ -30,6 +33,26 @@ pub(super) fn manifests(output: &[u8]) -> Vec<PathBuf> {
     paths.sort();
     paths.dedup();
     paths
+}
+
+/// The folders of packages whose build scripts name nothing that they read: Cargo runs such a one again for a change of any file
+/// of its package (the Cargo book, "Build Scripts", "Change Detection").
+pub(super) fn read_whole(output: &[u8]) -> Vec<PathBuf> {
+    let all: Vec<Message> = messages(output).filter(|message| message.package_id.starts_with("path+")).collect();
+    let names_nothing = |message: &&Message| {
+        // Cargo keeps what it printed beside that folder.
+        let printed = message.out_dir.parent().map(|folder| fs::read_to_string(folder.join("output")));
+        let named = |line: &str| line.starts_with("cargo:rerun-if-") || line.starts_with("cargo::rerun-if-");
+        message.reason == "build-script-executed"
+            && printed.is_some_and(|printed| printed.is_ok_and(|printed| !printed.lines().any(named)))
+    };
+    let scripts = all.iter().filter(names_nothing);
+    let packages = scripts.filter_map(|script| {
+        let of_package =
+            |message: &&Message| message.reason == "compiler-artifact" && message.package_id == script.package_id;
+        all.iter().find(of_package)?.manifest_path.parent().map(Path::to_owned)
+    });
+    packages.collect()
 }
 
 fn messages(output: &[u8]) -> impl Iterator<Item = Message> {
@@ -87,6 +110,23 @@ mod tests {
 {"reason":"build-finished","success":true}
 "#;
         assert_eq!(components(output, Path::new("/a/shop")), [PathBuf::from("/t/shop.wasm")]);
+    }
+
+    #[test]
+    fn of_a_build_script_that_names_nothing_the_whole_package_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = |printed: &str| {
+            fs::write(folder.path().join("output"), printed).unwrap();
+            let (id, out_dir) = ("path+file:///a/shop#0.1.0", folder.path().join("out"));
+            let script = serde_json::json!({ "reason": "build-script-executed", "package_id": id, "out_dir": out_dir });
+            let built = serde_json::json!({
+                "reason": "compiler-artifact", "package_id": id, "manifest_path": "/a/shop/Cargo.toml",
+            });
+            read_whole(format!("{built}\n{script}\n").as_bytes())
+        };
+        assert_eq!(found("cargo::rustc-env=A=b\n"), [PathBuf::from("/a/shop")]);
+        assert!(found("cargo:rerun-if-changed=data\n").is_empty());
+        assert!(found("cargo::rerun-if-env-changed=X\n").is_empty());
     }
 
     #[test]

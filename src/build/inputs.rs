@@ -32,6 +32,7 @@ impl Inputs {
         let text = is_small.then(|| fs::read_to_string(&note).ok()).flatten().unwrap_or_default();
         let mut read = dep_info::parse(&text, package);
         read.extend(cargo::manifests(messages));
+        read.extend(cargo::read_whole(messages));
         // Those of the user's own folder are for all projects.
         read.extend(rustflags::files(package, None, None));
         let is_ours = |path: &PathBuf| {
