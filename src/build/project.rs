@@ -77,6 +77,11 @@ struct Entry {
 impl Project {
     /// Reads the project in a folder.
     pub(crate) fn read(folder: &Path) -> anyhow::Result<Self> {
+        // Its file means its folder.
+        let is_file = folder.file_name().is_some_and(|name| name == PROJECT_FILE) && folder.is_file();
+        let folder =
+            if is_file { folder.parent().filter(|folder| !folder.as_os_str().is_empty()) } else { Some(folder) };
+        let folder = folder.unwrap_or(Path::new("."));
         let root = fs::canonicalize(folder).with_context(|| format!("there is no folder {}", folder.display()))?;
         let file = root.join(PROJECT_FILE);
         if !file.is_file() {
@@ -252,6 +257,15 @@ mod tests {
     fn of_a_command_that_names_nothing_the_folder_is_watched() {
         let project = project("image = \"a\"\ncommand = \"make\"\nartifact = \"a.wasm\"").unwrap();
         assert_eq!(project.components[0].watch, [project.root]);
+    }
+
+    #[test]
+    fn a_project_is_named_by_its_folder_or_by_its_file() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join(PROJECT_FILE), "[app]\nname = \"shop\"\n").unwrap();
+        let by_file = Project::read(&root.path().join(PROJECT_FILE)).unwrap();
+        assert_eq!(by_file, Project::read(root.path()).unwrap());
+        assert!(Project::read(&root.path().join("other.toml")).is_err());
     }
 
     #[test]
