@@ -23,9 +23,16 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
-    /// So much is done, of all; of nothing, only the time is shown.
-    pub(crate) fn show(&self, done: u64, all: u64) {
-        let parts = if all > 0 { "{prefix} {bar:32} {pos} of {len} crates, {elapsed}" } else { "{prefix} {elapsed}" };
+    /// So much is done, of all; of nothing, only the time is shown. What is waited for stands in place of that.
+    pub(crate) fn show(&self, done: u64, all: u64, waits_for: Option<&'static str>) {
+        let parts = match waits_for {
+            Some(waits_for) => {
+                self.0.set_message(waits_for);
+                "{prefix} waiting for {msg}, {elapsed}"
+            }
+            None if all > 0 => "{prefix} {bar:32} {pos} of {len} crates, {elapsed}",
+            None => "{prefix} {elapsed}",
+        };
         if let Ok(style) = ProgressStyle::with_template(parts) {
             self.0.set_style(style);
         }

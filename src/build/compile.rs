@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
@@ -22,6 +22,9 @@ use super::{
     workspace::{Groups, Package},
 };
 use crate::errors::HintExt;
+
+/// The end of what a command that failed has printed on standard output is shown, up to this.
+const MAX_PRINTED_BYTES: usize = 64 << 10;
 
 /// Where the messages of compilers go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -255,7 +258,7 @@ impl Compiler {
             tokio::task::spawn_blocking(move || Toolchain::find(&folder)).await.context("the search was broken off")?
         };
         let mut build = found?.cargo_build(folder);
-        build.args(["--message-format", "json-render-diagnostics"]);
+        build.args(["--message-format", "json-render-diagnostics"]).stdout(Stdio::piped());
         if packages.len() > 1 {
             build.arg("--keep-going").args(packages.iter().flat_map(|package| ["--package", &package.id]));
         }
@@ -274,15 +277,20 @@ impl Compiler {
         let mut shell = Command::new("sh");
         shell.args(["-c", line]).current_dir(folder);
         let program = format!("`{line}`");
+        // What it prints is for people, and standard output is for what was built.
+        shell.stdout(if self.messages == Messages::Terminal { Stdio::from(io::stderr()) } else { Stdio::piped() });
         let finished = self.run(shell, &program).await?;
         if finished.status.success() {
             return Ok(());
         }
-        Err(CompileError::Source { program, messages: finished.messages })
+        // Many compilers say on standard output what is wrong.
+        let printed = &finished.stdout[finished.stdout.len().saturating_sub(MAX_PRINTED_BYTES)..];
+        let printed = String::from_utf8_lossy(printed).trim_end().to_owned();
+        let said = [printed, finished.messages].into_iter().filter(|said| !said.is_empty());
+        Err(CompileError::Source { program, messages: said.collect::<Vec<_>>().join("\n") })
     }
 
     async fn run(&self, mut command: Command, program: &str) -> anyhow::Result<Finished> {
-        command.stdout(Stdio::piped());
         // At the terminal, Ctrl-C is for the compiler too.
         let leads = matches!(self.messages, Messages::Kept { .. });
         if leads {
@@ -317,5 +325,34 @@ pub(crate) fn check_imports(bytes: &[u8], file: &Path) -> anyhow::Result<()> {
     match runtime::refuse_imports(&described.info.imports, described.language) {
         Some(refused) => Err(anyhow!("{} imports {refused}", file.display())),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_command_that_fails_says_is_shown_wherever_it_says_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let compiler = Compiler::new(
+            ImageStore::open(folder.path().join("images")).unwrap(),
+            Messages::Kept { coloured: false },
+            None,
+        );
+        let component = Component {
+            name: "page".to_owned(),
+            image: "page:dev".to_owned(),
+            dir: folder.path().to_owned(),
+            recipe: Recipe::Command {
+                line: "echo 'app.ts(1,2): error TS1'; echo 'npm error' >&2; exit 2".to_owned(),
+                artifact: folder.path().join("page.wasm"),
+            },
+            watch: Vec::new(),
+        };
+        match compiler.build_one(&component).await {
+            Err(CompileError::Source { messages, .. }) => assert_eq!(messages, "app.ts(1,2): error TS1\nnpm error"),
+            other => panic!("{other:?}"),
+        }
     }
 }

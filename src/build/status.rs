@@ -5,6 +5,8 @@
 pub(crate) struct Crates {
     pub(crate) done: u64,
     pub(crate) all: u64,
+    /// Another Cargo is at the same folder, such as an editor's, and has to end first.
+    pub(crate) waits: bool,
 }
 
 /// Cargo's column of verbs is so wide.
@@ -48,6 +50,9 @@ impl Status {
         if let Some(crates) = crates_of(&plain) {
             return Some(crates);
         }
+        if waits(&plain) {
+            return Some(Crates { waits: true, ..Crates::default() });
+        }
         if whole && !is_status(&plain) && self.kept.len() + line.len() < MAX_KEPT_BYTES {
             // What erased the line of progress before it.
             self.kept.extend(line.trim_start_matches("\u{1b}[K").as_bytes());
@@ -62,7 +67,12 @@ fn crates_of(line: &str) -> Option<Crates> {
     let (_, numbers) = line.trim_start().strip_prefix("Building [")?.split_once("] ")?;
     let (done, rest) = numbers.split_once('/')?;
     let all: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    Some(Crates { done: done.trim().parse().ok()?, all: all.parse().ok()? })
+    Some(Crates { done: done.trim().parse().ok()?, all: all.parse().ok()?, waits: false })
+}
+
+/// `Blocking waiting for file lock on build directory`.
+fn waits(line: &str) -> bool {
+    line.trim_start().starts_with("Blocking waiting for file lock")
 }
 
 /// A verb at the right of its column: `   Compiling serde v1.0.0`.
@@ -93,7 +103,9 @@ mod tests {
         let mut status = Status::default();
         assert_eq!(status.feed(b"\x1b[K   Compiling serde v1.0.0\n"), None);
         let told = status.feed(b"    \x1b[1mBuilding\x1b[0m [=>     ] 12/25: serde\r");
-        assert_eq!(told, Some(Crates { done: 12, all: 25 }));
+        assert_eq!(told, Some(Crates { done: 12, all: 25, waits: false }));
+        let told = status.feed(b"    Blocking waiting for file lock on build directory\n");
+        assert_eq!(told, Some(Crates { done: 0, all: 0, waits: true }));
         status.feed(b"\x1b[K\x1b[31merror\x1b[0m: expected `;`\n  --> src/lib.rs:1:2\n");
         status.feed(b"    Finished `release` profile\n");
         assert_eq!(status.into_messages(), "\x1b[31merror\x1b[0m: expected `;`\n  --> src/lib.rs:1:2");

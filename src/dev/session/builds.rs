@@ -18,6 +18,8 @@ use crate::{
 const TOLD: Duration = Duration::from_secs(10);
 /// How often its bar is drawn, where there is one.
 const REDRAWN: Duration = Duration::from_millis(250);
+/// What an editor starts holds the same lock.
+const ANOTHER_CARGO: &str = "another Cargo, which uses the same target folder";
 /// A build that finds nothing to do is over within this time.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
@@ -61,6 +63,7 @@ impl Session {
                 let told = !untold.iter().any(|(name, _)| *name == component.name);
                 let (new, build) = self.take(component, built, began, told);
                 any_new |= new;
+                untold.retain(|(name, _)| *name != component.name);
                 finished.insert(component.name.clone(), build);
             }
         }
@@ -136,9 +139,12 @@ impl Session {
                     untold.drain(..).for_each(|(name, what)| self.screen.event(&name, what));
                 }
                 _ = tell.tick() => {
-                    let (Crates { done, all }, seconds) = (*progress.borrow(), began.elapsed().as_secs());
+                    let (Crates { done, all, waits }, seconds) = (*progress.borrow(), began.elapsed().as_secs());
                     match &bar {
-                        Some(bar) => bar.show(done, all),
+                        Some(bar) => bar.show(done, all, waits.then_some(ANOTHER_CARGO)),
+                        None if waits => {
+                            self.screen.event(name, format_args!("waiting for {ANOTHER_CARGO}, {seconds} s"));
+                        }
                         None if all > 0 => {
                             let what = format_args!("building: {done} of {all} crates, {seconds} s");
                             self.screen.event(name, what);
