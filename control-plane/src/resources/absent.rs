@@ -4,12 +4,15 @@
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, StatefulSet},
     batch::v1::{CronJob, Job},
-    core::v1::{PersistentVolume, PersistentVolumeClaim, ReplicationController},
+    core::v1::{LimitRange, PersistentVolume, PersistentVolumeClaim, ReplicationController, ResourceQuota},
+    storage::v1::StorageClass,
 };
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
 use super::{Durability, Resource, Scope, schema::Schema, stored::STORED};
 
 const NO_DISK: &str = "a guest has no file system: keep data in `wasi:keyvalue` (annotation `sampan.dev/key-value`)";
+const NO_QUOTA: &str = "nothing limits a namespace as a whole: write `resources` into each pod template";
 const NO_JOBS: &str = "what runs here answers requests: make the work a request to a Deployment, which may be scaled to zero between them";
 
 /// Why there are no objects of these kinds, by what stands in their paths.
@@ -24,6 +27,10 @@ const INSTEAD: &[(&str, &str)] = &[
     ("cronjobs", NO_JOBS),
     ("persistentvolumeclaims", NO_DISK),
     ("persistentvolumes", NO_DISK),
+    ("storageclasses", NO_DISK),
+    ("resourcequotas", NO_QUOTA),
+    ("limitranges", NO_QUOTA),
+    ("customresourcedefinitions", "no further kinds can be added: leave out what needs an operator"),
 ];
 
 /// What to do instead of writing an object of this kind.
@@ -92,5 +99,45 @@ pub(super) static PERSISTENT_VOLUME: Resource = Resource {
     short_names: &["pv"],
     scope: Scope::Cluster,
     schema: Schema::of::<PersistentVolume>(),
+    ..ABSENT
+};
+
+pub(super) static STORAGE_CLASS: Resource = Resource {
+    group: "storage.k8s.io",
+    kind: "StorageClass",
+    plural: "storageclasses",
+    singular: "storageclass",
+    short_names: &["sc"],
+    scope: Scope::Cluster,
+    schema: Schema::of::<StorageClass>(),
+    ..ABSENT
+};
+
+pub(super) static RESOURCE_QUOTA: Resource = Resource {
+    kind: "ResourceQuota",
+    plural: "resourcequotas",
+    singular: "resourcequota",
+    short_names: &["quota"],
+    schema: Schema::of::<ResourceQuota>(),
+    ..ABSENT
+};
+
+pub(super) static LIMIT_RANGE: Resource = Resource {
+    kind: "LimitRange",
+    plural: "limitranges",
+    singular: "limitrange",
+    short_names: &["limits"],
+    schema: Schema::of::<LimitRange>(),
+    ..ABSENT
+};
+
+pub(super) static CUSTOM_RESOURCE_DEFINITION: Resource = Resource {
+    group: "apiextensions.k8s.io",
+    kind: "CustomResourceDefinition",
+    plural: "customresourcedefinitions",
+    singular: "customresourcedefinition",
+    short_names: &["crd", "crds"],
+    scope: Scope::Cluster,
+    schema: Schema::of::<CustomResourceDefinition>(),
     ..ABSENT
 };

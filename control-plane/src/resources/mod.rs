@@ -87,6 +87,10 @@ pub static ALL: &[&Resource] = &[
     &absent::CRON_JOB,
     &absent::PERSISTENT_VOLUME_CLAIM,
     &absent::PERSISTENT_VOLUME,
+    &absent::STORAGE_CLASS,
+    &absent::RESOURCE_QUOTA,
+    &absent::LIMIT_RANGE,
+    &absent::CUSTOM_RESOURCE_DEFINITION,
 ];
 
 /// The kind that is served under this group, version and plural.

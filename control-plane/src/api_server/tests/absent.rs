@@ -12,6 +12,10 @@ async fn of_kinds_that_are_absent_there_is_none_and_who_writes_one_is_told_what_
         ("/apis/batch/v1/namespaces/default/cronjobs", "scaled to zero"),
         ("/api/v1/namespaces/default/persistentvolumeclaims", "no file system"),
         ("/api/v1/persistentvolumes", "no file system"),
+        ("/apis/storage.k8s.io/v1/storageclasses", "no file system"),
+        ("/api/v1/namespaces/default/resourcequotas", "pod template"),
+        ("/api/v1/namespaces/default/limitranges", "pod template"),
+        ("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "operator"),
         ("/api/v1/namespaces/default/replicationcontrollers", "Deployment"),
     ];
     for (path, instead) in cases {

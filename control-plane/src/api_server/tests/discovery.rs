@@ -9,6 +9,7 @@ async fn every_kind_is_discovered_with_its_verbs_and_short_names() {
     assert_eq!(
         names,
         [
+            "apiextensions.k8s.io",
             "apps",
             "autoscaling",
             "batch",
@@ -17,7 +18,8 @@ async fn every_kind_is_discovered_with_its_verbs_and_short_names() {
             "networking.k8s.io",
             "policy",
             "rbac.authorization.k8s.io",
-            "scheduling.k8s.io"
+            "scheduling.k8s.io",
+            "storage.k8s.io"
         ]
     );
     let (_, apps) = fixture.get("/apis/apps/v1").await;
