@@ -4,11 +4,11 @@ use api::ObjectKey;
 use serde_json::Value;
 
 use crate::{
-    resources::{ALL, Resource, autoscaler_warnings, hints, honoured::Warning},
+    resources::{ALL, Resource, Scope, autoscaler_warnings, hints, honoured::Warning},
     routing::{Claims, ingress_rules},
 };
 
-use super::{objects::Objects, path::Target, strictness::Strictness, versions::in_stored_form};
+use super::{error::ApiError, objects::Objects, path::Target, strictness::Strictness, versions::in_stored_form};
 
 /// Warnings of one answer: each is a header, of which clients take few kilobytes.
 const MAX_WARNINGS: usize = 24;
@@ -34,10 +34,52 @@ impl Objects {
     async fn advice(&self, resource: &Resource, object: &Value) -> Vec<Warning> {
         let mut advice = if resource.view.is_none() { resource.warnings(object) } else { Vec::new() };
         advice.extend(hints(resource, object));
-        let others = unknown_owners(object).into_iter().chain(self.autoscaler_warnings(resource, object).await);
+        let others =
+            self.owners_warnings(object).await.into_iter().chain(self.autoscaler_warnings(resource, object).await);
         let others = others.chain(self.taken_paths(resource, object).await);
         advice.extend(others.map(|sentence| Warning { sentence, value: Value::Null }));
         advice
+    }
+
+    /// What becomes of an object whose owners cannot be found as they are written.
+    async fn owners_warnings(&self, object: &Value) -> Vec<String> {
+        let namespace = object["metadata"]["namespace"].as_str();
+        let owners = object["metadata"]["ownerReferences"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let (mut found, mut warnings, mut missing) = (false, Vec::new(), Vec::new());
+        for owner in owners {
+            let text = |field: &str| owner[field].as_str().unwrap_or_default();
+            let (kind, version, name) = (text("kind"), text("apiVersion"), text("name"));
+            let group = version.split_once('/').map_or("", |(group, _)| group);
+            let Some(resource) = ALL.iter().find(|resource| resource.kind == kind && resource.group == group) else {
+                found = true;
+                warnings
+                    .push(format!("{kind} in {version} is not served here, so this object stays when its owner goes"));
+                continue;
+            };
+            let namespace = match (resource.scope, namespace) {
+                (Scope::Cluster, _) => None,
+                (Scope::Namespaced, Some(namespace)) => Some(namespace.to_owned()),
+                (Scope::Namespaced, None) => {
+                    found = true;
+                    warnings.push(format!(
+                        "{kind} {name} is in a namespace, and this object in none: it stays when its owner goes"
+                    ));
+                    continue;
+                }
+            };
+            let target = Target { resource, namespace, name: Some(name.to_owned()), subresource: None };
+            match self.get(&target).await {
+                Ok(stored) if stored.object["metadata"]["uid"] == text("uid") => found = true,
+                Ok(_) | Err(ApiError::NotFound { .. }) => {
+                    let place = target.namespace.as_ref().map(|namespace| format!(" in namespace {namespace}"));
+                    missing.push(format!("there is no {kind} {name} with this uid{}", place.unwrap_or_default()));
+                }
+                Err(_) => found = true,
+            }
+        }
+        let fate = if found { "" } else { ", and no other owner: this object is deleted at once" };
+        warnings.extend(missing.into_iter().map(|missing| format!("{missing}{fate}")));
+        warnings.into_iter().map(|warning| format!("metadata.ownerReferences: {warning}")).collect()
     }
 
     /// What of an Ingress another one takes, or it of another one.
@@ -70,19 +112,4 @@ impl Objects {
         let deployment = self.get(&target).await.ok().map(|stored| stored.object);
         autoscaler_warnings(&in_stored_form(resource, object), deployment.as_ref())
     }
-}
-
-/// Owners of kinds that are not served can neither be found nor missed.
-fn unknown_owners(object: &Value) -> Vec<String> {
-    let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-    let text = |owner: &Value, field: &str| owner[field].as_str().unwrap_or_default().to_owned();
-    let unknown = owners.filter_map(|owner| {
-        let (kind, version) = (text(owner, "kind"), text(owner, "apiVersion"));
-        let group = version.split_once('/').map_or("", |(group, _)| group);
-        let known = ALL.iter().any(|resource| resource.kind == kind && resource.group == group);
-        (!known).then(|| {
-            format!("metadata.ownerReferences: {kind} in {version} is not served here, so this object stays when its owner goes")
-        })
-    });
-    unknown.collect()
 }

@@ -117,3 +117,32 @@ async fn pods_are_left_by_a_replica_set_only_to_the_one_that_its_deployment_make
     let marked = fixture.get(&format!("{sets}/newest")).await.1;
     assert_eq!(marked["metadata"]["finalizers"], json!(["orphan"]));
 }
+
+#[tokio::test]
+async fn who_names_an_owner_that_is_not_there_is_told_what_becomes_of_the_object() {
+    let fixture = Fixture::new().await;
+    let configs = "/api/v1/namespaces/default/configmaps";
+    let there = fixture.create(configs, &json!({ "metadata": { "name": "there" } })).await;
+    let owner = |name: &str, uid: &str| json!({ "apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": uid });
+    let right = owner("there", there["metadata"]["uid"].as_str().unwrap());
+    let cases = [
+        (json!([right]), None),
+        (json!([owner("there", "another")]), Some("deleted at once")),
+        (json!([owner("gone", "x")]), Some("deleted at once")),
+        (json!([right, owner("gone", "x")]), Some("no ConfigMap gone with this uid in namespace default")),
+        (json!([{ "apiVersion": "a/v1", "kind": "A", "name": "b", "uid": "c" }]), Some("not served here")),
+    ];
+    let json = [("content-type", "application/json")];
+    for (owners, said) in cases {
+        let object = json!({ "metadata": { "generateName": "a-", "ownerReferences": owners } });
+        let response = fixture.response("POST", configs, &json, &object.to_string()).await;
+        let warning = response.headers().get(header::WARNING).map(|value| value.to_str().unwrap().to_owned());
+        match said {
+            None => assert_eq!(warning, None),
+            Some(said) => assert!(warning.as_deref().unwrap_or_default().contains(said), "{owners}: {warning:?}"),
+        }
+    }
+    let of_none = json!({ "metadata": { "name": "b", "ownerReferences": [right] } });
+    let response = fixture.response("POST", "/api/v1/namespaces", &json, &of_none.to_string()).await;
+    assert!(response.headers()[header::WARNING].to_str().unwrap().contains("this object in none"));
+}
