@@ -70,6 +70,9 @@ pub(super) async fn answer(
     if closes && watch.has_unread() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    let has_length =
+        || response.body().size_hint().exact().is_some() || response.headers().contains_key(CONTENT_LENGTH);
+    watch.is_delimited(version > Version::HTTP_10 || has_length());
     frame_trailers(version, trailers, &mut response);
     Ok(response.map(|body| Outgoing::new(body, in_flight, version == Version::HTTP_11 && trailers)))
 }

@@ -146,7 +146,10 @@ async fn converse(hall: Hall, door: Door, stream: TcpStream, peer: SocketAddr) {
             builder.half_close(true);
             let mut connection = builder.serve_connection(io, service);
             let ended = drive(Pin::new(&mut connection), &hall, &watch).await;
-            if ended == Ended::Broken || (ended == Ended::Whole && watch.has_unread()) {
+            if ended == Ended::Broken && watch.ends_answer() {
+                // A regular end would tell the client that it has all. What cannot be reset is closed.
+                let _ = connection.into_parts().io.into_stream().set_zero_linger();
+            } else if ended == Ended::Broken || (ended == Ended::Whole && watch.has_unread()) {
                 linger(connection.into_parts().io.into_stream(), bounds, &hall.draining).await;
             }
         }

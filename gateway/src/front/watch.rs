@@ -20,6 +20,8 @@ pub(super) struct ConnectionWatch {
     write_blocked_since: Cell<Option<Instant>>,
     /// Nothing was written since the newest request came.
     unanswered: Cell<bool>,
+    /// The newest answer tells its end by itself, and not by that of the connection, as answers of HTTP/1.0 may.
+    delimited: Cell<bool>,
     /// The body of the newest request, if it has one.
     body: RefCell<Unread>,
     /// The stream whose task HTTP/2 is about to start.
@@ -57,6 +59,7 @@ impl ConnectionWatch {
             head_since: Cell::new(Some(now)),
             write_blocked_since: Cell::new(None),
             unanswered: Cell::new(false),
+            delimited: Cell::new(true),
             body: RefCell::new(Unread::Nothing),
             newest: RefCell::new(None),
             trailers: RefCell::new(None),
@@ -106,6 +109,15 @@ impl ConnectionWatch {
     /// Whether nothing of the newest request's answer was written.
     pub(super) fn is_unanswered(&self) -> bool {
         self.unanswered.get()
+    }
+
+    pub(super) fn is_delimited(&self, delimited: bool) {
+        self.delimited.set(delimited);
+    }
+
+    /// Whether the end of the connection tells the end of the newest answer.
+    pub(super) fn ends_answer(&self) -> bool {
+        !self.delimited.get()
     }
 
     pub(super) fn take_newest(&self) -> Option<Rc<StreamWatch>> {

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, StreamBody};
 use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 
 use crate::{
-    clients::{collect, http2, raw},
-    fakes::{CART, cart, config, text, until},
+    clients::{collect, connect, expect, http2, raw},
+    fakes::{CART, PATIENCE, cart, config, text, until},
 };
 
 async fn ask2(addr: std::net::SocketAddr, method: Method, host: &str) -> Response<hyper::body::Incoming> {
@@ -59,6 +64,38 @@ async fn over_http2_values_reach_guests_without_blanks_around_them() {
         let request = Request::get(format!("http://{CART}/")).header("x-a", sent).body(api::empty_body()).unwrap();
         let response = http2(running.addr).await.send_request(request).await.unwrap();
         assert_eq!(collect(response.into_body()).await, seen);
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_0_can_tell_an_answer_that_broke_off_from_a_whole_one() {
+    let gate = Arc::new(tokio::sync::Notify::new());
+    let opened = gate.clone();
+    let running = cart(config(), &[1], move |_, request| {
+        let gate = gate.clone();
+        async move {
+            let breaks_off = request.uri().path() == "/broken";
+            let rest = futures::stream::once(async move {
+                gate.notified().await;
+                if breaks_off {
+                    Err(api::BodyError::Guest("it trapped".into()))
+                } else {
+                    Ok(Frame::data(" pieces".into()))
+                }
+            });
+            let first = futures::stream::once(async { Ok(Frame::data("some".into())) });
+            Ok(Response::new(StreamBody::new(first.chain(rest)).boxed_unsync()))
+        }
+    })
+    .await;
+    for (path, whole) in [("/whole", true), ("/broken", false)] {
+        let mut stream = connect(running.addr).await;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: {CART}\r\n\r\n").as_bytes()).await.unwrap();
+        expect(&mut stream, "some").await;
+        opened.notify_one();
+        let mut rest = String::new();
+        let ended = timeout(PATIENCE, stream.read_to_string(&mut rest)).await.unwrap();
+        assert_eq!((ended.is_ok(), &*rest), (whole, if whole { " pieces" } else { "" }), "{path}");
     }
 }
 
