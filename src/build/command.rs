@@ -20,7 +20,7 @@ const MAX_OUTPUT_BYTES: usize = 64 << 20;
 /// So much of what it says is read at once.
 const CHUNK_BYTES: usize = 4096;
 /// What a program left running may hold its outputs open: they are read for so long after its end.
-const LAST_OUTPUT: Duration = Duration::from_secs(1);
+const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
 /// What a program printed, and how it ended.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use api::{ReplicaId, TaintEffect, Timestamp, WorkerName};
 
-use crate::{Scheduler, Subject};
+use crate::{Scheduler, Subject, state::Worker};
 
 impl Scheduler {
     /// A replica is to leave its worker. It serves on until another is ready in its place.
@@ -26,9 +26,11 @@ impl Scheduler {
         self.touch_standbys_of(name);
     }
 
-    /// Whether what leaves a worker may find a place: on a worker that takes replicas, be it that it is not heard of for now.
+    /// Whether what leaves a worker may find a place: on a worker that takes replicas, be it that it is not heard of for now. One
+    /// that is silent, but whose session goes on, may be back in a moment.
     pub(crate) fn has_elsewhere(&self) -> bool {
-        self.workers.iter().any(|worker| !worker.leaving && !worker.cordoned && !worker.lost)
+        let is_gone = |worker: &Worker| worker.lost && !worker.connected;
+        self.workers.iter().any(|worker| !worker.leaving && !worker.cordoned && !is_gone(worker))
     }
 
     /// Where nothing can be moved, because all workers leave or the others are gone, what waits for that is looked at again.

@@ -44,6 +44,8 @@ impl Scheduler {
     pub(crate) fn disconnected(&mut self, name: &WorkerName, now: Timestamp) {
         let Some(worker) = self.workers.get_mut(name) else { return };
         worker.connected = false;
+        // One that is lost already is now gone for what waits to be moved there.
+        self.touch_worker(name);
         self.silent(name);
         self.check_worker_at(name, now);
     }

@@ -83,6 +83,17 @@ fn what_leaves_the_only_worker_is_stopped_at_once_since_there_is_nowhere_to_move
 }
 
 #[test]
+fn what_leaves_while_the_only_other_worker_is_silent_serves_on_as_long_as_that_may_be_back() {
+    let (mut bench, id, on) = serving(2);
+    let here = u32::from(on == worker(1));
+    bench.pass(5, &[here]);
+    bench.step(Event::Worker { worker: on.clone(), message: WorkerUp::Leaving });
+    assert!(bench.stops().is_empty(), "its session goes on");
+    bench.step(Event::WorkerDied(other(&on)));
+    assert_eq!(bench.stops(), [id]);
+}
+
+#[test]
 fn workers_that_end_together_stop_what_they_have_once_the_last_of_them_leaves() {
     let (mut bench, id, on) = serving(3);
     for leaves in [on.clone(), other(&on)] {
