@@ -10,7 +10,12 @@ use futures::{StreamExt, future::BoxFuture, stream::pending};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use tokio::{io::AsyncReadExt, runtime::Handle, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    runtime::Handle,
+    task::yield_now,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use transport::{RemoteDialer, RequestLimits, RequestListener, ServingThreads, machine, serve_requests};
 
@@ -271,29 +276,57 @@ async fn a_body_that_its_client_breaks_off_is_a_bad_request_and_no_worker_is_los
     }
 }
 
-#[tokio::test]
-async fn an_answer_that_breaks_off_before_anything_of_it_was_passed_on_is_an_error() {
+/// A worker that answers with a head that announces a body, and then does what it is told. The folder holds its socket.
+async fn head_alone<F>(
+    head_held: Duration,
+    then: fn(tokio::net::UnixStream) -> F,
+) -> (tempfile::TempDir, Arc<dyn Serve>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("worker.sock");
     let listener = tokio::net::UnixListener::bind(&socket).unwrap();
     tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut head = [0; 1024];
-            let _ = stream.read(&mut head).await.unwrap();
-            // Nothing is awaited between both: the gateway finds the head and the end of the connection at once.
-            let _ = stream.try_write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n");
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut asked = [0; 1024];
+                let _ = stream.read(&mut asked).await.unwrap();
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n").await.unwrap();
+                then(stream).await;
+            });
         }
     });
-    let dialer = RemoteDialer::new(RequestLimits::default(), None, Handle::current());
-    let replica = dialer.dial(&at(&socket));
+    let limits = RequestLimits { head_held, ..RequestLimits::default() };
+    let replica = RemoteDialer::new(limits, None, Handle::current()).dial(&at(&socket));
+    (folder, replica)
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_before_anything_of_it_was_passed_on_is_an_error() {
+    // The gateway reads the head meanwhile, and waits.
+    let ends = |_| async {
+        for _ in 0..10 {
+            yield_now().await;
+        }
+    };
+    let (_folder, replica) = head_alone(PATIENCE, ends).await;
     let answered = timeout(PATIENCE, replica.serve(request(Method::GET, api::empty_body()))).await.unwrap();
     assert!(matches!(answered, Err(ServeError::Unreachable { .. })), "{answered:?}");
 }
 
-async fn tell_the_end(mut stream: tokio::net::UnixStream, ended: tokio::sync::mpsc::Sender<()>) {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+#[tokio::test]
+async fn a_head_whose_body_is_late_is_passed_on_without_it() {
+    let stays = |stream| async {
+        let _open = stream;
+        std::future::pending().await
+    };
+    let (_folder, replica) = head_alone(RequestLimits::default().head_held, stays).await;
+    let answered = timeout(PATIENCE, replica.serve(request(Method::GET, api::empty_body()))).await.unwrap();
+    assert_eq!(answered.unwrap().headers()[header::CONTENT_LENGTH], "10");
+}
 
+async fn tell_the_end(mut stream: tokio::net::UnixStream, ended: tokio::sync::mpsc::Sender<()>) {
     let (mut asked, mut head, mut piece) = (false, Vec::new(), [0; 4096]);
     while let Ok(bytes @ 1..) = stream.read(&mut piece).await {
         head.extend_from_slice(&piece[..bytes]);

@@ -15,7 +15,7 @@ use super::{carried::unpacked, link::Link, pool::Sender};
 pub(super) struct Answer {
     inner: Incoming,
     connection: Option<(Sender, Arc<Link>)>,
-    /// What had come of it when it was begun.
+    /// What came of it when it was begun.
     first: Option<Frame<Bytes>>,
 }
 
@@ -28,12 +28,14 @@ impl Answer {
         answer
     }
 
-    /// Takes what has come of it so far; fails if it has broken off already.
-    pub(super) fn begin(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
-        if let Poll::Ready(Some(frame)) = Pin::new(&mut *self).poll_frame(cx) {
+    /// Takes the first of it; fails if it has broken off already.
+    pub(super) fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        if self.first.is_none()
+            && let Some(frame) = ready!(Pin::new(&mut *self).poll_frame(cx))
+        {
             self.first = Some(frame?);
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     fn ended(&mut self) {

@@ -3,7 +3,7 @@ use std::{
     future::poll_fn,
     path::PathBuf,
     sync::{Arc, Weak},
-    task::Poll,
+    time::Duration,
 };
 
 use api::{
@@ -14,7 +14,7 @@ use http::{HeaderValue, Request, Response, Version};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -139,7 +139,10 @@ async fn exchange(link: Arc<Link>, id: ReplicaId, mut request: Request<Body>) ->
             }
         };
         match sender.try_send_request(request).await {
-            Ok(response) => return answer(response.map(|body| Answer::new(body, sender, link))).await,
+            Ok(response) => {
+                let held = link.limits.head_held;
+                return answer(response.map(|body| Answer::new(body, sender, link)), held).await;
+            }
             Err(mut failed) => match failed.take_message() {
                 // It was closed while it waited: nothing has been sent.
                 Some(back) if !is_new => request = back,
@@ -166,14 +169,15 @@ fn gone(link: &Link, error: &hyper::Error) -> ServeError {
     ServeError::Unreachable { why: error.to_string() }
 }
 
-/// What the worker answered: for the guest, or for itself.
-async fn answer(mut response: Response<Answer>) -> Result<Response<Body>, ServeError> {
+/// What the worker answered: for the guest, or for itself. Its head is `held` so long at most.
+async fn answer(mut response: Response<Answer>, held: Duration) -> Result<Response<Body>, ServeError> {
     carried::restore(response.headers_mut());
     carried::unfold(response.headers_mut());
     let Some(failure) = response.headers().get(FAILURE).cloned() else {
         // While the client has seen nothing of an answer that has broken off, it can be told so, or another be asked.
-        let begun = poll_fn(|cx| Poll::Ready(response.body_mut().begin(cx))).await;
-        begun.map_err(|error| ServeError::Unreachable { why: error.to_string() })?;
+        if let Ok(Err(error)) = timeout(held, poll_fn(|cx| response.body_mut().poll_begin(cx))).await {
+            return Err(ServeError::Unreachable { why: error.to_string() });
+        }
         return Ok(response.map(BodyExt::boxed_unsync));
     };
     let why = Limited::new(response.into_body(), MAX_WHY_BYTES).collect().await;
