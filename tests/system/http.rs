@@ -219,10 +219,10 @@ fn a_line_feed_alone_is_refused_at_each_address_that_speaks_http() {
     assert_eq!(Client::new(&metrics, None).get("/metrics").status, 200);
 }
 
-/// What a guest sees of who asked, where a client says that it asks for another.
+/// What a guest sees of who asked, where a client says that it asks for another. In HTTP/1.0 no answer is chunked.
 fn forwarded(sampan: &Sampan) -> String {
     let request = format!(
-        "GET /headers HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\nx-forwarded-for: 192.0.2.1\r\n\
+        "GET /headers HTTP/1.0\r\nhost: {HOST}\r\nx-forwarded-for: 192.0.2.1\r\n\
          x-forwarded-for: 2001:db8::1, 192.0.2.2\r\nx-real-ip: 192.0.2.1\r\n\
          forwarded: for=\"[2001:db8::1]:4711\";proto=https, for=_hidden;by=\"unknown\"\r\n\r\n"
     );

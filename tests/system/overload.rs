@@ -93,7 +93,9 @@ fn the_memory_limit_counts_all_requests_of_a_replica_together() {
         let asked: Vec<_> = (0..3).map(|_| scope.spawn(ask)).collect();
         asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
     });
-    assert!(statuses.contains(&200) && statuses.contains(&502), "{statuses:?}");
+    // Those that began to grow while another held its memory are ended; one that had not, waits for its turn, and not for ever.
+    let for_want_of_memory = |status: &u16| [502, 503].contains(status);
+    assert!(statuses.contains(&200) && statuses.iter().any(for_want_of_memory), "{statuses:?}");
     wait_for("it serves again", || (client.get("/env").status == 200).then_some(()));
 }
 

@@ -96,7 +96,8 @@ spec:
         let shown = wait_for("the rate is shown, and more replicas for it", || {
             let began = std::time::Instant::now();
             while began.elapsed() < std::time::Duration::from_millis(500) {
-                assert_eq!(client.get("/env").status, 200);
+                let answer = client.get("/env");
+                assert_eq!(answer.status, 200, "{}", answer.body);
             }
             let shown = sampan.kubectl_ok(&["get", "hpa", "probe"]);
             let replicas = shown.lines().nth(1)?.split_whitespace().rev().nth(1)?.parse::<u32>().ok()?;

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
     sync::mpsc,
-    time::{sleep, timeout},
+    time::{sleep, sleep_until, timeout},
 };
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
@@ -175,32 +175,42 @@ impl ControlPlaneClient {
     async fn keep<Up: Opens>(&self, mut line: Line<Up, Up::Down>, stop: &CancellationToken) {
         let session = random_session();
         let (mut opened, mut failures) = (false, 0);
-        let (mut missing_since, mut told) = (Instant::now(), false);
+        let mut missing = None;
         loop {
             let ended = tokio::select! {
                 () = stop.cancelled() => return,
                 ended = self.connection(&mut line, &session, &mut opened, &mut failures, stop) => ended,
+                () = self.tell(&mut missing) => return,
             };
             self.connected.store(false, Relaxed);
             match ended {
                 _ if stop.is_cancelled() => return,
                 Ended::Session => return,
                 Ended::Connection(why) => {
-                    if failures == 0 {
-                        (missing_since, told) = (Instant::now(), false);
-                    }
-                    if !told && missing_since.elapsed() >= TOLD_AFTER {
-                        told = true;
-                        tracing::warn!(
-                            why,
-                            "the control plane is not reached: this process goes on with what it knows"
-                        );
+                    match &mut missing {
+                        Some(missing) if failures > 0 => missing.why = why,
+                        missing => *missing = Some(Missing { since: Instant::now(), why, told: false }),
                     }
                     sleep(pause(failures)).await;
                     failures += 1;
                 }
             }
         }
+    }
+
+    /// Warns once of a connection that has been missing for long, also while another try is still waited for. It never returns.
+    async fn tell(&self, missing: &mut Option<Missing>) {
+        if let Some(missing) = missing.as_mut().filter(|missing| !missing.told) {
+            sleep_until((missing.since + TOLD_AFTER).into()).await;
+            if !self.is_connected() {
+                missing.told = true;
+                tracing::warn!(
+                    why = missing.why,
+                    "the control plane is not reached: this process goes on with what it knows"
+                );
+            }
+        }
+        std::future::pending().await
     }
 
     async fn connection<Up: Opens>(
@@ -248,6 +258,13 @@ impl ControlPlaneClient {
             }
         }
     }
+}
+
+/// A connection that is missing.
+struct Missing {
+    since: Instant,
+    why: String,
+    told: bool,
 }
 
 enum Ended {
