@@ -75,6 +75,8 @@ fn an_autoscaler_object_shows_what_it_sees_and_why_it_decides() {
             "labels: { scaled: \"yes\" }",
         );
         apply(sampan, &deployment);
+        // What is compiled for the first time on a busy machine takes longer than a request waits.
+        sampan.cli_ok(&["rollout", "status", "deployment/probe"]);
         apply(
             sampan,
             r#"apiVersion: autoscaling/v2
