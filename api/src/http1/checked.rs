@@ -83,9 +83,7 @@ impl<S, R: Refuse> Checked<S, R> {
         self.stage = Stage::Refused(answer(violation, &self.refuse.refuse(violation)));
         Ok(())
     }
-}
 
-impl<S, R: Refuse> Checked<S, R> {
     /// Where these bytes are the parser's own answer, another takes its place, which says why.
     fn look_for_the_parser(&mut self, bytes: &[u8]) {
         if !matches!(self.stage, Stage::Passing | Stage::Refused(_)) {
@@ -168,9 +166,9 @@ impl<S: AsyncWrite + Unpin, R: Refuse + Unpin> AsyncWrite for Checked<S, R> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.look_for_the_parser(bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf));
+        let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+        self.look_for_the_parser(first);
         if let Stage::Refused(_) | Stage::Answering(..) = self.stage {
-            let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
             return self.poll_write(cx, first);
         }
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)

@@ -79,11 +79,10 @@ pub(crate) fn walk<'v>(value: &'v Value, pattern: &str, path: &str, visit: &mut 
 impl Form {
     fn check(self, path: &str, value: &Value) -> Option<FieldError> {
         let text = value.as_str().unwrap_or_default();
-        if matches!(self, Self::Present) {
-            let missing = value.is_null() || (value.is_string() && text.is_empty());
-            return missing.then(|| FieldError::required(path, "is missing"));
-        }
         let says_nothing = value.is_null() || (value.is_string() && text.is_empty());
+        if says_nothing && matches!(self, Self::Present) {
+            return Some(FieldError::required(path, "is missing"));
+        }
         if says_nothing && !(value.is_string() && matches!(self, Self::GivenObjectName)) {
             return None;
         }

@@ -1,6 +1,9 @@
 //! What a registry is shown that asks who we are: as its challenge says, by Docker's token specification and RFC 6750.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
 use reqwest::{
     RequestBuilder, Response, Url,
@@ -13,7 +16,7 @@ use super::{
     challenge::{Bearer, Challenge},
     endpoint::is_loopback,
     refusal::refusal,
-    registry::{MAX_SMALL_ANSWER_BYTES, Registry, causes, is_passing, pause, read, wait_after},
+    registry::{MAX_SMALL_ANSWER_BYTES, Registry, is_passing, read},
     scope::Scopes,
 };
 use crate::access::Credentials;
@@ -180,16 +183,14 @@ impl Registry {
 
     /// Asks again while the token server is busy or broken.
     async fn token_answer(&self, url: &Url, service: Option<&str>, scopes: &Scopes) -> Result<Response, String> {
-        for tries in 1.. {
-            let wait = match self.ask_for_token(url.clone(), service, scopes).send().await {
-                Ok(answer) if is_passing(answer.status()) && tries < self.endpoint.tries => wait_after(&answer, tries),
-                Ok(answer) => return Ok(answer),
-                Err(error) if tries < self.endpoint.tries && (error.is_connect() || error.is_request()) => pause(tries),
-                Err(error) => return Err(causes(&error)),
-            };
-            tokio::time::sleep(wait).await;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.after(self.ask_for_token(url.clone(), service, scopes).send().await, tries) {
+                ControlFlow::Continue(wait) => tokio::time::sleep(wait).await,
+                ControlFlow::Break(last) => return last,
+            }
         }
-        unreachable!("the last try ends it")
     }
 
     /// As Docker's token servers are asked: by GET with a password, by an OAuth2 POST with an identity token.

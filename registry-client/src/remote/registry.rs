@@ -1,14 +1,15 @@
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
+
+use reqwest::{
+    Method, RequestBuilder, Response, StatusCode, Url,
+    header::{self, HeaderMap},
+};
 
 use super::{
     authorize::Authorization, challenge::Challenge, endpoint::Endpoint, identities::Identities, refusal::refusal,
     scope::Scopes,
 };
 use crate::access::Credentials;
-use reqwest::{
-    Method, RequestBuilder, Response, StatusCode, Url,
-    header::{self, HeaderMap},
-};
 
 /// Bytes of a token answer or an error that are read.
 pub(super) const MAX_SMALL_ANSWER_BYTES: u64 = 1 << 20;
@@ -91,7 +92,7 @@ impl Registry {
             if let Some(shown) = self.authorization.shown.as_ref().filter(|_| is_own(&url, &self.base)) {
                 request = request.header(header::AUTHORIZATION, &shown.header);
             }
-            let wait = match request.send().await {
+            let outcome = match request.send().await {
                 Ok(answer) if is_own(answer.url(), &self.base) && self.is_refused(&answer) => {
                     let asks = answer.headers().clone();
                     let words = refusal(answer).await;
@@ -102,17 +103,34 @@ impl Registry {
                     tries -= 1;
                     continue;
                 }
-                Ok(answer) if is_passing(answer.status()) && tries < self.endpoint.tries => {
-                    retry_after(answer.headers())
-                }
-                Ok(answer) => {
+                outcome => outcome,
+            };
+            match self.after(outcome, tries) {
+                ControlFlow::Continue(wait) => tokio::time::sleep(wait).await,
+                ControlFlow::Break(last) => {
+                    let answer = last?;
                     self.took(&answer);
                     return Ok(answer);
                 }
-                Err(error) if tries < self.endpoint.tries && (error.is_connect() || error.is_request()) => None,
-                Err(error) => return Err(causes(&error)),
-            };
-            tokio::time::sleep(wait.unwrap_or_else(|| pause(tries))).await;
+            }
+        }
+    }
+
+    /// What comes after so many tries: how long the server is left alone before another one while it is busy or broken, or
+    /// the end.
+    pub(super) fn after(
+        &self,
+        outcome: reqwest::Result<Response>,
+        tries: u32,
+    ) -> ControlFlow<Result<Response, String>, Duration> {
+        let again = tries < self.endpoint.tries;
+        match outcome {
+            Ok(answer) if again && is_passing(answer.status()) => {
+                ControlFlow::Continue(retry_after(answer.headers()).unwrap_or_else(|| pause(tries)))
+            }
+            Ok(answer) => ControlFlow::Break(Ok(answer)),
+            Err(error) if again && (error.is_connect() || error.is_request()) => ControlFlow::Continue(pause(tries)),
+            Err(error) => ControlFlow::Break(Err(causes(&error))),
         }
     }
 
@@ -176,11 +194,6 @@ pub(super) fn is_plain(answer: &Response) -> Result<(), String> {
             ))
         }
     }
-}
-
-/// How long a registry wants to be left alone before the next try; as long as the tries so far make it, if it does not say.
-pub(super) fn wait_after(answer: &Response, tries: u32) -> Duration {
-    retry_after(answer.headers()).unwrap_or_else(|| pause(tries))
 }
 
 pub(super) fn is_passing(status: StatusCode) -> bool {

@@ -3,6 +3,7 @@
 mod admission;
 mod body;
 mod cpu;
+mod entry;
 mod failure;
 mod health;
 mod host;

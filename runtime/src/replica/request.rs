@@ -6,10 +6,10 @@ use tokio::sync::oneshot;
 
 use super::{
     Replica,
+    entry::Permit,
     failure::{GuestFailure, no_room},
     instance::{Head, Instance},
     memory::MemoryLimitReached,
-    running::Permit,
     turn::Turn,
 };
 

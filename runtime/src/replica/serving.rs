@@ -12,11 +12,11 @@ use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
 use super::{
     Replica,
+    entry::Permit,
     failure::GuestFailure,
     instance::Head,
     request::work,
     response::{self, Answer},
-    running::Permit,
     tail::{Tail, end_of, go_on, go_on_in_background},
     task::GuestTask,
     turn::Turn,

@@ -60,15 +60,20 @@ fn a_server_and_its_workers_that_are_told_to_end_warn_of_nothing() {
     }
 }
 
+/// Tells the first worker to end: neither it nor anybody else warns.
+fn assert_first_worker_ends_cleanly(cluster: &mut Cluster) {
+    assert_clean("the worker", &cluster.workers.remove(0).end("TERM"));
+    assert_clean("the gateway", &cluster.gateway.output());
+    assert_clean("the server", &cluster.server.as_ref().expect("it runs").output());
+}
+
 #[test]
 fn a_worker_that_joined_and_is_told_to_end_warns_of_nothing_nor_does_anybody_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut cluster = Cluster::start(folder.path(), 2, &[]);
     super::control_plane::deploy(&cluster, 4);
     assert_eq!(Client::new(&cluster.http, Some(HOST)).get("/env").status, 200);
-    assert_clean("the worker", &cluster.workers.remove(0).end("TERM"));
-    assert_clean("the gateway", &cluster.gateway.output());
-    assert_clean("the server", &cluster.server.as_ref().expect("it runs").output());
+    assert_first_worker_ends_cleanly(&mut cluster);
 }
 
 #[test]
@@ -89,9 +94,7 @@ fn the_only_worker_ends_at_once_since_there_is_nowhere_to_move_to() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut cluster = Cluster::start_with(folder.path(), &[&["--drain-timeout", "1h"]], &[]);
     super::control_plane::deploy(&cluster, 2);
-    assert_clean("the worker", &cluster.workers.remove(0).end("TERM"));
-    assert_clean("the gateway", &cluster.gateway.output());
-    assert_clean("the server", &cluster.server.as_ref().expect("it runs").output());
+    assert_first_worker_ends_cleanly(&mut cluster);
 }
 
 #[test]

@@ -19,9 +19,9 @@ use tokio::{runtime::Handle, time::timeout};
 
 use super::carried::unpacked;
 
-/// How long, and how much, a body is read that nobody wants.
-const READ_ON: Duration = Duration::from_secs(5);
-const READ_ON_BYTES: u64 = 64 << 20;
+/// How long, and how much, is read that nobody wants: of a body beside its answer, and of a connection after its last one.
+pub(super) const READ_ON: Duration = Duration::from_secs(5);
+pub(super) const READ_ON_BYTES: u64 = 64 << 20;
 
 /// A request's body. What nobody wants of it is read beside the answer: hyper would close the connection where some is left,
 /// and the gateway, which has its answer, might be sending the next request on it.

@@ -35,7 +35,7 @@ use super::{
     carried::{self, Packed},
     gone::{Peer, Watched},
     headers::{DEADLINE, FAILURE, PING, REPLICA, failure, parse_deadline, parse_replica},
-    read_on::ReadOn,
+    read_on::{READ_ON, READ_ON_BYTES, ReadOn},
 };
 use crate::{
     identity::{Identity, Role},
@@ -44,9 +44,6 @@ use crate::{
 
 /// Connections that wait for a thread to take them.
 const HANDED: usize = 128;
-/// How long, and how much, a connection is read whose last answer is complete.
-const LINGER: std::time::Duration = std::time::Duration::from_secs(5);
-const LINGER_BYTES: u64 = 64 << 20;
 /// How long a connection may be silent before its first request, until it goes to a serving thread all the same.
 const FIRST_BYTES_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
 /// How a heartbeat begins, as hyper writes it. Not what a client can make a gateway write: its `x-sampan-` headers are gone,
@@ -272,9 +269,9 @@ where
 async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     // hyper has done so, unless the gateway has left.
     stream.shutdown().await?;
-    let (mut rest, mut nowhere) = (stream.take(LINGER_BYTES), tokio::io::sink());
+    let (mut rest, mut nowhere) = (stream.take(READ_ON_BYTES), tokio::io::sink());
     let drained = tokio::io::copy(&mut rest, &mut nowhere);
-    tokio::time::timeout(LINGER, drained).await.unwrap_or(Ok(0)).map(drop)
+    tokio::time::timeout(READ_ON, drained).await.unwrap_or(Ok(0)).map(drop)
 }
 
 /// What answers the requests of one thread.
