@@ -4,8 +4,9 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// What is shown without `SAMPAN_LOG`.
-const DEFAULT: &str = "warn";
+/// What is shown without `SAMPAN_LOG`. Each failed request to the API is returned to who made it, and told there if it matters:
+/// at an end, when the API is gone first, it does not.
+const DEFAULT: &str = "warn,kube_client::client::builder=off";
 
 /// Sets it up for the process. A filter that cannot be read is told and the default taken.
 pub(crate) fn init() {
