@@ -18,6 +18,7 @@ mod overload;
 mod registry;
 mod sandbox;
 mod second;
+mod security;
 mod shop;
 mod stores;
 
