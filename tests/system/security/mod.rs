@@ -3,3 +3,4 @@
 
 mod floods;
 mod paths;
+mod terminals;
