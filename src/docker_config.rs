@@ -3,7 +3,6 @@
 use std::{
     env, fs,
     io::Write,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::PathBuf,
     process::{Command, Stdio},
 };
@@ -68,16 +67,8 @@ impl DockerConfigFile {
 
     /// Replaces the file as a whole, readable by this user alone.
     fn write(&self) -> anyhow::Result<()> {
-        let folder = self.path.parent().context("the file has no folder")?;
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let new = self.path.with_extension("json.new");
-        let written = || -> std::io::Result<()> {
-            let mut file = fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
-            file.write_all(&serde_json::to_vec_pretty(&self.config)?)?;
-            file.sync_all()?;
-            fs::rename(&new, &self.path)
-        };
-        written().with_context(|| format!("{} cannot be written", self.path.display()))
+        private_files::write(&self.path, &serde_json::to_vec_pretty(&self.config)?)
+            .with_context(|| format!("{} cannot be written", self.path.display()))
     }
 }
 

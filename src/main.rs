@@ -1,9 +1,6 @@
 //! The `sampan` program: the command line, the configuration, and the composition root that joins the
 //! roles. It serves no request and takes no decision itself; the rooms do.
 
-// `terminal` is the one place that prints.
-#![deny(clippy::print_stdout, clippy::print_stderr)]
-
 mod build;
 mod cli;
 mod client;
@@ -22,7 +19,7 @@ mod screen;
 mod serve;
 mod signals;
 mod size;
-mod terminal;
+mod umask;
 
 use std::process::ExitCode;
 
@@ -31,12 +28,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// 0: done; 1: failed, and standard error says why; 2: the command line is wrong (clap's own).
 fn main() -> ExitCode {
+    umask::make_private();
     // An error means that a provider is installed already, which is as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            terminal::print_error(errors::report(&error));
+            eprintln!("{}", errors::report(&error));
             ExitCode::FAILURE
         }
     }

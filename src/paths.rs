@@ -9,6 +9,8 @@ use std::{
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 
+use crate::errors::HintExt;
+
 /// Names of processes up to this length are names of files as they are.
 const MAX_FILE_NAME: usize = 64;
 /// So much of a hash stands for the rest of a longer one.
@@ -31,6 +33,18 @@ impl DataDirArgs {
                 .context("neither HOME nor XDG_DATA_HOME is set: name a directory with --data-dir")?,
         };
         Ok(DataDir { root })
+    }
+}
+
+impl DataDirArgs {
+    /// As [`Self::resolve`], for who writes there: the directory is made if it is missing, and it and all in it is for this user
+    /// alone.
+    pub(crate) fn claim(&self) -> anyhow::Result<DataDir> {
+        let dir = self.resolve()?;
+        private_files::claim(dir.root())
+            .context("the data directory cannot be used")
+            .hint("or name another directory with --data-dir: keys, Secrets and guests' data are kept in it")?;
+        Ok(dir)
     }
 }
 

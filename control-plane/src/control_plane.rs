@@ -242,12 +242,11 @@ impl ControlPlane {
     fn identity(&self, address: SocketAddr) -> Result<(Certificates, Token, Tokens), OpenError> {
         let unusable = |path: &Path, why: String| OpenError::Unusable { path: path.to_owned(), why };
         let dir = self.config.data_dir.join(API_DIR);
-        std::fs::create_dir_all(&dir).map_err(|why| unusable(&dir, why.to_string()))?;
+        private_files::create_dir(&dir).map_err(|why| unusable(&dir, why.to_string()))?;
         let certificates = Certificates::open(&dir, &[address.ip().to_string()])?;
         // Docker's clients want a directory with nothing but what they are to trust.
         let trust = dir.join(TRUST_DIR);
-        std::fs::create_dir_all(&trust)
-            .and_then(|()| std::fs::write(trust.join("ca.crt"), &certificates.authority_pem))
+        private_files::write(&trust.join("ca.crt"), certificates.authority_pem.as_bytes())
             .map_err(|why| unusable(&trust, why.to_string()))?;
         let token_file = dir.join("token");
         let token = Token::load_or_create(&token_file).map_err(|why| unusable(&token_file, why.to_string()))?;

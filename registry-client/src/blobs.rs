@@ -42,7 +42,7 @@ pub(crate) struct Blobs {
 impl Blobs {
     pub(crate) fn open(layout: &Path) -> Result<Self, ImageError> {
         let dir = layout.join("blobs").join("sha256");
-        fs::create_dir_all(&dir).map_err(io_error("create", &dir))?;
+        private_files::create_dir(&dir).map_err(io_error("create", &dir))?;
         remove_abandoned(&dir).map_err(io_error("clean up", &dir))?;
         Ok(Self { dir })
     }

@@ -61,7 +61,7 @@ impl ImageStore {
     /// Opens the layout in `dir`, which is made if it is not there.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, ImageError> {
         let dir = dir.as_ref().to_owned();
-        fs::create_dir_all(&dir).map_err(io_error("create", &dir))?;
+        private_files::create_dir(&dir).map_err(io_error("create", &dir))?;
         let (index, blobs) = (IndexFile::open(&dir)?, Blobs::open(&dir)?);
         Ok(Self { layout: Arc::new(Layout { dir, blobs, index }) })
     }

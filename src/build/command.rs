@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::status::{Crates, Status};
+use crate::umask;
 
 /// So much of what a compiler prints for programs is kept; what comes after it is read and dropped.
 const MAX_OUTPUT_BYTES: usize = 64 << 20;
@@ -49,6 +50,7 @@ pub(super) async fn run(command: &mut Command, leads: bool, tell: impl Fn(Crates
     if leads {
         command.process_group(0);
     }
+    umask::give_back(command.as_std_mut());
     let mut child = command.stdin(Stdio::null()).kill_on_drop(true).spawn()?;
     let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let mut group = Group(leader.filter(|_| leads));

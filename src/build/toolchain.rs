@@ -12,6 +12,7 @@ use tokio::process::Command;
 
 use super::rustflags::{self, Further};
 use crate::errors::HintExt;
+use crate::umask;
 
 /// What guests are compiled for.
 pub(crate) const TARGET: &str = "wasm32-wasip2";
@@ -131,7 +132,7 @@ fn rustup_linker(folder: &Path) -> Option<PathBuf> {
 
 /// What a program prints, if it succeeds.
 fn ask(folder: &Path, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
-    let output = StdCommand::new(program)
+    let output = umask::give_back(&mut StdCommand::new(program))
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::null())

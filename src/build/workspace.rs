@@ -26,6 +26,7 @@ use super::{
     rustflags,
     toolchain::{TARGET, Toolchain},
 };
+use crate::umask;
 
 /// A package to be built, by its folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,6 +185,7 @@ async fn look(
 /// What a program prints, if it succeeds. What is wrong, the build will say.
 async fn printed(mut command: Command) -> Option<Vec<u8>> {
     command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    umask::give_back(command.as_std_mut());
     let output = command.output().await.ok()?;
     output.status.success().then_some(output.stdout)
 }

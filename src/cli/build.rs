@@ -9,7 +9,6 @@ use crate::{
     errors::{HintExt, report},
     paths::DataDirArgs,
     size::human_bytes,
-    terminal::print_error,
 };
 
 /// Build components into the local image store
@@ -44,7 +43,7 @@ impl Build {
     }
 
     async fn build(self) -> anyhow::Result<()> {
-        let images = ImageStore::open(self.data.resolve()?.images())?;
+        let images = ImageStore::open(self.data.claim()?.images())?;
         let compiler = Compiler::new(images, Messages::Terminal, self.build_cache.as_deref());
         if self.path.is_file() {
             return self.import(&compiler).await;
@@ -69,7 +68,7 @@ impl Build {
         }
         let last = failed.pop();
         for error in failed {
-            print_error(report(&error));
+            eprintln!("{}", report(&error));
         }
         last.map_or(Ok(()), Err)
     }

@@ -12,7 +12,6 @@ use crate::client::{
     manifest::Manifests,
     query::Query,
 };
-use crate::terminal::print_error;
 
 /// How often it is looked whether an object is gone.
 const POLL: Duration = Duration::from_millis(100);
@@ -62,7 +61,7 @@ impl Delete {
         let kinds = Kinds::discover(&connection).await?;
         let targets = self.targets(&connection, &kinds).await?;
         if targets.is_empty() {
-            print_error("No resources found.");
+            eprintln!("No resources found.");
         }
         let mut missing = Vec::new();
         let mut waiting = Vec::new();

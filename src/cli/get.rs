@@ -9,7 +9,6 @@ use crate::client::{
     query::Query,
     table::{Columns, TablePrinter},
 };
-use crate::terminal::print_error;
 
 /// What `get all` shows.
 const ALL: [&str; 5] = ["pods", "services", "deployments", "replicasets", "horizontalpodautoscalers"];
@@ -147,7 +146,7 @@ impl Get {
             } else {
                 format!(" in namespace {}", connection.namespace)
             };
-            print_error(format_args!("No resources found{place}."));
+            eprintln!("No resources found{place}.");
         }
         Ok(())
     }

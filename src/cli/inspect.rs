@@ -53,7 +53,7 @@ impl Inspect {
         if file.exists() && !file.is_dir() {
             return read(file);
         }
-        let images = ImageStore::open(self.data.resolve()?.images())?;
+        let images = ImageStore::open(self.data.claim()?.images())?;
         match images.resolve(what) {
             Ok(digest) => Ok(images.component(&digest)?.bytes.to_vec()),
             Err(_) if file.is_dir() => Err(anyhow!("{what} is a folder"))

@@ -78,9 +78,8 @@ impl Logout {
 }
 
 fn ask(what: &str) -> anyhow::Result<String> {
-    let mut errors = std::io::stderr();
-    errors.write_all(what.as_bytes())?;
-    errors.flush()?;
+    eprint!("{what}");
+    std::io::stderr().flush()?;
     line_of_stdin()
 }
 

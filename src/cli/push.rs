@@ -31,7 +31,7 @@ pub(crate) struct Push {
 
 impl Push {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let dir = self.data.resolve()?;
+        let dir = self.data.claim()?;
         // First, so that settings which cannot be used are told before anything is built.
         let registries = self.registries.for_client(&dir)?;
         let images = ImageStore::open(dir.images())?;

@@ -64,7 +64,7 @@ pub(crate) struct Verify {
 impl Verify {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let keys = VerifyingKeys::parse(&read(&self.key)?).with_context(|| named(&self.key))?;
-        let dir = self.data.resolve()?;
+        let dir = self.data.claim()?;
         let images = ImageStore::open(dir.images())?;
         let form = self.registries.for_client(&dir)?.verify(&images, &self.image, &keys).await?;
         print_line(format_args!("{}  signed, says {form}", self.image));

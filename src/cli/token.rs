@@ -1,5 +1,9 @@
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use anyhow::Context;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -20,13 +24,17 @@ enum TokenCommand {
     Revoke(Revoke),
 }
 
-/// Make a join token and print it: it is shown this once
+/// Make a join token and print it, or write it to a file: it is shown this once
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 EXAMPLES:
-  sampan token create > token                       For one worker or gateway, within an hour
-  sampan token create --role worker --uses 10 --ttl 10m > token    For ten workers, within ten minutes")]
+  sampan token create --out token                   For one worker or gateway, within an hour
+  sampan token create --role worker --uses 10 --ttl 10m --out token    For ten workers, within ten minutes")]
 struct Create {
+    /// File for it, which only this user may read; one that is there is replaced [default: standard output]
+    #[arg(short, long, env = "SAMPAN_TOKEN_OUT", value_name = "FILE")]
+    out: Option<PathBuf>,
+
     /// What may join with it: worker or gateway [default: either]
     #[arg(long, env = "SAMPAN_TOKEN_ROLE", value_name = "ROLE", value_parser = ["worker", "gateway"])]
     role: Option<String>,
@@ -100,10 +108,27 @@ impl Create {
         let request = http::Request::post("/sampan/v1/tokens")
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(serde_json::to_vec(&wanted)?)?;
+        // Known before a token is made that nobody would see.
+        self.out.as_deref().map_or(Ok(()), can_be_replaced)?;
         let made: Shown = self.client.connect().await?.send(request).await?;
-        print_line(made.token);
+        let Some(out) = &self.out else {
+            print_line(made.token);
+            return Ok(());
+        };
+        private_files::write(out, format!("{}\n", made.token).as_bytes())
+            .with_context(|| format!("{} cannot be written: `sampan token revoke {}`", out.display(), made.id))?;
+        print_line(format_args!("{}  token {} is in it", out.display(), made.id));
         Ok(())
     }
+}
+
+/// What is no file, such as a pipe, would be replaced by one.
+fn can_be_replaced(out: &Path) -> anyhow::Result<()> {
+    let is_file = std::fs::symlink_metadata(out).map_or(true, |metadata| metadata.is_file());
+    anyhow::ensure!(is_file, "--out: {} is there, and is no file: choose another", out.display());
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    anyhow::ensure!(folder.is_dir(), "--out: there is no folder {}: make it", folder.display());
+    Ok(())
 }
 
 impl List {

@@ -17,10 +17,9 @@ pub(crate) struct Confined {
 
 /// Starts the process that compiles, and enters the sandbox. To be called on the main thread, before there are others.
 pub(crate) fn confine(plan: &WorkerPlan, sandboxed: bool) -> anyhow::Result<Confined> {
-    let dir = plan.data.resolve()?;
+    let dir = plan.data.claim()?;
     let identity = dir.root().join("identity");
     let own = [dir.images(), dir.compile_cache(), dir.sockets(), identity];
-    make_private(dir.root())?;
     own.iter().try_for_each(|folder| make_private(folder))?;
     // Read from places that are closed afterwards, and kept.
     machine();

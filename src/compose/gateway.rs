@@ -5,7 +5,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use transport::{Peer, RemoteDialer, RequestLimits, Role};
 
-use super::{Roles, config, joining, machine_name, make_private};
+use super::{Roles, config, joining, machine_name};
 use crate::{
     config::{GatewayLimitArgs, HttpArgs, JoinArgs},
     metrics::{Metrics, MetricsArgs},
@@ -21,8 +21,7 @@ pub(crate) async fn gateway(
     data: &DataDirArgs,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(SocketAddr, Roles)> {
-    let dir = data.resolve()?;
-    make_private(dir.root())?;
+    let dir = data.claim()?;
     let peer = Peer { role: Role::Gateway, name: join.name.clone().unwrap_or_else(machine_name) };
     let (client, identity) = joining::join_as(join, &peer, &dir).await?;
     let dialer = RemoteDialer::new(RequestLimits::default(), identity.clone(), Handle::current());

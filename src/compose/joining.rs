@@ -1,13 +1,13 @@
 //! How a process of another machine comes to a certificate, keeps it, and has it renewed.
 
-use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use transport::{ControlPlaneClient, ControlPlaneWay, Fingerprint, Identity, JoinError, Peer, join, renew};
 
-use super::{Roles, make_private};
+use super::Roles;
 use crate::{
     config::{JoinAddress, JoinArgs},
     paths::DataDir,
@@ -134,15 +134,6 @@ async fn keep_renewed(
 
 /// Written whole or not at all, and readable by this user alone.
 fn keep(path: &Path, identity: &Identity) -> anyhow::Result<()> {
-    if let Some(folder) = path.parent() {
-        make_private(folder)?;
-    }
-    let temporary = path.with_extension("new");
-    let write = || {
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(identity.pem().as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().with_context(|| format!("{} cannot be written", path.display()))
+    private_files::write(path, identity.pem().as_bytes())
+        .with_context(|| format!("{} cannot be written", path.display()))
 }

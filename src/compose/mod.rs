@@ -24,7 +24,7 @@ pub(crate) use server::{ServerPlan, server};
 pub(crate) use up::up;
 pub(crate) use worker::{WorkerPlan, worker};
 
-use std::{fs, os::unix::fs::DirBuilderExt, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use anyhow::Context;
 use tokio::task::JoinSet;
@@ -63,12 +63,9 @@ impl Roles {
     }
 }
 
-/// Makes a directory for this user alone: there are keys and users' data in it.
+/// Makes a directory in the data directory.
 fn make_private(dir: &Path) -> anyhow::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
+    private_files::create_dir(dir)
         .with_context(|| format!("the directory {} cannot be made: choose another with --data-dir", dir.display()))
 }
 

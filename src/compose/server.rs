@@ -44,8 +44,8 @@ const RENEW_AT_MOST: Duration = Duration::from_secs(1);
 /// Starts the control plane, a gateway beside it unless told otherwise, and worker processes.
 pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> anyhow::Result<(Addresses, Roles)> {
     let args = &plan.server;
-    let dir = args.data.resolve()?;
-    for private in [dir.root(), &dir.sockets(), &dir.cluster()] {
+    let dir = args.data.claim()?;
+    for private in [&dir.sockets(), &dir.cluster()] {
         make_private(private)?;
     }
     let authority = Arc::new(Authority::open(&dir.cluster(), plan.certificate_lifetime)?);

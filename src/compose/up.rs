@@ -8,13 +8,12 @@ use runtime::{Ending, Handles, Replicas, Worker};
 use tokio_util::sync::CancellationToken;
 use transport::DirectConnect;
 
-use super::{Roles, config, images::StoredImages, machine_name, make_private, only};
+use super::{Roles, config, images::StoredImages, machine_name, only};
 use crate::{config::ServerArgs, metrics::Metrics, serve::Addresses};
 
 /// Starts all three roles in this process, joined by sessions within it. Returns once each takes requests.
 pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyhow::Result<(Addresses, Roles)> {
-    let dir = args.data.resolve()?;
-    make_private(dir.root())?;
+    let dir = args.data.claim()?;
     let images = ImageStore::open(dir.images())?;
     let registries = Registries::new(args.registries.settings()?)?;
     let redis = args.key_value.resolve()?;

@@ -63,9 +63,7 @@ pub(super) struct Prepared {
 /// Joins, and takes the addresses.
 pub(super) async fn prepare(plan: &WorkerPlan) -> anyhow::Result<Prepared> {
     let dir = plan.data.resolve()?;
-    for private in [dir.root(), &dir.sockets()] {
-        make_private(private)?;
-    }
+    make_private(&dir.sockets())?;
     let peer = Peer { role: Role::Worker, name: plan.name.clone() };
     let (client, identity) = joining::join_as(&plan.join, &peer, &dir).await?;
     let socket = dir.request_socket(&peer.name);

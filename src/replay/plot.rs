@@ -45,7 +45,7 @@ struct Line {
 pub(crate) fn plot(path: &Path, title: &str, subtitle: &str, replayed: &[Replayed]) -> anyhow::Result<()> {
     let mut svg = String::new();
     draw(&mut svg, title, subtitle, replayed).map_err(|why| anyhow::anyhow!("cannot draw: {why}"))?;
-    std::fs::write(path, svg).with_context(|| format!("cannot write {}", path.display()))
+    crate::umask::write_for_user(path, svg.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn draw(svg: &mut String, title: &str, subtitle: &str, replayed: &[Replayed]) -> Drawn {

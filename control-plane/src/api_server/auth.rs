@@ -8,7 +8,7 @@ use axum::{
 use http::header;
 use sha2::{Digest, Sha256};
 
-use super::{error::ApiError, private_file};
+use super::error::ApiError;
 
 /// Random bytes of a token.
 const TOKEN_BYTES: usize = 32;
@@ -40,7 +40,7 @@ impl Token {
         let mut bytes = [0; TOKEN_BYTES];
         getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
         let token = Self { text: hex::encode(bytes) };
-        private_file::write(path, token.text.as_bytes())?;
+        private_files::write(path, token.text.as_bytes())?;
         Ok(token)
     }
 

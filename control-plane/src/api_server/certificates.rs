@@ -8,8 +8,6 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
 
-use super::private_file;
-
 /// Names that every certificate has.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// Certificates outlive every installation: whoever can replace them can also read the token.
@@ -99,8 +97,8 @@ impl Authority {
             |error: rcgen::Error| CertificateError::Make { names: "the authority".to_owned(), why: error.to_string() };
         let key = KeyPair::generate().map_err(make)?;
         let pem = authority_params().self_signed(&key).map_err(make)?.pem();
-        private_file::write(&key_path, key.serialize_pem().as_bytes()).map_err(|error| file(&key_path, error))?;
-        private_file::write(&pem_path, pem.as_bytes()).map_err(|error| file(&pem_path, error))?;
+        private_files::write(&key_path, key.serialize_pem().as_bytes()).map_err(|error| file(&key_path, error))?;
+        private_files::write(&pem_path, pem.as_bytes()).map_err(|error| file(&pem_path, error))?;
         Ok(Self { pem, key })
     }
 

@@ -3,7 +3,7 @@ use std::{io, path::Path};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
-use super::{Token, private_file};
+use super::Token;
 
 /// What the cluster, the user and the context are called.
 const NAME: &str = "sampan";
@@ -22,5 +22,5 @@ pub fn write_kubeconfig(path: &Path, server: &str, authority_pem: &str, token: &
         "current-context": NAME,
     });
     let text = serde_norway::to_string(&config).map_err(io::Error::other)?;
-    private_file::write(path, text.as_bytes())
+    private_files::write(path, text.as_bytes())
 }

@@ -22,7 +22,6 @@ mod params;
 mod patch;
 mod path;
 mod pod_log;
-mod private_file;
 mod protobuf;
 mod read;
 mod read_on;

@@ -1,7 +1,7 @@
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -21,10 +21,9 @@ impl DataDirLock {
     pub(crate) fn acquire(dir: &Path) -> Result<Self, OpenError> {
         let unusable = |path: PathBuf| move |why: std::io::Error| OpenError::Unusable { path, why: why.to_string() };
         // There are keys and users' data in it: it is for this user alone.
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-        made.map_err(unusable(dir.to_owned()))?;
+        private_files::create_dir(dir).map_err(unusable(dir.to_owned()))?;
         let path = dir.join(LOCK_FILE);
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = open.map_err(unusable(path.clone()))?;
         match file.try_lock() {
             Ok(()) => {}

@@ -36,7 +36,7 @@ impl Links {
         if self.get(digest)?.as_deref() == Some(text) {
             return Ok(());
         }
-        fs::create_dir_all(&self.dir).map_err(io_error("create", &self.dir))?;
+        private_files::create_dir(&self.dir).map_err(io_error("create", &self.dir))?;
         write_durably(&self.path(digest), text)
     }
 

@@ -59,7 +59,7 @@ impl Repositories {
     /// The repositories of a store.
     pub fn open(store: ImageStore) -> Result<Self, ImageError> {
         let dir = store.dir().join("hosted");
-        fs::create_dir_all(&dir).map_err(io_error("create", &dir))?;
+        private_files::create_dir(&dir).map_err(io_error("create", &dir))?;
         Ok(Self { store, dir, running: Arc::default() })
     }
 

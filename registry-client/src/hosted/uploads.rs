@@ -124,7 +124,7 @@ impl Repository {
 
     pub(super) fn make_dir_of(&self, path: &Path) -> Result<(), ImageError> {
         let dir = path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(dir).map_err(io_error("create", dir))
+        private_files::create_dir(dir).map_err(io_error("create", dir))
     }
 
     fn upload_path(&self, id: &str) -> PathBuf {

@@ -3,7 +3,7 @@ use std::{
     fs, hash,
     hash::{Hash, Hasher},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -55,7 +55,7 @@ pub fn compiled_components(dir: &Path) -> BTreeSet<String> {
 impl ArtifactCache {
     pub(super) fn open(dir: &Path, engine: &wasmtime::Engine) -> Result<Self, WorkerError> {
         let failed = |action| move |source| WorkerError::Cache { action, path: dir.to_owned(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create"))?;
+        private_files::create_dir(dir).map_err(failed("create"))?;
         let seal = Seal::open(dir).map_err(failed("read or make the key in"))?;
         let mut hasher = hash::DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);

@@ -1,7 +1,6 @@
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs,
+    io::{self, Read},
     path::Path,
 };
 
@@ -22,11 +21,11 @@ impl Seal {
         let path = dir.join(KEY_FILE);
         let key = match read_key(&path) {
             Ok(key) => key,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(dir, &path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(&path)?,
             // Half a key is none. Nothing is lost with it but the time to compile again.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 fs::remove_file(&path)?;
-                make_key(dir, &path)?
+                make_key(&path)?
             }
             Err(error) => return Err(error),
         };
@@ -56,16 +55,12 @@ fn read_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
 }
 
 /// Makes a key. If another process was faster, its key holds.
-fn make_key(dir: &Path, path: &Path) -> io::Result<[u8; KEY_BYTES]> {
+fn make_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
     SystemRandom::new().fill(&mut key).map_err(|_| io::Error::other("the system gives no random numbers"))?;
-    let draft = tempfile::NamedTempFile::new_in(dir)?;
-    let mut file = OpenOptions::new().write(true).mode(0o600).open(draft.path())?;
-    file.write_all(&key)?;
-    file.sync_all()?;
-    match draft.persist_noclobber(path) {
-        Ok(_) => Ok(key),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => read_key(path),
-        Err(error) => Err(error.error),
+    match private_files::write_new(path, &key) {
+        Ok(()) => Ok(key),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_key(path),
+        Err(error) => Err(error),
     }
 }

@@ -1,7 +1,5 @@
 use std::{
     fs, io,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -143,15 +141,5 @@ fn read(path: &Path) -> Result<Option<String>, AuthorityError> {
 
 /// Written whole or not at all, and readable by this user alone.
 fn write_private(path: &Path, bytes: &[u8]) -> Result<(), AuthorityError> {
-    let temporary = path.with_extension("new");
-    let write = || {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(|source| AuthorityError::File { path: path.to_owned(), source })
+    private_files::write(path, bytes).map_err(|source| AuthorityError::File { path: path.to_owned(), source })
 }
