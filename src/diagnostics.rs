@@ -1,8 +1,11 @@
 //! Sampan's own diagnostics: standard error, filtered by `SAMPAN_LOG`.
 
-use std::io::IsTerminal;
-
 use tracing_subscriber::EnvFilter;
+
+use crate::{
+    screen::colour_is_welcome,
+    terminal::{self, Diagnostics, print_error},
+};
 
 /// What is shown without `SAMPAN_LOG`. Each failed request to the API is returned to who made it, and told there if it matters:
 /// at an end, when the API is gone first, it does not.
@@ -12,11 +15,11 @@ const DEFAULT: &str = "warn,kube_client::client::builder=off";
 pub(crate) fn init() {
     let wanted = std::env::var("SAMPAN_LOG").unwrap_or_else(|_| DEFAULT.to_owned());
     let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
-        eprintln!("warning: SAMPAN_LOG={wanted} cannot be read ({error}): taking `{DEFAULT}`");
+        print_error(format_args!("warning: SAMPAN_LOG={wanted} cannot be read ({error}): taking `{DEFAULT}`"));
         EnvFilter::new(DEFAULT)
     });
-    let coloured = std::io::stderr().is_terminal() && crate::screen::colour_is_welcome();
+    let coloured = terminal::is_errors() && colour_is_welcome();
     // A subscriber that is set already stays.
     let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(coloured).try_init();
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Diagnostics).with_ansi(coloured).try_init();
 }

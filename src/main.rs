@@ -1,6 +1,9 @@
 //! The `sampan` program: the command line, the configuration, and the composition root that joins the
 //! roles. It serves no request and takes no decision itself; the rooms do.
 
+// `terminal` is the one place that prints.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod build;
 mod cli;
 mod client;
@@ -19,6 +22,7 @@ mod screen;
 mod serve;
 mod signals;
 mod size;
+mod terminal;
 mod umask;
 
 use std::process::ExitCode;
@@ -34,7 +38,7 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", errors::report(&error));
+            terminal::print_error(errors::report(&error));
             ExitCode::FAILURE
         }
     }

@@ -1,13 +1,11 @@
 //! Lines for people: in columns, coloured on a terminal, plain in a pipe.
 
-use std::{
-    fmt::Display,
-    io::{IsTerminal, Write},
-    sync::LazyLock,
-};
+use std::{fmt::Display, io::Write, sync::LazyLock};
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::terminal::{self, Colours};
 
 /// The column of names is at least this wide.
 const NAME_WIDTH: usize = 14;
@@ -62,7 +60,7 @@ pub(crate) struct Screen {
 impl Screen {
     /// Colours if standard output is a terminal that welcomes them.
     pub(crate) fn new() -> Self {
-        Self { coloured: std::io::stdout().is_terminal() && colour_is_welcome() }
+        Self { coloured: terminal::is_output() && colour_is_welcome() }
     }
 
     /// Whether lines are coloured.
@@ -72,13 +70,13 @@ impl Screen {
 
     /// A bar for `name`, if there is a terminal to draw it on.
     pub(crate) fn bar(self, name: &str) -> Option<Bar> {
-        let is_terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+        let is_terminal = terminal::is_output() && terminal::is_errors();
         is_terminal.then(|| Bar(BARS.add(ProgressBar::new(0).with_prefix(self.name(name, Style::new().bold())))))
     }
 
     /// Something happened to `name`.
     pub(crate) fn event(self, name: &str, what: impl Display) {
-        self.print(format_args!("{}  {what}", self.name(name, Style::new().bold())));
+        self.print(format_args!("{}  {}", self.name(name, Style::new().bold()), shown(what)));
     }
 
     /// Something that was waited for is done.
@@ -97,14 +95,20 @@ impl Screen {
     pub(crate) fn log(self, replica: &str, text: &str) {
         let colour = REPLICA_COLOURS[replica.bytes().map(usize::from).sum::<usize>() % REPLICA_COLOURS.len()];
         self.print(format_args!(
-            "{} {text}",
-            self.paint(Style::new().fg_color(Some(colour.into())), format_args!("[{replica}]"))
+            "{} {}",
+            self.paint(Style::new().fg_color(Some(colour.into())), format_args!("[{replica}]")),
+            shown(text)
         ));
     }
 
-    /// A line as it is.
+    /// A line by itself.
     pub(crate) fn line(self, text: impl Display) {
-        self.print(format_args!("{text}"));
+        self.print(format_args!("{}", shown(text)));
+    }
+
+    /// What a compiler of the user said, in its own colours.
+    pub(crate) fn compiler(self, messages: &str) {
+        self.print(format_args!("{}", terminal::for_output(messages, Colours::Kept)));
     }
 
     fn name(self, name: &str, style: Style) -> String {
@@ -113,13 +117,18 @@ impl Screen {
     }
 
     fn paint(self, style: Style, what: impl Display) -> String {
-        if self.coloured { format!("{style}{what}{style:#}") } else { what.to_string() }
+        let what = shown(what);
+        if self.coloured { format!("{style}{what}{style:#}") } else { what }
     }
 
     fn print(self, line: std::fmt::Arguments<'_>) {
         // Nobody reads any more: the server goes on all the same.
         let _ = BARS.suspend(|| writeln!(std::io::stdout(), "{line}"));
     }
+}
+
+fn shown(what: impl Display) -> String {
+    terminal::for_output(what, Colours::Escaped)
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::terminal::print_error;
+
 /// An orderly end that takes longer is cut short.
 pub(crate) const END_AFTER: Duration = Duration::from_millis(4_800);
 /// What comes so soon after the first is the same again: `timeout`, `npm` and others pass on what the terminal, or they
@@ -39,7 +41,7 @@ pub(crate) fn watch(shutdown: CancellationToken, end_after: Duration) -> std::io
         tokio::select! {
             () = second => {}
             () = tokio::time::sleep(end_after) => {
-                eprintln!("error: not everything ended within {end_after:?}; what was left is cut off");
+                print_error(format_args!("error: not everything ended within {end_after:?}; what was left is cut off"));
             }
         }
         process::exit(INTERRUPTED);

@@ -9,6 +9,7 @@ use crate::{
     errors::{HintExt, report},
     paths::DataDirArgs,
     size::human_bytes,
+    terminal::print_error,
 };
 
 /// Build components into the local image store
@@ -68,7 +69,7 @@ impl Build {
         }
         let last = failed.pop();
         for error in failed {
-            eprintln!("{}", report(&error));
+            print_error(report(&error));
         }
         last.map_or(Ok(()), Err)
     }

@@ -12,6 +12,7 @@ use crate::client::{
     manifest::Manifests,
     query::Query,
 };
+use crate::terminal::print_error;
 
 /// How often it is looked whether an object is gone.
 const POLL: Duration = Duration::from_millis(100);
@@ -61,7 +62,7 @@ impl Delete {
         let kinds = Kinds::discover(&connection).await?;
         let targets = self.targets(&connection, &kinds).await?;
         if targets.is_empty() {
-            eprintln!("No resources found.");
+            print_error("No resources found.");
         }
         let mut missing = Vec::new();
         let mut waiting = Vec::new();

@@ -9,6 +9,7 @@ use crate::client::{
     query::Query,
     table::{Columns, TablePrinter},
 };
+use crate::terminal::print_error;
 
 /// What `get all` shows.
 const ALL: [&str; 5] = ["pods", "services", "deployments", "replicasets", "horizontalpodautoscalers"];
@@ -146,7 +147,7 @@ impl Get {
             } else {
                 format!(" in namespace {}", connection.namespace)
             };
-            eprintln!("No resources found{place}.");
+            print_error(format_args!("No resources found{place}."));
         }
         Ok(())
     }

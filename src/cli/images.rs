@@ -4,7 +4,7 @@ use registry_client::ImageStore;
 use serde::Deserialize;
 
 use super::print_line;
-use crate::{client::connection::ClientArgs, size::human_bytes};
+use crate::{client::connection::ClientArgs, size::human_bytes, terminal::print_error};
 
 /// Show the images of this installation: what they are, how large, and who uses them
 #[derive(Debug, clap::Args)]
@@ -105,7 +105,7 @@ async fn list(client: &ClientArgs) -> anyhow::Result<()> {
             };
             let lines: Vec<_> = ImageStore::open(dir)?.list()?.into_iter().map(line).collect();
             print(&lines, &compiled, false);
-            eprintln!("who uses them is not known: {error}");
+            print_error(format_args!("who uses them is not known: {error}"));
         }
     }
     Ok(())

@@ -78,8 +78,9 @@ impl Logout {
 }
 
 fn ask(what: &str) -> anyhow::Result<String> {
-    eprint!("{what}");
-    std::io::stderr().flush()?;
+    let mut errors = std::io::stderr();
+    errors.write_all(what.as_bytes())?;
+    errors.flush()?;
     line_of_stdin()
 }
 

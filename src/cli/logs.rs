@@ -18,6 +18,7 @@ use crate::client::{
     connection::{ClientArgs, Connection, split_target},
     logs::{LINE_QUEUE, LogOptions, PodLine, follow_all, read},
 };
+use crate::terminal::print_error;
 
 /// Show what replicas say
 #[derive(Debug, clap::Args)]
@@ -114,7 +115,7 @@ async fn print_each(connection: &Connection, selector: &str, options: LogOptions
     let pods = api.list(&ListParams::default().labels(selector)).await.map_err(|error| connection.explain(error))?;
     let names: Vec<String> = pods.items.into_iter().filter_map(|pod| pod.metadata.name).collect();
     if names.is_empty() {
-        eprintln!("No replicas with {selector} in namespace {}.", connection.namespace);
+        print_error(format_args!("No replicas with {selector} in namespace {}.", connection.namespace));
     }
     let (tx, mut rx) = mpsc::channel(LINE_QUEUE);
     let several = names.len() > 1;

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::compose;
+use crate::{compose, terminal};
 
 /// Runs HTTP services as WebAssembly components and keeps them running.
 #[derive(Debug, Parser)]
@@ -110,7 +110,7 @@ impl Internal {
             )?),
             Self::Compile { memory_bytes } => runtime::compile_stdin(memory_bytes).or_else(|why| {
                 // The server reads this, as it stands.
-                eprintln!("{why}");
+                terminal::print_error(why);
                 std::process::exit(1)
             }),
         }
@@ -157,8 +157,7 @@ fn client(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<(
 
 /// Prints a line to standard output. A reader that has gone away, as `head` does, ends the program quietly.
 fn print_line(line: impl std::fmt::Display) {
-    use std::io::Write;
-    if writeln!(std::io::stdout(), "{line}").is_err() {
+    if terminal::print(line).is_err() {
         std::process::exit(0);
     }
 }

@@ -1,8 +1,8 @@
 //! Reads the logs of replicas, and of replicas yet to come.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, pin::pin};
 
-use futures::{AsyncBufReadExt, StreamExt, TryStreamExt};
+use futures::{AsyncBufReadExt, StreamExt};
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use kube::{
     Api,
@@ -53,8 +53,11 @@ pub(crate) async fn read(
 ) -> anyhow::Result<()> {
     let pods: Api<Pod> = Api::namespaced(connection.client(), namespace);
     let stream = pods.log_stream(pod, &options.into()).await.map_err(|error| connection.explain(error))?;
-    let mut stream = stream.lines();
-    while let Some(text) = stream.try_next().await? {
+    let (mut stream, mut line) = (pin!(stream), Vec::new());
+    while stream.read_until(b'\n', &mut line).await? > 0 {
+        // A line that is no text is shown as far as it is.
+        let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line)).into_owned();
+        line.clear();
         if lines.send(PodLine { pod: pod.to_owned(), text }).await.is_err() {
             break;
         }

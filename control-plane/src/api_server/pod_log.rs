@@ -32,6 +32,8 @@ impl Objects {
         let lines = logs.open(&id, query).map_or_else(|| stream::empty().boxed(), StreamExt::boxed);
         let timestamps = params.timestamps();
         let mut left = params.limit_bytes()?.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        // As they were written, controls included, as Kubernetes gives them: programs read this too, and only who shows it on a
+        // terminal knows that it is one. `sampan logs` escapes them there.
         let texts = lines.take_until(shutdown.cancelled_owned()).map(move |item| format_item(&item, timestamps));
         let texts = texts.scan(permit, move |_permit, mut text| {
             text.truncate(left);

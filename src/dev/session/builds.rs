@@ -186,7 +186,7 @@ impl Session {
                 self.screen.failure(&component.name, format_args!("{program} failed; what runs goes on"));
                 // Of several that one call builds, it stands with the first.
                 if !messages.is_empty() {
-                    self.screen.line(messages);
+                    self.screen.compiler(&messages);
                 }
             }
             CompileError::Other(error) => self.screen.failure(&component.name, report(&error)),

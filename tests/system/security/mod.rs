@@ -4,3 +4,4 @@
 mod files;
 mod floods;
 mod paths;
+mod terminals;
