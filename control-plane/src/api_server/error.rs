@@ -44,6 +44,8 @@ pub(super) enum ApiError {
     UnsupportedMediaType { why: String },
     #[error("the request's body is larger than the limit of {limit_bytes} bytes")]
     BodyTooLarge { limit_bytes: usize },
+    #[error("{why}")]
+    TooLarge { why: String },
     #[error("too old resource version: {version}: list again and watch from there")]
     Expired { version: String },
     #[error("Too large resource version: {version}, current: {now}")]
@@ -100,7 +102,7 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             Self::NotAcceptable { .. } => (StatusCode::NOT_ACCEPTABLE, "NotAcceptable"),
             Self::UnsupportedMediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
-            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
+            Self::BodyTooLarge { .. } | Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
             Self::Expired { .. } => (StatusCode::GONE, "Expired"),
             Self::FromTheFuture { .. } => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
             Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),

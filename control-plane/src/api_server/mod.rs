@@ -18,6 +18,7 @@ mod live;
 mod metadata;
 mod objects;
 mod openapi;
+mod operations;
 mod params;
 mod patch;
 mod path;

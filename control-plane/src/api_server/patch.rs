@@ -10,20 +10,18 @@ use super::{
     body::{APPLY, media_type, parse_json, parse_yaml},
     error::ApiError,
     objects::Objects,
+    operations::Operations,
     params::DryRun,
     path::Target,
     strategic_merge,
     strictness::Strictness,
 };
 
-/// Operations of one JSON patch.
-const MAX_OPERATIONS: usize = 10_000;
-
 /// How an object is to be changed.
 #[derive(Debug)]
 pub(super) enum Patch {
     /// RFC 6902.
-    Json(json_patch::Patch),
+    Json(Operations),
     /// RFC 7396.
     Merge(Value),
     /// Kubernetes' own: lists are merged by keys.
@@ -39,14 +37,7 @@ impl Patch {
             _ => Err(ApiError::BadRequest("the patch is not an object".to_owned())),
         };
         match media_type(headers) {
-            "application/json-patch+json" => {
-                let patch: json_patch::Patch = serde_json::from_value(parse_json(bytes, strictness)?)
-                    .map_err(|error| ApiError::BadRequest(format!("the body is not a JSON patch: {error}")))?;
-                if patch.0.len() > MAX_OPERATIONS {
-                    return Err(ApiError::BadRequest(format!("a JSON patch has at most {MAX_OPERATIONS} operations")));
-                }
-                Ok(Self::Json(patch))
-            }
+            "application/json-patch+json" => Ok(Self::Json(Operations::of(parse_json(bytes, strictness)?)?)),
             "application/merge-patch+json" => Ok(Self::Merge(object(parse_json(bytes, strictness)?)?)),
             "application/strategic-merge-patch+json" => Ok(Self::Strategic(object(parse_json(bytes, strictness)?)?)),
             APPLY => Ok(Self::Apply(object(parse_yaml(bytes, strictness)?)?)),
@@ -68,9 +59,8 @@ impl Patch {
             metadata.remove("resourceVersion");
         }
         match self {
-            Self::Json(patch) => {
-                json_patch::patch(&mut changed, patch)
-                    .map_err(|error| invalid_patch(resource, name, error.to_string()))?;
+            Self::Json(operations) => {
+                operations.apply(&mut changed).map_err(|error| invalid_patch(resource, name, error.to_string()))?;
                 if changed["metadata"]["resourceVersion"] == current["metadata"]["resourceVersion"]
                     && let Some(metadata) = changed["metadata"].as_object_mut()
                 {

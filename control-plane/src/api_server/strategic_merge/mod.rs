@@ -1,13 +1,17 @@
 //! Kubernetes' strategic merge patch: a merge patch whose lists of objects are merged by a key, with directives.
 
+mod index;
 mod order;
 mod rules;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
+use index::{Key, Places};
 use order::ElementOrder;
 use rules::{ListRule, list_rule};
 
@@ -72,13 +76,15 @@ impl Merge<'_> {
         }
         if let Some(retained) = patch.get(RETAIN_KEYS) {
             let retained = list(retained, RETAIN_KEYS, path)?;
-            current.retain(|key, _| retained.iter().any(|retained| retained == key));
+            let retained: HashSet<_> = retained.iter().filter_map(Value::as_str).collect();
+            current.retain(|key, _| retained.contains(key.as_str()));
         }
         for (key, value) in patch {
             if let Some(field) = key.strip_prefix(DELETE_FROM_LIST) {
                 let deleted = list(value, key, path)?;
                 if let Some(values) = current.get_mut(field).and_then(Value::as_array_mut) {
-                    values.retain(|value| !deleted.contains(value));
+                    let deleted: HashSet<_> = deleted.iter().map(Key::of).collect();
+                    values.retain(|value| !deleted.contains(&Key::of(value)));
                 }
             } else if !key.starts_with('$') {
                 self.field(current, key, value, patch, &join(path, key))?;
@@ -131,20 +137,17 @@ impl Merge<'_> {
     ) -> Result<(), StrategicMergeError> {
         let rule = list_rule(self.kind, path);
         let order = order.map(|order| list(order, SET_ELEMENT_ORDER, path)).transpose()?;
-        let before = current.clone();
+        let order = order.map(|wanted| ElementOrder::of(rule, wanted, current));
         match rule {
             ListRule::Replace => *current = patch.to_vec(),
             ListRule::Set => {
-                for value in patch {
-                    if !current.contains(value) {
-                        current.push(value.clone());
-                    }
-                }
+                let mut held: HashSet<_> = current.iter().map(|value| Key::of(value).into_owned()).collect();
+                current.extend(patch.iter().filter(|value| held.insert(Key::of(value).into_owned())).cloned());
             }
             ListRule::Keyed(key) => self.keyed_list(current, patch, key, path)?,
         }
         if let Some(order) = order {
-            ElementOrder { rule, wanted: order, before: &before }.apply(current);
+            order.apply(current);
         }
         Ok(())
     }
@@ -160,22 +163,24 @@ impl Merge<'_> {
         if patch.iter().any(replaces) {
             current.clear();
         }
+        let mut places = Places::of(current, key);
         for element in patch.iter().filter(|element| !replaces(element)) {
             let (Some(fields), Some(name)) = (element.as_object(), element.get(key)) else {
                 return Err(StrategicMergeError::NoKey { path: path.to_owned(), key });
             };
             if Directive::of(fields)? == Directive::Delete {
-                current.retain(|held| held[key] != *name);
+                places.remove(name);
                 continue;
             }
-            let at = current.iter().position(|held| held[key] == *name).unwrap_or_else(|| {
+            let at = places.find_or_add(name, current.len());
+            if at == current.len() {
                 current.push(Value::Object(Map::new()));
-                current.len() - 1
-            });
+            }
             if let Some(held) = current[at].as_object_mut() {
                 self.object(held, fields, path)?;
             }
         }
+        places.sweep(current);
         Ok(())
     }
 
@@ -193,8 +198,7 @@ impl Merge<'_> {
             if let Some(held) = current.get_mut(key).and_then(Value::as_array_mut) {
                 let path = join(path, key);
                 let wanted = list(order, directive, &path)?;
-                let before = held.clone();
-                ElementOrder { rule: list_rule(self.kind, &path), wanted, before: &before }.apply(held);
+                ElementOrder::of(list_rule(self.kind, &path), wanted, held).apply(held);
             }
         }
         Ok(())

@@ -1,53 +1,63 @@
+use std::collections::HashMap;
+
 use serde_json::Value;
 
-use super::rules::ListRule;
+use super::{
+    index::{Key, first_places},
+    rules::ListRule,
+};
 
 /// The `$setElementOrder` directive of one list.
 pub(super) struct ElementOrder<'a> {
-    pub(super) rule: ListRule,
-    /// Elements (or their keys) in the order in which they are to stand.
-    pub(super) wanted: &'a [Value],
+    rule: ListRule,
+    /// Elements (or their keys), and the order in which they are to stand.
+    wanted: HashMap<Key<'a>, usize>,
     /// The list before the patch.
-    pub(super) before: &'a [Value],
+    before: HashMap<Key<'static>, usize>,
 }
 
-impl ElementOrder<'_> {
+/// An element, and where it stood before.
+type Placed = (Value, Option<usize>);
+
+impl<'a> ElementOrder<'a> {
+    /// For a list that is not changed yet.
+    pub(super) fn of(rule: ListRule, wanted: &'a [Value], before: &[Value]) -> Self {
+        let before = first_places(rule, before).into_iter().map(|(key, at)| (key.into_owned(), at)).collect();
+        Self { rule, wanted: first_places(rule, wanted), before }
+    }
+
     /// Sorts a merged list. What the directive does not name keeps its place relative to what was there before.
     pub(super) fn apply(&self, merged: &mut Vec<Value>) {
-        let (mut named, others): (Vec<_>, Vec<_>) =
-            merged.drain(..).partition(|element| self.wanted_at(element).is_some());
-        named.sort_by_key(|element| self.wanted_at(element));
-        let mut named = named.into_iter().peekable();
-        for other in others {
-            let before = self.before_at(&other);
-            while let Some(next) = named.next_if(|next| self.stood_before(next, before)) {
+        let (mut named, mut others): (Vec<(usize, Placed)>, Vec<Placed>) = (Vec::new(), Vec::new());
+        for element in merged.drain(..) {
+            let (wanted, before) = self.places_of(&element);
+            match wanted {
+                Some(wanted) => named.push((wanted, (element, before))),
+                None => others.push((element, before)),
+            }
+        }
+        named.sort_by_key(|(wanted, _)| *wanted);
+        let mut named = named.into_iter().map(|(_, placed)| placed).peekable();
+        for (other, before) in others {
+            while let Some((next, _)) = named.next_if(|(_, stood)| stood_before(*stood, before)) {
                 merged.push(next);
             }
             merged.push(other);
         }
-        merged.extend(named);
+        merged.extend(named.map(|(element, _)| element));
     }
 
-    /// What is new stands before what the directive does not name.
-    fn stood_before(&self, element: &Value, other: Option<usize>) -> bool {
-        match (self.before_at(element), other) {
-            (Some(element), Some(other)) => element < other,
-            _ => true,
-        }
+    /// Where an element is to stand, and where it stood.
+    fn places_of(&self, element: &Value) -> (Option<usize>, Option<usize>) {
+        let Some(key) = Key::of_element(self.rule, element) else { return (None, None) };
+        (self.wanted.get(&key).copied(), self.before.get(&key).copied())
     }
+}
 
-    fn wanted_at(&self, element: &Value) -> Option<usize> {
-        self.wanted.iter().position(|wanted| self.same(wanted, element))
-    }
-
-    fn before_at(&self, element: &Value) -> Option<usize> {
-        self.before.iter().position(|before| self.same(before, element))
-    }
-
-    fn same(&self, a: &Value, b: &Value) -> bool {
-        match self.rule {
-            ListRule::Keyed(key) => !a[key].is_null() && a[key] == b[key],
-            ListRule::Set | ListRule::Replace => a == b,
-        }
+/// What is new stands before what the directive does not name.
+fn stood_before(element: Option<usize>, other: Option<usize>) -> bool {
+    match (element, other) {
+        (Some(element), Some(other)) => element < other,
+        _ => true,
     }
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{StrategicMergeError, apply};
+use super::{StrategicMergeError, apply, index::work};
 
 fn patched(kind: &str, mut object: Value, patch: Value) -> Value {
     apply(kind, &mut object, &patch).expect("the patch is right");
@@ -126,4 +126,35 @@ proptest! {
         patch["spec"]["$retainKeys"] = json!(["template"]);
         prop_assert!(!patched("Deployment", object, patch).to_string().contains('$'));
     }
+}
+
+fn all<const N: usize>(lists: [Vec<Value>; N]) -> Value {
+    Value::Array(lists.concat())
+}
+
+/// What it takes to merge so many elements into as many, by every directive.
+fn work_of(elements: usize) -> usize {
+    let named = |prefix: &str| (0..elements).map(|n| json!({ "name": format!("{prefix}{n}"), "value": "1" })).collect::<Vec<_>>();
+    let names = |prefix: &str| (0..elements).map(|n| json!({ "name": format!("{prefix}{n}") })).collect::<Vec<_>>();
+    let values = |prefix: &str| (0..elements).map(|n| json!(format!("{prefix}{n}"))).collect::<Vec<_>>();
+    let deleted = (0..elements).map(|n| json!({ "name": format!("gone{n}"), "$patch": "delete" })).collect::<Vec<_>>();
+    let mut object = deployment(json!([ { "name": "c", "env": all([named("gone"), named("old")]) } ]));
+    object["metadata"] = json!({ "finalizers": all([values("gone"), values("old")]) });
+    let mut patch = deployment(json!([ { "name": "c", "env": all([deleted, named("old"), named("new")]),
+        "$setElementOrder/env": all([names("new"), names("old")]) } ]));
+    patch["metadata"] = json!({ "finalizers": values("new"), "$deleteFromPrimitiveList/finalizers": values("gone"),
+        "$setElementOrder/finalizers": all([values("new"), values("old")]) });
+    work::done_by(|| {
+        let merged = patched("Deployment", object.clone(), patch.clone());
+        let env = merged["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+        assert_eq!((env.len(), &env[0]["name"], &env[elements]["name"]), (2 * elements, &json!("new0"), &json!("old0")));
+        assert_eq!(merged["metadata"]["finalizers"].as_array().unwrap().len(), 2 * elements);
+    })
+}
+
+#[test]
+fn the_work_of_a_merge_grows_with_the_length_of_its_lists_and_not_with_its_square() {
+    let (few, many) = (work_of(500), work_of(8000));
+    assert!(many < 20 * few, "500 elements take {few} steps, 16 times as many {many}");
+    assert!(many < 40 * 8000, "8000 elements take {many} steps");
 }
