@@ -12,6 +12,10 @@ use super::{error::ApiError, objects::Objects, path::Target, strictness::Strictn
 
 /// Warnings of one answer: each is a header, of which clients take few kilobytes.
 const MAX_WARNINGS: usize = 24;
+/// Warnings that are compared with those of before.
+const MAX_COMPARED_WARNINGS: usize = 500;
+/// Owners that are looked up for the writer of an object that names them.
+const MAX_OWNERS: usize = 32;
 /// Ingresses that one is compared with when it is written. Beyond that its event tells alone.
 const MAX_COMPARED: usize = 500;
 
@@ -20,8 +24,10 @@ impl Objects {
     /// is, he was told when it was written.
     pub(super) async fn advise(&self, resource: &Resource, new: &Value, old: Option<&Value>, strictness: &Strictness) {
         let mut said = self.advice(resource, new).await;
+        said.truncate(MAX_COMPARED_WARNINGS);
         if let Some(old) = old {
-            let known = self.advice(resource, old).await;
+            let mut known = self.advice(resource, old).await;
+            known.truncate(MAX_COMPARED_WARNINGS);
             said.retain(|one| !known.contains(one));
         }
         let mut warnings: Vec<_> = said.into_iter().map(|advice| advice.sentence).collect();
@@ -46,7 +52,7 @@ impl Objects {
         let namespace = object["metadata"]["namespace"].as_str();
         let owners = object["metadata"]["ownerReferences"].as_array().map(Vec::as_slice).unwrap_or_default();
         let (mut found, mut warnings, mut missing) = (false, Vec::new(), Vec::new());
-        for owner in owners {
+        for owner in owners.iter().take(MAX_OWNERS) {
             let text = |field: &str| owner[field].as_str().unwrap_or_default();
             let (kind, version, name) = (text("kind"), text("apiVersion"), text("name"));
             let group = version.split_once('/').map_or("", |(group, _)| group);

@@ -1,27 +1,64 @@
+use std::time::Duration;
+
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::notation::{self, Unreadable};
 
-use super::{error::ApiError, protobuf, strictness::Strictness};
+use super::{error::ApiError, heavy::Heavy, protobuf, strictness::Strictness};
 
 /// Largest body of a request: twice the largest stored object, as patches may name each field twice.
 pub(super) const MAX_BODY_BYTES: usize = 2 << 20;
+/// A body up to this size is read and parsed at once; a larger one waits for a place, and is parsed beside the runtime.
+pub(super) const SMALL_BODY_BYTES: usize = 64 << 10;
+/// For all of a body to come, as in Kubernetes.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Media types of YAML. Its parser bounds depth and repetition, as the one of JSON bounds depth.
 const YAML: [&str; 3] = ["application/yaml", APPLY, "text/yaml"];
 /// The media type of server-side apply.
 pub(super) const APPLY: &str = "application/apply-patch+yaml";
 
-/// Reads a request's body to its end.
-pub(super) async fn read(body: Body) -> Result<Bytes, ApiError> {
-    use http_body_util::{BodyExt, LengthLimitError, Limited};
-    match Limited::new(body, MAX_BODY_BYTES).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge { limit_bytes: MAX_BODY_BYTES }),
-        Err(error) => Err(ApiError::BadRequest(format!("the body could not be read: {error}"))),
+/// A request's body, whole.
+pub(super) struct Whole {
+    pub(super) bytes: Bytes,
+    /// The place of a large one, as long as it is in memory.
+    pub(super) large: Option<OwnedSemaphorePermit>,
+}
+
+/// Reads a request's body to its end. One that is large waits for a place.
+pub(super) async fn read(body: Body, heavy: &Heavy) -> Result<Whole, ApiError> {
+    match tokio::time::timeout(BODY_TIMEOUT, read_on(body, heavy)).await {
+        Ok(read) => read,
+        Err(_) => {
+            let why = format!("the body did not come within {} s", BODY_TIMEOUT.as_secs());
+            Err(ApiError::BadRequest(why))
+        }
     }
+}
+
+async fn read_on(mut body: Body, heavy: &Heavy) -> Result<Whole, ApiError> {
+    let too_large = || ApiError::BodyTooLarge { limit_bytes: MAX_BODY_BYTES };
+    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(too_large());
+    }
+    let (mut bytes, mut large) = (BytesMut::new(), None);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| ApiError::BadRequest(format!("the body could not be read: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > MAX_BODY_BYTES {
+            return Err(too_large());
+        }
+        if large.is_none() && bytes.len() + data.len() > SMALL_BODY_BYTES {
+            large = Some(heavy.body().await);
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Whole { bytes: bytes.freeze(), large })
 }
 
 /// The media type of a body without parameters; some clients send JSON without saying so.

@@ -110,7 +110,7 @@ impl Objects {
 
     async fn refuse_too_many(&self, target: &Target) -> Result<(), ApiError> {
         let all = Target { namespace: None, name: None, ..target.clone() };
-        let pods = self.list_all(&all, &Selector::default()).await?.objects;
+        let pods = self.list_all(&all, &Selector::default()).await?.objects()?;
         if pods.iter().filter(|pod| is_check(pod)).count() < MAX_CHECKS {
             return Ok(());
         }
@@ -140,7 +140,7 @@ impl Objects {
     /// Deletes every Pod that users made in a namespace, which is being deleted.
     pub(super) async fn delete_checks(&self, namespace: &str) -> Result<(), ApiError> {
         let all = Target::parse(&format!("/api/v1/namespaces/{namespace}/pods"))?;
-        for pod in self.list_all(&all, &Selector::default()).await?.objects.iter().filter(|pod| is_check(pod)) {
+        for pod in self.list_all(&all, &Selector::default()).await?.objects()?.iter().filter(|pod| is_check(pod)) {
             let one = all.named(pod["metadata"]["name"].as_str().unwrap_or_default());
             self.live.txn(Vec::new(), vec![Op::Delete(key(&one))]).await?;
         }

@@ -234,7 +234,7 @@ impl Objects {
         if target.resource.plural == "namespaces" {
             return Err(ApiError::MethodNotAllowed { why: "namespaces are deleted one by one".to_owned() });
         }
-        let objects = self.list_all(target, selector).await?.objects;
+        let objects = self.list_all(target, selector).await?.objects()?;
         for object in &objects {
             let metadata = &object["metadata"];
             let one = Target {
@@ -278,7 +278,7 @@ impl Objects {
         for resource in inside {
             let all = Target { resource, namespace: Some(target.name().to_owned()), name: None, subresource: None };
             Box::pin(self.delete_collection(&all, &Selector::default(), &options, DryRun::No)).await?;
-            held |= !self.list_all(&all, &Selector::default()).await?.objects.is_empty();
+            held |= !self.list_all(&all, &Selector::default()).await?.is_empty();
         }
         self.delete_checks(target.name()).await?;
         Ok(!held)

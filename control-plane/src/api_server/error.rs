@@ -61,6 +61,8 @@ pub(super) enum ApiError {
     Internal { why: String },
 }
 
+/// Mistakes of one object that are told.
+const MAX_TOLD: usize = 64;
 /// Seconds after which a client that was told to wait may try again.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
@@ -72,7 +74,8 @@ fn qualified_kind(resource: &Resource) -> String {
 }
 
 fn summary(errors: &[FieldError]) -> String {
-    let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    let mut texts: Vec<_> = errors.iter().take(MAX_TOLD).map(ToString::to_string).collect();
+    texts.extend(errors.len().checked_sub(MAX_TOLD + 1).map(|left| format!("and {} further mistakes", left + 1)));
     match texts.as_slice() {
         [one] => one.clone(),
         all => format!("[{}]", all.join(", ")),
@@ -80,7 +83,7 @@ fn summary(errors: &[FieldError]) -> String {
 }
 
 fn strict_summary(errors: &[FieldError]) -> String {
-    errors.iter().map(sentence).collect::<Vec<_>>().join(", ")
+    errors.iter().take(MAX_TOLD).map(sentence).collect::<Vec<_>>().join(", ")
 }
 
 fn cause(error: &FieldError) -> Value {
@@ -102,7 +105,9 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             Self::NotAcceptable { .. } => (StatusCode::NOT_ACCEPTABLE, "NotAcceptable"),
             Self::UnsupportedMediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
-            Self::BodyTooLarge { .. } | Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
+            Self::BodyTooLarge { .. } | Self::TooLarge { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge")
+            }
             Self::Expired { .. } => (StatusCode::GONE, "Expired"),
             Self::FromTheFuture { .. } => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
             Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
@@ -130,11 +135,11 @@ impl ApiError {
             | Self::Forbidden { resource, name, .. } => about(resource, name, resource.plural),
             Self::Invalid { resource, name, errors } => {
                 let mut details = about(resource, name, resource.kind);
-                details["causes"] = errors.iter().map(cause).collect();
+                details["causes"] = errors.iter().take(MAX_TOLD).map(cause).collect();
                 details
             }
             Self::Strict { errors } | Self::Unreadable { errors, .. } => {
-                json!({ "causes": errors.iter().map(cause).collect::<Vec<_>>() })
+                json!({ "causes": errors.iter().take(MAX_TOLD).map(cause).collect::<Vec<_>>() })
             }
             Self::TooManyRequests { .. } | Self::Unavailable { .. } => {
                 json!({ "retryAfterSeconds": RETRY_AFTER_SECONDS })

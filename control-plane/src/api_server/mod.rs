@@ -13,6 +13,8 @@ mod checks;
 mod delete;
 mod discovery;
 mod error;
+mod frames;
+mod heavy;
 mod kubeconfig;
 mod live;
 mod metadata;
@@ -34,6 +36,7 @@ mod server;
 mod strategic_merge;
 mod strictness;
 mod table;
+mod verbatim;
 mod versions;
 mod watch;
 mod write;
@@ -88,6 +91,7 @@ struct Api {
     commands: Arc<dyn LiveCommands>,
     checker: checks::Checker,
     streams: Arc<Semaphore>,
+    heavy: heavy::Heavy,
     shutdown: CancellationToken,
 }
 
@@ -104,7 +108,8 @@ pub async fn serve(
     ensure_default_namespace(&objects).await?;
     let streams = Arc::new(Semaphore::new(MAX_STREAMS));
     let checker = checks::Checker { cluster, logs: logs.clone(), shutdown: shutdown.clone() };
-    let api = Api { objects, logs, commands, checker, streams, shutdown: shutdown.clone() };
+    let api =
+        Api { objects, logs, commands, checker, streams, heavy: heavy::Heavy::default(), shutdown: shutdown.clone() };
     let reading_on = axum::middleware::from_fn(read_on::after_the_answer);
     server::serve(listener, tls, router::router(api, token).merge(beside).layer(reading_on), shutdown).await;
     Ok(())

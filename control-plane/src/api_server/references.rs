@@ -49,9 +49,9 @@ impl Objects {
         if new["globalDefault"] != true {
             return Ok(());
         }
-        let all = self.list_all(&Target::parse(PRIORITY_CLASSES)?, &Selector::default()).await?;
+        let all = self.list_all(&Target::parse(PRIORITY_CLASSES)?, &Selector::default()).await?.objects()?;
         let name = |class: &Value| class["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let other = all.objects.iter().find(|class| class["globalDefault"] == true && name(class) != target.name());
+        let other = all.iter().find(|class| class["globalDefault"] == true && name(class) != target.name());
         let Some(other) = other.map(name) else { return Ok(()) };
         let why = format!("PriorityClass {other} is already marked as default. Only one default can exist");
         Err(ApiError::Forbidden { resource: target.resource, name: target.name().to_owned(), why })

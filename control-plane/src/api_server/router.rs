@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
@@ -17,7 +18,9 @@ use crate::resources::{Durability, Subresource, instead};
 use super::{
     Api, Token,
     accept::Form,
-    auth, body, checks,
+    auth,
+    body::{self, Whole},
+    checks,
     delete::DeleteOptions,
     discovery,
     error::ApiError,
@@ -95,6 +98,7 @@ async fn objects(State(api): State<Api>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let answer = async {
         let params = Params::of(&parts.uri)?;
+        let heavy = api.heavy.clone();
         let call = Call {
             target: Target::parse(parts.uri.path())?,
             form: Form::of(&parts.headers)?,
@@ -103,7 +107,20 @@ async fn objects(State(api): State<Api>, request: Request) -> Response {
             headers: parts.headers,
             api,
         };
-        call.dispatch(&parts.method, body).await
+        let method = parts.method;
+        if !matches!(method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE) {
+            return call.dispatch(&method, Bytes::new()).await;
+        }
+        let Whole { bytes, large } = body::read(body, &heavy).await?;
+        // What a patch costs does not show in its length.
+        if large.is_none() && method != Method::PATCH {
+            return call.dispatch(&method, bytes).await;
+        }
+        let work = move || async move {
+            let _large = large;
+            call.dispatch(&method, bytes).await
+        };
+        heavy.work(work).await
     };
     answer.await.unwrap_or_else(IntoResponse::into_response)
 }
@@ -119,7 +136,7 @@ struct Call {
 }
 
 impl Call {
-    async fn dispatch(self, method: &Method, body: Body) -> Result<Response, ApiError> {
+    async fn dispatch(self, method: &Method, body: Bytes) -> Result<Response, ApiError> {
         let one = self.target.name.is_some();
         match (method, self.target.subresource, one) {
             (&Method::GET, Some(Subresource::Log), _) => self.log().await,
@@ -129,30 +146,28 @@ impl Call {
             (&Method::GET, _, _) if self.params.watch() => self.watch().await,
             (&Method::GET, _, true) => self.get().await,
             (&Method::GET, _, false) => self.list().await,
-            (&Method::POST, None, false) => self.create(body::read(body).await?.as_ref()).await,
+            (&Method::POST, None, false) => self.create(&body).await,
             (&Method::POST, Some(Subresource::Eviction), true) => {
-                let eviction = self.parse_object(&body::read(body).await?)?;
+                let eviction = self.parse_object(&body)?;
                 let (options, dry_run) = DeleteOptions::of(eviction.get("deleteOptions").cloned(), &self.params)?;
                 let (objects, commands) = (&self.api.objects, &self.api.commands);
                 let answer = objects.evict_pod(&self.target, &options, dry_run, commands).await?;
                 Ok(json(StatusCode::CREATED, &answer))
             }
             (&Method::PUT, Some(Subresource::Scale), true) => {
-                let scale = self.parse_object(&body::read(body).await?)?;
+                let scale = self.parse_object(&body)?;
                 self.scale(ScaleChange::Put(scale)).await
             }
             (&Method::PATCH, Some(Subresource::Scale), true) => {
-                let patch = Patch::parse(&self.headers, &body::read(body).await?, &self.strictness)?;
+                let patch = Patch::parse(&self.headers, &body, &self.strictness)?;
                 self.scale(ScaleChange::Patch(patch)).await
             }
-            (&Method::PUT, None | Some(Subresource::Status), true) => {
-                self.update(body::read(body).await?.as_ref()).await
-            }
+            (&Method::PUT, None | Some(Subresource::Status), true) => self.update(&body).await,
             (&Method::PATCH, None | Some(Subresource::Status), true) => {
-                let patch = Patch::parse(&self.headers, &body::read(body).await?, &self.strictness)?;
+                let patch = Patch::parse(&self.headers, &body, &self.strictness)?;
                 self.patch(patch).await
             }
-            (&Method::DELETE, None, _) => self.delete(body::read(body).await?.as_ref()).await,
+            (&Method::DELETE, None, _) => self.delete(&body).await,
             (method, _, _) => {
                 let why = format!(
                     "{method} cannot be done here: {} know {}",
@@ -199,8 +214,9 @@ impl Call {
         // A list is not waited for, but what is no number is a mistake.
         self.params.timeout_seconds()?;
         let listed = self.api.objects.list(&self.target, &selector, &self.params).await?;
-        let metadata = listed.metadata();
-        Ok(json(StatusCode::OK, &self.presentation()?.list(listed.objects, metadata)))
+        let mut response = Response::new(listed.into_body(self.presentation()?)?);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(response)
     }
 
     fn stream_permit(&self) -> Result<OwnedSemaphorePermit, ApiError> {

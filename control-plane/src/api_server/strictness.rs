@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     notation::Text,
-    resources::{Cause, FieldError, Resource, remove_field},
+    resources::{Cause, FieldError, MAX_UNKNOWN_FIELDS, Resource, remove_field},
 };
 
 use super::{
@@ -14,6 +14,11 @@ use super::{
     error::ApiError,
     params::Params,
 };
+
+/// Warnings of one answer.
+const MAX_WARNINGS: usize = 64;
+/// All of them together, as in Kubernetes: clients take no more of headers.
+const MAX_WARNING_BYTES: usize = 4 << 10;
 
 /// How strictly one write is read, and what its writer is to be told of.
 #[derive(Debug)]
@@ -69,17 +74,25 @@ impl Strictness {
         if unknown.is_empty() || (self.mode == Mode::Strict && !others.is_empty()) {
             return Ok(());
         }
+        if self.mode != Mode::Strict && unknown.len() >= MAX_UNKNOWN_FIELDS {
+            let why = format!("{MAX_UNKNOWN_FIELDS} fields or more are not known to {}: remove them", resource.kind);
+            return Err(ApiError::BadRequest(why));
+        }
         for error in &unknown {
             remove_field(object, &error.path);
         }
         self.judge(unknown)
     }
 
-    /// Tells the writer something.
+    /// Tells the writer something, if there is room for it.
     pub(super) fn warn(&self, warning: impl Into<String>) {
-        let (warning, mut warnings) = (warning.into(), self.warnings.lock());
+        let (mut warning, mut warnings) = (warning.into(), self.warnings.lock());
+        let room = MAX_WARNING_BYTES.saturating_sub(warnings.iter().map(String::len).sum());
+        if warning.len() > room {
+            warning.truncate(warning.floor_char_boundary(room));
+        }
         // What is tried again when others were faster says the same again.
-        if !warnings.contains(&warning) {
+        if !warning.is_empty() && warnings.len() < MAX_WARNINGS && !warnings.contains(&warning) {
             warnings.push(warning);
         }
     }

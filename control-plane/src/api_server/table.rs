@@ -1,11 +1,15 @@
 //! Objects as rows of a `Table`, which is what `kubectl get` prints.
 
 use api::Timestamp;
+use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::resources::{Column, Resource};
+use crate::{
+    resources::{Column, Resource},
+    store::Item,
+};
 
-use super::{accept::Form, error::ApiError, params::Params, versions::in_stored_form};
+use super::{accept::Form, error::ApiError, objects::decode, params::Params, verbatim, versions::in_stored_form};
 
 /// What of each object stands in its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,17 +63,29 @@ impl Presentation {
         self.table(vec![object], list_metadata, Value::Null)
     }
 
-    /// A collection.
-    pub(super) fn list(&self, objects: Vec<Value>, list_metadata: Value) -> Value {
-        let kind = |kind: String, api_version: String, items: Vec<Value>| json!({ "kind": kind, "apiVersion": api_version, "metadata": list_metadata, "items": items });
-        match self.form {
-            Form::Object => kind(format!("{}List", self.resource.kind), self.resource.api_version(), objects),
-            Form::Metadata => {
-                let items = objects.iter().map(metadata_of).collect();
-                kind("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned(), items)
-            }
-            Form::Table => self.table(objects, list_metadata.clone(), self.column_definitions()),
+    /// What stands before and behind the objects of a collection.
+    pub(super) fn list_ends(&self, list_metadata: &Value) -> (String, String) {
+        let (kind, api_version, place) = match self.form {
+            Form::Object => (format!("{}List", self.resource.kind), self.resource.api_version(), "items"),
+            Form::Metadata => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned(), "items"),
+            Form::Table => ("Table".to_owned(), "meta.k8s.io/v1".to_owned(), "rows"),
+        };
+        let mut list = json!({ "kind": kind, "apiVersion": api_version, "metadata": list_metadata });
+        if self.form == Form::Table {
+            list["columnDefinitions"] = self.column_definitions();
         }
+        let rest = list.to_string();
+        (format!("{},\"{place}\":[", &rest[..rest.len() - 1]), "]}".to_owned())
+    }
+
+    /// The text of one object of a collection, in pieces.
+    pub(super) fn list_item(&self, item: &Item) -> Result<Vec<Bytes>, ApiError> {
+        let object = || decode(self.resource, &item.value, item.revision);
+        Ok(match self.form {
+            Form::Object => verbatim::pieces(self.resource, &item.value, item.revision)?,
+            Form::Metadata => vec![metadata_of(&object()?).to_string().into()],
+            Form::Table => vec![self.row(object()?).to_string().into()],
+        })
     }
 
     fn table(&self, objects: Vec<Value>, list_metadata: Value, columns: Value) -> Value {

@@ -8,12 +8,11 @@ mod encoding;
 mod node;
 mod path;
 mod scalar;
+mod weight;
 mod yaml;
 
 #[cfg(test)]
 mod tests;
-
-use std::cell::RefCell;
 
 use serde::de::DeserializeSeed;
 use serde_json::Value;
@@ -22,6 +21,8 @@ pub use documents::{Document, documents};
 pub use encoding::decoded;
 use node::Node;
 pub(crate) use path::Path;
+use weight::Found;
+pub use weight::MAX_HELD_BYTES;
 pub use yaml::{MAX_ALIASED_BYTES, MAX_DEPTH};
 
 /// What a text says.
@@ -46,7 +47,7 @@ pub struct Unreadable {
     pub line: Option<usize>,
 }
 
-/// Reads one JSON value, and nothing after it. Depth is bounded by the parser.
+/// Reads one JSON value, and nothing after it. Depth is bounded by the parser, and memory by [`MAX_HELD_BYTES`].
 pub fn read_json(bytes: &[u8]) -> Result<Text, Unreadable> {
     let mut parser = serde_json::Deserializer::from_slice(bytes);
     let text = read(|node| node.deserialize(&mut parser)).and_then(|text| parser.end().map(|()| text));
@@ -54,7 +55,7 @@ pub fn read_json(bytes: &[u8]) -> Result<Text, Unreadable> {
 }
 
 /// Reads one YAML document: a text without separators, or with nothing but one document between them. Scalars mean what they
-/// mean to kubectl, which is YAML 1.1. Depth is bounded by [`MAX_DEPTH`], and repetition by [`MAX_ALIASED_BYTES`].
+/// mean to kubectl, which is YAML 1.1. Depth is bounded by [`MAX_DEPTH`], repetition by [`MAX_ALIASED_BYTES`], and memory by [`MAX_HELD_BYTES`].
 pub fn read_yaml(bytes: &[u8]) -> Result<Text, Unreadable> {
     let wrong = |message: &str, line| Unreadable { message: message.to_owned(), line };
     let text = decoded(bytes)?;
@@ -86,9 +87,9 @@ fn read_json_values(text: &str) -> Option<Vec<Text>> {
 }
 
 fn read<E>(parse: impl FnOnce(Node<'_>) -> Result<Value, E>) -> Result<Text, E> {
-    let duplicates = RefCell::new(Vec::new());
-    let value = parse(Node { path: &Path::Root, duplicates: &duplicates })?;
-    Ok(Text { value, duplicates: duplicates.into_inner() })
+    let found = Found::default();
+    let value = parse(Node { path: &Path::Root, found: &found })?;
+    Ok(Text { value, duplicates: found.into_duplicates() })
 }
 
 impl Unreadable {

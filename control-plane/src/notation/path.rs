@@ -1,6 +1,6 @@
 //! Where in an object a value stands, for messages.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// Where a value stands, as a list on the stack.
 pub(crate) enum Path<'p> {
@@ -28,5 +28,30 @@ impl Path<'_> {
             Self::Key(parent, key) => format!("{}/{}", parent.pointer(), key.replace('~', "~0").replace('/', "~1")),
             Self::Index(parent, index) => format!("{}/{index}", parent.pointer()),
         }
+    }
+}
+
+impl Path<'_> {
+    /// As text, of at most so many bytes and an ellipsis. No more work than that is done.
+    pub(super) fn cut(&self, bytes: usize) -> String {
+        let mut text = Cut { text: String::new(), bytes };
+        if write!(text, "{self}").is_err() {
+            text.text.push('…');
+        }
+        text.text
+    }
+}
+
+/// Takes so many bytes.
+struct Cut {
+    text: String,
+    bytes: usize,
+}
+
+impl Write for Cut {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let room = self.bytes - self.text.len();
+        self.text.push_str(&more[..more.floor_char_boundary(room)]);
+        if more.len() > room { Err(fmt::Error) } else { Ok(()) }
     }
 }

@@ -212,3 +212,31 @@ fn a_merge_key_may_say_that_it_is_one() {
     assert_eq!(value["w"], json!({ "a": 1, "b": 2 }));
     assert_eq!((&value["z"], &value["q"]), (&json!({ "a": 1 }), &json!({ "<<": 1 })));
 }
+
+#[test]
+fn what_a_text_takes_in_memory_is_bounded_whatever_its_length() {
+    let small = |bytes: &str, count: usize| format!("[{}0]", bytes.repeat(count));
+    for (one, yaml_too) in [("{\"\":0},", true), ("{\"a\":{}},", true), ("{\"a\":{\"b\":[{\"c\":1}]}},", true)] {
+        let text = small(one, (2 << 20) / one.len());
+        let refused = read_json(text.as_bytes()).unwrap_err();
+        assert!(refused.message.contains("bytes of memory"), "{refused}");
+        if yaml_too {
+            assert!(read_yaml(text.as_bytes()).unwrap_err().message.contains("bytes of memory"));
+        }
+    }
+    // A million numbers, or as much text as a body may have, are no more than they look like.
+    assert!(read_json(small("0,", 1 << 20).as_bytes()).is_ok());
+    assert!(read_json(format!("\"{}\"", "x".repeat(2 << 20)).as_bytes()).is_ok());
+    let anchors = format!("a: &a {{b: 1}}\nl: [{}1]\n", "*a,".repeat(100_000));
+    assert!(read_yaml(anchors.as_bytes()).unwrap_err().message.contains("anchors"));
+}
+
+#[test]
+fn the_paths_of_keys_given_twice_are_short_however_long_the_keys() {
+    let long = "k".repeat(100_000);
+    let twice = "{\"a\":1,\"a\":2},".repeat(10);
+    let duplicates = read_json(format!("{{\"{long}\":[{twice}0]}}").as_bytes()).unwrap().duplicates;
+    assert!(duplicates.iter().all(|path| path.len() < 2000), "{}", duplicates[0].len());
+    assert_eq!(duplicates.len(), 1, "those that are cut alike are told once");
+    assert_eq!(Path::Key(&Path::Key(&Path::Root, "ä"), "x").cut(3), "ä.…");
+}

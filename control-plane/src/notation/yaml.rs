@@ -6,8 +6,9 @@ use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StrInput, Tag};
 use serde_json::{Map, Value};
 
 use super::{
-    MAX_DUPLICATES, Path, Text, Unreadable,
+    Path, Text, Unreadable,
     scalar::{self, Scalar},
+    weight::{self, Found},
 };
 
 /// How deep a document may be nested.
@@ -16,8 +17,6 @@ pub const MAX_DEPTH: usize = 128;
 pub const MAX_ALIASED_BYTES: usize = 16 << 20;
 /// The merge key of YAML 1.1 (<https://yaml.org/type/merge.html>).
 const MERGE: &str = "<<";
-/// What a value weighs beside its text.
-const NODE_BYTES: usize = 32;
 
 /// Reads the one document of a text.
 pub(super) fn read(text: &str) -> Result<Text, Unreadable> {
@@ -28,11 +27,11 @@ pub(super) fn read(text: &str) -> Result<Text, Unreadable> {
     options.flow_nesting_limit = MAX_DEPTH;
     options.block_nesting_limit = MAX_DEPTH;
     let events = Parser::new_from_str_with_options(text, options);
-    let mut loader = Loader { events, line: 1, anchors: HashMap::new(), aliased: 0, duplicates: Vec::new() };
+    let mut loader = Loader { events, line: 1, anchors: HashMap::new(), aliased: 0, found: Found::default() };
     let mut value = Value::Null;
     loop {
         match loader.next()? {
-            Event::StreamEnd => return Ok(Text { value, duplicates: loader.duplicates }),
+            Event::StreamEnd => return Ok(Text { value, duplicates: loader.found.into_duplicates() }),
             Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
             event => value = loader.node(event, &Path::Root, 0)?.into_value().map_err(|why| loader.wrong(why))?,
         }
@@ -57,7 +56,7 @@ struct Loader<'t> {
     anchors: HashMap<usize, (Node, usize)>,
     /// What anchors and aliases stood for so far.
     aliased: usize,
-    duplicates: Vec<String>,
+    found: Found,
 }
 
 /// A node: of a scalar it matters whether it is a key, so that it is not yet JSON's.
@@ -79,26 +78,21 @@ impl Node {
 
     fn weight(&self) -> usize {
         match self {
-            Self::Scalar(Scalar::Text(text)) => NODE_BYTES + text.len(),
-            Self::Scalar(_) => NODE_BYTES,
-            Self::List(values) => NODE_BYTES + values.iter().map(weight).sum::<usize>(),
-            Self::Fields(fields) => NODE_BYTES + weight_of(fields),
+            Self::Scalar(Scalar::Text(text)) => weight::of_text(text),
+            Self::Scalar(_) => weight::of(&Value::Null),
+            Self::List(values) => weight::of(&Value::Null) + values.iter().map(weight::of).sum::<usize>(),
+            Self::Fields(fields) => weight::of_fields(fields),
         }
     }
-}
 
-fn weight(value: &Value) -> usize {
-    NODE_BYTES
-        + match value {
-            Value::String(text) => text.len(),
-            Value::Array(values) => values.iter().map(weight).sum(),
-            Value::Object(fields) => weight_of(fields),
-            _ => 0,
+    /// Without what is in it.
+    fn own_weight(&self) -> usize {
+        match self {
+            Self::Scalar(_) => self.weight(),
+            Self::List(_) => weight::of(&Value::Null),
+            Self::Fields(fields) => weight::of_mapping(fields),
         }
-}
-
-fn weight_of(fields: &Map<String, Value>) -> usize {
-    fields.iter().map(|(key, value)| NODE_BYTES + key.len() + weight(value)).sum()
+    }
 }
 
 impl<'t> Loader<'t> {
@@ -134,6 +128,7 @@ impl<'t> Loader<'t> {
             Event::MappingStart(_, anchor, _) => (Node::Fields(self.fields(path, depth)?), anchor),
             _ => return Err(self.wrong("ends too early")),
         };
+        self.hold(node.own_weight())?;
         if anchor != 0 {
             let weight = node.weight();
             self.spend(weight)?;
@@ -148,6 +143,10 @@ impl<'t> Loader<'t> {
         let (node, weight) = found.ok_or_else(|| self.wrong("an anchor's value contains itself"))?;
         self.spend(weight)?;
         Ok(node)
+    }
+
+    fn hold(&self, bytes: usize) -> Result<(), Unreadable> {
+        self.found.hold(bytes).map_err(|why| self.wrong(why))
     }
 
     fn spend(&mut self, weight: usize) -> Result<(), Unreadable> {
@@ -194,8 +193,10 @@ impl<'t> Loader<'t> {
             let path = Path::Key(path, &key);
             let value = self.node(event, &path, depth + 1)?.into_value().map_err(|why| self.wrong(why))?;
             if !own.insert(key.clone()) {
-                self.note_duplicate(path.to_string());
+                self.found.duplicate(&path);
             }
+            // Twice: it is also remembered as one of its own.
+            self.hold(2 * weight::of_key(&key))?;
             fields.insert(key, value);
         }
     }
@@ -221,12 +222,6 @@ impl<'t> Loader<'t> {
             _ => return Err(self.wrong(WRONG)),
         }
         Ok(())
-    }
-
-    fn note_duplicate(&mut self, path: String) {
-        if self.duplicates.len() < MAX_DUPLICATES && !self.duplicates.contains(&path) {
-            self.duplicates.push(path);
-        }
     }
 }
 

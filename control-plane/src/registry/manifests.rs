@@ -62,8 +62,12 @@ async fn read(body: &mut Unread) -> Result<Vec<u8>, RegistryError> {
 }
 
 fn inner_type(bytes: &[u8]) -> String {
-    let parsed: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
-    parsed
-        .and_then(|manifest| Some(manifest["mediaType"].as_str()?.to_owned()))
-        .unwrap_or_else(|| OCI_MANIFEST.to_owned())
+    /// Nothing else of it is kept in memory.
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Typed {
+        media_type: Option<String>,
+    }
+    let typed: Option<Typed> = serde_json::from_slice(bytes).ok();
+    typed.and_then(|manifest| manifest.media_type).unwrap_or_else(|| OCI_MANIFEST.to_owned())
 }

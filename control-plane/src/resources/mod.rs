@@ -50,8 +50,8 @@ pub use pruning::remove_field;
 pub use resource::{Durability, NameRule, Resource, Scope, Subresource, View};
 pub(crate) use scale::SCALE;
 pub(crate) use scaling::{parse_bounds, parse_idle};
-pub use schema::Schema;
 pub(crate) use schema::decode;
+pub use schema::{MAX_UNKNOWN_FIELDS, Schema};
 pub use selectable::{Selectable, selectable};
 
 /// Every kind, in the order of discovery. Where a kind has several versions, the first is preferred.

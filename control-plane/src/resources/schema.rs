@@ -11,6 +11,11 @@ use serde_json::{Map, Value};
 use super::field::{Cause, FieldError, nearest};
 use crate::notation::Path;
 
+/// Fields that are reported as unknown of one object. Beyond that it is of another kind than it says.
+pub const MAX_UNKNOWN_FIELDS: usize = 256;
+/// The longest key that is compared with the fields that might have been meant.
+const MAX_MISSPELT_BYTES: usize = 128;
+
 /// The fields of a kind, and their types.
 #[derive(Debug, Clone, Copy)]
 pub struct Schema {
@@ -126,7 +131,11 @@ impl<'v, 'p> Node<'v, 'p> {
 
     fn report_unknown(&self, object: &Map<String, Value>, fields: &'static [&'static str]) {
         for key in object.keys().filter(|key| !fields.contains(&key.as_str())) {
-            let message = match nearest(key, fields.iter().copied()) {
+            if self.notes.unknown.borrow().len() >= MAX_UNKNOWN_FIELDS {
+                return;
+            }
+            let known = fields.iter().copied().filter(|_| key.len() <= MAX_MISSPELT_BYTES);
+            let message = match nearest(key, known) {
                 Some(field) => format!("unknown field: did you mean `{field}`?"),
                 None => "unknown field: remove it".to_owned(),
             };

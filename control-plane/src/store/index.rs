@@ -28,6 +28,16 @@ impl Default for LogLimit {
     }
 }
 
+/// How far a watcher is in the log. It holds no change itself: a watcher that is slow costs nothing, and lists again when the log
+/// has gone on without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Everything up to here was told.
+    pub(super) told: Revision,
+    /// So many changes of the next transaction were, too.
+    pub(super) within: usize,
+}
+
 /// What a store holds, in memory: reads and watches are served from here, whatever makes it durable.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -121,25 +131,31 @@ impl Index {
         self.changed.subscribe()
     }
 
-    /// At most `limit` changes after `from`, and how far the log goes. `None`: they are no longer, or not yet, known.
-    pub(super) fn changes_after(&self, from: Revision, prefix: &str, limit: usize) -> Option<(Vec<Change>, Revision)> {
+    /// The first change behind a place whose key begins so, and the place behind it. Without one the place is the end of the log.
+    /// `None`: what comes behind the place is no longer, or not yet, known.
+    pub(super) fn next_change(&self, place: Place, prefix: &str) -> Option<(Option<Change>, Place)> {
         let state = self.state.read();
-        if from < state.compacted || from > state.revision {
+        if place.told < state.compacted || place.told > state.revision {
             return None;
         }
-        let start = state.log.partition_point(|change| change.revision <= from);
-        let mut read = Vec::new();
-        for change in state.log.range(start..) {
-            // A transaction is never told in part, so that what was read is everything up to some revision.
-            let complete = read.last().is_none_or(|last: &Change| last.revision < change.revision);
-            if read.len() >= limit && complete {
-                return Some((read, Revision(change.revision.0 - 1)));
+        let mut first = state.log.partition_point(|change| change.revision <= place.told);
+        let mut told = place.told;
+        for at in first + place.within..state.log.len() {
+            let change = &state.log[at];
+            if state.log[first].revision < change.revision {
+                (first, told) = (at, Revision(change.revision.0 - 1));
             }
             if change.key.starts_with(prefix) {
-                read.push(change.clone());
+                let whole = state.log.get(at + 1).is_none_or(|next| next.revision > change.revision);
+                let behind = if whole {
+                    Place { told: change.revision, within: 0 }
+                } else {
+                    Place { told, within: at + 1 - first }
+                };
+                return Some((Some(change.clone()), behind));
             }
         }
-        Some((read, state.revision))
+        Some((None, Place { told: state.revision, within: 0 }))
     }
 
     /// Carries out a transaction at once.

@@ -1,5 +1,4 @@
 use std::{
-    collections::VecDeque,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -8,14 +7,15 @@ use std::{
 
 use futures::{Stream, StreamExt, stream::BoxStream};
 
-use super::{Revision, WatchEvent, index::Index};
+use super::{
+    Revision, WatchEvent,
+    index::{Index, Place},
+};
 
 /// How often a watcher that has nothing to tell says how far it is.
 pub(super) const PROGRESS_EVERY: Duration = Duration::from_secs(30);
-/// Changes that a watcher takes from the log at a time.
-const READ_AHEAD: usize = 256;
 
-/// The changes of a store, as a stream. It holds no lock and no buffer of note: it reads on in the store's log.
+/// The changes of a store, as a stream. It holds no lock and no change: it reads on in the store's log when it is asked.
 pub struct Watch {
     events: BoxStream<'static, WatchEvent>,
 }
@@ -28,8 +28,8 @@ impl Watch {
 
     pub(super) fn of_index(index: Arc<Index>, prefix: String, from: Revision) -> Self {
         let changed = index.subscribe();
-        let reader =
-            Reader { index, changed, prefix, told: from, caught_up: None, ready: VecDeque::new(), ended: false };
+        let place = Place { told: from, within: 0 };
+        let reader = Reader { index, changed, prefix, place, caught_up: None, ended: false };
         Self::new(futures::stream::unfold(reader, |mut reader| async {
             let event = reader.next().await?;
             Some((event, reader))
@@ -55,36 +55,34 @@ struct Reader {
     index: Arc<Index>,
     changed: tokio::sync::watch::Receiver<Revision>,
     prefix: String,
-    /// Everything up to here has been read.
-    told: Revision,
+    /// How far it has read.
+    place: Place,
     /// The last progress that was told; `None` until the watcher has caught up once.
     caught_up: Option<Revision>,
-    ready: VecDeque<WatchEvent>,
     ended: bool,
 }
 
 impl Reader {
     async fn next(&mut self) -> Option<WatchEvent> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(event);
-            }
             if self.ended {
                 return None;
             }
             self.changed.mark_unchanged();
-            let Some((changes, up_to)) = self.index.changes_after(self.told, &self.prefix, READ_AHEAD) else {
+            let Some((change, place)) = self.index.next_change(self.place, &self.prefix) else {
                 self.ended = true;
                 return Some(WatchEvent::Compacted);
             };
-            self.told = up_to;
-            self.ready.extend(changes.iter().filter_map(|change| change.to_event()));
-            if !self.ready.is_empty() || up_to < self.index.revision() {
-                continue;
+            self.place = place;
+            if let Some(change) = change {
+                match change.to_event() {
+                    Some(event) => return Some(event),
+                    None => continue,
+                }
             }
             if self.caught_up.is_none() {
-                self.caught_up = Some(up_to);
-                return Some(WatchEvent::Progress(up_to));
+                self.caught_up = Some(place.told);
+                return Some(WatchEvent::Progress(place.told));
             }
             if let Some(progress) = self.wait().await {
                 return Some(progress);
@@ -98,10 +96,10 @@ impl Reader {
             Ok(Ok(())) => None,
             // The sender lives in the index that this reader holds.
             Ok(Err(_)) => None,
-            Err(_) if self.caught_up == Some(self.told) => None,
+            Err(_) if self.caught_up == Some(self.place.told) => None,
             Err(_) => {
-                self.caught_up = Some(self.told);
-                Some(WatchEvent::Progress(self.told))
+                self.caught_up = Some(self.place.told);
+                Some(WatchEvent::Progress(self.place.told))
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Label selectors: requirements joined by commas, by the grammar of Kubernetes (`k8s.io/apimachinery/pkg/labels`).
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::resources::{is_label_value, is_qualified_name};
@@ -7,8 +9,8 @@ use crate::resources::{is_label_value, is_qualified_name};
 /// One requirement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Requirement {
-    In(String, Vec<String>),
-    NotIn(String, Vec<String>),
+    In(String, HashSet<String>),
+    NotIn(String, HashSet<String>),
     Exists(String),
     Absent(String),
     /// The label is a whole number above this one.
@@ -23,8 +25,8 @@ impl Requirement {
         let label = |key: &str| labels[key].as_str();
         let number = |key: &str| label(key).and_then(|label| label.parse::<i64>().ok());
         match self {
-            Self::In(key, values) => label(key).is_some_and(|label| values.iter().any(|value| value == label)),
-            Self::NotIn(key, values) => !label(key).is_some_and(|label| values.iter().any(|value| value == label)),
+            Self::In(key, values) => label(key).is_some_and(|label| values.contains(label)),
+            Self::NotIn(key, values) => !label(key).is_some_and(|label| values.contains(label)),
             Self::Exists(key) => label(key).is_some(),
             Self::Absent(key) => label(key).is_none(),
             Self::Above(key, limit) => number(key).is_some_and(|number| number > *limit),
@@ -86,9 +88,9 @@ fn parse_requirement(text: &str) -> Result<Requirement, String> {
     let Some(at) = text.find(['=', '!', '<', '>']) else { return Ok(Requirement::Exists(key(text)?)) };
     let (name, operator) = text.split_at(at);
     match operator.as_bytes() {
-        [b'!', b'=', ..] => Ok(Requirement::NotIn(key(name)?, vec![value(&operator[2..])?])),
-        [b'=', b'=', ..] => Ok(Requirement::In(key(name)?, vec![value(&operator[2..])?])),
-        [b'=', ..] => Ok(Requirement::In(key(name)?, vec![value(&operator[1..])?])),
+        [b'!', b'=', ..] => Ok(Requirement::NotIn(key(name)?, HashSet::from([value(&operator[2..])?]))),
+        [b'=', b'=', ..] => Ok(Requirement::In(key(name)?, HashSet::from([value(&operator[2..])?]))),
+        [b'=', ..] => Ok(Requirement::In(key(name)?, HashSet::from([value(&operator[1..])?]))),
         [b'>', ..] => Ok(Requirement::Above(key(name)?, whole(&operator[1..])?)),
         [b'<', ..] => Ok(Requirement::Below(key(name)?, whole(&operator[1..])?)),
         _ => Err(wrong()),

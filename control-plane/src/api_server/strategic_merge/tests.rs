@@ -134,7 +134,9 @@ fn all<const N: usize>(lists: [Vec<Value>; N]) -> Value {
 
 /// What it takes to merge so many elements into as many, by every directive.
 fn work_of(elements: usize) -> usize {
-    let named = |prefix: &str| (0..elements).map(|n| json!({ "name": format!("{prefix}{n}"), "value": "1" })).collect::<Vec<_>>();
+    let named = |prefix: &str| {
+        (0..elements).map(|n| json!({ "name": format!("{prefix}{n}"), "value": "1" })).collect::<Vec<_>>()
+    };
     let names = |prefix: &str| (0..elements).map(|n| json!({ "name": format!("{prefix}{n}") })).collect::<Vec<_>>();
     let values = |prefix: &str| (0..elements).map(|n| json!(format!("{prefix}{n}"))).collect::<Vec<_>>();
     let deleted = (0..elements).map(|n| json!({ "name": format!("gone{n}"), "$patch": "delete" })).collect::<Vec<_>>();
@@ -147,7 +149,10 @@ fn work_of(elements: usize) -> usize {
     work::done_by(|| {
         let merged = patched("Deployment", object.clone(), patch.clone());
         let env = merged["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
-        assert_eq!((env.len(), &env[0]["name"], &env[elements]["name"]), (2 * elements, &json!("new0"), &json!("old0")));
+        assert_eq!(
+            (env.len(), &env[0]["name"], &env[elements]["name"]),
+            (2 * elements, &json!("new0"), &json!("old0"))
+        );
         assert_eq!(merged["metadata"]["finalizers"].as_array().unwrap().len(), 2 * elements);
     })
 }

@@ -6,6 +6,7 @@ mod autoscalers;
 mod charts;
 mod checks;
 mod cluster;
+mod costs;
 mod discovery;
 mod field_validation;
 mod finalizers;
@@ -83,6 +84,7 @@ struct Fixture {
     router: Router,
     token: Token,
     live: MemoryStore,
+    durable: Arc<dyn Store>,
     logs: Logs,
     commands: Arc<Recorder>,
     shutdown: CancellationToken,
@@ -95,7 +97,7 @@ impl Fixture {
         let token = Token::load_or_create(&folder.path().join("token")).unwrap();
         let live = MemoryStore::new(Timestamp::from_secs(1));
         let durable: Arc<dyn Store> = Arc::new(MemoryStore::new(Timestamp::from_secs(1)));
-        let objects = Objects { durable, live: Arc::new(live.clone()) };
+        let objects = Objects { durable: durable.clone(), live: Arc::new(live.clone()) };
         ensure_default_namespace(&objects).await.unwrap();
         let (logs, commands) = (Logs::default(), Arc::new(Recorder::default()));
         let shutdown = CancellationToken::new();
@@ -109,10 +111,11 @@ impl Fixture {
                 shutdown: shutdown.clone(),
             },
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            heavy: super::heavy::Heavy::default(),
             shutdown: shutdown.clone(),
         };
         let router = router::router(api, token.clone());
-        Self { router, token, live, logs, commands, shutdown, _folder: folder }
+        Self { router, token, live, durable, logs, commands, shutdown, _folder: folder }
     }
 
     async fn response(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> http::Response<Body> {

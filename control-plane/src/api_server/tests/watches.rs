@@ -18,9 +18,13 @@ impl Lines {
         Self { body: response.into_body().into_data_stream() }
     }
 
-    async fn next(&mut self) -> Option<Value> {
-        let bytes = tokio::time::timeout(PATIENCE, self.body.next()).await.expect("an event comes")?.unwrap();
-        Some(serde_json::from_slice(&bytes).unwrap())
+    pub(super) async fn next(&mut self) -> Option<Value> {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\n") {
+            let frame = tokio::time::timeout(PATIENCE, self.body.next()).await.expect("an event comes")?.unwrap();
+            line.extend_from_slice(&frame);
+        }
+        Some(serde_json::from_slice(&line).unwrap())
     }
 
     pub(super) async fn expect(&mut self, kind: &str, name: &str) -> Value {
