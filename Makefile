@@ -1,5 +1,5 @@
 # The verbs of this project. Each installs what it needs and says so (scripts/setup).
-.PHONY: demo test conformance bench build guests simulate fuzz fmt
+.PHONY: demo test conformance bench build guests simulate fuzz sbom fmt
 
 PROFILE_DIR = $(or $(CARGO_TARGET_DIR),target)
 
@@ -39,9 +39,13 @@ guests: ## The sample guests and the test guest, into target/guests
 simulate: ## Rerun one seed of the scheduler's simulation: make simulate SEED=123
 	SAMPAN_SEED=$(SEED) cargo test --locked -p sampan-scheduler --test simulation -- --nocapture
 
-fuzz: ## Fuzz references or manifests for a minute: make fuzz TARGET=reference|manifest
+fuzz: ## Fuzz what parses strangers' bytes, by default for a minute: make fuzz TARGET=yaml [SECONDS=600]
 	@scripts/setup fuzz
-	cd registry-client/fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $(TARGET) -- -max_total_time=60
+	fuzz/run $(TARGET) $(or $(SECONDS),60)
+
+sbom: ## The bill of materials of the program, in CycloneDX, to target/sampan.cdx.json
+	@scripts/setup sbom
+	scripts/sbom
 
 fmt: ## Format everything
 	cargo fmt --all

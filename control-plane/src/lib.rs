@@ -4,6 +4,8 @@
 //! It takes no decision on placement or rollout (the `scheduler` does), runs no guest and serves no user traffic.
 
 pub mod api_server;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 pub mod key_value;
 pub mod logs;
 pub mod notation;

@@ -20,6 +20,8 @@ mod config;
 mod error;
 mod forward;
 mod front;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod gateway;
 mod listen;
 mod measurements;

@@ -18,4 +18,6 @@ pub use identity::{Authority, AuthorityError, Fingerprint, Identity, IdentityErr
 pub use machine::machine;
 pub use outbound::{AskedConnect, ConnectListener, DirectConnect, Permit, serve_connects};
 pub use request::{RemoteDialer, RequestLimits, RequestListener, ServingThreads, serve_requests};
+#[cfg(any(fuzzing, test))]
+pub use session::fuzzing;
 pub use session::{Admission, ControlPlaneClient, ControlPlaneWay, Offer, PROTOCOL, SessionListener, serve_sessions};

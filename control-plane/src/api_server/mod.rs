@@ -14,6 +14,8 @@ mod delete;
 mod discovery;
 mod error;
 mod frames;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod heavy;
 mod kubeconfig;
 mod live;

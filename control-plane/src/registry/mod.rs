@@ -7,6 +7,8 @@ mod access;
 mod blobs;
 mod discovery;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod manifests;
 mod target;
 mod uploads;

@@ -6,6 +6,8 @@
 
 mod client;
 mod frame;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod held;
 mod ledger;
 mod listener;
