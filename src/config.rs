@@ -47,9 +47,13 @@ pub(crate) struct ServerArgs {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct HttpArgs {
-    /// Where services answer: by host name, by Ingress rule
+    /// Where services answer: by Ingress rule, and on loopback addresses by their names too
     #[arg(long, env = "SAMPAN_HTTP", default_value = "127.0.0.1:8080", value_name = "IP:PORT", value_parser = address)]
     pub(crate) http: SocketAddr,
+
+    /// Let every Service answer at SERVICE.NAMESPACE.localhost on addresses that others reach too, and not on loopback alone
+    #[arg(long, env = "SAMPAN_PUBLISH_SERVICES")]
+    pub(crate) publish_services: bool,
 
     /// Where ports of LoadBalancer Services are bound
     #[arg(long, env = "SAMPAN_LOAD_BALANCER_IP", default_value = "127.0.0.1", value_name = "IP")]
@@ -64,6 +68,13 @@ pub(crate) struct HttpArgs {
         value_parser = network
     )]
     pub(crate) trusted_proxies: Vec<IpNet>,
+}
+
+impl HttpArgs {
+    /// Whether names of Services answer at a bound address for those on this machine.
+    pub(crate) fn names_answer_at(&self, bound: SocketAddr) -> bool {
+        self.publish_services || bound.ip().is_unspecified() || bound.ip().to_canonical().is_loopback()
+    }
 }
 
 /// What a gateway takes before it refuses. What is not set keeps its default.

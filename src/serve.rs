@@ -18,6 +18,8 @@ const LAST_WAIT: Duration = Duration::from_millis(200);
 pub(crate) struct Addresses {
     /// `None`: this process is no gateway.
     pub(crate) http: Option<SocketAddr>,
+    /// Whether Services answer there by their names.
+    pub(crate) names_answer: bool,
     pub(crate) api: SocketAddr,
     pub(crate) kubeconfig: PathBuf,
     pub(crate) images: ImageStore,
@@ -30,7 +32,13 @@ impl Addresses {
     pub(crate) fn show(&self, screen: Screen) {
         if let Some(http) = self.http {
             let port = http.port();
-            screen.line(format_args!("  services   http://{http}, each at http://SERVICE.NAMESPACE.localhost:{port}"));
+            if self.names_answer {
+                screen.line(format_args!(
+                    "  services   http://{http}, each at http://SERVICE.NAMESPACE.localhost:{port}"
+                ));
+            } else {
+                screen.line(format_args!("  services   http://{http}, those that an Ingress names"));
+            }
         }
         if let Some(sessions) = self.sessions {
             screen.line(format_args!("  joining    sampan worker --join {sessions} --token-file FILE"));

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    front::Door,
+    front::{Door, Opens},
     listen::{bind_all, why_not},
     shared::Shared,
     spread::lanes,
@@ -151,8 +151,8 @@ impl Balancers {
         let sockets = bind_all(addr, threads.len()).map_err(|error| why_not(addr, &error))?;
         let closed = self.stop.child_token();
         for ((socket, lane), thread) in sockets.into_iter().zip(lanes(threads.len())).zip(threads) {
-            let door = Door::Straight(service.clone());
-            let opening = Opening { socket, door, lane, closed: closed.clone() };
+            let opens = Opens::Always(Door::Straight(service.clone()));
+            let opening = Opening { socket, opens, lane, closed: closed.clone() };
             thread.openings.send(opening).await.map_err(|_| "the gateway is shutting down".to_owned())?;
         }
         Ok((addr, closed))

@@ -9,8 +9,11 @@ use ipnet::IpNet;
 /// Where the gateway listens and every limit that it keeps.
 #[derive(Debug, Clone)]
 pub struct GatewayConfig {
-    /// The main HTTP address, where every Service answers by host name. Port 0 lets the system choose.
+    /// The main HTTP address, where rules of Ingresses and names of Services answer. Port 0 lets the system choose.
     pub http: SocketAddr,
+    /// Whether every Service answers by its name on every address. Else names answer on loopback alone, and on other addresses
+    /// only what a rule of an Ingress names.
+    pub publish_services: bool,
     /// The address at which ports of LoadBalancer Services are bound.
     pub load_balancer_ip: IpAddr,
     /// Proxies whose word is taken for whom they ask: `X-Forwarded-*`, `Forwarded`, `X-Real-IP`. Of others these are replaced.
@@ -61,6 +64,7 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            publish_services: false,
             load_balancer_ip: Ipv4Addr::LOCALHOST.into(),
             trusted_proxies: Vec::new(),
             threads: available_parallelism().map_or(1, usize::from),

@@ -16,7 +16,7 @@ use crate::{
     balance::WhyNone,
     balancers::{Balancers, balanced_ports},
     cluster_http::InnerCalls,
-    front::Door,
+    front::Opens,
     listen::{bind_all, why_not},
     measurements::measure,
     sampler::Sampler,
@@ -104,8 +104,9 @@ impl Gateway {
         let sockets = self.bound.lock().as_mut().map(|bound| std::mem::take(&mut bound.sockets)).unwrap_or_default();
         let mut threads = Vec::with_capacity(sockets.len());
         let lanes = lanes(sockets.len());
+        let opens = Opens::main(self.http_addr().ip(), self.shared.config.publish_services);
         for (number, (socket, lane)) in sockets.into_iter().zip(lanes).enumerate() {
-            let first = Opening { socket, door: Door::ByHost, lane, closed: stop.clone() };
+            let first = Opening { socket, opens: opens.clone(), lane, closed: stop.clone() };
             let thread = threads::start(self.shared.clone(), number, first, stop.clone());
             threads.push(thread.map_err(GatewayError::Thread)?);
         }

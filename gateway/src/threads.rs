@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    front::{Door, Hall, admit, serve},
+    front::{Hall, Opens, admit, serve},
     shared::Shared,
     spread::{Handed, Lane},
 };
@@ -27,7 +27,7 @@ const ROUTES_WITHIN: Duration = Duration::from_secs(5);
 /// A listener for one thread.
 pub(crate) struct Opening {
     pub(crate) socket: TcpListener,
-    pub(crate) door: Door,
+    pub(crate) opens: Opens,
     /// This thread's share of the listener's connections.
     pub(crate) lane: Lane,
     /// Once cancelled it accepts no more, and its connections end with the requests that they have. A child of the
@@ -67,10 +67,10 @@ async fn run(shared: Arc<Shared>, first: Opening, mut openings: mpsc::Receiver<O
     let tasks = TaskTracker::new();
     let turned_away = TaskTracker::new();
     let listeners = TaskTracker::new();
-    let listen = |Opening { socket, door, lane, closed }| {
+    let listen = |Opening { socket, opens, lane, closed }| {
         let hall =
             Hall { shared: shared.clone(), tasks: tasks.clone(), turned_away: turned_away.clone(), draining: closed };
-        listeners.spawn_local(accept(hall, socket, door, lane));
+        listeners.spawn_local(accept(hall, socket, opens, lane));
     };
     listen(first);
     loop {
@@ -85,7 +85,7 @@ async fn run(shared: Arc<Shared>, first: Opening, mut openings: mpsc::Receiver<O
     }
 }
 
-async fn accept(hall: Hall, socket: TcpListener, door: Door, mut lane: Lane) {
+async fn accept(hall: Hall, socket: TcpListener, opens: Opens, mut lane: Lane) {
     let listener = match tokio::net::TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener cannot be watched"),
@@ -101,7 +101,7 @@ async fn accept(hall: Hall, socket: TcpListener, door: Door, mut lane: Lane) {
             () = hall.draining.cancelled() => return,
             Handed { seat, stream, peer } = lane.handed() => {
                 if let Ok(stream) = TcpStream::from_std(stream) {
-                    serve(&hall, &door, seat, stream, peer);
+                    serve(&hall, &opens, seat, stream, peer);
                 }
                 continue;
             }
@@ -113,7 +113,7 @@ async fn accept(hall: Hall, socket: TcpListener, door: Door, mut lane: Lane) {
                 if let Some((seat, stream)) = admit(&hall, lane.seat(), stream)
                     && let Some((seat, stream)) = lane.hand_over(seat, stream, peer)
                 {
-                    serve(&hall, &door, seat, stream, peer);
+                    serve(&hall, &opens, seat, stream, peer);
                 }
             }
             Err(error) => match accepting.failed(&error) {

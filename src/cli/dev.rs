@@ -59,6 +59,7 @@ impl Dev {
                 connection,
                 images: addresses.images,
                 http: addresses.http.context("there is no gateway")?,
+                names_answer: addresses.names_answer,
                 build_cache,
                 data_dir,
             };

@@ -51,6 +51,7 @@ pub(super) fn gateway(http: &HttpArgs, limits: &GatewayLimitArgs) -> GatewayConf
     let default = GatewayConfig::default();
     GatewayConfig {
         http: http.http,
+        publish_services: http.publish_services,
         load_balancer_ip: http.load_balancer_ip,
         trusted_proxies: http.trusted_proxies.clone(),
         threads: limits.threads.map_or(default.threads, usize::from),

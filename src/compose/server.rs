@@ -113,7 +113,8 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let stop = control_ends.clone();
     roles.spawn("the listener for sessions", async move { Ok(serve_sessions(listener, offer, stop).await?) });
     roles.spawn("the control plane", async move { Ok(control.run(control_ends).await?) });
-    Ok((Addresses { http, api, kubeconfig: dir.kubeconfig(), images, sessions }, roles))
+    let names_answer = http.is_some_and(|bound| args.http.names_answer_at(bound));
+    Ok((Addresses { http, names_answer, api, kubeconfig: dir.kubeconfig(), images, sessions }, roles))
 }
 
 /// Makes the control plane's own certificate anew before it ends.

@@ -60,5 +60,7 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
         Ok(())
     });
     roles.spawn("the control plane", async move { Ok(control.run(control_ends).await?) });
-    Ok((Addresses { http: Some(http), api, kubeconfig: dir.kubeconfig(), images, sessions: None }, roles))
+    let names_answer = args.http.names_answer_at(http);
+    let kubeconfig = dir.kubeconfig();
+    Ok((Addresses { http: Some(http), names_answer, api, kubeconfig, images, sessions: None }, roles))
 }

@@ -33,6 +33,8 @@ pub(crate) struct DevConfig {
     pub(crate) images: ImageStore,
     /// Where the gateway answers.
     pub(crate) http: SocketAddr,
+    /// Whether Services answer there by their names.
+    pub(crate) names_answer: bool,
     pub(crate) build_cache: Option<PathBuf>,
     /// Where the server keeps its state, which may be below the project.
     pub(crate) data_dir: PathBuf,
@@ -47,6 +49,7 @@ struct Session {
     deployer: Deployer,
     screen: Screen,
     http: SocketAddr,
+    names_answer: bool,
     /// Where files change that are not the project's.
     excluded: Vec<PathBuf>,
     /// What went wrong last, by the names of components and `manifests`.
@@ -74,6 +77,7 @@ pub(crate) async fn run(config: DevConfig, screen: Screen, shutdown: Cancellatio
         deployer: Deployer { connection: config.connection, kinds, screen },
         screen,
         http: config.http,
+        names_answer: config.names_answer,
         excluded: config.build_cache.into_iter().chain([config.data_dir]).map(absolute).collect(),
         failed: BTreeSet::new(),
         history: History::default(),
@@ -133,7 +137,8 @@ impl Session {
 
     /// Where the project can be opened.
     async fn show_places(&mut self) -> anyhow::Result<()> {
-        let places = places(&self.deployer.connection, &self.project.name, self.http).await?;
+        let names_answer = self.names_answer;
+        let places = places(&self.deployer.connection, &self.project.name, self.http, names_answer).await?;
         self.shown = true;
         if !places.is_empty() {
             self.screen.line("");

@@ -17,8 +17,13 @@ pub(super) struct Place {
     pub(super) what: String,
 }
 
-/// The places of a project's Ingresses and Services, those that were asked for first.
-pub(super) async fn places(connection: &Connection, project: &str, http: SocketAddr) -> anyhow::Result<Vec<Place>> {
+/// The places of a project's Ingresses and Services, those that were asked for first; names of Services where these answer.
+pub(super) async fn places(
+    connection: &Connection,
+    project: &str,
+    http: SocketAddr,
+    names_answer: bool,
+) -> anyhow::Result<Vec<Place>> {
     let ours = ListParams::default().labels(&format!("{PROJECT_LABEL}={project}"));
     let services: Api<Service> = Api::all(connection.client());
     let services = services.list(&ours).await.map_err(|error| connection.explain(error))?;
@@ -27,7 +32,7 @@ pub(super) async fn places(connection: &Connection, project: &str, http: SocketA
     let ingresses = ingresses.list(&ours).await.map(|list| list.items).unwrap_or_default();
     let mut places: Vec<Place> = ingresses.iter().flat_map(|ingress| of_ingress(ingress, http)).collect();
     places.extend(services.iter().flat_map(of_load_balancer));
-    places.extend(services.iter().filter_map(|service| of_name(service, http)));
+    places.extend(services.iter().filter(|_| names_answer).filter_map(|service| of_name(service, http)));
     Ok(places)
 }
 

@@ -1,11 +1,14 @@
 //! What the writer of an object should know though it is right: what changes nothing, and what depends on other objects.
 
+use std::collections::BTreeMap;
+
 use api::ObjectKey;
 use serde_json::Value;
 
 use crate::{
+    identity::{now, rfc3339},
     resources::{ALL, Resource, Scope, autoscaler_warnings, hints, honoured::Warning},
-    routing::{Claims, ingress_rules},
+    routing::{Claims, ingress_claim},
 };
 
 use super::{error::ApiError, objects::Objects, path::Target, strictness::Strictness, versions::in_stored_form};
@@ -101,9 +104,22 @@ impl Objects {
         let Ok(others) = self.some(&all, MAX_COMPARED).await else { return Vec::new() };
         let (own, mut claims) = (name(object), Claims::default());
         for other in others.iter().filter(|other| name(other) != own) {
-            claims.set(&name(other), &ingress_rules(&name(other), other));
+            claims.set(&name(other), Some(ingress_claim(&name(other), other)));
         }
-        claims.set(&own, &ingress_rules(&own, object)).iter().map(ToString::to_string).collect()
+        let refused = |claims: &Claims, key: &ObjectKey| claims.granted(key).refused;
+        let before: BTreeMap<_, _> = others.iter().map(|other| (name(other), refused(&claims, &name(other)))).collect();
+        let mut claim = ingress_claim(&own, object);
+        if claim.made.is_empty() {
+            // It is about to be made, and the youngest.
+            claim.made = rfc3339(now());
+        }
+        let changed = claims.set(&own, Some(claim));
+        let known = |key: &ObjectKey| before.get(key).filter(|_| *key != own).cloned().unwrap_or_default();
+        let new = changed.iter().flat_map(|key| {
+            let refused: Vec<_> = refused(&claims, key).difference(&known(key)).cloned().collect();
+            refused.into_iter().map(move |refused| format!("Ingress {key} {refused}"))
+        });
+        new.collect()
     }
 
     async fn autoscaler_warnings(&self, resource: &Resource, object: &Value) -> Vec<String> {

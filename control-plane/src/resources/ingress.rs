@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 use super::{
     Durability, NameRule, Resource, Scope, Subresource,
     column::{AGE, Column, NAME, joined, list_at, text_at},
+    field::FieldError,
     honoured::{Rule::*, Rules},
     ingress_checks,
     resource::set_load_balancer_status,
-    schema::Schema,
+    schema::{Schema, decode},
 };
 
 pub(super) static INGRESS: Resource = Resource {
@@ -35,12 +36,25 @@ pub(super) static INGRESS: Resource = Resource {
         Column::text("Ports", |_, _| json!("80")),
         AGE,
     ],
-    schema: Schema::of::<Ingress>(),
+    schema: Schema { check, ..Schema::of::<Ingress>() },
     honoured: RULES,
     default: set_load_balancer_status,
     validate: ingress_checks::check,
     view: None,
 };
+
+/// Kubernetes' type knows no conditions of an Ingress. The gateway writes what an Ingress does not get into one, and who sends
+/// an object back as he got it is not told that it is wrong.
+fn check(object: &Value) -> Vec<FieldError> {
+    if object["status"]["conditions"].is_null() {
+        return decode::<Ingress>(object).err().unwrap_or_default();
+    }
+    let mut known = object.clone();
+    if let Some(status) = known["status"].as_object_mut() {
+        status.remove("conditions");
+    }
+    decode::<Ingress>(&known).err().unwrap_or_default()
+}
 
 const NO_TLS: &str = "the gateway speaks plain HTTP, and does not turn requests to HTTPS: end TLS before it";
 

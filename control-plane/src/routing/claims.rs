@@ -1,5 +1,7 @@
-//! Which Ingresses have a rule for the same requests. Of several the gateway goes by the first by name, and the others' rules
-//! change nothing.
+//! Which Ingress has which hosts and paths. As the Gateway API decides of its routes, the older one has what both ask for, and
+//! of two of the same second the first by namespace and name. A host is had by a namespace as a whole: of another one nothing
+//! of it is taken, not even a path that is free. A wildcard, a name that it covers, and "every host" are three hosts: who names
+//! a host more exactly takes it from nobody.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,127 +13,245 @@ use api::{
     session::{IngressRule, PathMatch},
 };
 
+use super::reserved::{Reserved, reserved};
+
+/// A host as rules name it; `None`: every host that no rule names.
+type Host = Option<String>;
+
+/// What an Ingress asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// When it was made, as RFC 3339 writes it in UTC.
+    pub(crate) made: String,
+    pub(crate) rules: Vec<IngressRule>,
+}
+
+/// What it gets of that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Granted {
+    pub(crate) rules: Vec<IngressRule>,
+    pub(crate) refused: BTreeSet<Refused>,
+}
+
+/// What it does not get, and why.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Refused {
+    /// A host, or a path of one.
+    pub(crate) what: Asked,
+    why: Why,
+}
+
 /// What a rule is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    /// `None`: every host.
-    host: Option<String>,
-    /// 0: exactly the path; 1: the path and what is below it; 2: what no rule is for.
-    kind: u8,
-    path: String,
+pub(crate) struct Asked {
+    host: Host,
+    /// `None`: all of the host.
+    path: Option<Path>,
 }
 
-/// A rule that changes nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Taken {
-    /// Whose rule it is.
-    pub(crate) of: ObjectKey,
-    /// What it is for.
-    pub(crate) place: Place,
-    /// Whose rule is gone by.
-    pub(crate) by: ObjectKey,
+/// A path, as one that leads the same way is written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Path {
+    Exact(String),
+    /// Without the slash at its end.
+    Prefix(String),
+    Otherwise,
 }
 
-/// The rules of all Ingresses.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Why {
+    /// This one has it.
+    Taken(ObjectKey),
+    /// It is not to be had, for this reason.
+    Reserved(String),
+}
+
+/// Who comes first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    made: String,
+    key: ObjectKey,
+}
+
+/// What all Ingresses ask for, and who gets it.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    holders: BTreeMap<Place, BTreeSet<ObjectKey>>,
-    places: BTreeMap<ObjectKey, BTreeSet<Place>>,
+    claims: BTreeMap<ObjectKey, Claim>,
+    asking: BTreeMap<Host, BTreeSet<Rank>>,
+    /// Those that do not get all that they ask for of a host.
+    refused: BTreeMap<ObjectKey, BTreeMap<Host, BTreeSet<Refused>>>,
 }
 
 impl Claims {
-    /// An Ingress has these rules now; without any, it is gone. Answers what is taken since then, by it or of it.
-    pub(crate) fn set(&mut self, key: &ObjectKey, rules: &[IngressRule]) -> Vec<Taken> {
-        let places: BTreeSet<Place> = rules.iter().map(Place::of).collect();
-        let before = self.places.remove(key).unwrap_or_default();
-        for gone in before.difference(&places) {
-            if let Some(holders) = self.holders.get_mut(gone) {
-                holders.remove(key);
-                if holders.is_empty() {
-                    self.holders.remove(gone);
+    /// An Ingress asks for this now; `None`: it is gone. Answers whose grants are others since then, first its own if it is there.
+    pub(crate) fn set(&mut self, key: &ObjectKey, claim: Option<Claim>) -> Vec<ObjectKey> {
+        let mut hosts = self.leave(key);
+        self.refused.remove(key);
+        if let Some(claim) = claim {
+            let asked: BTreeSet<Host> = claim.rules.iter().map(|rule| rule.host.clone()).collect();
+            for host in &asked {
+                let rank = Rank { made: claim.made.clone(), key: key.clone() };
+                self.asking.entry(host.clone()).or_default().insert(rank);
+            }
+            self.claims.insert(key.clone(), claim);
+            hosts.extend(asked);
+        }
+        let others: BTreeSet<ObjectKey> = hosts.iter().flat_map(|host| self.decide(host)).collect();
+        let own = self.claims.contains_key(key).then(|| key.clone());
+        own.into_iter().chain(others.into_iter().filter(|other| other != key)).collect()
+    }
+
+    /// What an Ingress gets.
+    pub(crate) fn granted(&self, key: &ObjectKey) -> Granted {
+        let Some(claim) = self.claims.get(key) else { return Granted::default() };
+        let refused: BTreeSet<Refused> =
+            self.refused.get(key).into_iter().flat_map(BTreeMap::values).flatten().cloned().collect();
+        let is_refused = |asked: &Asked| refused.iter().any(|refused| refused.what == *asked);
+        let is_granted = |rule: &&IngressRule| !is_refused(&Asked::host(rule)) && !is_refused(&Asked::path(rule));
+        Granted { rules: claim.rules.iter().filter(is_granted).cloned().collect(), refused }
+    }
+
+    /// Takes out what an Ingress asked for, and answers the hosts.
+    fn leave(&mut self, key: &ObjectKey) -> BTreeSet<Host> {
+        let Some(Claim { made, rules }) = self.claims.remove(key) else { return BTreeSet::new() };
+        let hosts: BTreeSet<Host> = rules.into_iter().map(|rule| rule.host).collect();
+        let rank = Rank { made, key: key.clone() };
+        for host in &hosts {
+            if let Some(asking) = self.asking.get_mut(host) {
+                asking.remove(&rank);
+                if asking.is_empty() {
+                    self.asking.remove(host);
                 }
             }
         }
-        let mut taken = Vec::new();
-        for place in places.difference(&before) {
-            let holders = self.holders.entry(place.clone()).or_default();
-            let first_before = holders.first().cloned();
-            holders.insert(key.clone());
-            let taken_of = match first_before {
-                None => continue,
-                Some(first) if first < *key => Taken { of: key.clone(), place: place.clone(), by: first },
-                Some(first) => Taken { of: first, place: place.clone(), by: key.clone() },
+        hosts
+    }
+
+    /// Decides who gets what of a host, and answers for whom that is another decision than before.
+    fn decide(&mut self, host: &Host) -> Vec<ObjectKey> {
+        let mut owner: Option<ObjectKey> = None;
+        let mut taken: BTreeMap<Path, ObjectKey> = BTreeMap::new();
+        let mut changed = Vec::new();
+        for Rank { key, .. } in self.asking.get(host).into_iter().flatten() {
+            let whole = |why| BTreeSet::from([Refused { what: Asked { host: host.clone(), path: None }, why }]);
+            let is_reserved = host.as_ref().and_then(|host| reserved(host, &key.namespace));
+            let refused = match (is_reserved, &owner) {
+                (Some(why), _) => whole(Why::reserved(&why)),
+                (None, Some(owner)) if owner.namespace != key.namespace => whole(Why::Taken(owner.clone())),
+                (None, _) => {
+                    owner.get_or_insert_with(|| key.clone());
+                    self.paths(key, host).filter_map(|path| Refused::unless_free(host, path, key, &mut taken)).collect()
+                }
             };
-            taken.push(taken_of);
+            let before = self.refused.get(key).and_then(|hosts| hosts.get(host));
+            if before.map_or(refused.is_empty(), |before| *before == refused) {
+                continue;
+            }
+            changed.push(key.clone());
+            let hosts = self.refused.entry(key.clone()).or_default();
+            if refused.is_empty() {
+                hosts.remove(host);
+            } else {
+                hosts.insert(host.clone(), refused);
+            }
+            if hosts.is_empty() {
+                self.refused.remove(key);
+            }
         }
-        if !places.is_empty() {
-            self.places.insert(key.clone(), places);
-        }
-        taken
+        changed
+    }
+
+    fn paths(&self, key: &ObjectKey, host: &Host) -> impl Iterator<Item = Path> {
+        let rules = self.claims.get(key).into_iter().flat_map(|claim| &claim.rules);
+        rules.filter(move |rule| rule.host == *host).map(|rule| Path::of(&rule.path))
     }
 }
 
-impl Place {
-    fn of(rule: &IngressRule) -> Self {
-        let (kind, path) = match &rule.path {
-            PathMatch::Exact(path) => (0, path.clone()),
-            PathMatch::Prefix(path) => (1, path.clone()),
-            PathMatch::Otherwise => (2, String::new()),
-        };
-        Self { host: rule.host.clone(), kind, path }
+impl Granted {
+    /// Whether a host, or a path of one, is among what it gets.
+    pub(crate) fn holds(&self, what: &Asked) -> bool {
+        self.rules.iter().any(|rule| Asked::host(rule) == *what || Asked::path(rule) == *what)
     }
 }
 
-impl fmt::Display for Place {
+impl Refused {
+    /// Takes a path for an Ingress, unless an older one has it.
+    fn unless_free(host: &Host, path: Path, key: &ObjectKey, taken: &mut BTreeMap<Path, ObjectKey>) -> Option<Self> {
+        let by = taken.entry(path.clone()).or_insert_with(|| key.clone());
+        let what = Asked { host: host.clone(), path: Some(path) };
+        (by != key).then(|| Self { what, why: Why::Taken(by.clone()) })
+    }
+
+    /// For machines.
+    pub(crate) fn reason(&self) -> &'static str {
+        match (&self.why, &self.what.path) {
+            (Why::Taken(_), None) => "HostTaken",
+            (Why::Taken(_), Some(_)) => "PathTaken",
+            (Why::Reserved(_), _) => "HostReserved",
+        }
+    }
+}
+
+impl Why {
+    fn reserved(why: &Reserved) -> Self {
+        Self::Reserved(why.to_string())
+    }
+}
+
+impl Asked {
+    fn host(rule: &IngressRule) -> Self {
+        Self { host: rule.host.clone(), path: None }
+    }
+
+    fn path(rule: &IngressRule) -> Self {
+        Self { host: rule.host.clone(), path: Some(Path::of(&rule.path)) }
+    }
+}
+
+impl Path {
+    fn of(path: &PathMatch) -> Self {
+        match path {
+            PathMatch::Exact(path) => Self::Exact(path.clone()),
+            PathMatch::Prefix(path) => Self::Prefix(path.trim_end_matches('/').to_owned()),
+            PathMatch::Otherwise => Self::Otherwise,
+        }
+    }
+}
+
+impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            0 => write!(f, "exactly `{}`", self.path)?,
-            1 => write!(f, "`{}`", self.path)?,
-            _ => write!(f, "what no rule is for")?,
+        match &self.path {
+            None => {}
+            Some(Path::Exact(path)) => write!(f, "exactly `{path}` of ")?,
+            Some(Path::Prefix(path)) if path.is_empty() => write!(f, "`/` of ")?,
+            Some(Path::Prefix(path)) => write!(f, "`{path}` of ")?,
+            Some(Path::Otherwise) => write!(f, "what no rule is for of ")?,
         }
         match &self.host {
-            Some(host) => write!(f, " of host `{host}`"),
-            None => write!(f, " of every host"),
+            Some(host) => write!(f, "host `{host}`"),
+            None => write!(f, "hosts that no rule names"),
         }
     }
 }
 
-impl fmt::Display for Taken {
+impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (place, by, of) = (&self.place, &self.by, &self.of);
-        write!(
-            f,
-            "Ingress {of} gets no requests for {place}: Ingress {by} has a rule for them too, and comes first by name; \
-             keep one of them"
-        )
+        write!(f, "gets no requests for {}: ", self.what)?;
+        match (&self.why, &self.what.path) {
+            (Why::Reserved(why), _) => write!(f, "{why}"),
+            (Why::Taken(by), None) => {
+                write!(
+                    f,
+                    "Ingress {by} of another namespace is older and has it; choose another, or wait until that is gone"
+                )
+            }
+            (Why::Taken(by), Some(_)) => {
+                write!(f, "Ingress {by} is older and has a rule for them too; keep one of them")
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rule(host: &str, path: PathMatch) -> IngressRule {
-        IngressRule { host: Some(host.to_owned()), path, service: key("s") }
-    }
-
-    fn key(name: &str) -> ObjectKey {
-        ObjectKey::new("default", name)
-    }
-
-    #[test]
-    fn the_rule_of_the_first_by_name_holds_whoever_came_first() {
-        let mut claims = Claims::default();
-        let root = || rule("a.b", PathMatch::Prefix("/".to_owned()));
-        assert_eq!(claims.set(&key("m"), &[root(), rule("a.b", PathMatch::Exact("/".to_owned()))]), []);
-        let later = claims.set(&key("z"), &[root(), rule("c.d", PathMatch::Prefix("/".to_owned()))]);
-        assert_eq!(later.len(), 1);
-        assert_eq!((&later[0].of, &later[0].by), (&key("z"), &key("m")));
-        assert!(later[0].to_string().contains("`/` of host `a.b`"), "{}", later[0]);
-        let earlier = claims.set(&key("a"), &[root()]);
-        assert_eq!((&earlier[0].of, &earlier[0].by), (&key("m"), &key("a")));
-        assert_eq!(claims.set(&key("a"), &[root()]), [], "it is told once");
-        assert_eq!(claims.set(&key("a"), &[]), []);
-        assert_eq!(claims.set(&key("b"), &[root()])[0].of, key("m"));
-    }
-}
+#[path = "claims_tests.rs"]
+mod tests;

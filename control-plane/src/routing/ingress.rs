@@ -6,14 +6,23 @@ use api::{
 };
 use serde_json::Value;
 
+use super::Claim;
+
+/// What a stored Ingress asks for.
+pub(crate) fn ingress_claim(key: &ObjectKey, object: &Value) -> Claim {
+    let made = object["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned();
+    Claim { made, rules: ingress_rules(key, object) }
+}
+
 /// The rules of a stored Ingress, each path one. Its default backend is one for each of its hosts, whatever of theirs no path
 /// is for, and one for requests that no Ingress has a rule for. So a rule that has a host alone leads there.
-pub(crate) fn ingress_rules(key: &ObjectKey, object: &Value) -> Vec<IngressRule> {
+fn ingress_rules(key: &ObjectKey, object: &Value) -> Vec<IngressRule> {
     let spec = &object["spec"];
     let mut rules = Vec::new();
     let mut hosts = BTreeSet::from([None]);
     for rule in spec["rules"].as_array().into_iter().flatten() {
-        let host = rule["host"].as_str().filter(|host| !host.is_empty()).map(str::to_ascii_lowercase);
+        let host = rule["host"].as_str().map(|host| host.trim_end_matches('.').to_ascii_lowercase());
+        let host = host.filter(|host| !host.is_empty());
         hosts.insert(host.clone());
         for path in rule["http"]["paths"].as_array().into_iter().flatten() {
             let Some(service) = backend(key, &path["backend"]) else { continue };

@@ -5,14 +5,15 @@ mod claims;
 mod endpoints;
 mod ingress;
 mod reason;
+mod reserved;
 mod service;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use by_label::ByLabel;
-pub(crate) use claims::Claims;
+pub(crate) use claims::{Claim, Claims, Granted, Refused};
 pub(crate) use endpoints::{Addresses, endpoints};
-pub(crate) use ingress::ingress_rules;
+pub(crate) use ingress::ingress_claim;
 pub(crate) use reason::{Backer, reason};
 pub(crate) use service::{Service, labels};

@@ -44,7 +44,7 @@ fn each_path_of_an_ingress_is_a_rule_and_its_default_backend_is_one_for_what_is_
             { "path": "/ping", "pathType": "Exact", "backend": backend },
         ] } }, { "host": "*.shop.example" }],
     } });
-    let rules = ingress_rules(&ObjectKey::new("default", "shop"), &ingress);
+    let rules = ingress_claim(&ObjectKey::new("default", "shop"), &ingress).rules;
     let shown: Vec<_> = rules.iter().map(|rule| (rule.host.as_deref(), rule.path.clone())).collect();
     assert_eq!(
         shown,

@@ -111,11 +111,18 @@ impl Shell {
 
     /// Warns of an object by an event.
     pub(super) fn report(&mut self, kind: crate::kind::Kind, key: &ObjectKey, reason: &str, message: &str) {
+        self.tell(EventKind::Warning, (kind, key), reason, message);
+    }
+
+    pub(super) fn announce(&mut self, kind: crate::kind::Kind, key: &ObjectKey, reason: &str, message: &str) {
+        self.tell(EventKind::Normal, (kind, key), reason, message);
+    }
+
+    fn tell(&mut self, what: EventKind, (kind, key): (crate::kind::Kind, &ObjectKey), reason: &str, message: &str) {
         let object = self.objects.object(kind, key);
         let uid = object.and_then(|object| object["metadata"]["uid"].as_str().map(str::to_owned)).unwrap_or_default();
         let about = About { kind, uid, key: key.clone() };
-        let report = Report { about: &about, kind: EventKind::Warning, reason, message };
-        self.projection.events.report(&report, now());
+        self.projection.events.report(&Report { about: &about, kind: what, reason, message }, now());
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     Shell,
     deployment::{controller, deployment, revision},
+    ingress_status::IngressStatus,
     objects::Observed,
     replica_set::labelled_template,
 };
@@ -18,7 +19,7 @@ use crate::{
     identity::now,
     kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, REPLICA_SET, SERVICE},
     projection::{About, Report},
-    routing::{Service, ingress_rules},
+    routing::{Service, ingress_claim},
 };
 
 impl Shell {
@@ -42,18 +43,36 @@ impl Shell {
             (SERVICE, Some(object)) => self.service_stored(key, Service::read(&object)),
             (SERVICE, None) => self.service_deleted(key),
             (INGRESS, object) => {
-                if let (Some(_), Some(address)) = (&object, self.ingress) {
-                    self.writer.ingress_address(INGRESS.key(&key), address);
+                let claim = object.map(|object| ingress_claim(&key, &object));
+                if claim.is_none() {
+                    self.network.set_ingress(key.clone(), None);
+                    self.refused.remove(&key);
                 }
-                let rules = object.map(|object| ingress_rules(&key, &object));
-                for taken in self.claims.set(&key, rules.as_deref().unwrap_or_default()) {
-                    self.report(INGRESS, &taken.of, "PathTaken", &taken.to_string());
+                for changed in self.claims.set(&key, claim) {
+                    self.ingress_granted(changed);
                 }
-                self.network.set_ingress(key, rules);
             }
             // ConfigMaps and Secrets are read when a replica starts; as in Kubernetes, a change restarts nothing.
             _ => {}
         }
+    }
+
+    /// An Ingress gets perhaps other hosts and paths than before.
+    fn ingress_granted(&mut self, key: ObjectKey) {
+        let granted = self.claims.granted(&key);
+        let before = self.refused.remove(&key).unwrap_or_default();
+        for refused in granted.refused.difference(&before) {
+            self.report(INGRESS, &key, refused.reason(), &format!("it {refused}"));
+        }
+        for regained in before.iter().filter(|refused| granted.holds(&refused.what)) {
+            self.announce(INGRESS, &key, "Granted", &format!("it gets requests for {} now", regained.what));
+        }
+        let status = IngressStatus::new(self.ingress, &granted);
+        self.writer.ingress_status(INGRESS.key(&key), status);
+        if !granted.refused.is_empty() {
+            self.refused.insert(key.clone(), granted.refused);
+        }
+        self.network.set_ingress(key, Some(granted.rules));
     }
 
     fn deployment_stored(&mut self, key: ObjectKey, object: &Value) {

@@ -12,6 +12,7 @@ mod deployment;
 mod environment;
 mod gateways;
 mod images;
+mod ingress_status;
 mod intake;
 mod known_workers;
 mod measurements;
@@ -32,7 +33,7 @@ mod writer;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
     sync::Arc,
 };
@@ -45,7 +46,13 @@ use scheduler::{Event, GatewayId, Scheduler, Settings};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Silence, logs::Logs, projection::Projection, routing::Claims, store::Store};
+use crate::{
+    Silence,
+    logs::Logs,
+    projection::Projection,
+    routing::{Claims, Refused},
+    store::Store,
+};
 
 pub use commands::{CommandError, Commands};
 pub(crate) use images::{NotReused, PullNews, ResolveImage, Sources};
@@ -139,8 +146,10 @@ pub(crate) struct Shell {
     replicas: BTreeMap<ReplicaId, ObjectKey>,
     autoscalers: Autoscalers,
     network: Network,
-    /// Which Ingresses take requests of others.
+    /// Which Ingress has which hosts and paths.
     claims: Claims,
+    /// What Ingresses do not get, as was said of them last.
+    refused: BTreeMap<ObjectKey, BTreeSet<Refused>>,
     workers: Workers,
     gateways: Gateways,
     expected: Expected,
@@ -185,6 +194,7 @@ impl Shell {
             autoscalers: Autoscalers::default(),
             network: Network::default(),
             claims: Claims::default(),
+            refused: BTreeMap::new(),
             workers: Workers::default(),
             gateways: Gateways::default(),
             expected: handles.expected,

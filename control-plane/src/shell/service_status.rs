@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::collections::BTreeMap;
 
 use api::Timestamp;
 use serde_json::{Value, json};
@@ -91,14 +91,6 @@ impl ServiceStatus {
             "lastTransitionTime": rfc3339(self.since),
         }))
     }
-}
-
-/// An Ingress that is reached at this address.
-pub(super) fn with_address(ingress: &Value, address: SocketAddr) -> Value {
-    let mut object = ingress.clone();
-    let port = json!({ "port": address.port(), "protocol": "TCP" });
-    object["status"]["loadBalancer"] = json!({ "ingress": [{ "ip": address.ip().to_string(), "ports": [port] }] });
-    object
 }
 
 /// The host of `host:port`, without the brackets of an IPv6 address.

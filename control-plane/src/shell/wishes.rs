@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
     time::Duration,
 };
 
@@ -10,7 +9,7 @@ use bytes::Bytes;
 use scheduler::{AutoscalerStatus, DeploymentStatus, Revision, RevisionStatus};
 use tokio::time::Instant;
 
-use super::{autoscaler_trouble::Trouble, service_status::ServiceStatus};
+use super::{autoscaler_trouble::Trouble, ingress_status::IngressStatus, service_status::ServiceStatus};
 
 /// How long what follows the traffic waits for what comes next, and is then written at once.
 const SETTLES: Duration = Duration::from_secs(1);
@@ -32,8 +31,7 @@ pub(super) enum Status {
     Deployment(DeploymentStatus),
     Revision(RevisionStatus),
     Service(ServiceStatus),
-    /// Where an Ingress is reached.
-    Ingress(SocketAddr),
+    Ingress(IngressStatus),
     Autoscaler(AutoscalerStatus),
     AutoscalerTrouble(Trouble),
 }

@@ -2,7 +2,7 @@
 //! object, many objects at a time, the newest status only, and nothing that would change nothing. What follows the traffic is
 //! written a little later: a service that is woken and goes to sleep again costs one write, not one for each step.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     autoscaler_status::with_autoscaler_status,
     autoscaler_trouble::{Trouble, with_trouble},
+    ingress_status::IngressStatus,
     replica_set::{own_replica_set, replica_set, with_deployment_status, with_replicas, with_revision_status},
     run::sleep_or_never,
-    service_status::{ServiceStatus, with_address},
+    service_status::ServiceStatus,
     wishes::{Pace, Status, Wish, Wishes},
 };
 use crate::{
@@ -63,8 +64,8 @@ impl Writer {
         self.wish(key, Pace::Now, |wish| wish.status = Some(Status::Service(status)));
     }
 
-    pub(super) fn ingress_address(&self, key: String, address: SocketAddr) {
-        self.wish(key, Pace::Now, |wish| wish.status = Some(Status::Ingress(address)));
+    pub(super) fn ingress_status(&self, key: String, status: IngressStatus) {
+        self.wish(key, Pace::Now, |wish| wish.status = Some(Status::Ingress(status)));
     }
 
     pub(super) fn deployment_replicas(&self, key: String, replicas: u32) {
@@ -184,7 +185,7 @@ async fn plan(store: &dyn Store, key: &str, wish: &Wish) -> Result<Option<(Vec<C
         Some(Status::Deployment(status)) => with_deployment_status(&after, status),
         Some(Status::Revision(status)) => with_revision_status(&after, status),
         Some(Status::Service(status)) => status.written_into(&after),
-        Some(Status::Ingress(address)) => with_address(&after, *address),
+        Some(Status::Ingress(status)) => status.written_into(&after, now()),
         Some(Status::AutoscalerTrouble(trouble)) => with_trouble(&after, trouble, now()),
         Some(Status::Autoscaler(status)) => with_autoscaler_status(&after, status, now()),
         None => after,

@@ -1,5 +1,7 @@
 use std::{
     convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -30,7 +32,7 @@ use crate::{
         NO_HOST, authority, ensure_traceparent, for_guest, forwarded, join_cookies, strip_request, trim_values,
         upgrades,
     },
-    routing::NoRoute,
+    routing::{NoRoute, Offered},
     shared::Shared,
 };
 
@@ -41,10 +43,41 @@ pub(super) const MOST_LEFT_BYTES: u64 = 512 << 10;
 /// Where the requests of one listener go.
 #[derive(Clone)]
 pub(crate) enum Door {
-    /// Where their host and path say.
-    ByHost,
+    /// Where their host and path say, of what the client's connection is offered.
+    ByHost(Offered),
     /// All to one Service, whatever the host: a port of a LoadBalancer Service.
     Straight(Arc<Service>),
+}
+
+/// What those who connect to a listener find.
+#[derive(Clone)]
+pub(crate) enum Opens {
+    /// This.
+    Always(Door),
+    /// Requests go by their host; names of Services answer where the connection has come to a loopback address.
+    ByAddress,
+}
+
+impl Opens {
+    /// The main listener at this address.
+    pub(crate) fn main(address: IpAddr, publish_services: bool) -> Self {
+        if address.is_unspecified() && !publish_services {
+            return Self::ByAddress;
+        }
+        Self::Always(Door::ByHost(offered(publish_services || address.to_canonical().is_loopback())))
+    }
+
+    /// For a connection to this local address of the machine; an error: it is not known.
+    pub(super) fn door(&self, local: impl FnOnce() -> io::Result<SocketAddr>) -> Door {
+        match self {
+            Self::Always(door) => door.clone(),
+            Self::ByAddress => Door::ByHost(offered(local().is_ok_and(|at| at.ip().to_canonical().is_loopback()))),
+        }
+    }
+}
+
+fn offered(names_too: bool) -> Offered {
+    if names_too { Offered::NamesToo } else { Offered::RulesAlone }
 }
 
 /// Answers one request of a connection.
@@ -103,8 +136,8 @@ fn enter(
         return Err(Refusal::new(Reason::UpgradeUnsupported, message));
     }
     let (service, authority) = match (door, named) {
-        (Door::ByHost, Some(host)) => (route(shared, &host, parts.uri.path())?, host),
-        (Door::ByHost, None) => return Err(Refusal::new(Reason::BadRequest, NO_HOST)),
+        (Door::ByHost(offered), Some(host)) => (route(shared, &host, parts.uri.path(), *offered)?, host),
+        (Door::ByHost(_), None) => return Err(Refusal::new(Reason::BadRequest, NO_HOST)),
         (Door::Straight(service), Some(host)) => (service.clone(), host),
         (Door::Straight(service), None) => (service.clone(), own_host(service)),
     };
@@ -145,7 +178,7 @@ fn own_host(service: &Service) -> Authority {
     Authority::try_from(format!("{name}.{namespace}.localhost")).expect("names of objects are labels of hosts")
 }
 
-fn route(shared: &Shared, authority: &Authority, path: &str) -> Result<Arc<Service>, Refusal> {
+fn route(shared: &Shared, authority: &Authority, path: &str, offered: Offered) -> Result<Arc<Service>, Refusal> {
     let host = authority.host().trim_end_matches('.');
     let lower_case;
     let host = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -154,14 +187,24 @@ fn route(shared: &Shared, authority: &Authority, path: &str) -> Result<Arc<Servi
     } else {
         host
     };
-    shared.directory.load().route(host, path).cloned().map_err(|why| match why {
-        NoRoute::Missing(key) => {
+    // To strangers nothing is said of which Services there are.
+    shared.directory.load().route(host, path, offered).cloned().map_err(|why| match (why, offered) {
+        (NoRoute::Missing(key), Offered::NamesToo) => {
             Refusal::new(Reason::NoSuchService, format!("the rule for `{host}` names service {key}: there is none"))
         }
-        NoRoute::UnknownHost => {
+        (NoRoute::Missing(_), Offered::RulesAlone) => {
+            Refusal::new(Reason::NoSuchService, format!("the rule for `{host}` names a service that is not there"))
+        }
+        (NoRoute::UnknownHost, Offered::NamesToo) => {
             Refusal::new(Reason::UnknownHost, format!("no service and no rule is named by the host `{host}`"))
         }
-        NoRoute::NoRuleForPath => {
+        (NoRoute::UnknownHost, Offered::RulesAlone) => Refusal::new(
+            Reason::UnknownHost,
+            format!(
+                "no rule is named by the host `{host}`, and at this address services do not answer by their names                  (SERVICE.NAMESPACE.localhost): name the host in an Ingress, ask at a loopback address, or start the gateway                  with --publish-services"
+            ),
+        ),
+        (NoRoute::NoRuleForPath, _) => {
             Refusal::new(Reason::NoRuleForPath, format!("no rule of the host `{host}` is for the path `{path}`"))
         }
     })

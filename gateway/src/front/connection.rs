@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    answer::{Door, MOST_LEFT_BYTES, answer},
+    answer::{Door, MOST_LEFT_BYTES, Opens, answer},
     executor::StreamExecutor,
     io::WatchedIo,
     linger::{Bounds, linger},
@@ -61,9 +61,9 @@ pub(crate) fn admit(hall: &Hall, seat: Seat, stream: TcpStream) -> Option<(Seat,
 }
 
 /// Serves a connection on this thread, in a task of its own.
-pub(crate) fn serve(hall: &Hall, door: &Door, seat: Seat, stream: TcpStream, peer: SocketAddr) {
+pub(crate) fn serve(hall: &Hall, opens: &Opens, seat: Seat, stream: TcpStream, peer: SocketAddr) {
     let counted = Counted::new(seat, hall.shared.clone());
-    let (hall, door) = (hall.clone(), door.clone());
+    let (hall, door) = (hall.clone(), opens.door(|| stream.local_addr()));
     let tasks = hall.tasks.clone();
     tasks.spawn_local(async move {
         let _counted = counted;

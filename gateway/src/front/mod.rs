@@ -9,5 +9,5 @@ mod protocol;
 mod received;
 mod watch;
 
-pub(crate) use answer::Door;
+pub(crate) use answer::{Door, Opens};
 pub(crate) use connection::{Hall, admit, serve};

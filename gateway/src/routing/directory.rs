@@ -15,6 +15,15 @@ pub(crate) struct Directory {
     rules: RouteTable<Target>,
 }
 
+/// What a client is offered. What an Ingress names is public; what Services are called is for those on the same machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offered {
+    /// Rules of Ingresses, and each Service at `SERVICE.NAMESPACE.localhost`.
+    NamesToo,
+    /// Rules of Ingresses.
+    RulesAlone,
+}
+
 /// A Service that exists, and what its callers may name.
 pub(crate) struct Listed {
     pub(crate) service: Arc<Service>,
@@ -46,12 +55,14 @@ impl Directory {
 
     /// Where a request goes, as Kubernetes says it of Ingresses: to a rule for its host and path, then to rules for a wildcard,
     /// then to those without a host, and at last to a default backend. A Service's own host comes before what does not name
-    /// that host. `host` is lower-case and without port.
-    pub(crate) fn route(&self, host: &str, path: &str) -> Result<&Arc<Service>, NoRoute<'_>> {
+    /// that host, where names are `offered`. `host` is lower-case and without port.
+    pub(crate) fn route(&self, host: &str, path: &str, offered: Offered) -> Result<&Arc<Service>, NoRoute<'_>> {
         if let Some(Routed::To(target)) = self.rules.by_name(host, path) {
             return self.target(target);
         }
-        if let Some(own) = host.strip_suffix(".localhost").and_then(|name| self.services.get(name)) {
+        if offered == Offered::NamesToo
+            && let Some(own) = host.strip_suffix(".localhost").and_then(|name| self.services.get(name))
+        {
             return Ok(&own.service);
         }
         match self.rules.by_wildcard(host, path) {

@@ -4,5 +4,5 @@ mod directory;
 mod ingresses;
 mod table;
 
-pub(crate) use directory::{Directory, Listed, NoRoute};
+pub(crate) use directory::{Directory, Listed, NoRoute, Offered};
 pub(crate) use ingresses::Ingresses;

@@ -243,3 +243,51 @@ async fn targets_and_hosts_that_name_nothing_are_answered_with_400() {
         assert_eq!((seen.status, &*seen.body), (200, uri), "{line}, {host}");
     }
 }
+
+/// An address of this machine that is not loopback, if it has one.
+fn own_address() -> Option<std::net::IpAddr> {
+    // Nothing is sent: the system says which address it would send from.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    (!own.is_loopback() && !own.is_unspecified()).then_some(own)
+}
+
+#[tokio::test]
+async fn names_of_services_answer_where_a_connection_came_to_loopback_and_elsewhere_rules_alone() {
+    let Some(own) = own_address() else { return eprintln!("this machine has loopback alone: there is nothing to see") };
+    let rules = || vec![rule(Some("shop.test"), "/", "front"), rule(Some("lost.test"), "/", "gone")];
+    for (listens, publish, asked, answers) in [
+        ("0.0.0.0:0".to_owned(), false, "127.0.0.1", true),
+        ("0.0.0.0:0".to_owned(), false, &*own.to_string(), false),
+        ("[::]:0".to_owned(), false, "127.0.0.1", true),
+        ("[::]:0".to_owned(), false, "[::1]", true),
+        ("[::]:0".to_owned(), false, &own.to_string(), false),
+        (format!("{own}:0"), false, &own.to_string(), false),
+        (format!("{own}:0"), true, &own.to_string(), true),
+        ("0.0.0.0:0".to_owned(), true, &own.to_string(), true),
+        ("127.0.0.1:0".to_owned(), false, "127.0.0.1", true),
+    ] {
+        let config = gateway::GatewayConfig { http: listens.parse().unwrap(), publish_services: publish, ..config() };
+        let running = start(config, |name, _| async { text(name) });
+        let services = vec![service("cart", &[80]), service("front", &[80])];
+        let ingresses = vec![Ingress { key: key("web"), rules: rules() }];
+        running.route(Routes { services, ingresses }).await;
+        running.endpoints("cart", &[("c".into(), 1)]).await;
+        running.endpoints("front", &[("f".into(), 1)]).await;
+        let addr = format!("{asked}:{}", running.addr.port()).parse().unwrap();
+        let case = format!("{listens} {publish} {asked}");
+        assert_eq!(get(addr, "shop.test", "/").await.body, "f", "{case}");
+        let named = get(addr, CART, "/").await;
+        let lost = get(addr, "lost.test", "/").await;
+        assert_eq!(lost.body.contains("shop/gone"), answers, "{case}: {lost:?}");
+        if answers {
+            assert_eq!(named.body, "c", "{case}");
+            continue;
+        }
+        assert_eq!((named.status, named.reason()), (404, "UnknownHost"), "{case}");
+        assert!(named.body.contains("--publish-services") && named.body.contains("Ingress"), "{case}: {}", named.body);
+        let nobody = get(addr, "nobody.shop.localhost", "/").await;
+        assert_eq!(nobody.body.replace("nobody", "cart"), named.body, "nothing tells which services there are");
+    }
+}

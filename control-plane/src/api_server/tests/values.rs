@@ -271,9 +271,14 @@ async fn the_writer_of_an_ingress_is_told_of_another_one_for_the_same_requests()
     };
     fixture.create(INGRESSES, &named("m")).await;
     let json = [("content-type", "application/json")];
-    for (name, said) in [("z", "Ingress default/z gets no requests"), ("a", "Ingress default/m gets no requests")] {
+    // The older one has them, and of two of the same second the first by name.
+    for (name, said) in [
+        ("z", &["Ingress default/z gets no requests"][..]),
+        ("a", &["Ingress default/m gets no requests", "Ingress default/a gets no requests"]),
+    ] {
         let response = fixture.response("POST", INGRESSES, &json, &named(name).to_string()).await;
         let warning = response.headers().get(header::WARNING).map(|value| value.to_str().unwrap().to_owned());
-        assert!(warning.as_deref().unwrap_or_default().contains(said), "{name}: {warning:?}");
+        let warned = warning.as_deref().unwrap_or_default();
+        assert!(said.iter().any(|said| warned.contains(said)), "{name}: {warning:?}");
     }
 }

@@ -1,9 +1,11 @@
+use api::ObjectKey;
 use serde_json::json;
 
 use super::cluster::{Cluster, eventually};
 use crate::{
     finalizers::{FOREGROUND, ORPHAN, mark_deleted},
     kind::{DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, NODE, POD, REPLICA_SET, SERVICE},
+    store::{Op, Store},
     testing::{deployment, digest, pod_template, service},
 };
 
@@ -277,6 +279,57 @@ async fn an_ingress_shows_where_the_gateway_beside_the_control_plane_takes_reque
         status.is_array().then_some(status)
     });
     assert_eq!(shown.await, json!([{ "ip": "127.0.0.1", "ports": [{ "port": 8080, "protocol": "TCP" }] }]));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn an_ingress_may_not_take_a_host_of_another_namespace_and_gets_it_when_that_one_is_deleted() {
+    let cluster = Cluster::start();
+    let ingress = |namespace: &str, made: &str, hosts: &[&str]| {
+        let path = json!({ "path": "/", "pathType": "Prefix", "backend": { "service": { "name": "s", "port": { "number": 80 } } } });
+        let rule = |host: &&str| json!({ "host": host, "http": { "paths": [ path ] } });
+        json!({ "metadata": { "name": namespace, "namespace": namespace, "uid": format!("uid-{namespace}"), "creationTimestamp": made },
+            "spec": { "rules": hosts.iter().map(rule).collect::<Vec<_>>() } })
+    };
+    let status = async |namespace: &str| {
+        let key = INGRESS.key(&ObjectKey::new(namespace, namespace));
+        let stored = cluster.store.get(&key).await.unwrap()?;
+        let object: serde_json::Value = serde_json::from_slice(&stored.value).unwrap();
+        Some(object["status"].clone())
+    };
+    cluster.put(INGRESS, &ingress("a-young", "2026-01-02T00:00:00Z", &["a.test"])).await;
+    cluster.put(INGRESS, &ingress("b-old", "2026-01-01T00:00:00Z", &["a.test"])).await;
+    let lost = eventually("the younger one is told", async || {
+        let status = status("a-young").await?;
+        (status["conditions"][0]["reason"] == "HostTaken").then_some(status)
+    })
+    .await;
+    assert_eq!((&lost["loadBalancer"], &lost["conditions"][0]["status"]), (&json!({}), &json!("False")));
+    let message = lost["conditions"][0]["message"].as_str().unwrap();
+    assert!(message.contains("`a.test`") && message.contains("b-old/b-old"), "{message}");
+    let events = cluster.all(&cluster.live, EVENT).await;
+    assert!(events.iter().any(|event| event["reason"] == "HostTaken" && event["involvedObject"]["name"] == "a-young"));
+    let held = eventually("the older one has its address", async || {
+        let status = status("b-old").await?;
+        status["loadBalancer"]["ingress"].is_array().then_some(status)
+    })
+    .await;
+    assert!(held["conditions"].is_null(), "{held}");
+
+    cluster.put(INGRESS, &ingress("a-young", "2026-01-02T00:00:00Z", &["a.test", "own.test"])).await;
+    eventually("what is its own is reached", async || {
+        let status = status("a-young").await?;
+        (status["loadBalancer"]["ingress"].is_array() && status["conditions"].is_array()).then_some(())
+    })
+    .await;
+    let key = INGRESS.key(&ObjectKey::new("b-old", "b-old"));
+    cluster.store.txn(Vec::new(), vec![Op::Delete(key)]).await.unwrap();
+    eventually("it takes over", async || status("a-young").await?["conditions"].is_null().then_some(())).await;
+    eventually("and is told", async || {
+        let events = cluster.all(&cluster.live, EVENT).await;
+        events.into_iter().find(|event| event["reason"] == "Granted" && event["type"] == "Normal")
+    })
+    .await;
     cluster.stop().await;
 }
 
