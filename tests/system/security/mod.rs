@@ -4,4 +4,5 @@
 mod files;
 mod floods;
 mod paths;
+mod public;
 mod terminals;
