@@ -7,6 +7,7 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv4Net};
+use registry_client::{DiskReserve, ImageStore, hosted::UploadQuota};
 
 use crate::{key_value::KeyValueArgs, metrics::MetricsArgs, paths::DataDirArgs, registries::RegistriesArgs};
 
@@ -29,6 +30,9 @@ pub(crate) struct ServerArgs {
 
     #[command(flatten)]
     pub(crate) images: ImageLimitArgs,
+
+    #[command(flatten)]
+    pub(crate) disk: DiskLimitArgs,
 
     #[command(flatten)]
     pub(crate) key_value: KeyValueArgs,
@@ -147,6 +151,43 @@ pub(crate) struct ImageLimitArgs {
     /// Above this, those of them go that were not used for the longest time, such as `10Gi` [default: no limit]
     #[arg(long, env = "SAMPAN_IMAGE_MAX_BYTES", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) image_max_bytes: Option<u64>,
+}
+
+/// What may be written to a server's disk. What is not set keeps its default.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct DiskLimitArgs {
+    /// Bytes of blobs, manifests and unfinished uploads in all repositories of an owner, which is the first word of their names,
+    /// such as `100Gi` [default: 32Gi]
+    #[arg(long, env = "SAMPAN_REGISTRY_OWNER_BYTES", value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) registry_owner_bytes: Option<u64>,
+
+    /// Bytes of unfinished uploads of an owner [default: 16Gi]
+    #[arg(long, env = "SAMPAN_REGISTRY_UNFINISHED_BYTES", value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) registry_unfinished_bytes: Option<u64>,
+
+    /// Free space of the disk that is left to the API's objects: below it nothing is pulled, pushed or built, and guests' stores
+    /// take no writes; 0 reserves none [default: 256Mi, at most a twentieth of the disk]
+    #[arg(long, env = "SAMPAN_DISK_RESERVE", value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) disk_reserve: Option<u64>,
+}
+
+impl DiskLimitArgs {
+    /// What an owner of repositories may have.
+    pub(crate) fn uploads(&self) -> UploadQuota {
+        let default = UploadQuota::default();
+        UploadQuota {
+            owner_bytes: self.registry_owner_bytes.unwrap_or(default.owner_bytes),
+            unfinished_bytes: self.registry_unfinished_bytes.unwrap_or(default.unfinished_bytes),
+            ..default
+        }
+    }
+
+    /// Opens the images of a server.
+    pub(crate) fn open_images(&self, dir: PathBuf) -> anyhow::Result<ImageStore> {
+        let reserve = DiskReserve::of(&dir, self.disk_reserve);
+        Ok(ImageStore::open_above(dir, reserve)?)
+    }
 }
 
 /// How a process of another machine finds its control plane and is let in.

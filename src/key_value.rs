@@ -3,8 +3,10 @@
 use std::{ffi::OsString, fs, path::PathBuf};
 
 use anyhow::Context;
-use control_plane::key_value::RedisSettings;
+use control_plane::key_value::{BYTES_FLAG, KEYS_FLAG, Quota, RedisSettings};
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::bytes;
 
 /// Flags that name a Redis. Whoever runs guests takes them, and each reaches it by itself.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -21,6 +23,14 @@ pub(crate) struct KeyValueArgs {
     /// Authority of the certificate that Redis shows, in PEM [default: the public ones]
     #[arg(long, env = "SAMPAN_KEY_VALUE_CA", value_name = "FILE")]
     key_value_ca: Option<PathBuf>,
+
+    /// Bytes of keys and values that a namespace may keep in all its stores, such as `10Gi`; a write beyond it fails [default: 1Gi]
+    #[arg(long, env = "SAMPAN_KEY_VALUE_NAMESPACE_BYTES", value_name = "QUANTITY", value_parser = bytes)]
+    key_value_namespace_bytes: Option<u64>,
+
+    /// Keys that a namespace may keep in all its stores; a write beyond it fails [default: 1000000]
+    #[arg(long, env = "SAMPAN_KEY_VALUE_NAMESPACE_KEYS", value_name = "N")]
+    key_value_namespace_keys: Option<u64>,
 }
 
 fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
@@ -31,6 +41,7 @@ fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
 #[derive(Debug, Clone)]
 pub(crate) struct Redis {
     pub(crate) settings: RedisSettings,
+    pub(crate) quota: Quota,
     url: SecretString,
     ca: Option<PathBuf>,
 }
@@ -58,7 +69,31 @@ impl KeyValueArgs {
         };
         let authority = ca.as_ref().map(read).transpose()?;
         let settings = RedisSettings::parse(url.expose_secret(), authority.as_deref())?;
-        Ok(Some(Redis { settings, url, ca }))
+        Ok(Some(Redis { settings, quota: self.quota(), url, ca }))
+    }
+
+    /// The same for who keeps no entries itself: a quota without a store that is named would have no effect.
+    pub(crate) fn resolve_elsewhere(&self) -> anyhow::Result<Option<Redis>> {
+        let resolved = self.resolve()?;
+        let limits = [
+            (BYTES_FLAG, self.key_value_namespace_bytes.is_some()),
+            (KEYS_FLAG, self.key_value_namespace_keys.is_some()),
+        ];
+        if let (None, Some((flag, _))) = (&resolved, limits.into_iter().find(|(_, set)| *set)) {
+            anyhow::bail!(
+                "{flag} is for a store that --key-value names: without one the server keeps the entries, so give it to the server"
+            );
+        }
+        Ok(resolved)
+    }
+
+    /// What each namespace may keep.
+    pub(crate) fn quota(&self) -> Quota {
+        let default = Quota::default();
+        Quota {
+            bytes: self.key_value_namespace_bytes.unwrap_or(default.bytes),
+            keys: self.key_value_namespace_keys.unwrap_or(default.keys),
+        }
     }
 }
 
@@ -67,6 +102,11 @@ impl Redis {
     pub(crate) fn environment(&self) -> Vec<(&'static str, OsString)> {
         let url = ("SAMPAN_KEY_VALUE", self.url.expose_secret().trim().into());
         let ca = self.ca.clone().map(|path| ("SAMPAN_KEY_VALUE_CA", path.into()));
-        [url].into_iter().chain(ca).collect()
+        let Quota { bytes, keys } = self.quota;
+        let quota = [
+            ("SAMPAN_KEY_VALUE_NAMESPACE_BYTES", bytes.to_string().into()),
+            ("SAMPAN_KEY_VALUE_NAMESPACE_KEYS", keys.to_string().into()),
+        ];
+        [url].into_iter().chain(ca).chain(quota).collect()
     }
 }

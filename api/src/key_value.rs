@@ -39,6 +39,10 @@ pub enum KeyValueError {
         /// The key.
         key: String,
     },
+    /// There is no room for what was to be written: it is over a quota, or the disk is below its reserve. The text says which,
+    /// and how it is set.
+    #[error("{0}")]
+    NoRoom(String),
     /// The store itself failed.
     #[error("the key-value store failed: {0}")]
     Store(String),

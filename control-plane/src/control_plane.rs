@@ -12,8 +12,8 @@ use api::{
 };
 use parking_lot::Mutex;
 use registry_client::{
-    ImageStore, Registries,
-    hosted::{CollectionConfig, Repositories},
+    DiskReserve, ImageStore, Registries,
+    hosted::{CollectionConfig, Repositories, UploadQuota},
 };
 use scheduler::Event;
 use tokio::{net::TcpListener, sync::mpsc};
@@ -29,7 +29,7 @@ use crate::{
     identity::now,
     images,
     join::{self, JoinTokens},
-    key_value::{MemoryKeyValue, RedbKeyValue, RedisKeyValue, RedisSettings},
+    key_value::{MemoryKeyValue, Quota, RedbKeyValue, RedisKeyValue, RedisSettings},
     logs::Logs,
     projection::Projection,
     registry::{self, Tokens},
@@ -59,6 +59,12 @@ pub struct ControlPlaneConfig {
     pub persistence: Persistence,
     /// The Redis that keeps guests' entries; `None`: the data directory does.
     pub key_value: Option<RedisSettings>,
+    /// What each namespace may keep there.
+    pub key_value_quota: Quota,
+    /// What each owner of repositories may push.
+    pub upload_quota: UploadQuota,
+    /// Bytes of the disk that only objects may take: below them guests' entries are not written. `None`: what is usual.
+    pub disk_reserve: Option<u64>,
     /// When images that nothing uses are removed.
     pub collection: CollectionConfig,
     /// When a worker that says nothing is given up.
@@ -309,8 +315,8 @@ impl ControlPlane {
             stop.cancelled().await;
             return Ok(());
         };
-        let images = self.images.store.clone();
-        let opened = tokio::task::spawn_blocking(move || Repositories::open(images)).await;
+        let (images, quota) = (self.images.store.clone(), self.config.upload_quota);
+        let opened = tokio::task::spawn_blocking(move || Repositories::open_within(images, quota)).await;
         let opened = opened.map_err(|error| RunError::Registry(error.to_string()))?;
         let repositories = opened.map_err(|error| RunError::Registry(error.to_string()))?;
         let joining = join::router(self.join_tokens(), token.clone());
@@ -335,19 +341,22 @@ impl ControlPlane {
 }
 
 fn open_key_value(config: &ControlPlaneConfig, connect: Arc<dyn Connect>) -> Result<Arc<dyn KeyValue>, OpenError> {
-    let file = config.data_dir.join(KEY_VALUE_FILE);
+    let (file, quota) = (config.data_dir.join(KEY_VALUE_FILE), config.key_value_quota);
     Ok(match (&config.key_value, config.persistence) {
         (Some(settings), _) => {
             if file.exists() {
                 tracing::warn!(store = %settings, file = %file.display(), "guests' entries of before are not moved: \
                     they stay in the file, and guests see those of the store");
             }
-            let store = RedisKeyValue::new(settings.clone(), connect);
+            let store = RedisKeyValue::new(settings.clone(), connect, quota);
             tokio::spawn(store.clone().connected());
             Arc::new(store)
         }
-        (None, Persistence::Durable) => Arc::new(RedbKeyValue::open(&file)?),
-        (None, Persistence::Ephemeral) => Arc::new(MemoryKeyValue::default()),
+        (None, Persistence::Durable) => {
+            let reserve = DiskReserve::of(&config.data_dir, config.disk_reserve);
+            Arc::new(RedbKeyValue::open(&file, quota, reserve)?)
+        }
+        (None, Persistence::Ephemeral) => Arc::new(MemoryKeyValue::new(quota)),
     })
 }
 

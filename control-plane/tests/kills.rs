@@ -17,9 +17,10 @@ use std::{
 use api::{Bucket, KeyValue};
 use bytes::Bytes;
 use control_plane::{
-    key_value::RedbKeyValue,
+    key_value::{Quota, RedbKeyValue},
     store::{Op, RedbStore, Store},
 };
+use registry_client::DiskReserve;
 
 /// How often the process is killed.
 const KILLS: u64 = 200;
@@ -71,10 +72,14 @@ fn write_and_kill(folder: &Path, after: Duration) -> Vec<String> {
     keys
 }
 
+fn open_entries(folder: &Path) -> Result<RedbKeyValue, control_plane::OpenError> {
+    RedbKeyValue::open(&folder.join("keyvalue.redb"), Quota::default(), DiskReserve::default())
+}
+
 fn write_for_ever(folder: &Path) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let store = Arc::new(RedbStore::open(&folder.join("store.redb")).unwrap());
-    let entries = Arc::new(RedbKeyValue::open(&folder.join("keyvalue.redb")).unwrap());
+    let entries = Arc::new(open_entries(folder).unwrap());
     say("open");
     runtime.block_on(async {
         let writers = (0..AT_ONCE).map(|writer| {
@@ -102,7 +107,7 @@ fn say(line: &str) {
 fn assert_all_there(folder: &Path, answered: &BTreeSet<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let store = RedbStore::open(&folder.join("store.redb")).expect("it starts again by itself");
-    let entries = RedbKeyValue::open(&folder.join("keyvalue.redb")).expect("it starts again by itself");
+    let entries = open_entries(folder).expect("it starts again by itself");
     runtime.block_on(async {
         for key in answered {
             let value = store.get(key).await.unwrap().unwrap_or_else(|| panic!("{key} is lost")).value;

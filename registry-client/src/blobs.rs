@@ -9,7 +9,7 @@ use api::Digest;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    ImageError,
+    DiskReserve, ImageError,
     incoming::{Begun, Incoming},
 };
 
@@ -37,14 +37,15 @@ pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
 #[derive(Debug)]
 pub(crate) struct Blobs {
     dir: PathBuf,
+    reserve: DiskReserve,
 }
 
 impl Blobs {
-    pub(crate) fn open(layout: &Path) -> Result<Self, ImageError> {
+    pub(crate) fn open(layout: &Path, reserve: DiskReserve) -> Result<Self, ImageError> {
         let dir = layout.join("blobs").join("sha256");
         private_files::create_dir(&dir).map_err(io_error("create", &dir))?;
         remove_abandoned(&dir).map_err(io_error("clean up", &dir))?;
-        Ok(Self { dir })
+        Ok(Self { dir, reserve })
     }
 
     pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
@@ -57,7 +58,8 @@ impl Blobs {
 
     /// Begins to fetch a blob, once nobody else does.
     pub(crate) fn begin(&self, digest: &Digest, patience: Duration) -> Result<Begun, ImageError> {
-        Incoming::begin(self.dir.join(format!("{PARTIAL}{}", digest.hex())), &self.path(digest), patience)
+        let path = self.dir.join(format!("{PARTIAL}{}", digest.hex()));
+        Incoming::begin(path, &self.path(digest), patience, &self.reserve)
     }
 
     /// Removes a blob, if it is there.
@@ -70,9 +72,17 @@ impl Blobs {
         let digest = digest_of(bytes);
         match self.get(&digest, "blob", bytes.len() as u64) {
             Ok(Some(_)) => _ = touch(&self.path(&digest)),
-            _ => write_durably(&self.path(&digest), bytes)?,
+            _ => {
+                self.reserve.check(bytes.len() as u64)?;
+                write_durably(&self.path(&digest), bytes)?;
+            }
         }
         Ok(digest)
+    }
+
+    /// The disk's reserve, which all that adds bytes asks.
+    pub(crate) fn reserve(&self) -> &DiskReserve {
+        &self.reserve
     }
 
     /// The blob's bytes, checked against its digest; `None` if it is not there.

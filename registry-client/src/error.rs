@@ -2,7 +2,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use api::Digest;
 
-use crate::NotAComponent;
+use crate::{BelowReserve, NotAComponent, hosted::OverQuota};
 
 /// Why an image could not be named, found, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +125,12 @@ pub enum ImageError {
         /// How long was waited.
         waited: Duration,
     },
+    /// The disk has nothing left but what is reserved.
+    #[error(transparent)]
+    BelowReserve(#[from] BelowReserve),
+    /// Whoever owns a repository has as much as it may have there.
+    #[error(transparent)]
+    OverQuota(#[from] OverQuota),
     /// The disk said no.
     #[error("cannot {action} {}: {source}{}", .path.display(), way_out(.source))]
     Io {

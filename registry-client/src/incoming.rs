@@ -10,7 +10,7 @@ use std::{
 use api::Digest;
 
 use crate::{
-    ImageError,
+    DiskReserve, ImageError,
     blobs::{digest_of, io_error, settle, touch},
 };
 
@@ -23,6 +23,7 @@ pub(crate) struct Incoming {
     file: File,
     path: PathBuf,
     len: u64,
+    reserve: DiskReserve,
 }
 
 /// What is found when a blob is to be fetched.
@@ -36,18 +37,24 @@ pub(crate) enum Begun {
 
 impl Incoming {
     /// Waits until no other thread or process fetches the same, for at most `patience`.
-    pub(crate) fn begin(path: PathBuf, target: &Path, patience: Duration) -> Result<Begun, ImageError> {
+    pub(crate) fn begin(
+        path: PathBuf,
+        target: &Path,
+        patience: Duration,
+        reserve: &DiskReserve,
+    ) -> Result<Begun, ImageError> {
         let deadline = Instant::now() + patience;
         loop {
             if touch(target) {
                 return Ok(Begun::Here);
             }
+            reserve.check(0)?;
             let file = File::options().create(true).append(true).read(true).open(&path);
             let file = file.map_err(io_error("open", &path))?;
             match file.try_lock() {
                 Ok(()) if is_at(&file, &path) => {
                     let len = file.metadata().map_err(io_error("read", &path))?.len();
-                    return Ok(Begun::Missing(Self { file, path, len }));
+                    return Ok(Begun::Missing(Self { file, path, len, reserve: reserve.clone() }));
                 }
                 // Who held it has finished: the file has another name now, or none.
                 Ok(()) => {}
@@ -65,6 +72,7 @@ impl Incoming {
 
     /// Adds bytes at the end.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), ImageError> {
+        self.reserve.check(bytes.len() as u64)?;
         self.file.write_all(bytes).map_err(io_error("write", &self.path))?;
         self.len += bytes.len() as u64;
         Ok(())

@@ -19,6 +19,7 @@ mod manifest;
 mod producers;
 mod reference;
 mod remote;
+mod reserve;
 mod signature;
 mod store;
 
@@ -34,5 +35,6 @@ pub use remote::{
     Progress, Registries, Request, Step, TransferLimits,
     settings::{RegistryHost, RegistrySettings},
 };
+pub use reserve::{BelowReserve, DiskReserve, RESERVE_FLAG};
 pub use signature::{Form, InvalidKey, SigningKey, VerifyingKeys};
 pub use store::{Component, Image, ImageStore};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
 
 use crate::{
-    ImageError, ImageReference,
+    DiskReserve, ImageError, ImageReference,
     blobs::{Blobs, MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, digest_of, io_error, touch},
     hosted::{ContentDigest, subject_of_tag},
     index::{Entry, IndexFile, Named},
@@ -60,9 +60,14 @@ pub(crate) type Contents = (Digest, Vec<u8>, Vec<(Digest, Vec<u8>)>);
 impl ImageStore {
     /// Opens the layout in `dir`, which is made if it is not there.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, ImageError> {
+        Self::open_above(dir, DiskReserve::default())
+    }
+
+    /// The same, where nothing is written while the disk is below its reserve: no pull, no push, no build.
+    pub fn open_above(dir: impl AsRef<Path>, reserve: DiskReserve) -> Result<Self, ImageError> {
         let dir = dir.as_ref().to_owned();
         private_files::create_dir(&dir).map_err(io_error("create", &dir))?;
-        let (index, blobs) = (IndexFile::open(&dir)?, Blobs::open(&dir)?);
+        let (index, blobs) = (IndexFile::open(&dir)?, Blobs::open(&dir, reserve)?);
         Ok(Self { layout: Arc::new(Layout { dir, blobs, index }) })
     }
 

@@ -23,7 +23,7 @@ pub(crate) fn confine(plan: &WorkerPlan, sandboxed: bool) -> anyhow::Result<Conf
     own.iter().try_for_each(|folder| make_private(folder))?;
     // Read from places that are closed afterwards, and kept.
     machine();
-    let redis = plan.key_value.resolve()?;
+    let redis = plan.key_value.resolve_elsewhere()?;
     let Some(process) = limited_compile_process(&plan.limits).filter(|_| sandboxed) else {
         let compile = limited_compile_process(&plan.limits).map_or(Compile::InThreads, Compile::Process);
         return Ok(Confined { compile, redis });

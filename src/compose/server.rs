@@ -50,7 +50,7 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     }
     let authority = Arc::new(Authority::open(&dir.cluster(), plan.certificate_lifetime)?);
     let identity = Arc::new(authority.own_identity()?);
-    let images = ImageStore::open(dir.images())?;
+    let images = args.disk.open_images(dir.images())?;
     let registries = Registries::new(args.registries.settings()?)?;
     let redis = args.key_value.resolve()?;
     let own_workers = own_workers(plan.workers);

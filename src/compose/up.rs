@@ -3,7 +3,7 @@ use std::sync::Arc;
 use api::session;
 use control_plane::{ControlPlane, Silence};
 use gateway::Gateway;
-use registry_client::{ImageStore, Registries};
+use registry_client::Registries;
 use runtime::{Ending, Handles, Replicas, Worker};
 use tokio_util::sync::CancellationToken;
 use transport::DirectConnect;
@@ -14,7 +14,7 @@ use crate::{config::ServerArgs, metrics::Metrics, serve::Addresses};
 /// Starts all three roles in this process, joined by sessions within it. Returns once each takes requests.
 pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyhow::Result<(Addresses, Roles)> {
     let dir = args.data.claim()?;
-    let images = ImageStore::open(dir.images())?;
+    let images = args.disk.open_images(dir.images())?;
     let registries = Registries::new(args.registries.settings()?)?;
     let redis = args.key_value.resolve()?;
     let connect = Arc::new(DirectConnect);

@@ -148,7 +148,7 @@ pub(crate) async fn worker(
 /// Redis, which is there without the control plane, or what the control plane keeps.
 fn key_value(redis: Option<Redis>, client: &ControlPlaneClient, connect: Arc<dyn Connect>) -> Arc<dyn KeyValue> {
     let Some(redis) = redis else { return Arc::new(RemoteKeyValue::new(client)) };
-    let store = RedisKeyValue::new(redis.settings, connect);
+    let store = RedisKeyValue::new(redis.settings, connect, redis.quota);
     tokio::spawn(store.clone().connected());
     Arc::new(store)
 }

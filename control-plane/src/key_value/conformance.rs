@@ -5,10 +5,11 @@ use std::{path::Path, sync::Arc};
 use api::{Bucket, KeyValue, KeyValueError};
 use bytes::Bytes;
 use futures::future::join_all;
+use registry_client::{DiskReserve, RESERVE_FLAG};
 
 use super::{
-    MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_PAGE, MAX_VALUE_BYTES, MemoryKeyValue, RedbKeyValue, RedisKeyValue,
-    RedisSettings, redis::server::Server,
+    BYTES_FLAG, KEYS_FLAG, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_PAGE, MAX_VALUE_BYTES, MemoryKeyValue, Quota,
+    RedbKeyValue, RedisKeyValue, RedisSettings, redis::server::Server,
 };
 use crate::disk::faults::{Full, file_on};
 
@@ -22,20 +23,28 @@ struct Subject {
 type Made = (Arc<dyn KeyValue>, Option<Server>);
 
 fn subjects() -> Vec<Subject> {
+    subjects_within(Quota::default())
+}
+
+fn subjects_within(quota: Quota) -> Vec<Subject> {
     let subject = |make: &dyn Fn(&Path) -> Made| {
         let dir = tempfile::tempdir().unwrap();
         let (store, redis) = make(dir.path());
         Subject { store, _redis: redis, _dir: dir }
     };
     vec![
-        subject(&|dir| (Arc::new(RedbKeyValue::open(&dir.join("keyvalue.redb")).unwrap()), None)),
-        subject(&|_| (Arc::new(MemoryKeyValue::default()), None)),
+        subject(&|dir| (Arc::new(open_redb(dir, quota)), None)),
+        subject(&|_| (Arc::new(MemoryKeyValue::new(quota)), None)),
         subject(&|dir| {
             let server = Server::start(dir);
             let settings = RedisSettings::parse(&server.url(), None).unwrap();
-            (Arc::new(RedisKeyValue::new(settings, Arc::new(transport::DirectConnect))), Some(server))
+            (Arc::new(RedisKeyValue::new(settings, Arc::new(transport::DirectConnect), quota)), Some(server))
         }),
     ]
+}
+
+fn open_redb(dir: &Path, quota: Quota) -> RedbKeyValue {
+    RedbKeyValue::open(&dir.join("keyvalue.redb"), quota, DiskReserve::default()).unwrap()
 }
 
 fn bucket(namespace: &str, name: &str) -> Bucket {
@@ -273,7 +282,7 @@ async fn on_a_full_disk_writes_fail_and_say_so_and_reads_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("keyvalue.redb");
     let full = Full::default();
-    let store = RedbKeyValue::of_file(file_on(&path, full.clone())).unwrap();
+    let store = RedbKeyValue::of_file(file_on(&path, full.clone()), Quota::default(), DiskReserve::default()).unwrap();
     let carts = bucket("shop", "carts");
     store.set(&carts, vec![entry("before", "1")]).await.unwrap();
     full.set(true);
@@ -289,6 +298,110 @@ async fn on_a_full_disk_writes_fail_and_say_so_and_reads_go_on() {
     full.set(false);
     store.set(&carts, vec![entry("after", "1")]).await.unwrap();
     drop(store);
-    let store = RedbKeyValue::open(&path).unwrap();
+    let store = open_redb(dir.path(), Quota::default());
     assert_eq!(store.list(&carts, None, 1000).await.unwrap().keys.len(), written + 2);
+}
+
+fn refused_by(result: Result<impl std::fmt::Debug, KeyValueError>, flag: &str) {
+    let refused = result.unwrap_err();
+    assert!(matches!(refused, KeyValueError::NoRoom(_)), "{refused}");
+    assert!(refused.to_string().contains(flag), "{refused}");
+}
+
+#[tokio::test]
+async fn a_namespace_keeps_no_more_bytes_than_its_quota_in_all_its_buckets_and_gets_back_what_it_deletes() {
+    for subject in subjects_within(Quota { bytes: 100, keys: 1000 }) {
+        let store = &subject.store;
+        let (carts, orders, others) = (bucket("shop", "carts"), bucket("shop", "orders"), bucket("other", "carts"));
+        let bytes = |key: &str, bytes: usize| (key.to_owned(), Bytes::from(vec![b'1'; bytes]));
+        store.set(&carts, vec![bytes("a", 49)]).await.unwrap();
+        store.set(&orders, vec![bytes("b", 49)]).await.unwrap();
+        refused_by(store.set(&orders, vec![bytes("c", 0)]).await, BYTES_FLAG);
+        refused_by(store.set(&carts, vec![bytes("a", 10), bytes("c", 80)]).await, BYTES_FLAG);
+        assert_eq!(
+            get(&**store, &carts, "a").await.unwrap().len(),
+            49,
+            "of a batch that is refused nothing is written"
+        );
+        refused_by(
+            store.swap(&carts, "a".to_owned(), Some(vec![b'1'; 49].into()), vec![0; 50].into()).await,
+            BYTES_FLAG,
+        );
+        refused_by(store.increment(&carts, "n".to_owned(), 1).await, BYTES_FLAG);
+        assert_eq!(get(&**store, &carts, "n").await, None);
+        store.set(&others, vec![bytes("a", 99)]).await.expect("another namespace has a quota of its own");
+        // One for another is fine, also of the same size and of a smaller one.
+        store.set(&carts, vec![bytes("a", 49)]).await.unwrap();
+        store.set(&carts, vec![bytes("a", 9), bytes("a", 9)]).await.unwrap();
+        store.set(&orders, vec![bytes("c", 39)]).await.unwrap();
+        refused_by(store.set(&orders, vec![bytes("d", 0)]).await, BYTES_FLAG);
+        store.delete(&orders, ["b", "none", "b"].map(str::to_owned).to_vec()).await.unwrap();
+        assert_eq!(store.swap(&orders, "d".to_owned(), None, vec![0; 49].into()).await.unwrap(), None);
+        refused_by(store.increment(&carts, "n".to_owned(), 1).await, BYTES_FLAG);
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_has_no_more_keys_than_its_quota() {
+    for subject in subjects_within(Quota { bytes: 1 << 20, keys: 3 }) {
+        let (store, carts) = (&subject.store, bucket("shop", "carts"));
+        store.set(&carts, vec![entry("a", ""), entry("b", ""), entry("a", "1")]).await.unwrap();
+        assert_eq!(store.increment(&bucket("shop", "counts"), "n".to_owned(), 1).await.unwrap(), 1);
+        refused_by(store.set(&carts, vec![entry("c", "")]).await, KEYS_FLAG);
+        refused_by(store.swap(&carts, "c".to_owned(), None, "1".into()).await, KEYS_FLAG);
+        refused_by(store.increment(&carts, "c".to_owned(), 1).await, KEYS_FLAG);
+        store.set(&carts, vec![entry("b", "a larger value")]).await.unwrap();
+        store.delete(&carts, vec!["a".to_owned()]).await.unwrap();
+        store.set(&carts, vec![entry("c", "")]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn increments_of_many_at_once_count_as_what_they_leave() {
+    for subject in subjects_within(Quota { bytes: 1000, keys: 1 }) {
+        let (store, counts) = (&subject.store, bucket("shop", "counts"));
+        for result in join_all((0..200).map(|_| store.increment(&counts, "n".to_owned(), 1))).await {
+            result.unwrap();
+        }
+        let swapped = store.swap(&counts, "n".to_owned(), Some("200".into()), vec![0; 999].into()).await.unwrap();
+        assert_eq!(swapped, None, "as many bytes are left as the three digits and their key do not take");
+    }
+}
+
+#[tokio::test]
+async fn what_a_namespace_keeps_is_known_after_a_restart_and_counted_where_it_never_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (quota, carts) = (Quota { bytes: 100, keys: 10 }, bucket("shop", "carts"));
+    let store = open_redb(dir.path(), quota);
+    store.set(&carts, vec![("a".to_owned(), Bytes::from(vec![0; 98]))]).await.unwrap();
+    drop(store);
+    let store = open_redb(dir.path(), quota);
+    refused_by(store.set(&carts, vec![entry("b", "1")]).await, BYTES_FLAG);
+    drop(store);
+    // As a version that did not count has left it.
+    let database = redb::Database::open(dir.path().join("keyvalue.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    assert!(transaction.delete_table(super::redb::USAGE).unwrap());
+    transaction.commit().unwrap();
+    drop(database);
+    let store = open_redb(dir.path(), quota);
+    refused_by(store.set(&carts, vec![entry("b", "1")]).await, BYTES_FLAG);
+    store.set(&carts, vec![entry("b", "")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn below_the_reserve_of_the_disk_nothing_is_written_and_deleting_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let carts = bucket("shop", "carts");
+    let store = open_redb(dir.path(), Quota::default());
+    store.set(&carts, vec![entry("a", "1")]).await.unwrap();
+    drop(store);
+    let reserve = DiskReserve::of(dir.path(), Some(u64::MAX));
+    let store = RedbKeyValue::open(&dir.path().join("keyvalue.redb"), Quota::default(), reserve).unwrap();
+    refused_by(store.set(&carts, vec![entry("b", "1")]).await, RESERVE_FLAG);
+    refused_by(store.increment(&carts, "a".to_owned(), 1).await, RESERVE_FLAG);
+    refused_by(store.swap(&carts, "a".to_owned(), Some("1".into()), "2".into()).await, RESERVE_FLAG);
+    assert_eq!(get(&store, &carts, "a").await.unwrap(), "1");
+    store.delete(&carts, vec!["a".to_owned()]).await.unwrap();
+    assert_eq!(get(&store, &carts, "a").await, None);
 }

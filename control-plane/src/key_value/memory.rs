@@ -1,11 +1,18 @@
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+    sync::Arc,
+};
 
 use api::{Bucket, KeyValue, KeyValueError, Listing};
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, ready};
 use parking_lot::Mutex;
 
-use super::limits::{MAX_PAGE, check_batch, check_entries, check_keys, check_value, incremented};
+use super::{
+    limits::{MAX_PAGE, check_batch, check_entries, check_keys, check_value, incremented},
+    quota::{Quota, Usage},
+};
 
 /// Namespace, bucket and key.
 type FullKey = (String, String, String);
@@ -13,7 +20,44 @@ type FullKey = (String, String, String);
 /// A key-value store that ends with the process.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryKeyValue {
-    entries: Arc<Mutex<BTreeMap<FullKey, Bytes>>>,
+    held: Arc<Mutex<Held>>,
+    quota: Quota,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    entries: BTreeMap<FullKey, Bytes>,
+    /// By namespace.
+    usage: HashMap<String, Usage>,
+}
+
+impl MemoryKeyValue {
+    /// One whose namespaces may keep so much.
+    pub fn new(quota: Quota) -> Self {
+        Self { held: Arc::default(), quota }
+    }
+}
+
+impl Held {
+    /// Sets all of these, if the namespace may keep them.
+    fn set(&mut self, bucket: &Bucket, entries: Vec<(String, Bytes)>, quota: &Quota) -> Result<(), KeyValueError> {
+        // Of a key that is given twice the last value counts.
+        let new: BTreeMap<String, Bytes> = entries.into_iter().collect();
+        let before = self.usage.get(&bucket.namespace).copied().unwrap_or_default();
+        let (mut removed, mut added) = (Usage::default(), Usage::default());
+        for (key, value) in &new {
+            if let Some(old) = self.entries.get(&full(bucket, key.clone())) {
+                removed.add(Usage::of(key, old.len()));
+            }
+            added.add(Usage::of(key, value.len()));
+        }
+        let mut after = before.without(removed);
+        after.add(added);
+        quota.admit(&bucket.namespace, before, after)?;
+        self.usage.insert(bucket.namespace.clone(), after);
+        self.entries.extend(new.into_iter().map(|(key, value)| (full(bucket, key), value)));
+        Ok(())
+    }
 }
 
 fn full(bucket: &Bucket, key: String) -> FullKey {
@@ -27,25 +71,29 @@ fn answer<T: Send + 'static>(result: Result<T, KeyValueError>) -> BoxFuture<'sta
 impl KeyValue for MemoryKeyValue {
     fn get(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
         answer(check_keys(keys.iter()).and_then(|()| {
-            let entries = self.entries.lock();
-            let values: Vec<_> = keys.into_iter().map(|key| entries.get(&full(bucket, key)).cloned()).collect();
+            let held = self.held.lock();
+            let values: Vec<_> = keys.into_iter().map(|key| held.entries.get(&full(bucket, key)).cloned()).collect();
             check_batch(values.iter().map(Option::as_ref))?;
             Ok(values)
         }))
     }
 
     fn set(&self, bucket: &Bucket, entries: Vec<(String, Bytes)>) -> BoxFuture<'static, Result<(), KeyValueError>> {
-        answer(check_entries(&entries).map(|()| {
-            let new = entries.into_iter().map(|(key, value)| (full(bucket, key), value));
-            self.entries.lock().extend(new);
-        }))
+        answer(check_entries(&entries).and_then(|()| self.held.lock().set(bucket, entries, &self.quota)))
     }
 
     fn delete(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<(), KeyValueError>> {
         answer(check_keys(keys.iter()).map(|()| {
-            let mut entries = self.entries.lock();
+            let mut held = self.held.lock();
+            let mut removed = Usage::default();
             for key in keys {
-                entries.remove(&full(bucket, key));
+                let bytes = key.len();
+                if let Some(old) = held.entries.remove(&full(bucket, key)) {
+                    removed.add(Usage { bytes: (bytes + old.len()) as u64, keys: 1 });
+                }
+            }
+            if let Some(usage) = held.usage.get_mut(&bucket.namespace) {
+                *usage = usage.without(removed);
             }
         }))
     }
@@ -61,8 +109,9 @@ impl KeyValue for MemoryKeyValue {
             Some(cursor) => Bound::Excluded(full(bucket, cursor)),
             None => Bound::Included(full(bucket, String::new())),
         };
-        let entries = self.entries.lock();
-        let of_bucket = entries
+        let held = self.held.lock();
+        let of_bucket = held
+            .entries
             .range((start, Bound::Unbounded))
             .take_while(|((namespace, name, _), _)| *namespace == bucket.namespace && *name == bucket.name);
         let mut keys: Vec<_> = of_bucket.take(limit + 1).map(|((_, _, key), _)| key.clone()).collect();
@@ -75,10 +124,10 @@ impl KeyValue for MemoryKeyValue {
     fn increment(&self, bucket: &Bucket, key: String, delta: i64) -> BoxFuture<'static, Result<i64, KeyValueError>> {
         let increment = || {
             check_keys([&key].into_iter())?;
-            let mut entries = self.entries.lock();
-            let at = full(bucket, key.clone());
-            let sum = incremented(&key, entries.get(&at).map(|value| &value[..]), delta)?;
-            entries.insert(at, Bytes::from(sum.to_string()));
+            let mut held = self.held.lock();
+            let stored = held.entries.get(&full(bucket, key.clone()));
+            let sum = incremented(&key, stored.map(|value| &value[..]), delta)?;
+            held.set(bucket, vec![(key, Bytes::from(sum.to_string()))], &self.quota)?;
             Ok(sum)
         };
         answer(increment())
@@ -94,14 +143,12 @@ impl KeyValue for MemoryKeyValue {
         let swap = || {
             check_keys([&key].into_iter())?;
             check_value(&value)?;
-            let mut entries = self.entries.lock();
-            let at = full(bucket, key);
-            let current = entries.get(&at).cloned();
+            let mut held = self.held.lock();
+            let current = held.entries.get(&full(bucket, key.clone())).cloned();
             if current != expected {
                 return Ok(Some(current));
             }
-            entries.insert(at, value);
-            Ok(None)
+            held.set(bucket, vec![(key, value)], &self.quota).map(|()| None)
         };
         answer(swap())
     }

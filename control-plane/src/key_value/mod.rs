@@ -1,10 +1,12 @@
 //! The stores behind `wasi:keyvalue`: [`RedbKeyValue`] keeps what guests write on disk, [`RedisKeyValue`] in Redis,
-//! [`MemoryKeyValue`] for the life of the process. All pass the same conformance suite.
+//! [`MemoryKeyValue`] for the life of the process. All pass the same conformance suite, and count what each namespace keeps
+//! against its [`Quota`].
 //!
 //! They do not grant anything: which bucket a guest may open is decided where it opens it.
 
 mod limits;
 mod memory;
+mod quota;
 mod redb;
 mod redis;
 mod writer;
@@ -14,5 +16,6 @@ mod conformance;
 
 pub use limits::{MAX_BATCH, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_PAGE, MAX_VALUE_BYTES};
 pub use memory::MemoryKeyValue;
+pub use quota::{BYTES_FLAG, KEYS_FLAG, Quota};
 pub use redb::RedbKeyValue;
 pub use redis::{InvalidRedis, RedisKeyValue, RedisSettings};

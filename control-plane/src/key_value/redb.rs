@@ -1,13 +1,15 @@
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use api::{Bucket, KeyValue, KeyValueError, Listing};
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, ready};
-use redb::TableDefinition;
+use redb::{ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
+use registry_client::DiskReserve;
 use tokio::sync::oneshot;
 
 use super::{
     limits::{MAX_BATCH_BYTES, MAX_PAGE, batch_too_large, check_entries, check_keys, check_value},
+    quota::{Quota, Usage},
     writer::{Change, Done, Job, Writer},
 };
 use crate::{
@@ -21,6 +23,8 @@ const CACHE_BYTES: usize = 64 << 20;
 pub(super) type Key = (&'static str, &'static str, &'static str);
 /// Namespace, bucket and key, to value.
 pub(super) const ENTRIES: TableDefinition<Key, &[u8]> = TableDefinition::new("entries");
+/// Namespace to the bytes and keys that it keeps. Each write changes it in its own transaction.
+pub(super) const USAGE: TableDefinition<&str, (u64, u64)> = TableDefinition::new("usage");
 
 /// What guests keep, in a redb file of its own. A write that was answered survives a crash.
 ///
@@ -33,21 +37,22 @@ pub struct RedbKeyValue {
 }
 
 impl RedbKeyValue {
-    /// Opens a store, or makes it. The caller holds the data directory's lock.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::of_file(File::open(path, CACHE_BYTES)?)
+    /// Opens a store, or makes it. The caller holds the data directory's lock. Namespaces may keep what `quota` says; nothing is
+    /// written while the disk is below its `reserve`.
+    pub fn open(path: &Path, quota: Quota, reserve: DiskReserve) -> Result<Self, OpenError> {
+        Self::of_file(File::open(path, CACHE_BYTES)?, quota, reserve)
     }
 
-    pub(super) fn of_file(file: File) -> Result<Self, OpenError> {
+    pub(super) fn of_file(file: File, quota: Quota, reserve: DiskReserve) -> Result<Self, OpenError> {
         let path = file.path().to_owned();
         let unusable = |why: String| OpenError::Unusable { path: path.clone(), why };
         let file = Arc::new(file);
-        let table = file.write(|transaction| Ok(transaction.open_table(ENTRIES).map(drop)?));
+        let table = file.write(count_if_unknown);
         table.map_err(|error| match error {
             DiskError::Full { .. } => OpenError::DiskFull { path: path.clone() },
             DiskError::Failed { why, .. } => unusable(why),
         })?;
-        let queue = Queue::start("key-value-writer", Writer { file: file.clone() })
+        let queue = Queue::start("key-value-writer", Writer { file: file.clone(), quota, reserve })
             .map_err(|why| unusable(format!("no thread to write it: {why}")))?;
         Ok(Self { file, queue })
     }
@@ -77,6 +82,30 @@ impl RedbKeyValue {
         }
         .boxed()
     }
+}
+
+/// Makes the tables. What each namespace keeps is counted if that is not known, as in a file of a version that did not count.
+fn count_if_unknown(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    let entries = transaction.open_table(ENTRIES)?;
+    let mut usage = transaction.open_table(USAGE)?;
+    let mut counted = 0;
+    for namespace in usage.iter()? {
+        counted += namespace?.1.value().1;
+    }
+    if counted == entries.len()? {
+        return Ok(());
+    }
+    let mut found: BTreeMap<String, Usage> = BTreeMap::new();
+    for entry in entries.iter()? {
+        let (key, value) = entry?;
+        let (namespace, _, key) = key.value();
+        found.entry(namespace.to_owned()).or_default().add(Usage::of(key, value.value().len()));
+    }
+    usage.retain(|_, _| false)?;
+    for (namespace, Usage { bytes, keys }) in found {
+        usage.insert(namespace.as_str(), (bytes, keys))?;
+    }
+    Ok(())
 }
 
 fn closed() -> KeyValueError {

@@ -2,7 +2,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use registry_client::{
     ImageError,
-    hosted::{ManifestError, UploadError},
+    hosted::{ManifestError, OverQuota, UploadError},
 };
 use serde_json::json;
 
@@ -12,6 +12,8 @@ pub(super) enum RegistryError {
     Unauthorized,
     Denied(String),
     TooManyRequests,
+    /// There is no room for it now, and may be later.
+    NoRoom(String),
     Unsupported(String),
     NameInvalid(String),
     NameUnknown(String),
@@ -43,6 +45,7 @@ impl IntoResponse for RegistryError {
         match &self {
             Self::Unauthorized => super::set(&mut response, header::WWW_AUTHENTICATE, "Basic realm=\"sampan\""),
             Self::TooManyRequests => super::set(&mut response, header::RETRY_AFTER, "1"),
+            Self::NoRoom(_) => super::set(&mut response, header::RETRY_AFTER, "30"),
             Self::RangeInvalid(size) => super::set(&mut response, header::CONTENT_RANGE, &format!("bytes */{size}")),
             Self::OutOfOrder { location, len } => {
                 super::set(&mut response, header::LOCATION, location);
@@ -66,6 +69,7 @@ impl RegistryError {
             Self::TooManyRequests => {
                 (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", "too many requests at the same time".to_owned())
             }
+            Self::NoRoom(why) => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", why.clone()),
             Self::Unsupported(why) => (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", why.clone()),
             Self::NameInvalid(why) => (StatusCode::BAD_REQUEST, "NAME_INVALID", why.clone()),
             Self::NameUnknown(name) => {
@@ -106,6 +110,12 @@ impl RegistryError {
 
 impl From<ImageError> for RegistryError {
     fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::OverQuota(over @ OverQuota::Owner { .. }) => return Self::Denied(over.to_string()),
+            ImageError::OverQuota(over) => return Self::NoRoom(over.to_string()),
+            ImageError::BelowReserve(below) => return Self::NoRoom(below.to_string()),
+            _ => {}
+        }
         tracing::warn!(%error, "the registry could not use the image store");
         Self::Internal(error.to_string())
     }

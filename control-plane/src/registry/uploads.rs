@@ -37,7 +37,7 @@ impl Call {
         let upload = self.blocking(|repository| Ok(repository.begin_upload()?)).await?;
         match whole {
             Some(digest) => {
-                let upload = receive(upload, body.take()).await?;
+                let upload = self.receive(upload, body).await?;
                 self.finish(upload, digest).await
             }
             None => Ok(self.progress(StatusCode::ACCEPTED, upload.id(), 0)),
@@ -54,7 +54,7 @@ impl Call {
     /// `PATCH`: a part.
     pub(super) async fn send_part(&self, id: String, body: &mut Unread) -> Result<Response, RegistryError> {
         let upload = self.go_on(id).await?;
-        let upload = receive(upload, body.take()).await?;
+        let upload = self.receive(upload, body).await?;
         Ok(self.progress(StatusCode::ACCEPTED, upload.id(), upload.bytes()))
     }
 
@@ -64,7 +64,7 @@ impl Call {
         let digest = self.query("digest").ok_or_else(|| RegistryError::DigestInvalid(why.to_owned()))?;
         let digest = parse(&digest)?;
         let upload = self.go_on(id).await?;
-        let upload = receive(upload, body.take()).await?;
+        let upload = self.receive(upload, body).await?;
         self.finish(upload, digest).await
     }
 
@@ -92,6 +92,16 @@ impl Call {
             return Err(RegistryError::OutOfOrder { location, len });
         }
         Ok(upload)
+    }
+
+    /// Takes a body, if there is room for what it says that it has.
+    async fn receive(&self, upload: Upload, body: &mut Unread) -> Result<Upload, RegistryError> {
+        let announced = self.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let upload = blocking(move || {
+            upload.check_room(announced.unwrap_or(0))?;
+            Ok(upload)
+        });
+        receive(upload.await?, body).await
     }
 
     async fn finish(&self, upload: Upload, digest: ContentDigest) -> Result<Response, RegistryError> {
@@ -125,9 +135,10 @@ pub(super) fn received(len: u64) -> String {
     format!("0-{}", len.saturating_sub(1))
 }
 
-/// Takes a body, piece by piece. What came before it broke off is kept, for the client to go on from.
-async fn receive(mut upload: Upload, body: Body) -> Result<Upload, RegistryError> {
-    let mut frames = body.into_data_stream();
+/// Takes a body, piece by piece. What came before it broke off is kept, for the client to go on from. What is refused stays
+/// unread.
+async fn receive(mut upload: Upload, body: &mut Unread) -> Result<Upload, RegistryError> {
+    let mut frames = body.take().into_data_stream();
     let mut piece = Vec::with_capacity(PIECE_BYTES);
     loop {
         let frame = tokio::time::timeout(IDLE_TIMEOUT, frames.next()).await;
@@ -144,15 +155,22 @@ async fn receive(mut upload: Upload, body: Body) -> Result<Upload, RegistryError
             }
         };
         if upload.bytes() + piece.len() as u64 > MAX_BLOB_BYTES {
+            *body = Unread(Some(Body::from_stream(frames)));
             return Err(RegistryError::BlobTooLarge(MAX_BLOB_BYTES));
         }
         if piece.len() >= PIECE_BYTES || (ended.is_some() && !piece.is_empty()) {
             let full = std::mem::replace(&mut piece, Vec::with_capacity(if ended.is_some() { 0 } else { PIECE_BYTES }));
-            upload = blocking(move || {
+            let appended = blocking(move || {
                 upload.append(&full)?;
                 Ok(upload)
-            })
-            .await?;
+            });
+            upload = match appended.await {
+                Ok(upload) => upload,
+                Err(refused) => {
+                    *body = Unread(Some(Body::from_stream(frames)));
+                    return Err(refused);
+                }
+            };
         }
         match ended {
             Some(Ok(())) => return Ok(upload),

@@ -96,6 +96,7 @@ impl Repositories {
                 repository.forget(&needed, &seen)?;
             }
         }
+        self.accounts.recount();
         let mut collected = self.sweep(&needed, &seen, keep.dry_run)?;
         collected.names =
             entries.into_iter().filter(|entry| gone.contains(&key(entry))).map(|entry| entry.written).collect();

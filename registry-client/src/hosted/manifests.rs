@@ -83,6 +83,9 @@ impl Repository {
         };
         self.check_needs(&parsed)?;
         let tag = (name != digest.as_str()).then(|| self.tag_reference(name)).transpose()?;
+        if !self.links("_manifests").contains(&digest) {
+            self.accounts.keep(&self.name, bytes.len() as u64)?;
+        }
         self.write_blob(&digest, bytes)?;
         let artifact_type = parsed.artifact_type.or_else(|| parsed.config.and_then(|config| config.media_type));
         let descriptor = Descriptor {
@@ -143,6 +146,7 @@ impl Repository {
         let is_it = |entry: &crate::index::Entry| entry.manifest.as_str() == digest.as_str();
         self.store.index().untag(|entry| is_it(entry) && self.tag_of(&entry.written).is_some())?;
         self.links("_manifests").remove(&digest)?;
+        self.accounts.give_up(&self.name, manifest.bytes.len() as u64);
         Ok(true)
     }
 
@@ -190,6 +194,7 @@ impl Repository {
             let (size, annotations) = (bytes.len() as u64, BTreeMap::new());
             let link = Descriptor { media_type, digest: digest.to_string(), size, artifact_type: None, annotations };
             manifests.put(&digest, &serde_json::to_vec(&link).expect("a descriptor has only text keys"))?;
+            self.accounts.recount();
         }
         Ok(())
     }
@@ -222,6 +227,7 @@ impl Repository {
         }
         let path = self.blob_path(digest);
         self.make_dir_of(&path)?;
+        self.store.blobs().reserve().check(bytes.len() as u64)?;
         write_durably(&path, bytes)
     }
 

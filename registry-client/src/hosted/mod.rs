@@ -10,6 +10,7 @@ mod content_digest;
 mod links;
 mod manifests;
 mod parsed;
+mod quota;
 mod referring;
 mod uploads;
 
@@ -29,9 +30,11 @@ pub use collect::{Collected, Keep, UPLOAD_EXPIRES_AFTER, Unused};
 pub use collection::{CollectionConfig, collect, keep_collected, kept_by_grace};
 pub use content_digest::{ContentDigest, Verifier};
 pub use manifests::{Descriptor, ManifestError, PutManifest, StoredManifest};
+pub use quota::{OWNER_FLAG, OverQuota, UNFINISHED_FLAG, UploadQuota};
 pub use uploads::{Upload, UploadError};
 
 use links::Links;
+use quota::Accounts;
 pub(crate) use referring::subject_of_tag;
 use uploads::Running;
 
@@ -44,6 +47,7 @@ pub struct Repositories {
     store: ImageStore,
     dir: PathBuf,
     running: Arc<Running>,
+    accounts: Arc<Accounts>,
 }
 
 /// One repository. That it can be named does not mean that there is anything in it.
@@ -53,14 +57,21 @@ pub struct Repository {
     name: String,
     dir: PathBuf,
     running: Arc<Running>,
+    accounts: Arc<Accounts>,
 }
 
 impl Repositories {
     /// The repositories of a store.
     pub fn open(store: ImageStore) -> Result<Self, ImageError> {
+        Self::open_within(store, UploadQuota::default())
+    }
+
+    /// The same, with a quota for each owner of repositories.
+    pub fn open_within(store: ImageStore, quota: UploadQuota) -> Result<Self, ImageError> {
         let dir = store.dir().join("hosted");
         private_files::create_dir(&dir).map_err(io_error("create", &dir))?;
-        Ok(Self { store, dir, running: Arc::default() })
+        let accounts = Arc::new(Accounts::new(quota, store.clone(), dir.clone()));
+        Ok(Self { store, dir, running: Arc::default(), accounts })
     }
 
     /// The repository of this name, or why it can have none.
@@ -71,6 +82,7 @@ impl Repositories {
             name: name.to_owned(),
             dir: self.dir.join(name),
             running: self.running.clone(),
+            accounts: self.accounts.clone(),
         })
     }
 
@@ -134,8 +146,10 @@ impl Repository {
             Some(from) => from.has_blob(digest)?,
             None => touch(&self.blob_path(digest)),
         };
-        if there {
-            self.links("_blobs").put(digest, b"")?;
+        let blobs = self.links("_blobs");
+        if there && !blobs.contains(digest) {
+            self.accounts.keep(&self.name, self.blob_bytes(digest))?;
+            blobs.put(digest, b"")?;
         }
         Ok(there)
     }
@@ -144,7 +158,15 @@ impl Repository {
     pub fn delete_blob(&self, digest: &ContentDigest) -> Result<bool, ImageError> {
         let there = self.has_blob(digest)?;
         self.links("_blobs").remove(digest)?;
+        if there {
+            self.accounts.give_up(&self.name, self.blob_bytes(digest));
+        }
         Ok(there)
+    }
+
+    /// The size of a blob; 0 if it is not here.
+    fn blob_bytes(&self, digest: &ContentDigest) -> u64 {
+        fs::metadata(self.blob_path(digest)).map_or(0, |metadata| metadata.len())
     }
 
     fn links(&self, kind: &str) -> Links {

@@ -3,7 +3,6 @@ use std::{
     fs::{self, File, TryLockError},
     io::{self, Read, Write},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use parking_lot::Mutex;
@@ -33,7 +32,8 @@ pub struct Upload {
     file: File,
     len: u64,
     hasher: Option<Sha256>,
-    running: Arc<Running>,
+    /// Where it is to go.
+    repository: Repository,
 }
 
 /// Why an upload could not go on.
@@ -63,11 +63,13 @@ impl Repository {
     pub fn begin_upload(&self) -> Result<Upload, UploadError> {
         let id = uuid();
         let path = self.upload_path(&id);
+        self.store.blobs().reserve().check(0).map_err(ImageError::from)?;
+        self.accounts.begin(&self.name)?;
         self.make_dir_of(&path)?;
         let file = File::options().create_new(true).append(true).read(true).open(&path);
         let file = file.map_err(io_error("create", &path))?;
         let _ = file.try_lock();
-        Ok(Upload { id, path, file, len: 0, hasher: Some(Sha256::new()), running: self.running.clone() })
+        Ok(Upload { id, path, file, len: 0, hasher: Some(Sha256::new()), repository: self.clone() })
     }
 
     /// Goes on with an upload. One request at a time may.
@@ -89,7 +91,7 @@ impl Repository {
             (None, 0) => Some(Sha256::new()),
             (None, _) => None,
         };
-        Ok(Upload { id: id.to_owned(), path, file, len, hasher, running: self.running.clone() })
+        Ok(Upload { id: id.to_owned(), path, file, len, hasher, repository: self.clone() })
     }
 
     /// How many bytes of an upload are here.
@@ -101,7 +103,11 @@ impl Repository {
     /// Gives an upload up.
     pub fn cancel_upload(&self, id: &str) -> Result<(), UploadError> {
         self.running.0.lock().remove(id);
-        fs::remove_file(self.upload_path(&checked(id)?)).map_err(|_| UploadError::Unknown)
+        let path = self.upload_path(&checked(id)?);
+        let len = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        fs::remove_file(path).map_err(|_| UploadError::Unknown)?;
+        self.accounts.end(&self.name, len, false);
+        Ok(())
     }
 
     /// Checks all that was sent, and makes it a blob of the repository, durably.
@@ -112,13 +118,15 @@ impl Repository {
             None => upload.read_again(digest)?,
         };
         if found != *digest {
-            let _ = fs::remove_file(&upload.path);
+            upload.discard();
             return Err(UploadError::WrongDigest { len: upload.len, found });
         }
-        let target = self.blob_path(digest);
+        let (target, blobs) = (self.blob_path(digest), self.links("_blobs"));
         self.make_dir_of(&target)?;
+        let is_new = !blobs.contains(digest);
         settle(&upload.file, &upload.path, &target)?;
-        self.links("_blobs").put(digest, b"")?;
+        self.accounts.end(&self.name, upload.len, is_new);
+        blobs.put(digest, b"")?;
         Ok(())
     }
 
@@ -143,9 +151,23 @@ impl Upload {
         self.len
     }
 
-    /// Adds bytes at the end. It blocks on the disk.
+    /// Whether so many bytes may be added.
+    pub fn check_room(&self, bytes: u64) -> Result<(), UploadError> {
+        self.repository.store.blobs().reserve().check(bytes).map_err(ImageError::from)?;
+        Ok(self.repository.accounts.check(&self.repository.name, bytes)?)
+    }
+
+    /// Adds bytes at the end. It blocks on the disk. An upload that goes beyond the quota is given up, so that it takes nothing
+    /// of it.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
+        let (accounts, name, more) = (&self.repository.accounts, &self.repository.name, bytes.len() as u64);
+        self.repository.store.blobs().reserve().check(more).map_err(ImageError::from)?;
+        if let Err(refused) = accounts.receive(name, more) {
+            self.discard();
+            return Err(refused.into());
+        }
         if let Err(error) = self.file.write_all(bytes) {
+            accounts.lost(name, more);
             // A part of them may be there: what follows must not come after it.
             let _ = self.file.set_len(self.len);
             return Err(io_error("write", &self.path)(error).into());
@@ -155,6 +177,13 @@ impl Upload {
             hasher.update(bytes);
         }
         Ok(())
+    }
+
+    /// Removes what has come.
+    fn discard(&self) {
+        if fs::remove_file(&self.path).is_ok() {
+            self.repository.accounts.end(&self.repository.name, self.len, false);
+        }
     }
 
     fn read_again(&self, digest: &ContentDigest) -> Result<ContentDigest, ImageError> {
@@ -169,7 +198,7 @@ impl Drop for Upload {
     /// What was computed serves the next part.
     fn drop(&mut self) {
         let Some(hasher) = self.hasher.take() else { return };
-        let mut running = self.running.0.lock();
+        let mut running = self.repository.running.0.lock();
         if running.len() < MAX_RUNNING {
             running.insert(self.id.clone(), (self.len, hasher));
         }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use registry_client::{DiskReserve, ImageStore, RESERVE_FLAG};
+
 use crate::{
     component,
     fake::{Answer, Asked, Fake},
@@ -81,4 +83,16 @@ async fn what_is_asked_for_is_asked_for_as_it_is_stored() {
         let refused = pull(&store().1, &zipped, &[]).await.unwrap_err();
         assert!(refused.contains("in the coding `gzip`"), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn below_the_reserve_of_the_disk_nothing_is_pulled_and_the_flag_is_named() {
+    let fake = Fake::start(|_, usual| usual());
+    push(&store().1, &fake).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let reserve = DiskReserve::of(dir.path(), Some(u64::MAX));
+    let above = ImageStore::open_above(dir.path().join("images"), reserve).unwrap();
+    let refused = format!("{:?}", pull(&above, &fake, &[]).await.unwrap_err());
+    assert!(refused.contains(RESERVE_FLAG), "{refused}");
+    assert!(above.list().unwrap().is_empty());
 }

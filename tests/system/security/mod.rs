@@ -5,4 +5,5 @@ mod files;
 mod floods;
 mod paths;
 mod public;
+mod quotas;
 mod terminals;

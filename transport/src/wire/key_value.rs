@@ -30,6 +30,7 @@ impl From<KeyValueError> for proto::KeyValueFailure {
                 limit_bytes: limit_bytes as u64,
             }),
             KeyValueError::NotANumber { key } => Kind::NotANumber(key),
+            KeyValueError::NoRoom(why) => Kind::NoRoom(why),
             KeyValueError::Store(why) => Kind::Store(why),
         };
         Self { kind: Some(kind) }
@@ -45,6 +46,7 @@ impl From<proto::KeyValueFailure> for KeyValueError {
                 limit_bytes: usize::try_from(limit_bytes).unwrap_or(usize::MAX),
             },
             Some(Kind::NotANumber(key)) => Self::NotANumber { key },
+            Some(Kind::NoRoom(why)) => Self::NoRoom(why),
             Some(Kind::Store(why)) => Self::Store(why),
             None => Self::Store("it failed in a way that this version does not know".to_owned()),
         }

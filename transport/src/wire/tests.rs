@@ -270,6 +270,7 @@ fn failures_of_the_key_value_store_arrive_as_what_they_were() {
     let failures = [
         KeyValueError::TooLarge { what: "key", bytes: 9, limit_bytes: 8 },
         KeyValueError::NotANumber { key: "k".into() },
+        KeyValueError::NoRoom("over its quota".into()),
         KeyValueError::Store("full".into()),
     ];
     for failure in failures {

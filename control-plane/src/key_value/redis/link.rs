@@ -19,7 +19,7 @@ use futures::{
 };
 use parking_lot::Mutex;
 use redis::{
-    AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ScriptInvocation, ServerErrorKind, Value,
+    AsyncConnectionConfig, Cmd, ErrorKind, RedisError, RedisResult, ScriptInvocation, ServerErrorKind, Value,
     aio::MultiplexedConnection,
 };
 use tokio::{
@@ -69,8 +69,6 @@ pub(super) enum Repeat {
 /// What is asked of Redis.
 pub(super) enum Request {
     Command(Cmd),
-    /// Several, of which all are done or none.
-    Transaction(Pipeline),
     Script(ScriptInvocation<'static>),
 }
 
@@ -78,7 +76,6 @@ impl Request {
     async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
         match self {
             Self::Command(command) => command.query_async(connection).await,
-            Self::Transaction(commands) => commands.query_async(connection).await,
             Self::Script(call) => call.invoke_async(connection).await,
         }
     }

@@ -1,7 +1,7 @@
 //! The store behind `wasi:keyvalue` in Redis, which each worker reaches by itself: it outlives the control plane.
 //!
-//! A bucket is a hash of its values, and a sorted set of its keys to list them in order. Both names have the same hash tag,
-//! so that they are on the same node of a Redis Cluster. What touches both is one transaction or one script.
+//! A bucket is a hash of its values, and a sorted set of its keys to list them in order. Beside the buckets of a namespace is a
+//! hash of what it keeps in all of them. What touches more than one of these is one script.
 
 mod link;
 mod scripts;
@@ -12,14 +12,17 @@ pub(super) mod server;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use api::{Bucket, KeyValue, KeyValueError, Listing, outbound::Connect};
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, ready};
-use redis::{FromRedisValue, Value, from_redis_value};
+use redis::{FromRedisValue, Script, ScriptInvocation, Value, from_redis_value};
 
-use super::limits::{MAX_BATCH_BYTES, MAX_PAGE, batch_too_large, check_entries, check_keys, check_value};
+use super::{
+    limits::{MAX_BATCH_BYTES, MAX_PAGE, batch_too_large, check_entries, check_keys, check_value},
+    quota::{Part, Quota},
+};
 use link::{Link, Repeat, Request};
 
 pub use settings::{InvalidRedis, RedisSettings};
@@ -29,33 +32,58 @@ pub use settings::{InvalidRedis, RedisSettings};
 ///
 /// One connection carries all operations. It is made when it is needed, and anew when it broke.
 #[derive(Clone)]
-pub struct RedisKeyValue(Arc<Link>);
+pub struct RedisKeyValue {
+    link: Arc<Link>,
+    quota: Quota,
+}
 
-/// The two names of a bucket in Redis.
+/// The names in Redis of a bucket, and of what its namespace keeps.
 struct Names {
     values: String,
     keys: String,
+    usage: String,
 }
 
 impl Names {
     /// A namespace has no slash and no brace in its name, so no two buckets share a name.
     fn of(bucket: &Bucket) -> Self {
         let name = |what: &str| format!("sampan:{{{}/{}}}:{what}", bucket.namespace, bucket.name);
-        Self { values: name("values"), keys: name("keys") }
+        let usage = format!("sampan:{{{}}}:usage", bucket.namespace);
+        Self { values: name("values"), keys: name("keys"), usage }
     }
 }
 
 impl RedisKeyValue {
     /// Connects nowhere yet, and through `connect` then, unless Redis listens at a Unix socket. To be called within the
-    /// runtime that is to carry its connection.
-    pub fn new(settings: RedisSettings, connect: Arc<dyn Connect>) -> Self {
-        Self(Arc::new(Link::new(settings, connect)))
+    /// runtime that is to carry its connection. Namespaces may keep what `quota` says.
+    pub fn new(settings: RedisSettings, connect: Arc<dyn Connect>, quota: Quota) -> Self {
+        Self { link: Arc::new(Link::new(settings, connect)), quota }
+    }
+
+    /// A call of a script that counts.
+    fn call(&self, script: &'static Script, bucket: &Bucket) -> ScriptInvocation<'static> {
+        let names = Names::of(bucket);
+        let mut call = script.key(names.values);
+        call.key(names.keys).key(names.usage).arg(self.quota.bytes).arg(self.quota.keys).arg(&bucket.name);
+        call
+    }
+
+    /// Reads what such a script answers that found the quota exceeded.
+    fn within(&self, bucket: &Bucket) -> impl Fn(Value) -> Result<Value, KeyValueError> + Send + 'static {
+        let (quota, namespace) = (self.quota, bucket.namespace.clone());
+        move |answer| {
+            let Value::Array(parts) = &answer else { return Ok(answer) };
+            let [Value::BulkString(part), Value::BulkString(would_be)] = &parts[..] else { return Ok(answer) };
+            let would_be = String::from_utf8_lossy(would_be).parse().unwrap_or(u64::MAX);
+            let part = if part == b"keys" { Part::Keys } else { Part::Bytes };
+            Err(quota.refusal(&namespace, part, would_be))
+        }
     }
 
     /// Makes the connection now, so that the log says at once if that is not possible.
     pub async fn connected(self) {
         // What fails is in the log.
-        let _ = self.0.connect().await;
+        let _ = self.link.connect().await;
     }
 
     /// Asks, if what is asked for is within the limits, and reads the answer.
@@ -64,7 +92,7 @@ impl RedisKeyValue {
         checked: Result<(Repeat, Request), KeyValueError>,
         read: impl FnOnce(Value) -> Result<T, KeyValueError> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, KeyValueError>> {
-        let link = self.0.clone();
+        let link = self.link.clone();
         async move {
             let (repeat, request) = checked?;
             read(link.run(repeat, &request).await?)
@@ -95,19 +123,16 @@ impl KeyValue for RedisKeyValue {
             return ready(Ok(())).boxed();
         }
         let checked = check_entries(&entries).map(|()| {
-            let (names, mut both) = (Names::of(bucket), redis::pipe());
-            both.atomic().cmd("HSET").arg(names.values);
-            for (key, value) in &entries {
-                both.arg(key).arg(&value[..]);
+            let mut call = self.call(&scripts::SET, bucket);
+            // Of a key that is given twice the last value counts.
+            let new: BTreeMap<&str, &[u8]> = entries.iter().map(|(key, value)| (key.as_str(), &value[..])).collect();
+            for (key, value) in new {
+                call.arg(key).arg(value);
             }
-            both.ignore().cmd("ZADD").arg(names.keys);
-            for (key, _) in &entries {
-                both.arg(0).arg(key);
-            }
-            both.ignore();
-            (Repeat::Never, Request::Transaction(both))
+            (Repeat::Never, Request::Script(call))
         });
-        self.ask(checked, |_| Ok(()))
+        let within = self.within(bucket);
+        self.ask(checked, move |answer| within(answer).map(drop))
     }
 
     fn delete(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<(), KeyValueError>> {
@@ -115,10 +140,9 @@ impl KeyValue for RedisKeyValue {
             return ready(Ok(())).boxed();
         }
         let checked = check_keys(keys.iter()).map(|()| {
-            let (names, mut both) = (Names::of(bucket), redis::pipe());
-            both.atomic().cmd("HDEL").arg(names.values).arg(&keys).ignore();
-            both.cmd("ZREM").arg(names.keys).arg(&keys).ignore();
-            (Repeat::Never, Request::Transaction(both))
+            let mut call = self.call(&scripts::DELETE, bucket);
+            call.arg(keys);
+            (Repeat::Never, Request::Script(call))
         });
         self.ask(checked, |_| Ok(()))
     }
@@ -145,12 +169,12 @@ impl KeyValue for RedisKeyValue {
 
     fn increment(&self, bucket: &Bucket, key: String, delta: i64) -> BoxFuture<'static, Result<i64, KeyValueError>> {
         let checked = check_keys([&key].into_iter()).map(|()| {
-            let names = Names::of(bucket);
-            let mut call = scripts::INCREMENT.key(names.values);
-            call.key(names.keys).arg(&key).arg(delta);
+            let mut call = self.call(&scripts::INCREMENT, bucket);
+            call.arg(&key).arg(delta);
             (Repeat::Never, Request::Script(call))
         });
-        self.ask(checked, |answer| parse::<Option<i64>>(answer)?.ok_or(KeyValueError::NotANumber { key }))
+        let within = self.within(bucket);
+        self.ask(checked, move |answer| parse::<Option<i64>>(within(answer)?)?.ok_or(KeyValueError::NotANumber { key }))
     }
 
     fn swap(
@@ -161,15 +185,15 @@ impl KeyValue for RedisKeyValue {
         value: Bytes,
     ) -> BoxFuture<'static, Result<Option<Option<Bytes>>, KeyValueError>> {
         let checked = check_keys([&key].into_iter()).and_then(|()| check_value(&value)).map(|()| {
-            let names = Names::of(bucket);
-            let mut call = scripts::SWAP.key(names.values);
-            call.key(names.keys).arg(key).arg(&value[..]);
+            let mut call = self.call(&scripts::SWAP, bucket);
+            call.arg(key).arg(&value[..]);
             if let Some(expected) = &expected {
                 call.arg(&expected[..]);
             }
             (Repeat::Never, Request::Script(call))
         });
         // Nothing in the list when it was swapped.
-        self.ask(checked, |answer| Ok(parse::<Vec<Option<Bytes>>>(answer)?.into_iter().next()))
+        let within = self.within(bucket);
+        self.ask(checked, move |answer| Ok(parse::<Vec<Option<Bytes>>>(within(answer)?)?.into_iter().next()))
     }
 }

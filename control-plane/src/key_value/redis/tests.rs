@@ -6,14 +6,14 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustix::process::Signal;
 use transport::DirectConnect;
 
-use super::{RedisKeyValue, RedisSettings, link::ANSWER, server::Server};
+use super::{Quota, RedisKeyValue, RedisSettings, link::ANSWER, server::Server};
 
 fn carts() -> Bucket {
     Bucket { namespace: "shop".to_owned(), name: "carts".to_owned() }
 }
 
 fn store(url: &str) -> RedisKeyValue {
-    RedisKeyValue::new(RedisSettings::parse(url, None).unwrap(), Arc::new(DirectConnect))
+    RedisKeyValue::new(RedisSettings::parse(url, None).unwrap(), Arc::new(DirectConnect), Quota::default())
 }
 
 async fn set(store: &RedisKeyValue, key: &str) -> Result<(), KeyValueError> {
@@ -93,7 +93,7 @@ async fn over_tls_the_store_shows_a_certificate_of_the_authority_that_was_named(
     let url = format!("rediss://localhost:{port}");
     let store = |pem: &str| {
         let settings = RedisSettings::parse(&url, Some(pem.as_bytes())).unwrap();
-        RedisKeyValue::new(settings, Arc::new(DirectConnect))
+        RedisKeyValue::new(settings, Arc::new(DirectConnect), Quota::default())
     };
     set(&store(&authority.0), "a").await.unwrap();
     let refused = set(&store(&self::authority().0), "a").await.unwrap_err().to_string();
@@ -132,4 +132,42 @@ async fn a_store_that_is_full_refuses_writes_whole_and_says_why() {
     }
     assert!(!is_there(&store, "a").await.unwrap());
     assert_eq!(store.list(&carts(), None, 10).await.unwrap().keys.len(), 0);
+}
+
+#[tokio::test]
+async fn a_store_that_is_full_still_deletes_and_what_was_deleted_counts_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let settings = RedisSettings::parse(&server.url(), None).unwrap();
+    let quota = Quota { bytes: 1 << 20, keys: 2 };
+    let store = RedisKeyValue::new(settings.clone(), Arc::new(DirectConnect), quota);
+    set(&store, "a").await.unwrap();
+    set(&store, "b").await.unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let mut limit = |bytes: u64| {
+        redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).query::<()>(&mut connection).unwrap();
+    };
+    limit(1);
+    store.delete(&carts(), vec!["a".to_owned()]).await.unwrap();
+    limit(0);
+    set(&store, "c").await.unwrap();
+    let refused = set(&store, "d").await.unwrap_err().to_string();
+    assert!(refused.contains("would have 3 keys"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_bucket_that_nobody_has_counted_is_counted_when_it_is_written_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let settings = RedisSettings::parse(&server.url(), None).unwrap();
+    let store = RedisKeyValue::new(settings, Arc::new(DirectConnect), Quota { bytes: 1 << 20, keys: 2 });
+    set(&store, "a").await.unwrap();
+    set(&store, "b").await.unwrap();
+    // As a version that did not count has left it.
+    let mut connection = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    redis::cmd("DEL").arg("sampan:{shop}:usage").query::<()>(&mut connection).unwrap();
+    let refused = set(&store, "c").await.unwrap_err().to_string();
+    assert!(refused.contains("would have 3 keys"), "{refused}");
+    set(&store, "a").await.unwrap();
 }

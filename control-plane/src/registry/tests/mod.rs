@@ -4,6 +4,7 @@ mod access;
 mod collection;
 mod content;
 mod discovery;
+mod quotas;
 mod uploads;
 
 use axum::{Router, body::Body};
@@ -11,8 +12,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use registry_client::{
-    ImageStore,
-    hosted::{ContentDigest, Repositories},
+    DiskReserve, ImageStore,
+    hosted::{ContentDigest, Repositories, UploadQuota},
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -64,8 +65,12 @@ impl Fixture {
     }
 
     fn at(dir: tempfile::TempDir) -> Self {
-        let store = ImageStore::open(dir.path().join("images")).unwrap();
-        let repositories = Repositories::open(store.clone()).unwrap();
+        Self::within(dir, UploadQuota::default(), DiskReserve::default())
+    }
+
+    fn within(dir: tempfile::TempDir, quota: UploadQuota, reserve: DiskReserve) -> Self {
+        let store = ImageStore::open_above(dir.path().join("images"), reserve).unwrap();
+        let repositories = Repositories::open_within(store.clone(), quota).unwrap();
         let admin = Token::load_or_create(&dir.path().join("token")).unwrap();
         let tokens = Tokens::load_or_create(dir.path(), admin).unwrap();
         let all = tokens.all().map(|(token, role)| (token.to_owned(), role)).collect();

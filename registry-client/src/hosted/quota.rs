@@ -1,0 +1,235 @@
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use parking_lot::Mutex;
+
+use super::{ContentDigest, listing};
+use crate::{ImageError, ImageStore};
+
+/// What sets the bytes of an owner.
+pub const OWNER_FLAG: &str = "--registry-owner-bytes";
+/// What sets the bytes of an owner's unfinished uploads.
+pub const UNFINISHED_FLAG: &str = "--registry-unfinished-bytes";
+
+/// Owners whose bytes are known without looking. Beyond it all are counted again.
+const MAX_OWNERS: usize = 10_000;
+
+/// What the owner of repositories may have in the registry. The owner is the first word of their names: `shop` of `shop/cart`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UploadQuota {
+    /// Bytes of blobs and manifests, and of unfinished uploads. A blob counts in each repository that has it.
+    pub owner_bytes: u64,
+    /// Bytes of unfinished uploads alone.
+    pub unfinished_bytes: u64,
+    /// Unfinished uploads.
+    pub unfinished: u64,
+}
+
+impl Default for UploadQuota {
+    fn default() -> Self {
+        Self { owner_bytes: 32 << 30, unfinished_bytes: 16 << 30, unfinished: 1000 }
+    }
+}
+
+/// An owner has as much as it may have.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OverQuota {
+    /// In all.
+    #[error(
+        "the repositories of `{owner}` would have {would_be} bytes, and their quota is {limit}: delete what is not needed, or have \
+         {OWNER_FLAG} raised"
+    )]
+    Owner {
+        /// Who.
+        owner: String,
+        /// Bytes that it would have.
+        would_be: u64,
+        /// Bytes that it may have.
+        limit: u64,
+    },
+    /// On its way. It ends with the uploads, or a day after they last got something.
+    #[error(
+        "the unfinished uploads of `{owner}` would have {would_be} bytes, and may have {limit}: finish or cancel some, or have \
+         {UNFINISHED_FLAG} raised"
+    )]
+    Unfinished {
+        /// Who.
+        owner: String,
+        /// Bytes that it would have.
+        would_be: u64,
+        /// Bytes that it may have.
+        limit: u64,
+    },
+    /// Begun, and neither finished nor cancelled.
+    #[error("`{owner}` has {limit} unfinished uploads, which are all that it may have: finish or cancel some")]
+    Uploads {
+        /// Who.
+        owner: String,
+        /// How many it may have.
+        limit: u64,
+    },
+}
+
+/// What owners have. Counted from the disk when it is first asked for, and kept up from then on.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    quota: UploadQuota,
+    store: ImageStore,
+    /// Of all repositories.
+    dir: PathBuf,
+    held: Mutex<HashMap<String, Held>>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Held {
+    /// Bytes of blobs and manifests.
+    kept: u64,
+    /// Bytes of unfinished uploads.
+    unfinished: u64,
+    /// Unfinished uploads.
+    uploads: u64,
+}
+
+impl Accounts {
+    pub(super) fn new(quota: UploadQuota, store: ImageStore, dir: PathBuf) -> Self {
+        Self { quota, store, dir, held: Mutex::default() }
+    }
+
+    /// An upload begins.
+    pub(super) fn begin(&self, repository: &str) -> Result<(), ImageError> {
+        self.with(repository, |owner, held| {
+            let limit = self.quota.unfinished;
+            if held.uploads >= limit {
+                return Err(OverQuota::Uploads { owner: owner.to_owned(), limit });
+            }
+            held.uploads += 1;
+            Ok(())
+        })
+    }
+
+    /// Whether an upload may get so much.
+    pub(super) fn check(&self, repository: &str, bytes: u64) -> Result<(), ImageError> {
+        self.with(repository, |owner, held| self.quota.admit(owner, held, bytes))
+    }
+
+    /// An upload gets so much.
+    pub(super) fn receive(&self, repository: &str, bytes: u64) -> Result<(), ImageError> {
+        self.with(repository, |owner, held| {
+            self.quota.admit(owner, held, bytes)?;
+            held.unfinished += bytes;
+            Ok(())
+        })
+    }
+
+    /// An upload of so many bytes has ended: it is kept as what was not there before, or gone.
+    pub(super) fn end(&self, repository: &str, bytes: u64, kept: bool) {
+        self.known(repository, |held| {
+            held.uploads = held.uploads.saturating_sub(1);
+            held.unfinished = held.unfinished.saturating_sub(bytes);
+            held.kept += if kept { bytes } else { 0 };
+        });
+    }
+
+    /// An upload did not get what it was to get.
+    pub(super) fn lost(&self, repository: &str, bytes: u64) {
+        self.known(repository, |held| held.unfinished = held.unfinished.saturating_sub(bytes));
+    }
+
+    /// A repository gets what it did not have before.
+    pub(super) fn keep(&self, repository: &str, bytes: u64) -> Result<(), ImageError> {
+        self.with(repository, |owner, held| {
+            self.quota.admit_in_all(owner, held, bytes)?;
+            held.kept += bytes;
+            Ok(())
+        })
+    }
+
+    /// A repository has something no more.
+    pub(super) fn give_up(&self, repository: &str, bytes: u64) {
+        self.known(repository, |held| held.kept = held.kept.saturating_sub(bytes));
+    }
+
+    /// Something has changed that was not told here.
+    pub(super) fn recount(&self) {
+        self.held.lock().clear();
+    }
+
+    fn with<T>(
+        &self,
+        repository: &str,
+        ask: impl FnOnce(&str, &mut Held) -> Result<T, OverQuota>,
+    ) -> Result<T, ImageError> {
+        let owner = owner_of(repository);
+        let mut all = self.held.lock();
+        if !all.contains_key(owner) {
+            if all.len() >= MAX_OWNERS {
+                all.clear();
+            }
+            let counted = self.count(owner)?;
+            all.insert(owner.to_owned(), counted);
+        }
+        Ok(ask(owner, all.entry(owner.to_owned()).or_default())?)
+    }
+
+    /// Changes what is known of an owner. What is not known will be counted as it then is.
+    fn known(&self, repository: &str, change: impl FnOnce(&mut Held)) {
+        if let Some(held) = self.held.lock().get_mut(owner_of(repository)) {
+            change(held);
+        }
+    }
+
+    fn count(&self, owner: &str) -> Result<Held, ImageError> {
+        let (mut held, mut open) = (Held::default(), vec![self.dir.join(owner)]);
+        while let Some(dir) = open.pop() {
+            for entry in listing(&dir)? {
+                let path = dir.join(&entry);
+                match entry.as_str() {
+                    "_blobs" | "_manifests" => {
+                        let digests = listing(&path)?;
+                        let digests = digests.iter().filter_map(|name| ContentDigest::of_file_name(name));
+                        held.kept += digests.map(|digest| size(&self.store.content_path(&digest))).sum::<u64>();
+                    }
+                    "_uploads" => {
+                        let uploads = listing(&path)?;
+                        held.uploads += uploads.len() as u64;
+                        held.unfinished += uploads.iter().map(|upload| size(&path.join(upload))).sum::<u64>();
+                    }
+                    nested if !nested.starts_with('_') => open.push(path),
+                    _ => {}
+                }
+            }
+        }
+        Ok(held)
+    }
+}
+
+impl UploadQuota {
+    fn admit(&self, owner: &str, held: &Held, bytes: u64) -> Result<(), OverQuota> {
+        self.admit_in_all(owner, held, bytes)?;
+        let (would_be, limit) = (held.unfinished.saturating_add(bytes), self.unfinished_bytes);
+        if would_be > limit && bytes > 0 {
+            return Err(OverQuota::Unfinished { owner: owner.to_owned(), would_be, limit });
+        }
+        Ok(())
+    }
+
+    fn admit_in_all(&self, owner: &str, held: &Held, bytes: u64) -> Result<(), OverQuota> {
+        let (would_be, limit) = (held.kept.saturating_add(held.unfinished).saturating_add(bytes), self.owner_bytes);
+        if would_be > limit && bytes > 0 {
+            return Err(OverQuota::Owner { owner: owner.to_owned(), would_be, limit });
+        }
+        Ok(())
+    }
+}
+
+fn owner_of(repository: &str) -> &str {
+    repository.split('/').next().unwrap_or_default()
+}
+
+/// Of a file; 0 if it is not there.
+fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
+}

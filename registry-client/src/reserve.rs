@@ -1,0 +1,76 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What sets the reserve.
+pub const RESERVE_FLAG: &str = "--disk-reserve";
+/// The reserve of a large disk, if none is set.
+const DEFAULT_BYTES: u64 = 256 << 20;
+/// Of a small disk, this part is reserved instead.
+const DEFAULT_PART: u64 = 20;
+
+/// Free space of a disk that is left to the objects of the control plane: nothing else is written below it, so that a disk
+/// which images or guests have filled can still be told what is to go.
+#[derive(Debug, Clone, Default)]
+pub struct DiskReserve(Option<Arc<Reserve>>);
+
+#[derive(Debug)]
+struct Reserve {
+    dir: PathBuf,
+    /// `None`: what is usual for a disk of its size.
+    bytes: Option<u64>,
+}
+
+/// The disk has less free space than is reserved, or would have.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "the disk that holds {} has {free_bytes} bytes free, and the last {reserved_bytes} are kept for the objects of the control \
+     plane: free some space, or lower {RESERVE_FLAG}",
+    .dir.display()
+)]
+pub struct BelowReserve {
+    /// What is on that disk.
+    pub dir: PathBuf,
+    /// What is free of it.
+    pub free_bytes: u64,
+    /// What is to stay free.
+    pub reserved_bytes: u64,
+}
+
+impl DiskReserve {
+    /// The reserve of the disk that holds this directory: so many bytes, none with 0, or what is usual.
+    pub fn of(dir: &Path, bytes: Option<u64>) -> Self {
+        if bytes == Some(0) {
+            return Self::default();
+        }
+        Self(Some(Arc::new(Reserve { dir: dir.to_owned(), bytes })))
+    }
+
+    /// Whether so many bytes may be written. It asks the system, which takes a microsecond. A disk that does not tell has room.
+    pub fn check(&self, bytes: u64) -> Result<(), BelowReserve> {
+        let Some(reserve) = &self.0 else { return Ok(()) };
+        let Ok(disk) = rustix::fs::statvfs(&reserve.dir) else { return Ok(()) };
+        let (free_bytes, all) =
+            (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
+        let reserved_bytes = reserve.bytes.unwrap_or_else(|| DEFAULT_BYTES.min(all / DEFAULT_PART));
+        if free_bytes < reserved_bytes.saturating_add(bytes) {
+            return Err(BelowReserve { dir: reserve.dir.clone(), free_bytes, reserved_bytes });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_leave_less_than_the_reserve_is_refused_and_told_the_flag() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(DiskReserve::of(dir.path(), Some(1)).check(1).is_ok());
+        let refused = DiskReserve::of(dir.path(), Some(u64::MAX)).check(1).unwrap_err().to_string();
+        assert!(refused.contains(RESERVE_FLAG) && refused.contains(dir.path().to_str().unwrap()), "{refused}");
+        assert!(DiskReserve::of(dir.path(), Some(0)).check(u64::MAX).is_ok(), "none is reserved");
+    }
+}
