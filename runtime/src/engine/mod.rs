@@ -1,6 +1,8 @@
 //! The wasmtime engines of a worker: how they compile, what they pool, and their clock.
 
 mod kept;
+mod pool;
+mod shares;
 mod slots;
 mod ticker;
 
@@ -11,6 +13,7 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAll
 use crate::{WorkerError, worker::WorkerConfig};
 
 pub(crate) use kept::{KEPT_MEMORY_BYTES, KeptEngine};
+pub(crate) use pool::{Asked, Holder, Pool, PoolSlot};
 pub(crate) use slots::{Slot, Slots};
 pub(crate) use ticker::{TICK, Ticker, Ticking};
 
@@ -39,18 +42,18 @@ pub(crate) struct GuestEngine {
     /// What stays resident of each memory in any case.
     pub(crate) keeps_each_bytes: u64,
     pub(crate) ticker: Arc<Ticker>,
-    pub(crate) slots: Arc<Slots>,
+    pub(crate) pool: Arc<Pool>,
 }
 
 impl GuestEngine {
     pub(crate) fn new(config: &WorkerConfig) -> Result<Self, WorkerError> {
         let wasm = wasmtime::Engine::new(&pooled(pool(config))).map_err(WorkerError::Engine)?;
         let kept = KeptEngine::new(config).map_err(WorkerError::Engine)?;
-        let slots = Slots::new(config.max_instances);
+        let room = Pool::new(config.max_instances);
         let clocked = std::iter::once(&wasm).chain(kept.as_ref().map(|kept| &kept.wasm)).cloned().collect();
         let ticker =
             Ticker::start(clocked).map_err(|source| WorkerError::Threads { what: "the epoch thread", source })?;
-        Ok(Self { wasm, kept, keeps_each_bytes: config.memory_keep_resident_bytes as u64, ticker, slots })
+        Ok(Self { wasm, kept, keeps_each_bytes: config.memory_keep_resident_bytes as u64, ticker, pool: room })
     }
 }
 

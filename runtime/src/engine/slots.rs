@@ -3,7 +3,8 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-/// Room for instances in the engine's pool. The pool fails when it is full, so admission ends below it.
+/// Room for instances in a pool of which nobody has to have a part, since there is another one for who finds none. The pool
+/// fails when it is full, so admission ends below it.
 pub(crate) struct Slots {
     taken: AtomicU32,
     total: u32,

@@ -7,7 +7,7 @@ use super::idle::AllIdle;
 use crate::{
     WorkerError,
     capabilities::OutboundClient,
-    engine::{GuestEngine, Slot},
+    engine::{Asked, GuestEngine, Holder},
     priority,
     worker::WorkerConfig,
 };
@@ -38,10 +38,17 @@ impl Host {
         })
     }
 
-    /// Room for an instance. In a full pool, instances that only wait for a request give way.
-    pub(super) fn room(&self) -> Option<Slot> {
-        let slots = &self.engine.slots;
-        slots.take().or_else(|| self.idle.drop_oldest().then(|| slots.take())?)
+    /// Room for an instance of this replica. In a full pool, instances that only wait for a request give way.
+    pub(super) fn room(&self, holder: &Arc<Holder>) -> Asked {
+        match holder.take() {
+            Asked::Full if self.idle.drop_oldest() => holder.take(),
+            Asked::Waits(waiting) => {
+                // Its slot goes to who waits and has least.
+                self.idle.drop_oldest();
+                Asked::Waits(waiting)
+            }
+            asked => asked,
+        }
     }
 
     /// Where guests go that compute for long.

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     capabilities::{Cause, GuestState, into_http_error},
-    engine::Slot,
+    engine::{PoolSlot, Slot},
 };
 
 /// Bytes that the host copies for a guest in one call.
@@ -39,13 +39,13 @@ pub(super) struct Instance {
     proxy: Proxy,
     served: u32,
     // After the store, so that the pools have the room before another may take it.
-    _slot: Slot,
+    _slot: PoolSlot,
     _kept: Option<Slot>,
 }
 
 impl Instance {
     /// Makes an instance where memory is kept for it, if that is worth it and there is room; else where little is kept.
-    pub(super) async fn new(replica: &Replica, slot: Slot, turn: Arc<Turn>) -> wasmtime::Result<Box<Self>> {
+    pub(super) async fn new(replica: &Replica, slot: PoolSlot, turn: Arc<Turn>) -> wasmtime::Result<Box<Self>> {
         if let Some((engine, pre, kept)) = replica.kept() {
             match Self::made_in(engine, pre, replica, turn.clone()).await {
                 // Of guests with several memories fewer have room there than there are slots.

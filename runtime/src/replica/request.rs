@@ -12,6 +12,7 @@ use super::{
     memory::MemoryLimitReached,
     turn::Turn,
 };
+use crate::engine::Asked;
 
 /// The whole way of a request through the guest. Whoever polls it drives the guest; who drops it ends the guest.
 pub(super) async fn work(
@@ -98,6 +99,9 @@ async fn wait_for_cpu(turn: &Turn) {
     }
 }
 
+/// Nothing of the pool is left, or nothing that this replica may have.
+const FULL: Missing = Missing::Room("the worker's instance pool is full");
+
 enum Missing {
     Room(&'static str),
     Failed(wasmtime::Error),
@@ -123,6 +127,10 @@ async fn instance(replica: &Arc<Replica>, turn: &Arc<Turn>) -> Result<Box<Instan
 
 /// Makes an instance, if the worker has room for one.
 async fn fresh(replica: &Arc<Replica>, turn: &Arc<Turn>) -> Result<wasmtime::Result<Box<Instance>>, Missing> {
-    let slot = replica.host.room().ok_or(Missing::Room("the worker's instance pool is full"))?;
+    let slot = match replica.host.room(&replica.holder) {
+        Asked::Taken(slot) => slot,
+        Asked::Waits(waiting) => waiting.slot().await.ok_or(FULL)?,
+        Asked::Full => return Err(FULL),
+    };
     Ok(Instance::new(replica, slot, turn.clone()).await)
 }

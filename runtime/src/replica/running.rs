@@ -27,7 +27,7 @@ use super::{
 use crate::{
     capabilities::{Capabilities, GuestState},
     compile::LoadedComponent,
-    engine::Slot,
+    engine::{Asked, Holder, Slot},
     error::StartError,
     log::ReplicaLog,
 };
@@ -42,6 +42,8 @@ pub(crate) struct Replica {
     pub(crate) component: Arc<LoadedComponent>,
     pub(super) capabilities: Arc<Capabilities>,
     pub(super) host: Arc<Host>,
+    /// What it has of the engine's pool.
+    pub(super) holder: Arc<Holder>,
     pub(super) memory: Arc<MemoryBudget>,
     pub(super) idle: Arc<IdleInstances>,
     pub(super) pace: Pace,
@@ -70,6 +72,7 @@ impl Replica {
             health: Health::default(),
             component,
             capabilities: Arc::new(capabilities),
+            holder: host.engine.pool.join(&spec.id.0.namespace),
             host,
             memory: MemoryBudget::new(limits.memory_bytes, Arc::downgrade(&idle)),
             idle,
@@ -88,7 +91,10 @@ impl Replica {
     /// is full. With isolation `replica` the first request will have it.
     pub(crate) async fn try_instantiate(&self) -> Result<Option<u64>, StartError> {
         let image = || self.spec.image.clone();
-        let Some(slot) = self.host.room() else { return Ok(None) };
+        let slot = match self.host.room(&self.holder) {
+            Asked::Taken(slot) => slot,
+            Asked::Waits(_) | Asked::Full => return Ok(None),
+        };
         let _ticking = self.host.engine.ticker.keep_ticking();
         let turn = Arc::new(self.turn());
         let made = tokio::time::timeout_at(turn.deadline.into(), Instance::new(self, slot, turn.clone())).await;
@@ -269,6 +275,8 @@ impl Replica {
         if let Isolation::Replica { max_reuse } = self.spec.limits.isolation
             && instance.served() < max_reuse
             && !self.killed.is_cancelled()
+            // Its room goes to who waits for it.
+            && !self.host.engine.pool.is_waited_for()
         {
             self.idle.put(instance);
         }

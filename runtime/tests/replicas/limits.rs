@@ -188,3 +188,27 @@ async fn idle_instances_of_one_replica_give_way_to_another_when_the_pool_is_full
         assert_eq!(ask(&other, get("/")).await.unwrap().0, 200);
     }
 }
+
+#[tokio::test]
+async fn one_namespace_that_fills_the_pool_keeps_no_other_from_it() {
+    let mut fleet = Fleet::with(|config| config.max_instances = 20).await;
+    let mut greedy = fleet.spec("probe-1", "probe");
+    greedy.id = api::ReplicaId(api::ObjectKey::new("greedy", "probe-1"));
+    greedy.limits.concurrency = 1000;
+    greedy.limits.memory_bytes = 4 << 30;
+    let spec = fleet.spec("hello-1", "hello");
+    let other = fleet.ready(spec).await;
+    let greedy = fleet.ready(greedy).await;
+    let asleep = || get("/sleep?ms=2000");
+    let mut sleeping: Vec<_> = (0..200).map(|_| Box::pin(ask(&greedy, asleep()))).collect();
+    let mut refused = 0;
+    for sleep in &mut sleeping {
+        refused += usize::from(futures::poll!(sleep).is_ready());
+    }
+    assert!(refused >= 180, "{refused} found the pool full");
+    // More at once than are guaranteed: those beyond wait for what ends.
+    let answers = join_all((0..40).map(|_| ask(&other, get("/"))));
+    let sleeps = join_all(sleeping.into_iter().take(200 - refused));
+    let (answers, _) = futures::join!(answers, sleeps);
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|(status, _)| *status == 200)), "{answers:?}");
+}

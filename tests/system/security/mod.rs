@@ -6,4 +6,5 @@ mod floods;
 mod paths;
 mod public;
 mod quotas;
+mod sharing;
 mod terminals;
