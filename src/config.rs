@@ -138,6 +138,10 @@ pub(crate) struct WorkerLimitArgs {
     /// Memory for guests, such as `2Gi` [default: all of the machine's]
     #[arg(long, env = "SAMPAN_GUEST_MEMORY", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) guest_memory: Option<u64>,
+
+    /// Handles that one instance has at a time: streams, bodies, fields, pollables, buckets [default: 1000]
+    #[arg(long, env = "SAMPAN_MAX_HANDLES", value_name = "N", value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
+    pub(crate) max_handles: Option<u32>,
 }
 
 /// How many images are kept. What is not set keeps its default.

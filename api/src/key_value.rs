@@ -2,6 +2,13 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+/// The largest value of a key.
+pub const MAX_VALUE_BYTES: usize = 4 << 20;
+/// Keys or entries of one call.
+pub const MAX_BATCH: usize = 1024;
+/// Bytes of the values of one call: one of the largest, since a guest keeps a thread that serves requests while they are copied.
+pub const MAX_BATCH_BYTES: usize = MAX_VALUE_BYTES;
+
 /// A `wasi:keyvalue` bucket: its keys are apart from those of every other bucket and namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Bucket {

@@ -33,7 +33,7 @@ pub use digest::{Digest, InvalidDigest};
 pub use framing::{Content, frame_answer, frame_request};
 pub use http_cluster::{ClusterHttp, ClusterHttpError, HOPS_HEADER};
 pub use images::{FetchImage, ImageBytes};
-pub use key_value::{Bucket, KeyValue, KeyValueError, Listing};
+pub use key_value::{Bucket, KeyValue, KeyValueError, Listing, MAX_BATCH, MAX_BATCH_BYTES, MAX_VALUE_BYTES};
 pub use name::{InvalidName, ObjectKey, ReplicaId, WorkerName, check_dns_label, check_dns_subdomain};
 pub use pull::{Pull, PullPolicy};
 pub use quantity::{InvalidQuantity, Quantity};

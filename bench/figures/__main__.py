@@ -3,7 +3,7 @@
 import sys
 
 from . import (
-    asleep, hop, images, kills, languages, memory, neighbour, neighbours, processes, replay, replicas, restarts, scheduler, start,
+    asleep, hop, hostcalls, images, kills, languages, memory, neighbour, neighbours, processes, replay, replicas, restarts, scheduler, start,
     step, stops, throughput, wake,
 )
 from .machine import describe
@@ -27,6 +27,7 @@ FIGURES = {
     "step": step.measure,
     "asleep": asleep.measure,
     "replay": replay.measure,
+    "hostcalls": hostcalls.measure,
 }
 
 

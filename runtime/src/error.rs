@@ -55,6 +55,11 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Grant(#[from] api::outbound::InvalidGrant),
     #[error(
+        "the environment of {bytes} bytes is larger than the limit of {limit_bytes} bytes: leave out of `env` and `envFrom` what the \
+         guest does not read"
+    )]
+    Environment { bytes: usize, limit_bytes: usize },
+    #[error(
         "image `{image}` does not fit into its memory limit of {limit_bytes} bytes: an instance of it takes at least \
          {needed_bytes} bytes; raise `resources.limits.memory`"
     )]
@@ -73,7 +78,9 @@ impl StartError {
                 FailureReason::InvalidImage
             }
             Self::Image(_) => FailureReason::ErrImagePull,
-            Self::KeyValueNotGranted { .. } | Self::Grant(_) => FailureReason::CreateContainerConfigError,
+            Self::KeyValueNotGranted { .. } | Self::Grant(_) | Self::Environment { .. } => {
+                FailureReason::CreateContainerConfigError
+            }
             Self::OutOfMemory { .. } => FailureReason::OomKilled,
             Self::Instantiate { .. } | Self::Cache(_) => FailureReason::Error,
             _ => FailureReason::InvalidImage,

@@ -94,6 +94,9 @@ pub(super) fn worker(name: &str, limits: &WorkerLimitArgs, dir: &DataDir) -> Wor
     if let Some(memory_bytes) = limits.guest_memory {
         config.capacity.memory_bytes = memory_bytes;
     }
+    if let Some(max_handles) = limits.max_handles {
+        config.max_handles = max_handles;
+    }
     config
 }
 

@@ -111,6 +111,7 @@ impl WorkerProcess {
         give("--warm-memory", limits.warm_memory.map(|bytes| bytes.to_string()));
         give("--kept-memory", limits.kept_memory.map(|bytes| bytes.to_string()));
         give("--guest-memory", limits.guest_memory.map(|bytes| bytes.to_string()));
+        give("--max-handles", limits.max_handles.map(|handles| handles.to_string()));
         let way_out = WayOut::new(dir, name, redis);
         arguments.extend(way_out.arguments());
         Self { arguments, environment: redis.map(Redis::environment).unwrap_or_default(), way_out }

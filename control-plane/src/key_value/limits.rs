@@ -1,14 +1,9 @@
 use api::KeyValueError;
+pub use api::{MAX_BATCH, MAX_BATCH_BYTES, MAX_VALUE_BYTES};
 use bytes::Bytes;
 
 /// The longest key.
 pub const MAX_KEY_BYTES: usize = 1024;
-/// The largest value.
-pub const MAX_VALUE_BYTES: usize = 4 << 20;
-/// Keys or entries of one call.
-pub const MAX_BATCH: usize = 1024;
-/// Bytes of the values of one call: what a worker of another process can be sent.
-pub const MAX_BATCH_BYTES: usize = 32 << 20;
 /// Keys of one page of a listing.
 pub const MAX_PAGE: usize = 1000;
 

@@ -18,6 +18,7 @@ struct View<'a>(&'a mut GuestState);
 
 impl environment::Host for View<'_> {
     fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        self.0.turn.within_reach()?;
         Ok(self.0.capabilities.environment.clone())
     }
 

@@ -3,19 +3,23 @@
 mod bindings;
 mod config;
 mod environment;
+mod http;
 mod imports;
+mod io;
 mod key_value;
+mod lifted;
 mod logging;
 mod outbound;
+mod random;
 mod state;
 mod stdio;
 
 use std::sync::Arc;
 
-use api::{outbound::InvalidGrant, replica::ReplicaSpec};
+use api::replica::ReplicaSpec;
 use wasmtime::component::Linker;
 
-use crate::{log::ReplicaLog, worker::Handles};
+use crate::{error::StartError, log::ReplicaLog, worker::Handles};
 
 pub(crate) use imports::{Granted, check_imports};
 pub use imports::{grants_for, refuse_imports};
@@ -24,6 +28,11 @@ pub(crate) use state::GuestState;
 
 use key_value::KeyValueAccess;
 use outbound::Outbound;
+
+/// Bytes of the environment of a replica, which a guest can ask for as a whole.
+const MAX_ENVIRONMENT_BYTES: usize = 1 << 20;
+/// What each of its entries counts beside name and value.
+const ENTRY_BYTES: usize = 48;
 
 /// What the instances of one replica can reach: the whole surface of the sandbox.
 ///
@@ -47,7 +56,11 @@ impl Capabilities {
         handles: &Handles,
         client: Arc<OutboundClient>,
         log: Arc<ReplicaLog>,
-    ) -> Result<Self, InvalidGrant> {
+    ) -> Result<Self, StartError> {
+        let bytes = spec.environment.iter().map(|(name, value)| name.len() + value.len() + ENTRY_BYTES).sum();
+        if bytes > MAX_ENVIRONMENT_BYTES {
+            return Err(StartError::Environment { bytes, limit_bytes: MAX_ENVIRONMENT_BYTES });
+        }
         let namespace = spec.id.0.namespace.clone();
         Ok(Self {
             environment: spec.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
@@ -69,10 +82,13 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    // wasmtime's environment would have to be copied for each instance; ours is shared by them.
+    // What is linked again takes the place of wasmtime's own: its environment would have to be copied for each instance, where ours
+    // is shared by them, and the others bound what a call does, and count what is held.
     linker.allow_shadowing(true);
     environment::link(&mut linker)?;
-    linker.allow_shadowing(false);
+    random::link(&mut linker)?;
+    io::link(&mut linker)?;
+    http::link(&mut linker)?;
     config::link(&mut linker)?;
     logging::link(&mut linker)?;
     key_value::link(&mut linker)?;

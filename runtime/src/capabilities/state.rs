@@ -12,10 +12,8 @@ use super::{
 };
 use crate::replica::{MemoryAccount, Turn};
 
-/// Host objects (streams, bodies, buckets, …) that one instance may hold at a time.
-const MAX_RESOURCES: usize = 10_000;
 /// Bytes of the headers of one message.
-const MAX_HEADER_BYTES: usize = 128 << 10;
+pub(super) const MAX_HEADER_BYTES: usize = 128 << 10;
 
 /// The host's side of one instance.
 pub(crate) struct GuestState {
@@ -23,7 +21,7 @@ pub(crate) struct GuestState {
     pub(super) table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    outbound: OutboundHooks,
+    pub(super) outbound: OutboundHooks,
     /// What its memories and tables take of the replica's limit.
     pub(crate) memory: MemoryAccount,
     /// The request that it works on.
@@ -31,9 +29,15 @@ pub(crate) struct GuestState {
 }
 
 impl GuestState {
-    pub(crate) fn new(capabilities: Arc<Capabilities>, memory: MemoryAccount, turn: Arc<Turn>) -> Self {
+    pub(crate) fn new(
+        capabilities: Arc<Capabilities>,
+        memory: MemoryAccount,
+        turn: Arc<Turn>,
+        max_handles: usize,
+    ) -> Self {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_RESOURCES);
+        // One that waits for a time has that beside it, and counts as two.
+        table.set_max_capacity(max_handles);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_HEADER_BYTES);
         let wasi = WasiCtx::builder()
@@ -50,6 +54,7 @@ impl GuestState {
     pub(crate) fn begin(&mut self, turn: Arc<Turn>, cause: Cause) {
         self.turn = turn;
         self.outbound.cause = cause;
+        self.memory.next_request(|| self.table.is_empty());
     }
 }
 

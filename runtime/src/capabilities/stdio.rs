@@ -12,7 +12,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::{
     async_trait,
     cli::{IsTerminal, StdoutStream},
-    p2::{OutputStream, Pollable, StreamResult},
+    p2::{OutputStream, Pollable, StreamError, StreamResult},
 };
 
 use crate::log::{LineSplitter, ReplicaLog};
@@ -67,13 +67,16 @@ struct Lines {
 
 impl Lines {
     fn take(&self, bytes: &[u8]) {
-        self.unfinished.lock().feed(bytes, |line| self.log.line(self.source, line));
+        let skipped = self.unfinished.lock().feed(bytes, |line| self.log.line_of(self.source, || line));
+        self.log.drop_lines(skipped);
     }
 }
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        self.unfinished.get_mut().flush(|line| self.log.line(self.source, line));
+        if let Some(line) = self.unfinished.get_mut().flush() {
+            self.log.line(self.source, line);
+        }
     }
 }
 
@@ -82,6 +85,12 @@ struct Handle(Arc<Lines>);
 
 impl OutputStream for Handle {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > WRITE_BYTES {
+            return Err(StreamError::Trap(wasmtime::format_err!(
+                "{} bytes were written at once to stdout or stderr: `check-write` allows {WRITE_BYTES}",
+                bytes.len()
+            )));
+        }
         self.0.take(&bytes);
         Ok(())
     }

@@ -11,21 +11,26 @@ pub(crate) struct LineSplitter {
 }
 
 impl LineSplitter {
-    /// Takes bytes and gives each line that is complete, without its end.
-    pub(crate) fn feed(&mut self, mut bytes: &[u8], mut line: impl FnMut(String)) {
+    /// Takes bytes and gives each line that is complete, without its end, until one is refused. Answers how many more there were.
+    pub(crate) fn feed(&mut self, mut bytes: &[u8], mut line: impl FnMut(String) -> bool) -> u64 {
+        let mut skipped = 0;
         while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
             self.keep(&bytes[..end]);
             bytes = &bytes[end + 1..];
-            self.finish(&mut line);
+            if !line(self.finish()) {
+                let ends = bytes.iter().filter(|&&byte| byte == b'\n').count();
+                let last = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+                (skipped, bytes) = (ends as u64, &bytes[last..]);
+                break;
+            }
         }
         self.keep(bytes);
+        skipped
     }
 
     /// Gives what is there of a line without an end, if anything is.
-    pub(crate) fn flush(&mut self, mut line: impl FnMut(String)) {
-        if !self.partial.is_empty() {
-            self.finish(&mut line);
-        }
+    pub(crate) fn flush(&mut self) -> Option<String> {
+        (!self.partial.is_empty()).then(|| self.finish())
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -35,7 +40,7 @@ impl LineSplitter {
         self.cut |= bytes.len() > room;
     }
 
-    fn finish(&mut self, line: &mut impl FnMut(String)) {
+    fn finish(&mut self) -> String {
         if self.partial.last() == Some(&b'\r') && !self.cut {
             self.partial.pop();
         }
@@ -43,7 +48,7 @@ impl LineSplitter {
         self.partial.clear();
         self.cut = false;
         cut(&mut text);
-        line(text);
+        text
     }
 }
 
@@ -62,10 +67,25 @@ mod tests {
     fn lines(chunks: &[&[u8]]) -> Vec<String> {
         let (mut splitter, mut lines) = (LineSplitter::default(), Vec::new());
         for chunk in chunks {
-            splitter.feed(chunk, |line| lines.push(line));
+            splitter.feed(chunk, |line| {
+                lines.push(line);
+                true
+            });
         }
-        splitter.flush(|line| lines.push(line));
+        lines.extend(splitter.flush());
         lines
+    }
+
+    #[test]
+    fn after_a_line_that_is_refused_the_others_are_only_counted_and_what_is_unfinished_stays() {
+        let (mut splitter, mut given) = (LineSplitter::default(), Vec::new());
+        let skipped = splitter.feed(b"one\ntwo\nthree\n\nfour\nfi", |line| {
+            given.push(line);
+            given.len() < 2
+        });
+        assert_eq!((given, skipped), (vec!["one".to_owned(), "two".to_owned()], 3));
+        assert_eq!(splitter.feed(b"ve\n", |line| line == "five"), 0);
+        assert_eq!(splitter.flush(), None);
     }
 
     #[test]

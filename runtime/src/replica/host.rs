@@ -17,6 +17,8 @@ pub(crate) struct Host {
     pub(crate) engine: GuestEngine,
     pub(crate) outbound: Arc<OutboundClient>,
     pub(super) idle: AllIdle,
+    /// Handles of one instance.
+    pub(super) max_handles: usize,
     background: Option<runtime::Runtime>,
 }
 
@@ -34,6 +36,7 @@ impl Host {
             engine,
             outbound: Arc::new(OutboundClient::new(connect)),
             idle: AllIdle::default(),
+            max_handles: config.max_handles as usize,
             background: Some(background),
         })
     }

@@ -25,10 +25,8 @@ use crate::{
     engine::{PoolSlot, Slot},
 };
 
-/// Bytes that the host copies for a guest in one call.
-const HOSTCALL_FUEL: usize = 16 << 20;
-/// Handles that the components of an instance may hold.
-const MAX_HANDLES: usize = 10_000;
+/// Bytes that a guest hands over in one call, as the host holds them. Values of stores have a bound of their own.
+pub(super) const HANDED_OVER_BYTES: usize = 1 << 20;
 
 /// The beginning of an answer, as the guest gives it.
 pub(super) type Head = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
@@ -67,11 +65,12 @@ impl Instance {
         turn: Arc<Turn>,
     ) -> wasmtime::Result<(Store<GuestState>, Proxy)> {
         let memory = MemoryAccount::new(replica.memory.clone());
-        let state = GuestState::new(replica.capabilities.clone(), memory, turn);
+        let state = GuestState::new(replica.capabilities.clone(), memory, turn, replica.host.max_handles);
         let mut store = Store::new(engine, state);
         store.limiter_async(|state| &mut state.memory);
-        store.set_hostcall_fuel(HOSTCALL_FUEL);
-        store.set_max_component_handles(MAX_HANDLES);
+        store.set_hostcall_fuel(HANDED_OVER_BYTES);
+        // Each may also be lent to a call, which counts as another one.
+        store.set_max_component_handles(replica.host.max_handles.saturating_mul(2));
         store.epoch_deadline_callback(|context| context.data().turn.interrupted());
         store.set_epoch_deadline(FIRST_TICKS);
         let proxy = pre.instantiate_async(&mut store).await?;

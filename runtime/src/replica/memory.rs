@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::Notify;
 use wasmtime::ResourceLimiterAsync;
 
-use super::{idle::IdleInstances, instance_size::InstanceSize};
+use super::{host_memory::HostPart, idle::IdleInstances, instance_size::InstanceSize};
 
 /// What an element of a table takes.
 const TABLE_ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
@@ -19,7 +19,7 @@ const TABLE_ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 /// A guest that wants more memory than is left waits so long at most for what others of its replica give back.
 const GROWTH_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The memory limit of a replica, over all memories and tables of all its instances.
+/// The memory limit of a replica, over all memories and tables of all its instances, and what the host holds for them.
 pub(crate) struct MemoryBudget {
     limit_bytes: u64,
     used_bytes: AtomicU64,
@@ -48,6 +48,17 @@ impl MemoryBudget {
         })
     }
 
+    /// Of a replica that keeps no instance.
+    #[cfg(test)]
+    pub(crate) fn alone(limit_bytes: u64) -> Arc<Self> {
+        Self::new(limit_bytes, Weak::new())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.used_bytes.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn limit_bytes(&self) -> u64 {
         self.limit_bytes
     }
@@ -68,22 +79,27 @@ impl MemoryBudget {
         u32::try_from(room).unwrap_or(u32::MAX).clamp(1, most.max(1))
     }
 
-    fn take(&self, bytes: u64) -> Result<(), MemoryLimitReached> {
+    pub(super) fn take(&self, bytes: u64) -> Result<(), MemoryLimitReached> {
         // SeqCst, as for those who wait: one that gives back sees who waits, or who waits sees what was given back.
         let within = |used: u64| used.checked_add(bytes).filter(|all| *all <= self.limit_bytes);
         let taken = self.used_bytes.try_update(Ordering::SeqCst, Ordering::SeqCst, within);
-        taken.map(drop).map_err(|_| MemoryLimitReached)
+        taken.map(drop).map_err(|_| MemoryLimitReached::default())
+    }
+
+    /// Counts what is held in any case.
+    pub(crate) fn take_anyway(&self, bytes: u64) {
+        self.used_bytes.fetch_add(bytes, Ordering::SeqCst);
     }
 
     /// Takes what is missing as soon as others give it back. Not if they never would: where it is beyond the limit by itself, where
     /// everybody waits already, or after [`GROWTH_PATIENCE`].
     async fn take_when_given_back(&self, held_bytes: u64, bytes: u64) -> Result<(), MemoryLimitReached> {
         if held_bytes.saturating_add(bytes) > self.limit_bytes {
-            return Err(MemoryLimitReached);
+            return Err(MemoryLimitReached::default());
         }
         let waiting = Waiting::among(self);
         if waiting.all_wait() {
-            return Err(MemoryLimitReached);
+            return Err(MemoryLimitReached::default());
         }
         let taken = async {
             loop {
@@ -98,10 +114,10 @@ impl MemoryBudget {
                 }
             }
         };
-        tokio::time::timeout(GROWTH_PATIENCE, taken).await.map_err(|_| MemoryLimitReached)
+        tokio::time::timeout(GROWTH_PATIENCE, taken).await.map_err(|_| MemoryLimitReached::default())
     }
 
-    fn give_back(&self, bytes: u64) {
+    pub(crate) fn give_back(&self, bytes: u64) {
         self.used_bytes.fetch_sub(bytes, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.given_back.notify_waiters();
@@ -132,24 +148,28 @@ impl Drop for Waiting<'_> {
 }
 
 /// The error that ends a guest which asks for more.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Default, thiserror::Error)]
 #[error("the replica's memory limit was reached")]
-pub(crate) struct MemoryLimitReached;
+pub(crate) struct MemoryLimitReached {
+    /// What the host would have had to hold for the instance, beside the memory that it has itself.
+    pub(super) host_bytes: u64,
+}
 
 /// What one instance has of its replica's budget. Given back when it is dropped.
 pub(crate) struct MemoryAccount {
-    budget: Arc<MemoryBudget>,
+    pub(super) budget: Arc<MemoryBudget>,
     held_bytes: u64,
     /// The growth that was granted last, should it fail after all.
     last_bytes: u64,
     /// The instance is made: its guest can wait for more. While it is made, its request can go elsewhere.
     waits: bool,
+    pub(super) host: HostPart,
 }
 
 impl MemoryAccount {
     pub(crate) fn new(budget: Arc<MemoryBudget>) -> Self {
         budget.holders.fetch_add(1, Ordering::SeqCst);
-        Self { budget, held_bytes: 0, last_bytes: 0, waits: false }
+        Self { budget, held_bytes: 0, last_bytes: 0, waits: false, host: HostPart::default() }
     }
 
     /// Memories and tables, in bytes.
@@ -176,9 +196,9 @@ impl MemoryAccount {
         if taken.is_err() && self.waits {
             taken = self.budget.take_when_given_back(self.held_bytes, bytes).await;
         }
-        if let Err(reached) = taken {
+        if taken.is_err() {
             self.budget.lacking_bytes.fetch_max(self.held_bytes.saturating_add(bytes), Ordering::Relaxed);
-            return Err(reached.into());
+            return Err(MemoryLimitReached { host_bytes: self.host_bytes() }.into());
         }
         self.held_bytes += bytes;
         self.last_bytes = bytes;
@@ -240,7 +260,7 @@ mod tests {
     use super::*;
 
     fn budget(limit_bytes: u64) -> Arc<MemoryBudget> {
-        MemoryBudget::new(limit_bytes, Weak::new())
+        MemoryBudget::alone(limit_bytes)
     }
 
     /// Of an instance that is being made.

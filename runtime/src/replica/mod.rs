@@ -7,6 +7,7 @@ mod entry;
 mod failure;
 mod health;
 mod host;
+mod host_memory;
 mod idle;
 mod instance;
 mod instance_size;
@@ -24,6 +25,7 @@ mod turn;
 pub use registry::Replicas;
 
 pub(crate) use host::Host;
-pub(crate) use memory::MemoryAccount;
+pub(crate) use host_memory::Charge;
+pub(crate) use memory::{MemoryAccount, MemoryBudget, MemoryLimitReached};
 pub(crate) use running::Replica;
 pub(crate) use turn::Turn;

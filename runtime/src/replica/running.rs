@@ -68,13 +68,15 @@ impl Replica {
         if let Isolation::Replica { .. } = limits.isolation {
             host.idle.add(&idle);
         }
+        let memory = MemoryBudget::new(limits.memory_bytes, Arc::downgrade(&idle));
+        log.count_in(&memory);
         Arc::new(Self {
             health: Health::default(),
             component,
             capabilities: Arc::new(capabilities),
             holder: host.engine.pool.join(&spec.id.0.namespace),
             host,
-            memory: MemoryBudget::new(limits.memory_bytes, Arc::downgrade(&idle)),
+            memory,
             idle,
             pace: Pace::default(),
             cpu: limits.cpu_millis.map(|millis| Arc::new(CpuMeter::new(millis))),
@@ -120,7 +122,7 @@ impl Replica {
             Err(_) => GuestFailure::Deadline,
         };
         Err(match failure {
-            GuestFailure::OutOfMemory => {
+            GuestFailure::OutOfMemory { .. } => {
                 let (limit_bytes, needed_bytes) = (self.memory.limit_bytes(), self.memory.lacking_bytes());
                 StartError::OutOfMemory { image: image(), limit_bytes, needed_bytes }
             }
@@ -300,9 +302,15 @@ impl Replica {
                 self.deadline_passed(turn);
                 return failure;
             }
-            GuestFailure::OutOfMemory => {
+            GuestFailure::OutOfMemory { host_bytes } => {
                 let limit = self.memory.limit_bytes();
-                (FailureReason::OomKilled, format!("out of memory: the limit of {limit} bytes was reached"))
+                let of_host = match host_bytes {
+                    0 => String::new(),
+                    bytes => format!(
+                        "; {bytes} bytes of that are what the host holds for an instance: values of `cas`, bodies, fields"
+                    ),
+                };
+                (FailureReason::OomKilled, format!("out of memory: the limit of {limit} bytes was reached{of_host}"))
             }
             _ => (FailureReason::Error, reason(error)),
         };

@@ -13,7 +13,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use super::{
     Replica,
     entry::Permit,
-    failure::GuestFailure,
+    failure::{GuestFailure, beginning},
     instance::Head,
     request::work,
     response::{self, Answer},
@@ -130,7 +130,7 @@ impl Serving {
 
     /// The guest gave an error for an answer. Its first line is for the client; what follows may be the host's own.
     fn error_answer(&self, code: &ErrorCode) -> GuestFailure {
-        let text = code.to_string();
+        let text = beginning(code);
         let line = text.lines().next().unwrap_or_default();
         let line = line.split("\\n").next().unwrap_or_default();
         self.misbehaved(format!("the guest answered with an error: {line}"))

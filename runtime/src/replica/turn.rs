@@ -16,6 +16,10 @@ use crate::engine::{TICK, Ticker};
 
 /// Ticks that a guest may compute on the thread that took the request. Two, as the first may be over at once.
 pub(crate) const FIRST_TICKS: u64 = 2;
+/// Ticks beyond those that a guest may compute, after which one that goes on from call to call of the host is looked at by these.
+const OVERDUE_TICKS: u64 = 2;
+/// CPU time that one has from then on which cannot be made to wait.
+const OVERDUE_CPU: Duration = Duration::from_millis(4);
 /// Ticks that a guest in the background computes until another may.
 const BACKGROUND_TICKS: u64 = 10;
 
@@ -35,6 +39,10 @@ pub(crate) struct Turn {
     polled_at: AtomicU64,
     /// CPU time of the polling thread, in nanoseconds, when this poll was first interrupted; 0: it was not.
     cpu_at_first_interrupt: AtomicU64,
+    /// The tick at which it was last seen to that the guest keeps nobody from anything: it was polled, or interrupted.
+    looked_at: AtomicU64,
+    /// CPU time of its thread, in nanoseconds, when a call of the host first found that this was long ago; 0: none did.
+    cpu_at_overdue: AtomicU64,
     /// The guest computed through its first ticks.
     overran: AtomicBool,
     /// It was moved to the background.
@@ -56,6 +64,8 @@ impl Turn {
             deadline: Instant::now() + limit,
             polled_at: AtomicU64::new(ticker.now()),
             cpu_at_first_interrupt: AtomicU64::new(0),
+            looked_at: AtomicU64::new(ticker.now()),
+            cpu_at_overdue: AtomicU64::new(0),
             ticker,
             cpu,
             overran: AtomicBool::new(false),
@@ -70,8 +80,52 @@ impl Turn {
 
     /// The guest is about to be polled.
     pub(super) fn polling(&self) {
-        self.polled_at.store(self.ticker.now(), Ordering::Relaxed);
+        let now = self.ticker.now();
+        self.polled_at.store(now, Ordering::Relaxed);
         self.cpu_at_first_interrupt.store(0, Ordering::Relaxed);
+        self.looked(now);
+    }
+
+    fn looked(&self, tick: u64) {
+        self.looked_at.store(tick, Ordering::Relaxed);
+        self.cpu_at_overdue.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the engine should have interrupted the guest long ago: it does so in loops and where functions begin, and between
+    /// calls of the host that stand one after the other is neither.
+    fn is_overdue(&self) -> bool {
+        let ticks = self.ticker.now().saturating_sub(self.looked_at.load(Ordering::Relaxed));
+        let own = if self.background.load(Ordering::Relaxed) { BACKGROUND_TICKS } else { FIRST_TICKS };
+        ticks > own + OVERDUE_TICKS
+    }
+
+    /// To be asked by each call of the host that takes more than a moment. An error ends the guest: it made such calls for long,
+    /// without a point at which it could be interrupted.
+    pub(crate) fn within_reach(&self) -> wasmtime::Result<()> {
+        if !self.is_overdue() {
+            return Ok(());
+        }
+        // On a busy machine its thread may have waited for a processor meanwhile.
+        let now = u64::try_from(thread_cpu().as_nanos()).unwrap_or(u64::MAX);
+        match self.cpu_at_overdue.load(Ordering::Relaxed) {
+            0 => self.cpu_at_overdue.store(now, Ordering::Relaxed),
+            first if Duration::from_nanos(now.saturating_sub(first)) < OVERDUE_CPU => {}
+            _ => return Err(Stop::OutOfReach.into()),
+        }
+        Ok(())
+    }
+
+    /// The same for a call that can wait: others go on meanwhile, as if the guest had been interrupted.
+    pub(crate) async fn give_way(&self) -> wasmtime::Result<()> {
+        if !self.is_overdue() {
+            return Ok(());
+        }
+        match self.interrupted()? {
+            UpdateDeadline::YieldCustom(_, until) => until.await,
+            UpdateDeadline::Yield(_) => tokio::task::yield_now().await,
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Whether the guest computed for too long to stay on the thread that took the request.
@@ -142,6 +196,7 @@ impl Turn {
 
     /// What happens to the guest at the end of its ticks.
     pub(super) fn interrupted(&self) -> wasmtime::Result<UpdateDeadline> {
+        self.looked(self.ticker.now());
         let now = Instant::now();
         if now >= self.deadline {
             return Err(Stop::Deadline.into());

@@ -22,6 +22,8 @@ pub struct WorkerConfig {
     pub cache_dir: PathBuf,
     /// Instances at the same time, over all replicas. Each reserves 4 GiB of address space, not of memory.
     pub max_instances: u32,
+    /// Handles that one instance has at the same time: streams, bodies, fields, pollables, buckets.
+    pub max_handles: u32,
     /// Bytes of each memory slot that stay resident between instances. More costs memory, less costs page faults.
     pub memory_keep_resident_bytes: usize,
     /// Bytes of each table slot that stay resident between instances.
@@ -41,6 +43,8 @@ pub struct WorkerConfig {
 impl WorkerConfig {
     /// Instances at the same time.
     pub const DEFAULT_MAX_INSTANCES: u32 = 1000;
+    /// Far more than a guest needs that lets go of what it is done with.
+    pub const DEFAULT_MAX_HANDLES: u32 = 1000;
     /// Covers what guests of the usual languages touch of their memory.
     pub const DEFAULT_MEMORY_KEEP_RESIDENT_BYTES: usize = 2 << 20;
     /// Covers the tables of guests of compiled languages.
@@ -72,6 +76,7 @@ impl WorkerConfig {
             },
             cache_dir: cache_dir.into(),
             max_instances: Self::DEFAULT_MAX_INSTANCES,
+            max_handles: Self::DEFAULT_MAX_HANDLES,
             memory_keep_resident_bytes: Self::DEFAULT_MEMORY_KEEP_RESIDENT_BYTES,
             table_keep_resident_bytes: Self::DEFAULT_TABLE_KEEP_RESIDENT_BYTES,
             kept_memory_bytes: Self::MAX_DEFAULT_KEPT_MEMORY_BYTES.min(machine.memory_bytes / Self::DEFAULT_KEPT_PART),

@@ -25,9 +25,9 @@ impl LogBatches {
     }
 
     /// Sends these lines, which are in the order in which they were written.
-    pub(super) fn send(&mut self, lines: &mut Vec<(ReplicaId, LogLine)>, up: &mpsc::Sender<WorkerUp>) {
+    pub(super) fn send(&mut self, lines: impl IntoIterator<Item = (ReplicaId, LogLine)>, up: &mpsc::Sender<WorkerUp>) {
         let mut by_replica: HashMap<ReplicaId, Vec<LogLine>> = HashMap::new();
-        for (id, line) in lines.drain(..) {
+        for (id, line) in lines {
             by_replica.entry(id).or_default().push(line);
         }
         for (id, mut lines) in by_replica {
@@ -63,14 +63,14 @@ mod tests {
     fn lines_that_the_session_does_not_take_are_counted_and_said_later() {
         let (tx, mut rx) = mpsc::channel(1);
         let mut batches = LogBatches::new(0);
-        batches.send(&mut vec![line("a", "1"), line("a", "2")], &tx);
-        batches.send(&mut vec![line("a", "3")], &tx);
+        batches.send([line("a", "1"), line("a", "2")], &tx);
+        batches.send([line("a", "3")], &tx);
         let texts = |message| match message {
             WorkerUp::Log { lines, .. } => lines.into_iter().map(|line| line.text).collect::<Vec<_>>(),
             other => panic!("{other:?}"),
         };
         assert_eq!(texts(rx.try_recv().unwrap()), ["1", "2"]);
-        batches.send(&mut vec![line("a", "4")], &tx);
+        batches.send([line("a", "4")], &tx);
         let later = texts(rx.try_recv().unwrap());
         assert!(later[0].starts_with("1 lines were dropped"), "{later:?}");
         assert_eq!(later[1], "4");

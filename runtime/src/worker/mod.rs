@@ -18,7 +18,7 @@ use std::{
 use api::{
     ClusterHttp, Digest, FetchImage, KeyValue, ReplicaId,
     outbound::Connect,
-    replica::{LogLine, ReplicaPhase, ReplicaSpec},
+    replica::{ReplicaPhase, ReplicaSpec},
 };
 use parking_lot::Mutex;
 use registry_client::ImageStore;
@@ -31,7 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Replicas, WorkerError,
     compile::Components,
-    log::LOG_QUEUE,
+    log::{LOG_QUEUE, Waiting},
     replica::{Host, Replica},
 };
 
@@ -79,7 +79,7 @@ pub struct Worker {
     ground: Arc<Ground>,
     running: HashMap<ReplicaId, Running>,
     reports: mpsc::Receiver<Report>,
-    log: mpsc::Receiver<(ReplicaId, LogLine)>,
+    log: mpsc::Receiver<Waiting>,
     lives: TaskTracker,
     /// When it was last said which images are used. A start says it too.
     images_told: Instant,
@@ -98,7 +98,7 @@ struct Ground {
     proven: Mutex<HashMap<(Digest, u64), u64>>,
     starts: Arc<Starts>,
     reports: mpsc::Sender<Report>,
-    log: mpsc::Sender<(ReplicaId, LogLine)>,
+    log: mpsc::Sender<Waiting>,
 }
 
 /// A replica as the worker's loop knows it.

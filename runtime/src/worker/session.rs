@@ -10,6 +10,8 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
+use crate::log::Waiting;
+
 use super::{
     Ended, Ending, Report, Running, Worker,
     life::{live, stand_by},
@@ -62,7 +64,9 @@ impl Worker {
                     None => return Ended::Session,
                 },
                 Some(report) = self.reports.recv() => self.pass_on(report, &up).await,
-                _ = self.log.recv_many(&mut lines, BATCH_LINES) => batches.send(&mut lines, &up),
+                _ = self.log.recv_many(&mut lines, BATCH_LINES) => {
+                    batches.send(lines.drain(..).map(Waiting::into_line), &up);
+                }
                 _ = heartbeat.tick() => beat(&up),
                 _ = housekeeping.tick() => self.look_after(&up),
             }
@@ -198,7 +202,7 @@ impl Worker {
         while let Ok(line) = self.log.try_recv() {
             lines.push(line);
         }
-        batches.send(&mut lines, up);
+        batches.send(lines.into_iter().map(Waiting::into_line), up);
     }
 }
 

@@ -6,6 +6,7 @@ mod after_the_answer;
 mod capabilities;
 mod fakes;
 mod fleet;
+mod host_calls;
 mod life;
 mod limits;
 mod outbound;

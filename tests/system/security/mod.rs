@@ -3,6 +3,7 @@
 
 mod files;
 mod floods;
+mod host_calls;
 mod paths;
 mod public;
 mod quotas;

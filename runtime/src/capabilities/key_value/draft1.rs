@@ -1,9 +1,12 @@
 //! `wasi:keyvalue@0.2.0-draft`.
 
-use wasmtime::component::{Linker, Resource};
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource},
+};
 
 use super::{
-    Bucket, GuestState, MAX_CURSORS, StoreError,
+    Bucket, Entries, GuestState, MAX_CURSORS, StoreError, Value,
     view::{HasKeyValue, View, view},
 };
 use crate::capabilities::bindings::keyvalue_draft1::{atomics, batch, store};
@@ -11,7 +14,35 @@ use crate::capabilities::bindings::keyvalue_draft1::{atomics, batch, store};
 pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     store::add_to_linker::<_, HasKeyValue>(linker, view)?;
     atomics::add_to_linker::<_, HasKeyValue>(linker, view)?;
-    batch::add_to_linker::<_, HasKeyValue>(linker, view)
+    batch::add_to_linker::<_, HasKeyValue>(linker, view)?;
+    // Values are lifted by their own bound, not by that of all calls.
+    linker.instance("wasi:keyvalue/store@0.2.0-draft")?.func_wrap_async(
+        "[method]bucket.set",
+        |mut store: StoreContextMut<'_, GuestState>, (bucket, key, value): (Resource<Bucket>, String, Value)| {
+            Box::new(async move {
+                let mut view = view(store.data_mut());
+                let set = view.set(&bucket, key, value).await;
+                told(&mut view, set)
+            })
+        },
+    )?;
+    linker.instance("wasi:keyvalue/batch@0.2.0-draft")?.func_wrap_async(
+        "set-many",
+        |mut store: StoreContextMut<'_, GuestState>, (bucket, entries): (Resource<Bucket>, Entries)| {
+            Box::new(async move {
+                let mut view = view(store.data_mut());
+                let set = view.set_many(&bucket, entries).await;
+                told(&mut view, set)
+            })
+        },
+    )
+}
+
+fn told(view: &mut View<'_>, result: Result<(), StoreError>) -> wasmtime::Result<(Result<(), store::Error>,)> {
+    Ok((match result {
+        Ok(()) => Ok(()),
+        Err(error) => Err(store::Host::convert_error(view, error)?),
+    },))
 }
 
 impl store::Host for View<'_> {
@@ -34,7 +65,7 @@ impl store::HostBucket for View<'_> {
     }
 
     async fn set(&mut self, bucket: Resource<Bucket>, key: String, value: Vec<u8>) -> Result<(), StoreError> {
-        self.set_all(&bucket, vec![(key, value)]).await
+        self.set(&bucket, key, Value::Within(value)).await
     }
 
     async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> Result<(), StoreError> {
@@ -72,12 +103,17 @@ impl View<'_> {
     }
 
     fn remember(&mut self, bucket: &Resource<Bucket>, next: String) -> Result<u64, StoreError> {
-        let cursors = &mut self.table.get_mut(bucket)?.cursors;
-        if cursors.len() == MAX_CURSORS {
+        let bucket = self.table.get_mut(bucket)?;
+        if bucket.cursors.len() == MAX_CURSORS {
             return Err(StoreError::Other(format!("more than {MAX_CURSORS} pages listed; open the bucket again")));
         }
-        cursors.push(next);
-        Ok(cursors.len() as u64)
+        let bytes = (next.len() + size_of::<String>()) as u64;
+        match &mut bucket.charge {
+            Some(charge) => charge.resize(charge.bytes() + bytes)?,
+            None => bucket.charge = Some(self.memory.charge(bytes)?),
+        }
+        bucket.cursors.push(next);
+        Ok(bucket.cursors.len() as u64)
     }
 }
 
@@ -100,7 +136,7 @@ impl batch::Host for View<'_> {
     }
 
     async fn set_many(&mut self, bucket: Resource<Bucket>, entries: Vec<(String, Vec<u8>)>) -> Result<(), StoreError> {
-        self.set_all(&bucket, entries).await
+        self.set_many(&bucket, Entries::Within(entries)).await
     }
 
     async fn delete_many(&mut self, bucket: Resource<Bucket>, keys: Vec<String>) -> Result<(), StoreError> {

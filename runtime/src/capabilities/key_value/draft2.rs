@@ -1,11 +1,14 @@
 //! `wasi:keyvalue@0.2.0-draft2`: with compare-and-swap.
 
 use bytes::Bytes;
-use wasmtime::component::{Linker, Resource};
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource},
+};
 
 use super::{
-    Bucket, Cas, GuestState, StoreError,
-    view::{HasKeyValue, View, view},
+    Bucket, Cas, Entries, GuestState, StoreError, Value,
+    view::{HasKeyValue, View, view, within},
 };
 use crate::capabilities::bindings::keyvalue_draft2::{
     atomics::{self, CasError},
@@ -15,7 +18,41 @@ use crate::capabilities::bindings::keyvalue_draft2::{
 pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     store::add_to_linker::<_, HasKeyValue>(linker, view)?;
     atomics::add_to_linker::<_, HasKeyValue>(linker, view)?;
-    batch::add_to_linker::<_, HasKeyValue>(linker, view)
+    batch::add_to_linker::<_, HasKeyValue>(linker, view)?;
+    // Values are lifted by their own bound, not by that of all calls.
+    linker.instance("wasi:keyvalue/store@0.2.0-draft2")?.func_wrap_async(
+        "[method]bucket.set",
+        |mut store: StoreContextMut<'_, GuestState>, (bucket, key, value): (Resource<Bucket>, String, Value)| {
+            Box::new(async move {
+                let mut view = view(store.data_mut());
+                let set = view.set(&bucket, key, value).await;
+                told(&mut view, set)
+            })
+        },
+    )?;
+    linker.instance("wasi:keyvalue/batch@0.2.0-draft2")?.func_wrap_async(
+        "set-many",
+        |mut store: StoreContextMut<'_, GuestState>, (bucket, entries): (Resource<Bucket>, Entries)| {
+            Box::new(async move {
+                let mut view = view(store.data_mut());
+                let set = view.set_many(&bucket, entries).await;
+                told(&mut view, set)
+            })
+        },
+    )?;
+    linker.instance("wasi:keyvalue/atomics@0.2.0-draft2")?.func_wrap_async(
+        "swap",
+        |mut store: StoreContextMut<'_, GuestState>, (cas, value): (Resource<Cas>, Value)| {
+            Box::new(async move { Ok((view(store.data_mut()).swap_if_unchanged(cas, value).await?,)) })
+        },
+    )
+}
+
+fn told(view: &mut View<'_>, result: Result<(), StoreError>) -> wasmtime::Result<(Result<(), store::Error>,)> {
+    Ok((match result {
+        Ok(()) => Ok(()),
+        Err(error) => Err(store::Host::convert_error(view, error)?),
+    },))
 }
 
 impl store::Host for View<'_> {
@@ -38,7 +75,7 @@ impl store::HostBucket for View<'_> {
     }
 
     async fn set(&mut self, bucket: Resource<Bucket>, key: String, value: Vec<u8>) -> Result<(), StoreError> {
-        self.set_all(&bucket, vec![(key, value)]).await
+        self.set(&bucket, key, Value::Within(value)).await
     }
 
     async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> Result<(), StoreError> {
@@ -69,13 +106,31 @@ impl atomics::Host for View<'_> {
     }
 
     async fn swap(&mut self, cas: Resource<Cas>, value: Vec<u8>) -> wasmtime::Result<Result<(), CasError>> {
-        let cas = self.table.delete(cas)?;
-        let swapped = self.store().swap(&cas.bucket, cas.key.clone(), cas.seen.clone(), value.into()).await;
-        Ok(match swapped {
-            Ok(None) => Ok(()),
-            Ok(Some(current)) => Err(CasError::CasFailed(self.table.push(Cas { seen: current, ..cas })?)),
-            Err(error) => Err(CasError::StoreError(store::Error::Other(error.to_string()))),
-        })
+        self.swap_if_unchanged(cas, Value::Within(value)).await
+    }
+}
+
+impl View<'_> {
+    async fn swap_if_unchanged(&mut self, cas: Resource<Cas>, value: Value) -> wasmtime::Result<Result<(), CasError>> {
+        let Cas { bucket, key, seen, _charge } = self.table.delete(cas)?;
+        let refused = |error: StoreError| match error {
+            StoreError::AccessDenied => Ok(Err(CasError::StoreError(store::Error::AccessDenied))),
+            StoreError::Other(why) => Ok(Err(CasError::StoreError(store::Error::Other(why)))),
+            StoreError::Trap(error) => Err(error),
+        };
+        let value = match within(value) {
+            Ok(value) => value,
+            Err(error) => return refused(error),
+        };
+        let _held = self.memory.held_while(value.len() as u64)?;
+        match self.store().swap(&bucket, key.clone(), seen, value.into()).await {
+            Ok(None) => Ok(Ok(())),
+            Ok(Some(current)) => match self.remember_seen(bucket, key, current) {
+                Ok(newer) => Ok(Err(CasError::CasFailed(newer))),
+                Err(error) => refused(error),
+            },
+            Err(error) => refused(error.into()),
+        }
     }
 }
 
@@ -83,7 +138,7 @@ impl atomics::HostCas for View<'_> {
     async fn new(&mut self, bucket: Resource<Bucket>, key: String) -> Result<Resource<Cas>, StoreError> {
         let seen: Option<Bytes> = self.get_one(&bucket, key.clone()).await?;
         let bucket = self.bucket(&bucket)?;
-        Ok(self.table.push(Cas { bucket, key, seen })?)
+        self.remember_seen(bucket, key, seen)
     }
 
     async fn current(&mut self, cas: Resource<Cas>) -> Result<Option<Vec<u8>>, StoreError> {
@@ -107,7 +162,7 @@ impl batch::Host for View<'_> {
     }
 
     async fn set_many(&mut self, bucket: Resource<Bucket>, entries: Vec<(String, Vec<u8>)>) -> Result<(), StoreError> {
-        self.set_all(&bucket, entries).await
+        self.set_many(&bucket, Entries::Within(entries)).await
     }
 
     async fn delete_many(&mut self, bucket: Resource<Bucket>, keys: Vec<String>) -> Result<(), StoreError> {

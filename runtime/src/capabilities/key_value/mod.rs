@@ -11,13 +11,23 @@ use std::sync::Arc;
 use api::{KeyValue, KeyValueError, replica::LogSource};
 use wasmtime::component::{Linker, ResourceTableError};
 
-use super::GuestState;
-use crate::log::ReplicaLog;
+use super::{GuestState, lifted};
+use crate::{
+    log::ReplicaLog,
+    replica::{Charge, MemoryLimitReached},
+};
 
 /// Keys in one page of a listing.
 const LIST_PAGE: usize = 1000;
 /// Pages of one bucket that a guest of the first draft, whose cursor is a number, can go back to.
 const MAX_CURSORS: usize = 10_000;
+/// What of a name is said that is not granted.
+const SAID_BYTES: usize = 256;
+
+/// A value that a guest hands over.
+type Value = lifted::Octets<{ api::MAX_VALUE_BYTES }>;
+/// The entries of a batch.
+type Entries = lifted::Entries<{ api::MAX_BATCH }, { api::MAX_BATCH_BYTES }>;
 
 pub(super) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     draft1::link(linker)?;
@@ -46,14 +56,14 @@ impl KeyValueAccess {
         if self.granted.contains(&name) {
             return Ok(api::Bucket { namespace: self.namespace.clone(), name });
         }
-        self.log.line(
-            LogSource::Sampan,
+        self.log.line_of(LogSource::Sampan, || {
             format!(
-                "denied: the key-value store `{name}` is not granted; the annotation `{}` grants {}",
+                "denied: the key-value store `{}` is not granted; the annotation `{}` grants {}",
+                &name[..name.floor_char_boundary(SAID_BYTES)],
                 api::annotations::KEY_VALUE,
                 if self.granted.is_empty() { "none".to_owned() } else { self.granted.join(", ") },
-            ),
-        );
+            )
+        });
         Err(StoreError::AccessDenied)
     }
 }
@@ -63,6 +73,8 @@ pub struct Bucket {
     bucket: api::Bucket,
     /// Where the pages that were listed end: a cursor of the first draft is one more than an index into it.
     cursors: Vec<String>,
+    /// What they take.
+    charge: Option<Charge>,
 }
 
 /// A compare-and-swap that a guest has begun: the value that it saw.
@@ -70,6 +82,7 @@ pub struct Cas {
     bucket: api::Bucket,
     key: String,
     seen: Option<bytes::Bytes>,
+    _charge: Charge,
 }
 
 /// Why an operation failed, before it is put into either draft's words.
@@ -92,5 +105,17 @@ impl From<KeyValueError> for StoreError {
 impl From<ResourceTableError> for StoreError {
     fn from(error: ResourceTableError) -> Self {
         Self::Trap(error.into())
+    }
+}
+
+impl From<MemoryLimitReached> for StoreError {
+    fn from(reached: MemoryLimitReached) -> Self {
+        Self::Trap(reached.into())
+    }
+}
+
+impl From<wasmtime::Error> for StoreError {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Trap(error)
     }
 }

@@ -1,16 +1,21 @@
 use std::sync::Arc;
 
-use api::{KeyValue, Listing};
+use api::{KeyValue, KeyValueError, Listing};
 use bytes::Bytes;
 use wasmtime::component::{HasData, Resource, ResourceTable};
 
-use super::{Bucket, KeyValueAccess, LIST_PAGE, StoreError};
-use crate::capabilities::GuestState;
+use super::{Bucket, Cas, Entries, KeyValueAccess, LIST_PAGE, StoreError, Value};
+use crate::{
+    capabilities::{GuestState, lifted},
+    replica::{MemoryAccount, Turn},
+};
 
 /// What the operations of both drafts have in common.
 pub(super) struct View<'a> {
     pub(super) table: &'a mut ResourceTable,
+    pub(super) memory: &'a mut MemoryAccount,
     access: &'a KeyValueAccess,
+    turn: &'a Turn,
 }
 
 pub(super) struct HasKeyValue;
@@ -20,7 +25,12 @@ impl HasData for HasKeyValue {
 }
 
 pub(super) fn view(state: &mut GuestState) -> View<'_> {
-    View { table: &mut state.table, access: &state.capabilities.key_value }
+    View {
+        table: &mut state.table,
+        memory: &mut state.memory,
+        access: &state.capabilities.key_value,
+        turn: &state.turn,
+    }
 }
 
 impl View<'_> {
@@ -34,7 +44,7 @@ impl View<'_> {
 
     pub(super) fn open_bucket(&mut self, name: String) -> Result<Resource<Bucket>, StoreError> {
         let bucket = self.access.open(name)?;
-        Ok(self.table.push(Bucket { bucket, cursors: Vec::new() })?)
+        Ok(self.table.push(Bucket { bucket, cursors: Vec::new(), charge: None })?)
     }
 
     pub(super) fn close(&mut self, bucket: Resource<Bucket>) -> wasmtime::Result<()> {
@@ -55,19 +65,34 @@ impl View<'_> {
         bucket: &Resource<Bucket>,
         keys: Vec<String>,
     ) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.turn.give_way().await?;
         Ok(self.store().get(&self.bucket(bucket)?, keys).await?)
     }
 
-    pub(super) async fn set_all(
-        &mut self,
-        bucket: &Resource<Bucket>,
-        entries: Vec<(String, Vec<u8>)>,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn set(&mut self, bucket: &Resource<Bucket>, key: String, value: Value) -> Result<(), StoreError> {
+        self.set_all(bucket, vec![(key, within(value)?)]).await
+    }
+
+    pub(super) async fn set_many(&mut self, bucket: &Resource<Bucket>, entries: Entries) -> Result<(), StoreError> {
+        let entries = match entries {
+            lifted::Entries::Within(entries) => entries,
+            lifted::Entries::TooMany(count) => return Err(too_large("batch", count, api::MAX_BATCH)),
+            lifted::Entries::TooLarge(bytes) => return Err(too_large("batch", bytes, api::MAX_BATCH_BYTES)),
+        };
+        self.set_all(bucket, entries).await
+    }
+
+    async fn set_all(&mut self, bucket: &Resource<Bucket>, entries: Vec<(String, Vec<u8>)>) -> Result<(), StoreError> {
+        self.turn.give_way().await?;
+        let bytes = entries.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        // Until the store has them.
+        let _held = self.memory.held_while(bytes as u64)?;
         let entries = entries.into_iter().map(|(key, value)| (key, value.into())).collect();
         Ok(self.store().set(&self.bucket(bucket)?, entries).await?)
     }
 
     pub(super) async fn delete_all(&mut self, bucket: &Resource<Bucket>, keys: Vec<String>) -> Result<(), StoreError> {
+        self.turn.give_way().await?;
         Ok(self.store().delete(&self.bucket(bucket)?, keys).await?)
     }
 
@@ -76,10 +101,35 @@ impl View<'_> {
         bucket: &Resource<Bucket>,
         after: Option<String>,
     ) -> Result<Listing, StoreError> {
+        self.turn.give_way().await?;
         Ok(self.store().list(&self.bucket(bucket)?, after, LIST_PAGE).await?)
     }
 
     pub(super) async fn add(&mut self, bucket: &Resource<Bucket>, key: String, delta: i64) -> Result<i64, StoreError> {
+        self.turn.give_way().await?;
         Ok(self.store().increment(&self.bucket(bucket)?, key, delta).await?)
     }
+
+    /// A compare-and-swap that has seen this value, which counts as long as the guest has it.
+    pub(super) fn remember_seen(
+        &mut self,
+        bucket: api::Bucket,
+        key: String,
+        seen: Option<Bytes>,
+    ) -> Result<Resource<Cas>, StoreError> {
+        let bytes = key.len() + seen.as_ref().map_or(0, Bytes::len);
+        let charge = self.memory.charge(bytes as u64)?;
+        Ok(self.table.push(Cas { bucket, key, seen, _charge: charge })?)
+    }
+}
+
+pub(super) fn within(value: Value) -> Result<Vec<u8>, StoreError> {
+    match value {
+        lifted::Octets::Within(value) => Ok(value),
+        lifted::Octets::TooMany(bytes) => Err(too_large("value", bytes, api::MAX_VALUE_BYTES)),
+    }
+}
+
+fn too_large(what: &'static str, bytes: usize, limit_bytes: usize) -> StoreError {
+    KeyValueError::TooLarge { what, bytes, limit_bytes }.into()
 }

@@ -6,7 +6,8 @@ use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error as HttpError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
-use super::{Outbound, client::Timeouts};
+use super::{Outbound, client::Timeouts, received::counted};
+use crate::replica::Charge;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -49,15 +50,24 @@ impl Cause {
 pub(crate) struct OutboundHooks {
     outbound: Arc<Outbound>,
     pub(crate) cause: Cause,
+    /// For the request that is being sent.
+    pub(crate) charge: Option<Charge>,
 }
 
 impl OutboundHooks {
     pub(crate) fn new(outbound: Arc<Outbound>) -> Self {
-        Self { outbound, cause: Cause::default() }
+        Self { outbound, cause: Cause::default(), charge: None }
     }
 }
 
+/// Bytes of a body that a guest writes at once. Two such pieces wait for who takes them.
+const PIECE_BYTES: usize = 128 << 10;
+
 impl WasiHttpHooks for OutboundHooks {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        PIECE_BYTES
+    }
+
     fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
         is_forbidden(name)
     }
@@ -73,9 +83,13 @@ impl WasiHttpHooks for OutboundHooks {
         _body_outcome: IoFuture,
     ) -> SendFuture {
         self.cause.mark(request.headers_mut());
-        let outbound = self.outbound.clone();
+        let (outbound, charge) = (self.outbound.clone(), self.charge.take());
         Box::new(async move {
             let response = outbound.send(request, Timeouts::from(options)).await?;
+            let response = match charge {
+                Some(charge) => response.map(|body| counted(body, charge)),
+                None => response,
+            };
             let done: IoFuture = Box::new(std::future::ready(Ok(())));
             Ok((response, done))
         })

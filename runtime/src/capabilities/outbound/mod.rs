@@ -4,6 +4,7 @@ mod client;
 mod connector;
 mod hooks;
 mod read_ahead;
+mod received;
 mod sent;
 
 use std::sync::Arc;
@@ -60,7 +61,7 @@ impl Outbound {
                 request.headers_mut().remove(HOPS_HEADER);
                 self.client.send(request, reach, timeouts).await.inspect_err(|error| {
                     if matches!(error, HttpError::DestinationIpProhibited) {
-                        self.log.line(LogSource::Sampan, prohibited());
+                        self.log.line_of(LogSource::Sampan, prohibited);
                     }
                 })
             }
@@ -78,7 +79,7 @@ impl Outbound {
             (Some(reach), None) => Route::Host(reach),
             (None, Some(service)) if self.allows(&service, port) => Route::Service(service, uri.port_u16()),
             (None, _) => {
-                self.log.line(LogSource::Sampan, denied(host));
+                self.log.line_of(LogSource::Sampan, || denied(host));
                 return Err(HttpError::HttpRequestDenied);
             }
         })
@@ -104,7 +105,7 @@ impl Outbound {
             .await
             .map_err(|_| HttpError::HttpResponseTimeout)?
             .map_err(|error| {
-                self.log.line(LogSource::Sampan, format!("call failed: {error}"));
+                self.log.line_of(LogSource::Sampan, || format!("call failed: {error}"));
                 HttpError::DestinationNotFound
             })?;
         let response = if sent.is_whole() { response } else { response.map(read_ahead) };

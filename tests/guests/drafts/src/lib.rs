@@ -1,5 +1,5 @@
 //! A guest that imports `wasi:config` and `wasi:logging` by the names that they had in earlier drafts: `/NAME/KEY` answers what the
-//! interface of that name says of a key, and `/log/MESSAGE` writes a line.
+//! interface of that name says of a key, `/log/MESSAGE` writes a line, and `/log-lines/COUNT` many.
 
 use wstd::http::{Body, Request, Response, Result, StatusCode};
 
@@ -72,6 +72,11 @@ async fn main(request: Request<Body>) -> Result<Response<Body>> {
         }
         "log" => {
             log(Level::Warn, "drafts", rest);
+            Ok(Some(String::new()))
+        }
+        // So many lines in one call, with a context of 4 MiB.
+        "log-lines" => {
+            log(Level::Warn, &"drafts".repeat(700_000), &"a\n".repeat(rest.parse().unwrap_or(1)));
             Ok(Some(String::new()))
         }
         _ => Ok(None),

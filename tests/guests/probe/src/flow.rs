@@ -12,7 +12,7 @@ use wstd::http::{
 
 use crate::{answer, json, query::Query, text};
 
-async fn pause(millis: u64) {
+pub(crate) async fn pause(millis: u64) {
     if millis > 0 {
         wstd::task::sleep(Duration::from_millis(millis).into()).await;
     }

@@ -1,5 +1,6 @@
 //! A guest with one path for each thing that a test wants a guest to do. The README lists them.
 
+mod calls;
 mod faults;
 mod flow;
 mod host;
@@ -87,6 +88,9 @@ async fn route(request: Request<Body>) -> Result<Response<Body>> {
         ["pieces"] => host::pieces(&query),
         ["counter"] => host::counter(),
         ["random"] => host::random(),
+
+        ["call", what] => calls::call(what, &query),
+        ["held", what] => calls::held_by_the_host(what, &query).await,
 
         ["kv", bucket, key] => store::value(request, bucket, key).await,
         ["kv-cas", bucket, key] => store::add_by_swap(bucket, key),
