@@ -242,3 +242,48 @@ impl Turn {
         cpu.exhausted_after(now, TICK * u32::try_from(computed).unwrap_or(u32::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Ticking;
+
+    /// Long enough for a slow machine; a test that waits for it has failed.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A turn that has just been polled, and its clock.
+    fn polled(limit: Duration) -> (Turn, Ticking) {
+        let ticker = Ticker::start(Vec::new()).unwrap();
+        let ticking = ticker.keep_ticking();
+        let turn = Turn::new(ticker, None, limit);
+        turn.polling();
+        (turn, ticking)
+    }
+
+    #[test]
+    fn a_guest_that_is_never_interrupted_is_ended_by_its_calls_of_the_host() {
+        let (turn, _ticking) = polled(PATIENCE);
+        let began = Instant::now();
+        let ended = loop {
+            if let Err(ended) = turn.within_reach() {
+                break ended;
+            }
+            assert!(began.elapsed() < PATIENCE, "it went on for ever");
+        };
+        assert!(matches!(ended.downcast_ref(), Some(Stop::OutOfReach)), "{ended}");
+        turn.polling();
+        assert!(turn.within_reach().is_ok(), "it was polled anew");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_can_wait_gives_way_as_if_the_guest_was_interrupted_and_ends_it_at_its_deadline() {
+        let (turn, _ticking) = polled(Duration::from_millis(300));
+        let ended = loop {
+            if let Err(ended) = turn.give_way().await {
+                break ended;
+            }
+        };
+        assert!(turn.overran(), "it is to be moved to the background");
+        assert!(matches!(ended.downcast_ref(), Some(Stop::Deadline)), "{ended}");
+    }
+}
