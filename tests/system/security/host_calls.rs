@@ -41,7 +41,7 @@ fn what_the_host_holds_for_a_guest_does_not_grow_beyond_the_limit_of_its_replica
     let client = Client::new(&sampan.http, Some(HOST));
     assert_eq!(client.get("/held/cas?count=3&bytes=4194304").status, 200);
     let before = peak_kib(&sampan);
-    for path in ["/held/cas?count=300&bytes=4194304", "/held/bodies?count=990&bytes=1048576"] {
+    for path in ["/held/cas?count=300&bytes=4194304", "/held/bodies?count=900&bytes=1048576"] {
         let answer = client.get(path);
         assert!(answer.status == 200 || answer.body.contains("memory limit"), "{path}: {answer:?}");
         assert!(path.contains("bodies") || answer.status == 502, "{path}: {answer:?}");
