@@ -16,19 +16,22 @@ use registry_client::{
     hosted::{CollectionConfig, Repositories, UploadQuota},
 };
 use scheduler::Event;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::TcpListener,
+    sync::{OnceCell, mpsc},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Commands, Measurements, OpenError, RunError,
-    api_server::{ApiState, Certificates, Token, serve, write_kubeconfig},
+    api_server::{ApiState, Certificates, Live, Token, serve, write_kubeconfig},
     bootstrap::ensure_objects,
     budgets,
     disk::DataDirLock,
     garbage,
     identity::now,
     images,
-    join::{self, JoinTokens},
+    join::{self, JoinTokens, Register},
     key_value::{MemoryKeyValue, Quota, RedbKeyValue, RedisKeyValue, RedisSettings},
     logs::Logs,
     projection::Projection,
@@ -115,6 +118,7 @@ pub struct ControlPlane {
     inputs: mpsc::Sender<Input>,
     inbox: Mutex<Option<mpsc::Receiver<Input>>>,
     bound: Mutex<Option<Bound>>,
+    register: OnceCell<Register>,
     cluster: OnceLock<Arc<dyn ClusterHttp>>,
     ingress: OnceLock<SocketAddr>,
     _lock: DataDirLock,
@@ -162,6 +166,7 @@ impl ControlPlane {
             inputs,
             inbox: Mutex::new(Some(inbox)),
             bound: Mutex::new(None),
+            register: OnceCell::new(),
             cluster: OnceLock::new(),
             ingress: OnceLock::new(),
             _lock: lock,
@@ -196,9 +201,14 @@ impl ControlPlane {
         let _ = self.inputs.try_send(Input::Event(Event::WorkerDied(worker)));
     }
 
-    /// The tokens that let workers and gateways join.
-    pub fn join_tokens(&self) -> JoinTokens {
-        JoinTokens::new(self.store.clone(), self.config.join_authority.clone().unwrap_or_default())
+    /// Who has joined, and by which tokens others may.
+    pub async fn register(&self) -> Result<Register, RunError> {
+        let open = || {
+            let tokens = JoinTokens::new(self.store.clone(), self.config.join_authority.clone().unwrap_or_default());
+            let (live, own) = (Arc::new(self.live.clone()), self.config.own_workers.clone());
+            Register::open(self.store.clone(), live, tokens, own)
+        };
+        Ok(self.register.get_or_try_init(open).await?.clone())
     }
 
     /// A session that finds no room in the queue is dropped: its other side sees the end, and comes again.
@@ -319,7 +329,8 @@ impl ControlPlane {
         let opened = tokio::task::spawn_blocking(move || Repositories::open_within(images, quota)).await;
         let opened = opened.map_err(|error| RunError::Registry(error.to_string()))?;
         let repositories = opened.map_err(|error| RunError::Registry(error.to_string()))?;
-        let joining = join::router(self.join_tokens(), token.clone());
+        let register = self.register().await?;
+        let joining = join::router(register.clone(), token.clone());
         let images = images::Images {
             store: self.store.clone(),
             registries: self.images.registries.clone(),
@@ -330,7 +341,7 @@ impl ControlPlane {
             durable: self.store.clone(),
             live: Arc::new(self.live.clone()),
             logs: self.logs.clone(),
-            commands: Arc::new(self.commands()),
+            commands: Arc::new(Live { commands: self.commands(), register }),
             cluster: self.cluster.get().cloned(),
             beside: registry::router(repositories, tokens).merge(listing).merge(joining),
         };

@@ -36,7 +36,7 @@ mod testing;
 
 pub use control_plane::{ControlPlane, ControlPlaneConfig, Persistence, Silence};
 pub use error::{OpenError, RunError};
-pub use join::{JoinRefused, JoinTokens};
+pub use join::{Admitted, Denied, IssuedCertificate, JoinRefused, Register};
 /// Policies tried out on traffic of the past: passed on to the command line, which does not know the scheduler.
 pub use scheduler::{autoscale::PolicyKind, replay};
 pub use shell::{Autoscaled, CommandError, Commands, Measured, Measurements};

@@ -3,6 +3,7 @@
 mod apply;
 mod autoscale;
 mod build;
+mod certificate;
 mod delete;
 mod dev;
 mod gateway;
@@ -54,6 +55,7 @@ enum Command {
     Worker(Box<worker::Worker>),
     Gateway(Box<gateway::Gateway>),
     Token(token::Token),
+    Certificate(certificate::Certificate),
     Cordon(node::Cordon),
     Uncordon(node::Uncordon),
     Drain(node::Drain),
@@ -127,6 +129,7 @@ impl Cli {
             Command::Worker(command) => command.run(),
             Command::Gateway(command) => command.run(),
             Command::Token(command) => client(command.run()),
+            Command::Certificate(command) => client(command.run()),
             Command::Cordon(command) => client(command.run()),
             Command::Uncordon(command) => client(command.run()),
             Command::Drain(command) => client(command.run()),

@@ -1,7 +1,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use control_plane::Silence;
-use transport::Authority;
+use transport::{Authority, StrangerLimits};
 
 use crate::{
     compose::{self, ServerPlan},
@@ -38,6 +38,15 @@ pub(crate) struct Server {
     #[arg(long, env = "SAMPAN_CERTIFICATE_LIFETIME", value_name = "SPAN", value_parser = api::parse_span)]
     certificate_lifetime: Option<Duration>,
 
+    /// Connections at --sessions that have shown no certificate yet; half of them are for addresses that have shown one before
+    /// [default: 128]
+    #[arg(long, env = "SAMPAN_MAX_STRANGERS", value_name = "N")]
+    max_strangers: Option<usize>,
+
+    /// Of these, from one address [default: 16]
+    #[arg(long, env = "SAMPAN_MAX_STRANGERS_BY_SOURCE", value_name = "N")]
+    max_strangers_by_source: Option<usize>,
+
     /// A worker that has said nothing for so long is replaced; after half of it, its replicas get no requests
     #[arg(long, env = "SAMPAN_LOST_AFTER", value_name = "SPAN", value_parser = api::parse_span)]
     lost_after: Option<Duration>,
@@ -58,6 +67,7 @@ impl Server {
                 not_ready_after: lost_after / 2,
                 lost_after,
             }),
+            strangers: strangers(self.max_strangers, self.max_strangers_by_source),
             certificate_lifetime: self.certificate_lifetime.unwrap_or(Authority::DEFAULT_LIFETIME),
         };
         let start = |shutdown| async move { compose::server(&plan, &shutdown).await };
@@ -69,5 +79,14 @@ impl Server {
             screen.event("sampan", "finishing what is in flight");
             Ok(())
         })
+    }
+}
+
+fn strangers(connections: Option<usize>, by_source: Option<usize>) -> StrangerLimits {
+    let default = StrangerLimits::default();
+    StrangerLimits {
+        connections: connections.unwrap_or(default.connections),
+        by_source: by_source.unwrap_or(default.by_source),
+        ..default
     }
 }

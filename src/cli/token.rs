@@ -29,6 +29,7 @@ enum TokenCommand {
 #[command(after_help = "\
 EXAMPLES:
   sampan token create --out token                   For one worker or gateway, within an hour
+  sampan token create --role worker --name w1 --out token    For the worker `w1` alone
   sampan token create --role worker --uses 10 --ttl 10m --out token    For ten workers, within ten minutes")]
 struct Create {
     /// File for it, which only this user may read; one that is there is replaced [default: standard output]
@@ -38,6 +39,10 @@ struct Create {
     /// What may join with it: worker or gateway [default: either]
     #[arg(long, env = "SAMPAN_TOKEN_ROLE", value_name = "ROLE", value_parser = ["worker", "gateway"])]
     role: Option<String>,
+
+    /// What is to join with it: it lets nobody in who is called otherwise [default: any name that is free]
+    #[arg(long, env = "SAMPAN_TOKEN_NAME", value_name = "NAME")]
+    name: Option<String>,
 
     /// How long it holds
     #[arg(long, env = "SAMPAN_TOKEN_TTL", default_value = "1h", value_name = "SPAN", value_parser = api::parse_span)]
@@ -61,15 +66,20 @@ struct List {
     client: ClientArgs,
 }
 
-/// Take join tokens back: nobody joins with them any more. Who has joined stays
+/// Take join tokens back: nobody joins with them any more. Who has joined stays, unless told otherwise
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 EXAMPLES:
-  sampan token revoke 1f2e3d4c")]
+  sampan token revoke 1f2e3d4c
+  sampan token revoke 1f2e3d4c --with-certificates    Cut off who has joined with it, too")]
 struct Revoke {
     /// As `sampan token list` shows them
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
+
+    /// Revoke the certificates, too, of who has joined with them: they are cut off within a second
+    #[arg(long, env = "SAMPAN_WITH_CERTIFICATES")]
+    with_certificates: bool,
 
     #[command(flatten)]
     client: ClientArgs,
@@ -87,9 +97,15 @@ struct Shown {
     #[serde(default)]
     token: String,
     role: Option<String>,
+    name: Option<String>,
     seconds_left: u64,
     uses_left: u32,
     used_by: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Revoked {
+    certificates: Vec<super::certificate::Shown>,
 }
 
 impl Token {
@@ -104,7 +120,8 @@ impl Token {
 
 impl Create {
     async fn run(self) -> anyhow::Result<()> {
-        let wanted = json!({ "role": self.role, "ttlSeconds": self.ttl.as_secs(), "uses": self.uses });
+        let wanted = json!({ "role": self.role, "ttlSeconds": self.ttl.as_secs(), "uses": self.uses,
+            "name": self.name });
         let request = http::Request::post("/sampan/v1/tokens")
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(serde_json::to_vec(&wanted)?)?;
@@ -134,15 +151,19 @@ fn can_be_replaced(out: &Path) -> anyhow::Result<()> {
 impl List {
     async fn run(self) -> anyhow::Result<()> {
         let listed: Listed = self.client.connect().await?.get("/sampan/v1/tokens").await?;
-        print_line(format_args!("{:10}  {:8}  {:>8}  {:>5}  USED BY", "ID", "ROLE", "ENDS IN", "USES"));
+        print_line(format_args!("{:10}  {:8}  {:12}  {:>8}  {:>5}  USED BY", "ID", "ROLE", "NAME", "ENDS IN", "USES"));
         for token in listed.items {
             let role = token.role.as_deref().unwrap_or("any");
+            let name = token.name.as_deref().unwrap_or("any");
             let ends = match token.seconds_left {
                 0 => "ended".to_owned(),
                 seconds => api::format_span(Duration::from_secs(seconds)),
             };
             let users = if token.used_by.is_empty() { "-".to_owned() } else { token.used_by.join(", ") };
-            print_line(format_args!("{:10}  {role:8}  {ends:>8}  {:>5}  {users}", token.id, token.uses_left));
+            print_line(format_args!(
+                "{:10}  {role:8}  {name:12}  {ends:>8}  {:>5}  {users}",
+                token.id, token.uses_left
+            ));
         }
         Ok(())
     }
@@ -152,9 +173,10 @@ impl Revoke {
     async fn run(self) -> anyhow::Result<()> {
         let connection = self.client.connect().await?;
         for id in self.ids {
-            let request = http::Request::delete(format!("/sampan/v1/tokens/{id}")).body(Vec::new())?;
-            connection.send::<serde_json::Value>(request).await?;
+            let path = format!("/sampan/v1/tokens/{id}?certificates={}", self.with_certificates);
+            let revoked: Revoked = connection.send(http::Request::delete(path).body(Vec::new())?).await?;
             print_line(format_args!("{id}  revoked"));
+            super::certificate::print_revoked(&revoked.certificates);
         }
         Ok(())
     }

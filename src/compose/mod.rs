@@ -5,6 +5,7 @@
 
 mod config;
 mod confinement;
+mod door;
 mod gateway;
 mod images;
 mod joining;

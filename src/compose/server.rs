@@ -2,19 +2,19 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use api::{WorkerName, session};
-use control_plane::{ControlPlane, JoinTokens, Silence};
-use futures::future::BoxFuture;
+use control_plane::{ControlPlane, Silence};
 use gateway::Gateway;
 use registry_client::{ImageStore, Registries};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use transport::{
-    Admission, Authority, DirectConnect, Identity, Offer, Peer, RemoteDialer, RequestLimits, SessionListener,
+    Admission, Authority, DirectConnect, Identity, Offer, RemoteDialer, RequestLimits, SessionListener, StrangerLimits,
     serve_sessions,
 };
 
 use super::{
     Roles, config,
+    door::{Door, keep_trust, set_trust},
     images::StoredImages,
     make_private, only,
     outbound::{Granted, watched},
@@ -36,6 +36,8 @@ pub(crate) struct ServerPlan {
     pub(crate) silence: Silence,
     /// How long certificates hold.
     pub(crate) certificate_lifetime: Duration,
+    /// What who has no certificate may take where sessions are taken.
+    pub(crate) strangers: StrangerLimits,
 }
 
 /// The certificate is not made anew more often than this.
@@ -58,7 +60,10 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     control_config.join_authority = Some(authority.fingerprint().to_string());
     let control = ControlPlane::open(control_config, images.clone(), registries, Arc::new(DirectConnect))?;
     let control = Arc::new(control);
-    let listener = SessionListener::bind(dir.control_socket(), plan.sessions.map(|addr| (addr, identity.clone())));
+    let register = control.register().await?;
+    set_trust(&authority, &register, &identity);
+    let tcp = plan.sessions.map(|addr| (addr, identity.clone()));
+    let listener = SessionListener::bind(dir.control_socket(), tcp, plan.strangers);
     let listener = listener.await.with_context(|| match plan.sessions {
         Some(address) => format!("sessions cannot be taken at {address} or {}", dir.control_socket().display()),
         None => format!("sessions cannot be taken at {}", dir.control_socket().display()),
@@ -66,7 +71,7 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let listener = listener.hint("choose another address with --sessions, or another directory with --data-dir")?;
     let sessions = listener.tcp_addr();
     let supervisor = Supervisor::new(own_workers, plan, redis.as_ref(), &dir, control.clone());
-    let door = Arc::new(Door { authority: authority.clone(), tokens: control.join_tokens() });
+    let door = Arc::new(Door::new(authority.clone(), register.clone()));
     let offer = offer(&control, &images, door, supervisor.granted());
 
     // The gateway ends first, then the workers that it needs, then what all of them need.
@@ -107,7 +112,8 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     });
     let (own, stop) = (identity.clone(), control_ends.clone());
     roles.spawn("the certificate's renewal", async move {
-        stop.run_until_cancelled(keep_own_renewed(&authority, &own)).await;
+        let kept = async { tokio::join!(keep_own_renewed(&authority, &own), keep_trust(&authority, &register, &own)) };
+        stop.run_until_cancelled(kept).await;
         Ok(())
     });
     let stop = control_ends.clone();
@@ -144,44 +150,5 @@ fn offer(
         key_value: control.key_value(),
         images: Arc::new(StoredImages(images.clone())),
         admission,
-    }
-}
-
-/// Lets processes in: with a token the first time, with their certificate afterwards.
-struct Door {
-    authority: Arc<Authority>,
-    tokens: JoinTokens,
-}
-
-impl Door {
-    fn sign(&self, peer: &Peer, request: &[u8]) -> Result<String, String> {
-        api::check_dns_subdomain(&peer.name).map_err(|error| error.to_string())?;
-        self.authority.sign(request, peer.role, &peer.name).map_err(|error| error.to_string())
-    }
-}
-
-impl Admission for Door {
-    fn join(&self, token: String, peer: Peer, request: Vec<u8>) -> BoxFuture<'static, Result<String, String>> {
-        // Signed first, so that a request that is none uses nothing up; given only to who has a token.
-        let (signed, tokens) = (self.sign(&peer, &request), self.tokens.clone());
-        Box::pin(async move {
-            let certificate = signed?;
-            let redeemed = tokens.redeem(&token, peer.role.as_str(), &peer.name).await;
-            match redeemed {
-                Ok(()) => {
-                    tracing::info!(role = peer.role.as_str(), name = peer.name, "joined");
-                    Ok(certificate)
-                }
-                Err(why) => {
-                    tracing::warn!(role = peer.role.as_str(), name = peer.name, %why, "refused");
-                    Err(why.to_string())
-                }
-            }
-        })
-    }
-
-    fn renew(&self, peer: Peer, request: Vec<u8>) -> BoxFuture<'static, Result<String, String>> {
-        let signed = self.sign(&peer, &request);
-        Box::pin(async move { signed })
     }
 }

@@ -170,13 +170,18 @@ impl Sampan {
 
     /// The real kubectl, to be run in a way of the test's own.
     pub(crate) fn kubectl_command(&self, args: &[&str]) -> Command {
-        let program =
-            std::env::var_os("SAMPAN_KUBECTL").map_or_else(|| root().join("target/tools/kubectl"), PathBuf::from);
-        assert!(program.exists(), "{} is missing: run `scripts/setup test`", program.display());
-        let mut command = Command::new(program);
+        let mut command = Self::kubectl_program();
         command.arg("--kubeconfig").arg(self.kubeconfig()).arg("--cache-dir").arg(self.data_dir.join("kubectl-cache"));
         command.args(args);
         command
+    }
+
+    /// The real kubectl, which is told nothing yet.
+    pub(crate) fn kubectl_program() -> Command {
+        let program =
+            std::env::var_os("SAMPAN_KUBECTL").map_or_else(|| root().join("target/tools/kubectl"), PathBuf::from);
+        assert!(program.exists(), "{} is missing: run `scripts/setup test`", program.display());
+        Command::new(program)
     }
 
     /// The process of a worker with this name on this machine, if it runs.

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use tonic::{Status, transport::Channel};
 
 use crate::{
-    identity::{Identity, IdentityError, Peer, Request},
+    identity::{Identity, IdentityError, Peer, Request, Trust},
     session::ControlPlaneClient,
     wire::{
         key_value_outcome, key_value_result,
@@ -193,16 +193,30 @@ pub enum JoinError {
     Identity(#[from] IdentityError),
 }
 
-/// Asks for a certificate, with a join token.
-pub async fn join(client: &ControlPlaneClient, token: &str, peer: &Peer) -> Result<Identity, JoinError> {
-    let request = Request::new()?;
+/// Asks for a certificate, with a join token. Who was here before, and still has its key, asks for one of that.
+pub async fn join(
+    client: &ControlPlaneClient,
+    token: &str,
+    peer: &Peer,
+    before: Option<&Identity>,
+) -> Result<Identity, JoinError> {
+    let request = before.map_or_else(Request::new, Identity::request)?;
     let certificate = certify(client, token, peer, &request).await?;
     Ok(Identity::of(request, &certificate)?)
 }
 
-/// Asks for another certificate, with the one that holds.
+/// Asks whom to trust, and does so. A control plane of a version before this one is not asked again: it cannot say.
+pub async fn ask_for_trust(client: &ControlPlaneClient, identity: &Identity) -> Result<(), JoinError> {
+    match client.grpc().get_trust(Empty {}).await {
+        Ok(answer) => Ok(identity.set_trust(Trust::from(answer.into_inner()))?),
+        Err(status) if status.code() == tonic::Code::Unimplemented => Ok(()),
+        Err(status) => Err(JoinError::Unreached(crate::session::explain(&status))),
+    }
+}
+
+/// Asks for another certificate of the same key, with the one that holds.
 pub async fn renew(client: &ControlPlaneClient, identity: &Identity, peer: &Peer) -> Result<(), JoinError> {
-    let request = Request::new()?;
+    let request = identity.request()?;
     let certificate = certify(client, "", peer, &request).await?;
     Ok(identity.renew(request, &certificate)?)
 }

@@ -11,13 +11,20 @@ mod outbound;
 mod peer;
 mod request;
 mod session;
+mod strangers;
 mod wire;
 
-pub use handles::{JoinError, RemoteImages, RemoteKeyValue, join, renew};
-pub use identity::{Authority, AuthorityError, Fingerprint, Identity, IdentityError, Peer, Request, Role};
+pub use handles::{JoinError, RemoteImages, RemoteKeyValue, ask_for_trust, join, renew};
+pub use identity::{
+    Asked, Authority, AuthorityError, Certificate, Fingerprint, Identity, IdentityError, Peer, Request, Revoked, Role,
+    Trust,
+};
 pub use machine::machine;
 pub use outbound::{AskedConnect, ConnectListener, DirectConnect, Permit, serve_connects};
 pub use request::{RemoteDialer, RequestLimits, RequestListener, ServingThreads, serve_requests};
 #[cfg(any(fuzzing, test))]
 pub use session::fuzzing;
-pub use session::{Admission, ControlPlaneClient, ControlPlaneWay, Offer, PROTOCOL, SessionListener, serve_sessions};
+pub use session::{
+    Admission, Applicant, ControlPlaneClient, ControlPlaneWay, Offer, PROTOCOL, SessionListener, serve_sessions,
+};
+pub use strangers::{StrangerLimits, source};

@@ -23,8 +23,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use transport::{
-    Admission, ControlPlaneClient, ControlPlaneWay, Offer, Peer, RemoteImages, RemoteKeyValue, SessionListener,
-    serve_sessions,
+    Admission, Applicant, Certificate, ControlPlaneClient, ControlPlaneWay, Offer, RemoteImages, RemoteKeyValue,
+    SessionListener, StrangerLimits, serve_sessions,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,8 +45,10 @@ impl Server {
             images: Arc::new(OneImage),
             admission: Arc::new(Nobody),
         };
-        let (listener, stop) =
-            (SessionListener::bind(socket.to_owned(), None).await.unwrap(), CancellationToken::new());
+        let (listener, stop) = (
+            SessionListener::bind(socket.to_owned(), None, StrangerLimits::default()).await.unwrap(),
+            CancellationToken::new(),
+        );
         tokio::spawn(serve_sessions(listener, offer, stop.clone()));
         Self { sessions, stop }
     }
@@ -312,11 +314,13 @@ impl KeyValue for OneValue {
 struct Nobody;
 
 impl Admission for Nobody {
-    fn join(&self, _: String, _: Peer, _: Vec<u8>) -> BoxFuture<'static, Result<String, String>> {
+    fn join(&self, _: Applicant) -> BoxFuture<'static, Result<String, String>> {
         Box::pin(ready(Err("nobody joins".to_owned())))
     }
 
-    fn renew(&self, _: Peer, _: Vec<u8>) -> BoxFuture<'static, Result<String, String>> {
+    fn renew(&self, _: Certificate, _: Vec<u8>) -> BoxFuture<'static, Result<String, String>> {
         Box::pin(ready(Err("nobody renews".to_owned())))
     }
+
+    fn came(&self, _: &Certificate) {}
 }

@@ -1,14 +1,16 @@
 //! Commands to the live state, which users give by deleting Pods and patching Nodes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use api::{ReplicaId, WorkerName};
 use futures::future::{BoxFuture, FutureExt};
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     CommandError, Commands,
     conditions::condition,
+    join::{Register, Which},
     resources::{Durability, instead},
     shell::{worker_key, worker_record},
     store::{Compare, Op, StoreError},
@@ -33,29 +35,54 @@ pub trait LiveCommands: Send + Sync + 'static {
     fn cordon(&self, worker: WorkerName, cordoned: bool) -> Result<(), CommandError>;
     /// Forgets a worker that is gone for good. Answers whether it did: one that has a session stays.
     fn forget(&self, worker: WorkerName) -> BoxFuture<'static, Result<bool, CommandError>>;
+    /// Revokes what a worker joined with, which ends its session within a moment, and frees its name. Answers whether it
+    /// had joined.
+    fn revoke(&self, worker: WorkerName) -> BoxFuture<'static, Result<bool, StoreError>>;
 }
 
-impl LiveCommands for Commands {
+/// The live state of a control plane, and who has joined it.
+pub struct Live {
+    /// The way to the shell.
+    pub commands: Commands,
+    /// Who has joined.
+    pub register: Register,
+}
+
+impl LiveCommands for Live {
     fn delete_replica(&self, id: ReplicaId) -> Result<(), CommandError> {
-        Self::delete_replica(self, id)
+        self.commands.delete_replica(id)
     }
 
     fn evict_replica(&self, id: ReplicaId) -> Result<(), CommandError> {
-        Self::evict_replica(self, id)
+        self.commands.evict_replica(id)
     }
 
     fn cordon(&self, worker: WorkerName, cordoned: bool) -> Result<(), CommandError> {
-        Self::cordon(self, worker, cordoned)
+        self.commands.cordon(worker, cordoned)
     }
 
     fn forget(&self, worker: WorkerName) -> BoxFuture<'static, Result<bool, CommandError>> {
-        let commands = self.clone();
+        let commands = self.commands.clone();
         async move { commands.forget(worker).await }.boxed()
+    }
+
+    fn revoke(&self, worker: WorkerName) -> BoxFuture<'static, Result<bool, StoreError>> {
+        let register = self.register.clone();
+        async move {
+            let which = Which::Name { role: Some("worker".to_owned()), name: worker.to_string() };
+            let (revoked, freed) = register.revoke(&which).await?;
+            Ok(freed || !revoked.is_empty())
+        }
+        .boxed()
     }
 }
 
-/// Why a Node is not deleted.
-const STILL_CONNECTED: &str = "its worker is connected, and would be back at once: move its pods away with `kubectl drain`, \
+/// How long a session may take to end after its certificate was revoked, and how often it is looked whether it has.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
+const LOOKED: Duration = Duration::from_millis(20);
+
+/// Why a Node is not deleted whose worker has no certificate that could be revoked.
+const STILL_CONNECTED: &str = "its worker is connected, without a certificate that could be revoked, and would be back at once: move its pods away with `kubectl drain`, \
     end its process, and delete the node when it is no longer Ready, some seconds later";
 
 /// Refuses to write what is a projection of the live state.
@@ -139,7 +166,8 @@ impl Objects {
         self.write_node(target, &node, new, dry_run, commands).await
     }
 
-    /// Forgets the worker of a Node, which must be gone; answers a `Status` once that holds over a restart.
+    /// Forgets the worker of a Node; answers a `Status` once that holds over a restart. What it joined with is revoked: one
+    /// that is there is cut off. One that joined without a certificate must be gone.
     pub(super) async fn delete_node(
         &self,
         target: &Target,
@@ -150,15 +178,21 @@ impl Objects {
         let stored = self.get(target).await?;
         options.check(target, &stored)?;
         let connected = || target.conflict(STILL_CONNECTED);
-        if condition(&stored.object, "Ready").is_some_and(|ready| ready["status"] == "True") {
+        let worker = WorkerName(target.name().into());
+        let joined = dry_run == DryRun::No && commands.revoke(worker.clone()).await?;
+        let is_ready = condition(&stored.object, "Ready").is_some_and(|ready| ready["status"] == "True");
+        if is_ready && !joined && dry_run == DryRun::No {
             return Err(connected());
         }
-        let worker = WorkerName(target.name().into());
         let key = worker_key(&worker);
         let record = self.durable.get(&key).await?;
         if dry_run == DryRun::No {
-            if !commands.forget(worker).await? {
-                return Err(connected());
+            let until = Instant::now() + ENDS_WITHIN;
+            while !commands.forget(worker.clone()).await? {
+                if !joined || Instant::now() >= until {
+                    return Err(connected());
+                }
+                sleep(LOOKED).await;
             }
             // One that has come back meanwhile is a new one, and has written itself down anew.
             if let Some(record) = record {

@@ -62,7 +62,7 @@ pub use auth::Token;
 pub(crate) use auth::require_token;
 pub use certificates::{CertificateError, Certificates};
 pub use kubeconfig::write_kubeconfig;
-pub use live::LiveCommands;
+pub use live::{Live, LiveCommands};
 
 /// Watches and followed logs at the same time.
 pub const MAX_STREAMS: usize = 2048;

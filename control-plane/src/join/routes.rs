@@ -1,15 +1,17 @@
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     middleware,
     response::{IntoResponse, Response},
     routing::{delete, get},
 };
 use http::StatusCode;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    JoinTokens,
+    IssuedCertificate, Register, Which,
+    register::wall,
     tokens::{JoinToken, NewToken},
 };
 use crate::{
@@ -20,16 +22,17 @@ use crate::{
 /// The longest that a token may hold.
 const MAX_TTL_SECONDS: u64 = 30 * 24 * 3600;
 
-/// What `sampan token` asks.
-pub(crate) fn router(tokens: JoinTokens, token: Token) -> Router {
+/// What `sampan token` and `sampan certificate` ask.
+pub(crate) fn router(register: Register, token: Token) -> Router {
     Router::new()
         .route("/sampan/v1/tokens", get(list).post(create))
         .route("/sampan/v1/tokens/{id}", delete(revoke))
-        .with_state(tokens)
+        .route("/sampan/v1/certificates", get(list_certificates).delete(revoke_certificates))
+        .with_state(register)
         .layer(middleware::from_fn_with_state(token, require_token))
 }
 
-async fn create(State(tokens): State<JoinTokens>, Json(new): Json<NewToken>) -> Response {
+async fn create(State(register): State<Register>, Json(new): Json<NewToken>) -> Response {
     if let Some(role) = new.role.as_deref().filter(|role| !matches!(*role, "worker" | "gateway")) {
         return refused(StatusCode::BAD_REQUEST, &format!("role: `{role}` is none: use worker or gateway"));
     }
@@ -40,7 +43,15 @@ async fn create(State(tokens): State<JoinTokens>, Json(new): Json<NewToken>) -> 
     if new.uses == 0 {
         return refused(StatusCode::BAD_REQUEST, "uses: a token has to let somebody in");
     }
-    match tokens.create(&new).await {
+    if let Some(name) = &new.name {
+        if let Err(why) = api::check_dns_subdomain(name) {
+            return refused(StatusCode::BAD_REQUEST, &format!("name: {why}"));
+        }
+        if new.uses > 1 {
+            return refused(StatusCode::BAD_REQUEST, "uses: a token with a name lets one in, whose name it is");
+        }
+    }
+    match register.tokens().create(&new).await {
         Ok((made, text)) => {
             let mut shown = shown(&made);
             shown["token"] = text.into();
@@ -50,25 +61,104 @@ async fn create(State(tokens): State<JoinTokens>, Json(new): Json<NewToken>) -> 
     }
 }
 
-async fn list(State(tokens): State<JoinTokens>) -> Response {
-    match tokens.list().await {
+async fn list(State(register): State<Register>) -> Response {
+    match register.tokens().list().await {
         Ok(all) => Json(json!({ "items": all.iter().map(shown).collect::<Vec<_>>() })).into_response(),
         Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
 }
 
-async fn revoke(State(tokens): State<JoinTokens>, Path(id): Path<String>) -> Response {
-    match tokens.revoke(&id).await {
-        Ok(true) => Json(json!({ "id": id })).into_response(),
-        Ok(false) => refused(StatusCode::NOT_FOUND, &format!("there is no join token `{id}`: see `sampan token list`")),
+/// What goes with a token that is taken back.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RevokeToken {
+    /// The certificates of who joined with it, too.
+    #[serde(default)]
+    certificates: bool,
+}
+
+async fn revoke(
+    State(register): State<Register>,
+    Path(id): Path<String>,
+    Query(options): Query<RevokeToken>,
+) -> Response {
+    // First the token: who would join meanwhile would keep a certificate.
+    let token = match register.tokens().revoke(&id).await {
+        Ok(there) => there,
+        Err(error) => return refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+    };
+    let certificates = match options.certificates {
+        true => match register.revoke(&Which::Token(id.clone())).await {
+            Ok((revoked, _)) => revoked,
+            Err(error) => return refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+        },
+        false => Vec::new(),
+    };
+    if !token && certificates.is_empty() {
+        return refused(StatusCode::NOT_FOUND, &format!("there is no join token `{id}`: see `sampan token list`"));
+    }
+    let certificates: Vec<_> = certificates.iter().map(shown_certificate).collect();
+    Json(json!({ "id": id, "certificates": certificates })).into_response()
+}
+
+async fn list_certificates(State(register): State<Register>) -> Response {
+    let items: Vec<_> = register.list().iter().map(shown_certificate).collect();
+    Json(json!({ "kind": "List", "apiVersion": "v1", "items": items })).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RevokeCertificates {
+    /// A serial number, a name, or a role and a name as `worker/w1`.
+    which: String,
+}
+
+async fn revoke_certificates(State(register): State<Register>, Query(asked): Query<RevokeCertificates>) -> Response {
+    let which = match asked.which.split_once('/') {
+        Some((role, name)) => Which::Name { role: Some(role.to_owned()), name: name.to_owned() },
+        None if register.has(&asked.which) => Which::Serial(asked.which.clone()),
+        None => Which::Name { role: None, name: asked.which.clone() },
+    };
+    match register.revoke(&which).await {
+        Ok((revoked, freed)) if freed || !revoked.is_empty() => {
+            let items: Vec<_> = revoked.iter().map(shown_certificate).collect();
+            Json(json!({ "items": items, "nameFreed": freed })).into_response()
+        }
+        Ok(_) => {
+            let why = format!("no certificate of `{}` holds: see `sampan certificate list`", asked.which);
+            refused(StatusCode::NOT_FOUND, &why)
+        }
         Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
+}
+
+fn shown_certificate(certificate: &IssuedCertificate) -> serde_json::Value {
+    let has_one = !certificate.serial.is_empty();
+    let ended = certificate.expires <= wall();
+    let state = match (certificate.revoked, ended) {
+        (Some(_), _) => "revoked",
+        (None, true) => "ended",
+        (None, false) => "valid",
+    };
+    json!({
+        "serial": has_one.then_some(&certificate.serial),
+        "role": certificate.role,
+        "name": certificate.name,
+        "keySha256": certificate.key,
+        "token": certificate.token,
+        "issued": has_one.then(|| rfc3339(certificate.issued)),
+        "expires": has_one.then(|| rfc3339(certificate.expires)),
+        "secondsLeft": certificate.expires.since(wall()).as_secs(),
+        "revoked": certificate.revoked.map(rfc3339),
+        "state": state,
+    })
 }
 
 fn shown(token: &JoinToken) -> serde_json::Value {
     json!({
         "id": token.id,
         "role": token.role,
+        "name": token.name,
         "created": rfc3339(token.created),
         "ends": rfc3339(token.ends),
         "secondsLeft": token.ends.since(now()).as_secs(),

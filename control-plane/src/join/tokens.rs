@@ -4,10 +4,11 @@ use api::Timestamp;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 use crate::{
     identity::now,
-    store::{Compare, Op, Store, StoreError, object_key},
+    store::{Compare, Op, Revision, Store, StoreError, object_key},
 };
 
 /// What the keys of tokens are in the store.
@@ -20,8 +21,6 @@ const SECRET_BYTES: usize = 16;
 const VERSION: &str = "sampan1";
 /// Tokens that are kept at a time; ended ones make room.
 const MAX_TOKENS: usize = 1000;
-/// How often a use is tried again that another use came in between of.
-const TRIES: usize = 16;
 
 /// A token as it is kept: never its secret, but a digest of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +30,9 @@ pub(crate) struct JoinToken {
     secret_sha256: String,
     /// What it is good for: `worker`, `gateway`; `None`: either.
     pub(crate) role: Option<String>,
+    /// What who joins with it is to be called; `None`: as it likes, where the name is free.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
     pub(crate) created: Timestamp,
     pub(crate) ends: Timestamp,
     pub(crate) uses_left: u32,
@@ -43,6 +45,8 @@ pub(crate) struct JoinToken {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct NewToken {
     pub(crate) role: Option<String>,
+    #[serde(default)]
+    pub(crate) name: Option<String>,
     pub(crate) ttl_seconds: u64,
     pub(crate) uses: u32,
 }
@@ -67,14 +71,70 @@ pub enum JoinRefused {
         /// What was asked for.
         asked: String,
     },
+    /// It is for another name.
+    #[error(
+        "the join token is for the name `{allowed}`, not for `{asked}`: start with --name {allowed}, or make another token"
+    )]
+    Name {
+        /// What it is for.
+        allowed: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// The name is that of somebody who is there, and whose key is another.
+    #[error(
+        "there is a {role} `{name}` already, and it is alive: choose another name with --name. To put this machine in its \
+         place, end that one and free its name with `{}`",
+        way_out(role, name)
+    )]
+    Alive {
+        /// What it is.
+        role: String,
+        /// The name.
+        name: String,
+    },
+    /// The name belongs to somebody with another key.
+    #[error(
+        "the name `{name}` belongs to a {role} with another key: choose another name with --name. If that {role} is gone, or \
+         this is it and it has lost its data directory, an administrator frees the name with `{}`",
+        way_out(role, name)
+    )]
+    NameTaken {
+        /// What it is.
+        role: String,
+        /// The name.
+        name: String,
+    },
+    /// The certificate or the key was taken back.
+    #[error("the certificate was revoked, and its key with it: join again with a token")]
+    Revoked,
+    /// More certificates than may be in force.
+    #[error(
+        "{role} `{name}` has too many certificates that hold: wait until some have ended, or free it with `{}`",
+        way_out(role, name)
+    )]
+    TooMany {
+        /// What it is.
+        role: String,
+        /// The name.
+        name: String,
+    },
     /// It could not be looked up.
     #[error("the join token cannot be looked up: {0}")]
     Store(#[from] StoreError),
 }
 
+/// What an administrator does to free a name.
+fn way_out(role: &str, name: &str) -> String {
+    match role {
+        "worker" => format!("kubectl delete node {name}` or `sampan certificate revoke worker/{name}"),
+        _ => format!("sampan certificate revoke {role}/{name}"),
+    }
+}
+
 /// The join tokens of an installation. Clones are handles to the same.
 #[derive(Clone)]
-pub struct JoinTokens {
+pub(crate) struct JoinTokens {
     store: Arc<dyn Store>,
     /// What a token carries, so that who joins knows the installation.
     authority: String,
@@ -92,6 +152,7 @@ impl JoinTokens {
         let token = JoinToken {
             secret_sha256: digest(&secret),
             role: new.role.clone(),
+            name: new.name.clone(),
             created: at,
             ends: at + Duration::from_secs(new.ttl_seconds),
             uses_left: new.uses,
@@ -118,25 +179,19 @@ impl JoinTokens {
         Ok(there)
     }
 
-    /// Uses a token once, for `name` in `role`.
-    pub async fn redeem(&self, text: &str, role: &str, name: &str) -> Result<(), JoinRefused> {
+    /// The token of this text, if it lets `name` in as `role`.
+    pub(super) async fn look_up(&self, text: &str, role: &str, name: &str) -> Result<Held, JoinRefused> {
         let mut parts = text.trim().split('.');
         let (Some(VERSION), Some(id), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(JoinRefused::Unknown);
         };
-        for _ in 0..TRIES {
-            let Some(stored) = self.store.get(&key(id)).await? else { return Err(JoinRefused::Unknown) };
-            let mut token: JoinToken = serde_json::from_slice(&stored.value).map_err(|_| JoinRefused::Unknown)?;
-            check(&token, secret, role)?;
-            token.uses_left -= 1;
-            token.used_by.push(format!("{role}/{name}"));
-            let unchanged = Compare::At(key(id), stored.revision);
-            match self.store.txn(vec![unchanged], vec![put(&token)]).await {
-                Err(StoreError::Conflict { .. }) => {}
-                done => return Ok(done.map(drop)?),
-            }
+        if id.len() != 2 * ID_BYTES || secret.len() != 2 * SECRET_BYTES {
+            return Err(JoinRefused::Unknown);
         }
-        Err(JoinRefused::Store(StoreError::Busy))
+        let Some(stored) = self.store.get(&key(id)).await? else { return Err(JoinRefused::Unknown) };
+        let token: JoinToken = serde_json::from_slice(&stored.value).map_err(|_| JoinRefused::Unknown)?;
+        check(&token, secret, role, name)?;
+        Ok(Held { token, revision: stored.revision })
     }
 
     async fn forget_ended(&self, at: Timestamp) -> Result<(), StoreError> {
@@ -150,9 +205,29 @@ impl JoinTokens {
     }
 }
 
-fn check(token: &JoinToken, secret: &str, role: &str) -> Result<(), JoinRefused> {
-    // Digests are compared, so that the time it takes tells nothing of the secret.
-    if digest(secret) != token.secret_sha256 {
+/// A token that holds, as it was read.
+#[derive(Debug)]
+pub(super) struct Held {
+    token: JoinToken,
+    revision: Revision,
+}
+
+impl Held {
+    pub(super) fn id(&self) -> &str {
+        &self.token.id
+    }
+
+    /// What uses it once: it must be as it was read.
+    pub(super) fn used_by(mut self, who: &str) -> (Compare, Op) {
+        self.token.uses_left -= 1;
+        self.token.used_by.push(who.to_owned());
+        (Compare::At(key(&self.token.id), self.revision), put(&self.token))
+    }
+}
+
+fn check(token: &JoinToken, secret: &str, role: &str, name: &str) -> Result<(), JoinRefused> {
+    // Digests are compared, each byte of them, so that the time it takes tells nothing of the secret.
+    if !bool::from(digest(secret).as_bytes().ct_eq(token.secret_sha256.as_bytes())) {
         return Err(JoinRefused::Unknown);
     }
     if token.ends <= now() {
@@ -161,8 +236,13 @@ fn check(token: &JoinToken, secret: &str, role: &str) -> Result<(), JoinRefused>
     if token.uses_left == 0 {
         return Err(JoinRefused::UsedUp);
     }
-    match &token.role {
-        Some(allowed) if allowed != role => Err(JoinRefused::Role { allowed: allowed.clone(), asked: role.to_owned() }),
+    match (&token.role, &token.name) {
+        (Some(allowed), _) if allowed != role => {
+            Err(JoinRefused::Role { allowed: allowed.clone(), asked: role.to_owned() })
+        }
+        (_, Some(allowed)) if allowed != name => {
+            Err(JoinRefused::Name { allowed: allowed.clone(), asked: name.to_owned() })
+        }
         _ => Ok(()),
     }
 }
@@ -183,58 +263,4 @@ fn random(bytes: usize) -> String {
 
 fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::MemoryStore;
-
-    fn tokens() -> JoinTokens {
-        JoinTokens::new(Arc::new(MemoryStore::new(now())), "ca".to_owned())
-    }
-
-    fn new(uses: u32, ttl_seconds: u64) -> NewToken {
-        NewToken { role: Some("worker".to_owned()), ttl_seconds, uses }
-    }
-
-    #[tokio::test]
-    async fn a_token_lets_as_many_in_as_it_says() {
-        let tokens = tokens();
-        let (_, text) = tokens.create(&new(2, 60)).await.unwrap();
-        tokens.redeem(&text, "worker", "a").await.unwrap();
-        tokens.redeem(&text, "worker", "b").await.unwrap();
-        assert_eq!(tokens.redeem(&text, "worker", "c").await, Err(JoinRefused::UsedUp));
-        assert_eq!(tokens.list().await.unwrap()[0].used_by, ["worker/a", "worker/b"]);
-    }
-
-    #[tokio::test]
-    async fn wrong_ended_and_revoked_tokens_and_those_of_another_role_let_nobody_in() {
-        let tokens = tokens();
-        let (token, text) = tokens.create(&new(1, 60)).await.unwrap();
-        let wrong = text.replacen(&token.secret_sha256, "", 1).replace(&token.id, "00000000");
-        assert_eq!(tokens.redeem(&wrong, "worker", "a").await, Err(JoinRefused::Unknown));
-        let forged = format!("{VERSION}.{}.{}.ca", token.id, random(SECRET_BYTES));
-        assert_eq!(tokens.redeem(&forged, "worker", "a").await, Err(JoinRefused::Unknown));
-        assert_eq!(tokens.redeem("nonsense", "worker", "a").await, Err(JoinRefused::Unknown));
-        let other = tokens.redeem(&text, "gateway", "a").await;
-        assert!(matches!(other, Err(JoinRefused::Role { .. })), "{other:?}");
-        let (_, ended) = tokens.create(&new(1, 0)).await.unwrap();
-        assert_eq!(tokens.redeem(&ended, "worker", "a").await, Err(JoinRefused::Ended));
-        assert!(tokens.revoke(&token.id).await.unwrap());
-        assert_eq!(tokens.redeem(&text, "worker", "a").await, Err(JoinRefused::Unknown));
-        assert!(!tokens.revoke(&token.id).await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn uses_at_the_same_time_are_all_counted() {
-        let tokens = tokens();
-        let (_, text) = tokens.create(&new(3, 60)).await.unwrap();
-        let asked = (0..8).map(|n| {
-            let (tokens, text) = (tokens.clone(), text.clone());
-            async move { tokens.redeem(&text, "worker", &n.to_string()).await }
-        });
-        let let_in = futures::future::join_all(asked).await.into_iter().filter(Result::is_ok).count();
-        assert_eq!(let_in, 3);
-    }
 }

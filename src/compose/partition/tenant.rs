@@ -8,8 +8,8 @@ use futures::future::{BoxFuture, ready};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use transport::{
-    Admission, ControlPlaneClient, Offer, Peer, RemoteDialer, RemoteImages, RemoteKeyValue, SessionListener, machine,
-    serve_sessions,
+    Admission, Applicant, Certificate, ControlPlaneClient, Offer, RemoteDialer, RemoteImages, RemoteKeyValue,
+    SessionListener, StrangerLimits, machine, serve_sessions,
 };
 
 use super::sharing::{Sharing, process_name};
@@ -77,7 +77,7 @@ impl Tenants {
         let offer = self.offer(group, process.granted().clone());
         let (news, group) = (self.news.clone(), group.to_owned());
         self.tasks.spawn(async move {
-            let listener = match SessionListener::bind(socket, None).await {
+            let listener = match SessionListener::bind(socket, None, StrangerLimits::default()).await {
                 Ok(listener) => listener,
                 Err(error) => return tracing::error!(process = group, %error, "its process cannot be started"),
             };
@@ -173,13 +173,15 @@ async fn all<M>(mut from: mpsc::Receiver<M>, to: mpsc::Sender<M>) {
 struct Nobody;
 
 impl Admission for Nobody {
-    fn join(&self, _: String, _: Peer, _: Vec<u8>) -> BoxFuture<'static, Result<String, String>> {
+    fn join(&self, _: Applicant) -> BoxFuture<'static, Result<String, String>> {
         Box::pin(ready(Err("a worker lets nobody join: ask the control plane".to_owned())))
     }
 
-    fn renew(&self, peer: Peer, request: Vec<u8>) -> BoxFuture<'static, Result<String, String>> {
-        self.join(String::new(), peer, request)
+    fn renew(&self, _: Certificate, _: Vec<u8>) -> BoxFuture<'static, Result<String, String>> {
+        Box::pin(ready(Err("a worker gives no certificates: ask the control plane".to_owned())))
     }
+
+    fn came(&self, _: &Certificate) {}
 }
 
 /// The way to a replica: through the socket of its process.

@@ -61,7 +61,7 @@ pub(super) fn identities(cluster: &Cluster) -> Vec<String> {
 }
 
 /// Deploys the test guest, and waits until the gateway answers for it.
-pub(super) fn deploy(cluster: &Cluster, replicas: usize) {
+pub(crate) fn deploy(cluster: &Cluster, replicas: usize) {
     let component = guest("probe");
     cluster.cli(&["build", component.to_str().expect("UTF-8"), "-t", "probe:test"]);
     let manifest = cluster.folder.join("probe.yaml");

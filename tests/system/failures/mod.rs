@@ -21,6 +21,7 @@ use std::{
 };
 
 use clock::Clock;
+pub(crate) use control_plane::deploy as deploy_in;
 use load::Outcome;
 pub(crate) use load::{Kind, Load};
 
@@ -109,7 +110,7 @@ pub(crate) struct Cluster {
     pub(crate) sessions: String,
     pub(crate) http: String,
     folder: PathBuf,
-    workers: Vec<Role>,
+    pub(crate) workers: Vec<Role>,
     gateway: Role,
 }
 
@@ -178,7 +179,7 @@ fn started_server(folder: &Path, server: Command) -> Role {
     server
 }
 
-fn start_worker(folder: &Path, sessions: &str, name: &str) -> Role {
+pub(crate) fn start_worker(folder: &Path, sessions: &str, name: &str) -> Role {
     started(worker_command(folder, sessions, name))
 }
 
@@ -188,7 +189,7 @@ fn started(worker: Command) -> Role {
     worker
 }
 
-fn worker_command(folder: &Path, sessions: &str, name: &str) -> Command {
+pub(crate) fn worker_command(folder: &Path, sessions: &str, name: &str) -> Command {
     let mut worker = command(&["worker", "--join", sessions, "--name", name, "--listen", "127.0.0.1:0"]);
     worker.arg("--token-file").arg(folder.join("token")).arg("--data-dir").arg(folder.join(name));
     worker

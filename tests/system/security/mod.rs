@@ -1,6 +1,7 @@
 //! Sampan attacked from outside, as client, guest, joined machine and local user: what does not hold fails here.
 //! `SECURITY.md` names for each boundary the tests that watch it.
 
+mod certificates;
 mod files;
 mod floods;
 mod host_calls;
@@ -8,4 +9,5 @@ mod paths;
 mod public;
 mod quotas;
 mod sharing;
+mod strangers;
 mod terminals;

@@ -6,11 +6,12 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
 };
+use ring::rand::{SecureRandom, SystemRandom};
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, pem::PemObject};
 
-use super::{CONTROL_PLANE, Fingerprint, Identity, IdentityError, Request, Role};
+use super::{CONTROL_PLANE, Certificate, Fingerprint, Identity, IdentityError, Peer, Request, Role, shown::key_digest};
 
 /// The authority outlives every installation: who can replace its key can also read all state.
 const YEARS: (i32, i32) = (2020, 2120);
@@ -78,29 +79,37 @@ impl Authority {
         Fingerprint::of(&der)
     }
 
+    /// The certificates of what is trusted, each in PEM.
+    pub fn trusted(&self) -> Vec<String> {
+        super::certificate::certificates_in(&self.pem).collect()
+    }
+
     /// The control plane's own identity.
     pub fn own_identity(&self) -> Result<Identity, IdentityError> {
         let request = Request::new()?;
-        let pem = self.sign(request.der(), Role::ControlPlane, CONTROL_PLANE);
-        let pem = pem.map_err(|error| IdentityError::Unusable(error.to_string()))?;
+        let pem = self.sign_own(&request)?;
         Identity::of(request, &pem)
     }
 
     /// Gives the control plane's own identity another certificate.
     pub fn renew_own(&self, identity: &Identity) -> Result<(), IdentityError> {
         let request = Request::new()?;
-        let pem = self.sign(request.der(), Role::ControlPlane, CONTROL_PLANE);
-        identity.renew(request, &pem.map_err(|error| IdentityError::Unusable(error.to_string()))?)
+        let pem = self.sign_own(&request)?;
+        identity.renew(request, &pem)
     }
 
-    /// Signs a request: the answer, in PEM, is the certificate and then the authority's own.
-    pub fn sign(&self, request: &[u8], role: Role, name: &str) -> Result<String, AuthorityError> {
+    fn sign_own(&self, request: &Request) -> Result<String, IdentityError> {
+        let own = Peer { role: Role::ControlPlane, name: CONTROL_PLANE.to_owned() };
+        let signed = Asked::read(request.der()).and_then(|asked| self.sign(&asked, &own));
+        signed.map(|(pem, _)| pem).map_err(|error| IdentityError::Unusable(error.to_string()))
+    }
+
+    /// Signs a request for `peer`. Answers, in PEM, the certificate and then the authority's own; and what the former says.
+    pub fn sign(&self, asked: &Asked, peer: &Peer) -> Result<(String, Certificate), AuthorityError> {
         let bad = |error: rcgen::Error| AuthorityError::Request(error.to_string());
-        let der = CertificateSigningRequestDer::from(request);
-        // It proves that who asks has the key. What else it says is not taken over.
-        let asked = CertificateSigningRequestParams::from_der(&der).map_err(bad)?;
-        let mut params = CertificateParams::new([role.dns_name(name)]).map_err(bad)?;
-        params.distinguished_name = named(&format!("{}:{name}", role.as_str()));
+        let mut params = CertificateParams::new([peer.role.dns_name(&peer.name)]).map_err(bad)?;
+        params.distinguished_name = named(&format!("{}:{}", peer.role.as_str(), peer.name));
+        params.serial_number = Some(random_serial().into());
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
@@ -109,9 +118,35 @@ impl Authority {
         params.not_after = (now + self.lifetime).into();
         let issuer_params = self::params();
         let issuer = Issuer::from_params(&issuer_params, &self.key);
-        let certificate = params.signed_by(&asked.public_key, &issuer).map_err(bad)?;
-        Ok(format!("{}{}", certificate.pem(), self.pem))
+        let signed = params.signed_by(&asked.0.public_key, &issuer).map_err(bad)?;
+        let certificate = Certificate::read(signed.der());
+        let certificate = certificate.ok_or_else(|| AuthorityError::Request(format!("`{}` is no name", peer.name)))?;
+        Ok((format!("{}{}", signed.pem(), self.pem), certificate))
     }
+}
+
+/// A request for a certificate. It proves that who asks has the key; what else it says is not taken over.
+pub struct Asked(CertificateSigningRequestParams);
+
+impl Asked {
+    /// Reads a certificate signing request in DER.
+    pub fn read(request: &[u8]) -> Result<Self, AuthorityError> {
+        let asked = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(request));
+        asked.map(Self).map_err(|error| AuthorityError::Request(error.to_string()))
+    }
+
+    /// The SHA-256 of the public key, in hexadecimal.
+    pub fn key(&self) -> String {
+        key_digest(&self.0.public_key.subject_public_key_info())
+    }
+}
+
+/// As RFC 5280 wants them: positive, of 20 bytes at most, and not to be guessed.
+fn random_serial() -> Vec<u8> {
+    let mut serial = vec![0; 16];
+    SystemRandom::new().fill(&mut serial).expect("the system's random numbers");
+    serial[0] = (serial[0] & 0x3f) | 0x40;
+    serial
 }
 
 /// Always the same, so that the authority can sign again after a restart with its key alone.

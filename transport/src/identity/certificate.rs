@@ -1,19 +1,32 @@
 use std::{
+    io,
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig, ServerConnection,
+    AlertDescription, ClientConfig, RootCertStore, ServerConfig,
+    client::WebPkiServerVerifier,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::watch,
+};
+use tokio_util::sync::CancellationToken;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{Peer, authority::BACKDATED};
+use super::{Certificate, Trust, trust::NotRevoked};
+
+/// Begins each certificate in PEM.
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 
 /// Why a process cannot show who it is.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +49,10 @@ pub struct Request {
 impl Request {
     /// With a new key.
     pub fn new() -> Result<Self, IdentityError> {
-        let key = KeyPair::generate().map_err(unusable)?;
+        Self::with(KeyPair::generate().map_err(unusable)?)
+    }
+
+    fn with(key: KeyPair) -> Result<Self, IdentityError> {
         let params = CertificateParams::new(Vec::<String>::new()).map_err(unusable)?;
         let der = params.serialize_request(&key).map_err(unusable)?.der().to_vec();
         Ok(Self { key, der })
@@ -48,52 +64,121 @@ impl Request {
     }
 }
 
-/// What a process shows to others, and what it takes from them. Both change when its certificate is renewed.
+/// What a process shows to others, and what it takes from them. Both change when its certificate is renewed, and when the
+/// control plane says so.
 pub struct Identity {
     held: ArcSwap<Held>,
+    trust: watch::Sender<Arc<Trust>>,
+    /// One change at a time.
+    changing: Mutex<()>,
+    /// Cancelled once the control plane has said that this process' own certificate is revoked.
+    taken_back: CancellationToken,
 }
 
 struct Held {
-    pem: String,
+    key: String,
+    own: String,
+    certificate: Certificate,
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
-    holds: (SystemTime, SystemTime),
 }
 
 impl Identity {
     /// With the certificate that was given for a request: in PEM, and then the authority's.
     pub fn of(request: Request, certificate: &str) -> Result<Self, IdentityError> {
-        Ok(Self { held: ArcSwap::from_pointee(hold(request.key.serialize_pem(), certificate)?) })
+        Self::holding(request.key.serialize_pem(), certificate)
     }
 
     /// As [`Identity::pem`] gave it.
     pub fn from_pem(pem: &str) -> Result<Self, IdentityError> {
-        let key = pem.find("-----BEGIN CERTIFICATE").map(|at| pem.split_at(at));
+        let key = pem.find(BEGIN).map(|at| pem.split_at(at));
         let (key, certificate) = key.ok_or_else(|| unusable("it holds no certificate"))?;
-        Ok(Self { held: ArcSwap::from_pointee(hold(key.to_owned(), certificate)?) })
+        Self::holding(key.to_owned(), certificate)
     }
 
-    /// The key, the certificate and the authority's certificate, to be kept where nobody else can read.
+    fn holding(key: String, certificates: &str) -> Result<Self, IdentityError> {
+        let mut certificates = certificates_in(certificates);
+        let own = certificates.next().ok_or_else(|| unusable("it holds no certificate"))?;
+        let trust = Trust { authorities: certificates.collect(), ..Trust::default() };
+        let trust = watch::Sender::new(Arc::new(trust));
+        let held = ArcSwap::from_pointee(hold(key, own, &trust)?);
+        Ok(Self { held, trust, changing: Mutex::default(), taken_back: CancellationToken::new() })
+    }
+
+    /// The key, the certificate and the authorities' certificates, to be kept where nobody else can read.
     pub fn pem(&self) -> String {
-        self.held.load().pem.clone()
+        let held = self.held.load();
+        format!("{}{}{}", held.key, held.own, self.trust.borrow().authorities.concat())
     }
 
-    /// Shows another certificate from now on. Connections that are open stay.
+    /// Asks for another certificate of the same key.
+    pub fn request(&self) -> Result<Request, IdentityError> {
+        Request::with(KeyPair::from_pem(&self.held.load().key).map_err(unusable)?)
+    }
+
+    /// Shows another certificate from now on: in PEM, and then the authority's. Connections that are open stay.
     pub fn renew(&self, request: Request, certificate: &str) -> Result<(), IdentityError> {
-        self.held.store(Arc::new(hold(request.key.serialize_pem(), certificate)?));
-        Ok(())
+        let _changing = self.changing.lock();
+        let mut certificates = certificates_in(certificate);
+        let own = certificates.next().ok_or_else(|| unusable("it holds no certificate"))?;
+        let mut trust = Trust::clone(&self.trust.borrow());
+        for authority in certificates {
+            if !trust.authorities.contains(&authority) {
+                trust.authorities.push(authority);
+            }
+        }
+        self.change(request.key.serialize_pem(), own, trust)
+    }
+
+    /// Takes from others what this says from now on. Their connections that it says are revoked are cut.
+    pub fn set_trust(&self, trust: Trust) -> Result<(), IdentityError> {
+        let _changing = self.changing.lock();
+        if **self.trust.borrow() == trust {
+            return Ok(());
+        }
+        let held = self.held.load_full();
+        self.change(held.key.clone(), held.own.clone(), trust)
+    }
+
+    fn change(&self, key: String, own: String, trust: Trust) -> Result<(), IdentityError> {
+        let before = self.trust.send_replace(Arc::new(trust));
+        match hold(key, own, &self.trust) {
+            Ok(held) => {
+                self.held.store(Arc::new(held));
+                Ok(())
+            }
+            Err(error) => {
+                self.trust.send_replace(before);
+                Err(error)
+            }
+        }
+    }
+
+    /// What is taken from others, now and as it changes.
+    pub fn trust(&self) -> watch::Receiver<Arc<Trust>> {
+        self.trust.subscribe()
+    }
+
+    /// What this process shows.
+    pub fn certificate(&self) -> Certificate {
+        self.held.load().certificate.clone()
+    }
+
+    /// Resolves once the control plane has said that this process' own certificate is revoked.
+    pub fn taken_back(&self) -> CancellationToken {
+        self.taken_back.clone()
     }
 
     /// How long it still holds; zero if it does not.
     pub fn remaining(&self) -> Duration {
-        self.held.load().holds.1.duration_since(SystemTime::now()).unwrap_or_default()
+        self.held.load().certificate.expires.duration_since(SystemTime::now()).unwrap_or_default()
     }
 
     /// When two thirds of its time have passed it is renewed: this is how long that still takes.
     pub fn renew_in(&self) -> Duration {
-        let (from, to) = self.held.load().holds;
-        let whole = to.duration_since(from).unwrap_or_default().saturating_sub(BACKDATED);
-        self.remaining().saturating_sub(whole / 3)
+        let held = self.held.load();
+        let Certificate { issued, expires, .. } = held.certificate;
+        self.remaining().saturating_sub(expires.duration_since(issued).unwrap_or_default() / 3)
     }
 
     pub(crate) fn client_config(&self) -> Arc<ClientConfig> {
@@ -106,47 +191,89 @@ impl Identity {
     }
 }
 
-fn hold(key_pem: String, certificate: &str) -> Result<Held, IdentityError> {
-    let chain: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<_, _>>().map_err(unusable)?;
-    let [own, authority] = &chain[..] else { return Err(unusable("a certificate and its authority's are needed")) };
+/// The certificates of a text, each in PEM.
+pub(super) fn certificates_in(pem: &str) -> impl Iterator<Item = String> {
+    pem.split(BEGIN).skip(1).map(|rest| format!("{BEGIN}{}\n", rest.trim_end()))
+}
+
+/// Whether an authority has signed itself: it is trusted for what it is. Any other only leads to one.
+pub(super) fn is_root(der: &CertificateDer<'_>) -> bool {
+    X509Certificate::from_der(der).is_ok_and(|(_, parsed)| parsed.issuer() == parsed.subject())
+}
+
+fn hold(key_pem: String, own: String, trust: &watch::Sender<Arc<Trust>>) -> Result<Held, IdentityError> {
+    let der = |pem: &String| CertificateDer::from_pem_slice(pem.as_bytes()).map_err(unusable);
+    let mut chain = vec![der(&own)?];
     let mut roots = RootCertStore::empty();
-    roots.add(authority.clone()).map_err(unusable)?;
+    for authority in &trust.borrow().authorities {
+        let authority = der(authority)?;
+        if is_root(&authority) {
+            roots.add(authority.clone()).map_err(unusable)?;
+        }
+        chain.push(authority);
+    }
+    if roots.is_empty() {
+        return Err(unusable("a certificate and its authority's are needed"));
+    }
+    let certificate = Certificate::read(&chain[0]).ok_or_else(|| unusable("its certificate names nobody"))?;
     let roots = Arc::new(roots);
     let key = KeyPair::from_pem(&key_pem).map_err(unusable)?;
     let key = || PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
-    let verifier = verifier.allow_unauthenticated().build().map_err(unusable)?;
+    let clients = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
+    let clients = clients.allow_unauthenticated().build().map_err(unusable)?;
     let mut server = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(unusable)?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::new(NotRevoked { trust: trust.subscribe(), inner: clients }))
         .with_single_cert(chain.clone(), key())
         .map_err(unusable)?;
     server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let servers = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build().map_err(unusable)?;
     let client = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(unusable)?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain.clone(), key())
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(NotRevoked { trust: trust.subscribe(), inner: servers }))
+        .with_client_auth_cert(chain, key())
         .map_err(unusable)?;
-    let (_, parsed) = X509Certificate::from_der(own).map_err(unusable)?;
-    let moment = |time: x509_parser::time::ASN1Time| {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0))
-    };
-    let validity = parsed.validity();
-    let holds = (moment(validity.not_before), moment(validity.not_after));
-    Ok(Held { pem: format!("{key_pem}{certificate}"), client: Arc::new(client), server: Arc::new(server), holds })
+    Ok(Held { key: key_pem, own, certificate, client: Arc::new(client), server: Arc::new(server) })
 }
 
 /// Who is on the other side, by the certificate that it showed. TLS has verified it.
-pub(crate) fn peer(connection: &ServerConnection) -> Option<Peer> {
-    let own = connection.peer_certificates()?.first()?;
-    let (_, certificate) = X509Certificate::from_der(own).ok()?;
-    let names = certificate.subject_alternative_name().ok()??;
-    names.value.general_names.iter().find_map(|name| match name {
-        GeneralName::DNSName(name) => Peer::of_dns_name(name),
-        _ => None,
-    })
+pub(crate) fn peer(connection: &rustls::CommonState) -> Option<Certificate> {
+    Certificate::read(connection.peer_certificates()?.first()?)
+}
+
+/// A connection to the control plane, which may say over it that this process' certificate is revoked.
+pub(crate) struct Heard<S> {
+    pub(crate) stream: S,
+    pub(crate) identity: Arc<Identity>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if let Poll::Ready(Err(error)) = &read {
+            let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+            if cause == Some(&rustls::Error::AlertReceived(AlertDescription::CertificateRevoked)) {
+                self.identity.taken_back.cancel();
+            }
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }

@@ -3,16 +3,21 @@
 mod authority;
 mod certificate;
 mod fingerprint;
+mod shown;
+mod trust;
 
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 
-pub use authority::{Authority, AuthorityError};
+pub use authority::{Asked, Authority, AuthorityError};
 pub use certificate::{Identity, IdentityError, Request};
 pub use fingerprint::Fingerprint;
+pub use shown::Certificate;
+pub use trust::{Revoked, Trust};
 
-pub(crate) use certificate::peer;
+pub(crate) use certificate::{Heard, peer};
+pub(crate) use trust::revoked;
 
 /// How long the other side may take to show who it is.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);

@@ -1,5 +1,6 @@
 use std::{io, path::PathBuf, sync::Arc};
 
+use futures::future::BoxFuture;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::{net::TcpStream, time::timeout};
@@ -7,7 +8,7 @@ use tokio_rustls::TlsConnector;
 
 use super::RequestLimits;
 use crate::{
-    identity::Identity,
+    identity::{Identity, peer, revoked},
     peer::{Stream, connect_to},
 };
 
@@ -23,20 +24,26 @@ pub(super) enum Way {
 }
 
 impl Way {
-    /// A new connection within the time for it.
-    pub(super) async fn connect(&self, limits: &RequestLimits) -> io::Result<TokioIo<Box<dyn Stream>>> {
+    /// A new connection within the time for it, and what resolves once the certificate of its other side is revoked.
+    pub(super) async fn connect(
+        &self,
+        limits: &RequestLimits,
+    ) -> io::Result<(TokioIo<Box<dyn Stream>>, BoxFuture<'static, ()>)> {
         let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {:?}", limits.connect));
-        timeout(limits.connect, self.open()).await.unwrap_or_else(|_| Err(late())).map(TokioIo::new)
+        let (stream, revoked) = timeout(limits.connect, self.open()).await.unwrap_or_else(|_| Err(late()))?;
+        Ok((TokioIo::new(stream), revoked))
     }
 
-    async fn open(&self) -> io::Result<Box<dyn Stream>> {
+    async fn open(&self) -> io::Result<(Box<dyn Stream>, BoxFuture<'static, ()>)> {
         match self {
-            Self::Socket(path) => Ok(Box::new(connect_to(path).await?)),
+            Self::Socket(path) => Ok((Box::new(connect_to(path).await?), Box::pin(std::future::pending()))),
             Self::Tls { address, name, identity } => {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
                 let connector = TlsConnector::from(identity.client_config());
-                Ok(Box::new(connector.connect(name.clone(), stream).await?))
+                let stream = connector.connect(name.clone(), stream).await?;
+                let shown = peer(stream.get_ref().1).ok_or(io::ErrorKind::PermissionDenied)?;
+                Ok((Box::new(stream), Box::pin(revoked(identity.trust(), shown))))
             }
             Self::None(why) => Err(io::Error::new(io::ErrorKind::AddrNotAvailable, why.clone())),
         }

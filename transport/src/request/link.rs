@@ -67,19 +67,20 @@ impl Link {
 
     /// A new connection, whatever waits.
     pub(super) async fn connect(&self) -> io::Result<Sender> {
-        let stream = self.way.connect(&self.limits).await?;
+        let (stream, revoked) = self.way.connect(&self.limits).await?;
         let (sender, connection) = http1::Builder::new()
             .preserve_header_case(false)
             .handshake::<_, Body>(stream)
             .await
             .map_err(io::Error::other)?;
         let gone = self.gone.token().clone();
-        // It ends with the sender, when the worker closes it, or with the link, which each request has until its answer has
+        // It ends with the sender, when the worker closes it or its certificate is revoked, or with the link, which each request has until its answer has
         // ended; what fails is told to the request.
         tokio::spawn(async move {
             tokio::select! {
                 _ = connection => {}
                 () = gone.cancelled() => {}
+                () = revoked => {}
             }
         });
         Ok(sender)

@@ -40,6 +40,7 @@ use super::{
 use crate::{
     identity::{Identity, Role},
     peer::is_own_user,
+    strangers::{Place, StrangerLimits, Strangers},
 };
 
 /// Connections that wait for a thread to take them.
@@ -56,12 +57,14 @@ const KNOWN: usize = 1024;
 pub struct RequestListener {
     socket: Option<UnixListener>,
     tcp: Option<(TcpListener, Arc<Identity>)>,
+    strangers: Arc<Strangers>,
 }
 
 /// A connection on its way to the thread that serves it.
 enum Accepted {
     Socket(OwnedFd),
-    Tls(OwnedFd),
+    /// With the place that it takes until it has shown a certificate.
+    Tls(OwnedFd, Place),
 }
 
 impl RequestListener {
@@ -76,7 +79,7 @@ impl RequestListener {
             Some((address, identity)) => Some((TcpListener::bind(address).await?, identity)),
             None => None,
         };
-        Ok(Self { socket, tcp })
+        Ok(Self { socket, tcp, strangers: Strangers::new(StrangerLimits::default()) })
     }
 
     /// The address that was bound, if one was asked for.
@@ -98,10 +101,13 @@ impl RequestListener {
         };
         let from_tcp = async {
             match &self.tcp {
-                Some((listener, _)) => {
-                    let (stream, _) = listener.accept().await?;
-                    Ok(Accepted::Tls(stream.into_std()?.into()))
-                }
+                Some((listener, _)) => loop {
+                    let (stream, from) = listener.accept().await?;
+                    // One for whom there is no place is closed.
+                    if let Some(place) = self.strangers.enter(from.ip()) {
+                        return Ok(Accepted::Tls(stream.into_std()?.into(), place));
+                    }
+                },
                 None => std::future::pending().await,
             }
         };
@@ -147,7 +153,7 @@ pub async fn serve_requests(
                         let sorted = sort(fd, lane.clone(), heartbeats.clone());
                         tokio::spawn(shutdown.clone().run_until_cancelled_owned(sorted));
                     }
-                    tls @ Accepted::Tls(_) => {
+                    tls @ Accepted::Tls(..) => {
                         if lane.send(tls).await.is_err() {
                             break;
                         }
@@ -226,25 +232,32 @@ async fn serve(desk: Arc<Desk>, accepted: Accepted, identity: Option<Arc<Identit
             Ok(stream) => connection(desk, stream).await,
             Err(error) => Err(error),
         },
-        Accepted::Tls(fd) => serve_tls(desk, fd, identity).await,
+        Accepted::Tls(fd, place) => serve_tls(desk, fd, place, identity).await,
     };
     if let Err(error) = served {
         tracing::debug!(%error, "a connection from a gateway ended");
     }
 }
 
-async fn serve_tls(desk: Arc<Desk>, fd: OwnedFd, identity: Option<Arc<Identity>>) -> io::Result<()> {
+async fn serve_tls(desk: Arc<Desk>, fd: OwnedFd, place: Place, identity: Option<Arc<Identity>>) -> io::Result<()> {
     let Some(identity) = identity else { return Ok(()) };
     let stream = TcpStream::from_std(fd.into())?;
     // Answers are small and awaited. One that cannot be hurried is served all the same.
     let _ = stream.set_nodelay(true);
     let accept = TlsAcceptor::from(identity.server_config()).accept(stream);
     let stream = tokio::time::timeout(crate::identity::HANDSHAKE, accept).await??;
-    let peer = crate::identity::peer(stream.get_ref().1);
-    if !peer.is_some_and(|peer| matches!(peer.role, Role::Gateway | Role::Worker)) {
+    let shown = crate::identity::peer(stream.get_ref().1);
+    let Some(shown) = shown.filter(|shown| matches!(shown.peer.role, Role::Gateway | Role::Worker)) else {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "neither a gateway nor a worker"));
+    };
+    place.shown_a_certificate();
+    tokio::select! {
+        biased;
+        () = crate::identity::revoked(identity.trust(), shown) => {
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, "its certificate was revoked"))
+        }
+        served = connection(desk, stream) => served,
     }
-    connection(desk, stream).await
 }
 
 async fn connection<S>(desk: Arc<Desk>, stream: S) -> io::Result<()>

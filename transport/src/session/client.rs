@@ -28,7 +28,7 @@ use super::{
     pump::{Broken, Line},
 };
 use crate::{
-    identity::{CONTROL_PLANE, Fingerprint, Identity, Role},
+    identity::{CONTROL_PLANE, Fingerprint, Heard, Identity, Role},
     peer::{Stream as ByteStream, connect_to},
     wire::proto::{Opening, control_plane_client::ControlPlaneClient as Grpc},
 };
@@ -69,11 +69,11 @@ pub enum ControlPlaneWay {
 
 impl ControlPlaneWay {
     async fn open(self) -> std::io::Result<TokioIo<Box<dyn ByteStream>>> {
-        let (address, config) = match self {
+        let (address, config, identity) = match self {
             Self::Socket(path) => return Ok(TokioIo::new(Box::new(connect_to(&path).await?))),
-            Self::Tls { address, identity } => (address, identity.client_config()),
+            Self::Tls { address, identity } => (address, identity.client_config(), Some(identity)),
             Self::Join { address, authority } => {
-                (address, Arc::new(authority.client_config().map_err(std::io::Error::other)?))
+                (address, Arc::new(authority.client_config().map_err(std::io::Error::other)?), None)
             }
         };
         let mut config = (*config).clone();
@@ -82,7 +82,17 @@ impl ControlPlaneWay {
         stream.set_nodelay(true)?;
         let name = Role::ControlPlane.server_name(CONTROL_PLANE);
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-        Ok(TokioIo::new(Box::new(stream)))
+        Ok(TokioIo::new(match identity {
+            Some(identity) => Box::new(Heard { stream, identity }),
+            None => Box::new(stream),
+        }))
+    }
+
+    fn identity(&self) -> Option<Arc<Identity>> {
+        match self {
+            Self::Tls { identity, .. } => Some(identity.clone()),
+            Self::Socket(_) | Self::Join { .. } => None,
+        }
     }
 
     /// A channel that connects when it is used, and again when it broke.
@@ -162,7 +172,7 @@ impl ControlPlaneClient {
 
     fn begin<Up: Opens>(&self, stop: CancellationToken) -> Session<Up, Up::Down> {
         let (here, there) = in_process();
-        let line = Line::new(there, Box::new(|_| Ok(())));
+        let line = Line::new(there, Box::new(|_| Ok(()))).heard_by(self.way.identity());
         let client = self.clone();
         tokio::spawn(async move {
             client.keep::<Up>(line, &stop).await;
@@ -247,7 +257,7 @@ impl ControlPlaneClient {
         }
         (*opened, *failures) = (true, 0);
         self.connected.store(true, Relaxed);
-        match line.carry(&mut incoming, &outgoing, again, stop).await {
+        match line.carry(&mut incoming, &outgoing, again, None, stop).await {
             Broken::Connection(why) => Ended::Connection(why),
             Broken::Over | Broken::Refused(_) => {
                 // What was said last is still to arrive: the server then closes the stream.

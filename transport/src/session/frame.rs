@@ -2,11 +2,14 @@
 
 use api::session::{GatewayDown, GatewayUp, WorkerDown, WorkerUp};
 
-use crate::wire::{
-    WireError,
-    proto::{
-        GatewayFrame, Opened, Opening, ToGatewayFrame, ToWorkerFrame, WorkerFrame, gateway_frame, to_gateway_frame,
-        to_worker_frame, worker_frame,
+use crate::{
+    identity::Trust,
+    wire::{
+        WireError,
+        proto::{
+            GatewayFrame, Opened, Opening, ToGatewayFrame, ToWorkerFrame, WorkerFrame, gateway_frame, to_gateway_frame,
+            to_worker_frame, worker_frame,
+        },
     },
 };
 
@@ -16,6 +19,8 @@ pub(super) enum Content<M> {
     Opening(Opening),
     Opened(Opened),
     Message(M),
+    /// What certificates of others are held against.
+    Trust(Trust),
 }
 
 /// A frame, whichever way it goes.
@@ -41,9 +46,9 @@ pub(super) trait Message: Clone + Send + Sync + 'static {
     fn unpack(frame: Self::Frame) -> Result<Packet<Self>, WireError>;
 }
 
-/// Client frames have an `Opening`, server frames an `Opened`.
+/// Client frames have an `Opening`, server frames an `Opened` and what is trusted.
 macro_rules! message {
-    ($message:ty, $frame:ident, $module:ident, $variant:ident, $opens:ident $(, $counted:item)?) => {
+    ($message:ty, $frame:ident, $module:ident, $variant:ident, $opens:ident $([$trust:ident])? $(, $counted:item)?) => {
         impl Message for $message {
             type Frame = $frame;
             $($counted)?
@@ -53,6 +58,7 @@ macro_rules! message {
                 let content = content.and_then(|content| match content {
                     Content::$variant(opens) => Some($module::Content::$opens(opens)),
                     Content::Message(message) => Some($module::Content::Message(message.into())),
+                    $(Content::$trust(trust) => Some($module::Content::$trust((&trust).into())),)?
                     _ => None,
                 });
                 $frame { sequence, acknowledged, content, ends }
@@ -62,6 +68,7 @@ macro_rules! message {
                 let content = match frame.content {
                     None => None,
                     Some($module::Content::$opens(opens)) => Some(Content::$variant(opens)),
+                    $(Some($module::Content::$trust(trust)) => Some(Content::$trust(trust.into())),)?
                     Some($module::Content::Message(message)) => match message.try_into() {
                         Ok(message) => Some(Content::Message(message)),
                         // A later version may say what this one does not know: it counts, and is skipped.
@@ -88,6 +95,6 @@ message!(
         !matches!(self, Self::Heartbeat)
     }
 );
-message!(WorkerDown, ToWorkerFrame, to_worker_frame, Opened, Opened);
+message!(WorkerDown, ToWorkerFrame, to_worker_frame, Opened, Opened[Trust]);
 message!(GatewayUp, GatewayFrame, gateway_frame, Opening, Opening);
-message!(GatewayDown, ToGatewayFrame, to_gateway_frame, Opened, Opened);
+message!(GatewayDown, ToGatewayFrame, to_gateway_frame, Opened, Opened[Trust]);

@@ -15,6 +15,7 @@ use tonic::{Status, Streaming};
 use super::{
     PROTOCOL,
     frame::{Content, Message},
+    listener::Who,
     pump::{Broken, Check, Line},
 };
 use crate::wire::proto::{Opened, Opening};
@@ -49,9 +50,11 @@ struct Held<Out: Message, In: Message> {
 }
 
 impl<Out: Message, In: Message> Sessions<Out, In> {
-    /// Takes up a session over a new connection. `attach` takes a new one, with the protocol that its client speaks.
+    /// Takes up a session over a new connection. `attach` takes a new one, with the protocol that its client speaks. It ends
+    /// with the certificate of who opens it.
     pub(super) async fn open(
         &self,
+        who: Who,
         mut incoming: Streaming<In::Frame>,
         shutdown: &CancellationToken,
         check: Check<In>,
@@ -72,12 +75,17 @@ impl<Out: Message, In: Message> Sessions<Out, In> {
         outgoing.send(frame).await.map_err(|_| Status::aborted("the connection is closed"))?;
         let sessions = self.held.clone();
         tokio::spawn(async move {
-            let ended = line.carry(&mut incoming, &outgoing, again, &stop).await;
+            let mut revoked = who.revoked();
+            let ended = tokio::select! {
+                ended = line.carry(&mut incoming, &outgoing, again, who.trust(), &stop) => ended,
+                () = &mut revoked => Broken::Refused("its certificate was revoked".to_owned()),
+            };
             drop((line, outgoing));
             if let Broken::Connection(why) = &ended {
                 tracing::debug!(why, "a session's connection broke");
                 tokio::select! {
                     () = stop.cancelled() => return,
+                    () = &mut revoked => {}
                     () = sleep(RESUME_WITHIN) => {}
                 }
             }

@@ -18,7 +18,7 @@ mod whole_routes;
 pub(crate) use client::explain;
 pub use client::{ControlPlaneClient, ControlPlaneWay};
 pub use listener::SessionListener;
-pub use server::{Admission, Offer, serve_sessions};
+pub use server::{Admission, Applicant, Offer, serve_sessions};
 
 /// What this version speaks. One that is higher by one is understood too: messages only ever gain fields.
 pub const PROTOCOL: u32 = 4;

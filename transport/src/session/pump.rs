@@ -1,11 +1,11 @@
 //! Carries the messages of a session over one connection, until it breaks or the session ends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use api::session::Session;
 use futures::StreamExt;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use super::{
     frame::{Content, Message, Packet},
     ledger::Ledger,
 };
+use crate::identity::{Identity, Trust};
 
 /// How often a side says how much it has received, and with it that it is there.
 const WORD_EVERY: Duration = Duration::from_millis(250);
@@ -29,6 +30,8 @@ pub(super) struct Line<Out, In> {
     pending: Option<In>,
     /// Whether the other side may say this.
     check: Check<In>,
+    /// What hears from the control plane whom to trust, if this process is known by a certificate.
+    hears: Option<Arc<Identity>>,
 }
 
 /// Says why a message is not taken from who sent it.
@@ -48,17 +51,27 @@ pub(super) enum Broken {
 impl<Out: Message, In: Message> Line<Out, In> {
     /// `inner` is the far side of the session that somebody here holds: what they send comes out of it.
     pub(super) fn new(inner: Session<In, Out>, check: Check<In>) -> Self {
-        Self { inner, ledger: Ledger::new(), pending: None, check }
+        Self { inner, ledger: Ledger::new(), pending: None, check, hears: None }
     }
 
-    /// Carries messages both ways. `again` is what the other side has not received.
+    /// The side of a process that has an identity hears whom to trust.
+    pub(super) fn heard_by(self, identity: Option<Arc<Identity>>) -> Self {
+        Self { hears: identity, ..self }
+    }
+
+    /// Carries messages both ways. `again` is what the other side has not received; `trust` is told to it, now and as it
+    /// changes.
     pub(super) async fn carry(
         &mut self,
         incoming: &mut Streaming<In::Frame>,
         outgoing: &mpsc::Sender<Out::Frame>,
         again: Vec<(u64, Out)>,
+        mut trust: Option<watch::Receiver<Arc<Trust>>>,
         stop: &CancellationToken,
     ) -> Broken {
+        if let Some(trust) = &mut trust {
+            trust.mark_changed();
+        }
         for (sequence, message) in again {
             let frame = self.frame(sequence, Some(Content::Message(message)));
             if outgoing.send(frame).await.is_err() {
@@ -83,6 +96,7 @@ impl<Out: Message, In: Message> Line<Out, In> {
                     Err(_) => return Broken::Over,
                 },
                 message = send(&mut self.inner.rx, outgoing), if self.ledger.has_room() => Next::Send(message),
+                trust = changed(&mut trust) => Next::Trust(trust),
                 _ = word.tick() => Next::Word,
             };
             let done = match next {
@@ -92,6 +106,11 @@ impl<Out: Message, In: Message> Line<Out, In> {
                 }
                 Next::Send(message) => self.send(message),
                 Next::Word => self.word(outgoing, heard),
+                Next::Trust(trust) => {
+                    let frame = self.frame(0, Some(Content::Trust(Trust::clone(&trust))));
+                    let sent = outgoing.send(frame).await;
+                    sent.map_err(|_| Broken::Connection("the connection is closed".to_owned()))
+                }
             };
             if let Err(broken) = done {
                 return broken;
@@ -118,9 +137,17 @@ impl<Out: Message, In: Message> Line<Out, In> {
                 Err(gap) => return broken(gap.to_string()),
             },
         };
-        if let Some(Content::Message(message)) = content.filter(|_| new) {
-            (self.check)(&message).map_err(Broken::Refused)?;
-            self.pending = Some(message);
+        match content.filter(|_| new) {
+            Some(Content::Message(message)) => {
+                (self.check)(&message).map_err(Broken::Refused)?;
+                self.pending = Some(message);
+            }
+            Some(Content::Trust(trust)) => {
+                if let Some(Err(error)) = self.hears.as_ref().map(|identity| identity.set_trust(trust)) {
+                    tracing::error!(%error, "whom to trust was told in a way that cannot be used: it stays as it was");
+                }
+            }
+            _ => {}
         }
         if ends { Err(Broken::Over) } else { Ok(()) }
     }
@@ -163,7 +190,18 @@ impl<Out: Message, In: Message> Line<Out, In> {
 enum Next<'a, Out: Message, In: Message> {
     Came(Option<Result<In::Frame, tonic::Status>>),
     Send(Taken<'a, Out>),
+    Trust(Arc<Trust>),
     Word,
+}
+
+/// Whom to trust, once that has changed.
+async fn changed(trust: &mut Option<watch::Receiver<Arc<Trust>>>) -> Arc<Trust> {
+    if let Some(trust) = trust
+        && trust.changed().await.is_ok()
+    {
+        return trust.borrow_and_update().clone();
+    }
+    std::future::pending().await
 }
 
 enum Taken<'a, Out: Message> {

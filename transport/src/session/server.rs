@@ -1,6 +1,6 @@
 //! The control plane's side of sessions and of what comes beside them.
 
-use std::{io, sync::Arc};
+use std::{io, net::IpAddr, sync::Arc};
 
 use api::{
     FetchImage, KeyValue,
@@ -14,15 +14,15 @@ use tonic::{Request, Response, Status, Streaming, transport::Server};
 use super::{
     MAX_MESSAGE_BYTES,
     held::{Frames, Sessions},
-    listener::{SessionListener, Who},
+    listener::{Accepted, Connection, SessionListener, Who},
     whole_routes::for_protocol,
 };
 use crate::{
     handles,
-    identity::{Peer, Role},
+    identity::{Certificate, Peer, Role},
     wire::proto::{
-        CertifyAnswer, CertifyRequest, GatewayFrame, ImageChunk, ImageRequest, KeyValueAnswer, KeyValueRequest,
-        ToGatewayFrame, ToWorkerFrame, WorkerFrame,
+        CertifyAnswer, CertifyRequest, Empty, GatewayFrame, ImageChunk, ImageRequest, KeyValueAnswer, KeyValueRequest,
+        ToGatewayFrame, ToWorkerFrame, Trust, WorkerFrame,
         control_plane_server::{ControlPlane, ControlPlaneServer},
     },
 };
@@ -30,12 +30,34 @@ use crate::{
 /// Connections that wait to be served.
 const ACCEPTED: usize = 64;
 
+/// What a stranger's connection may hold unread; a message of theirs is no longer.
+const STRANGER_WINDOW: u32 = 64 << 10;
+/// Calls at a time on a stranger's connection, which has one to make.
+const STRANGER_CALLS: u32 = 2;
+/// Bytes of the head of a stranger's call.
+const STRANGER_HEAD: u32 = 8 << 10;
+
+/// Who asks to be let in.
+#[derive(Debug)]
+pub struct Applicant {
+    /// What it wants to be.
+    pub peer: Peer,
+    /// The join token that it shows.
+    pub token: String,
+    /// Its key, as a certificate signing request in DER.
+    pub request: Vec<u8>,
+    /// Where it is; `None`: on this machine.
+    pub source: Option<IpAddr>,
+}
+
 /// Decides who may join.
 pub trait Admission: Send + Sync {
-    /// A certificate for who shows this join token, or why there is none, for people.
-    fn join(&self, token: String, peer: Peer, request: Vec<u8>) -> BoxFuture<'static, Result<String, String>>;
+    /// A certificate for who shows a join token, or why there is none, for people.
+    fn join(&self, applicant: Applicant) -> BoxFuture<'static, Result<String, String>>;
     /// A certificate for who shows one that still holds, or why there is none, for people.
-    fn renew(&self, peer: Peer, request: Vec<u8>) -> BoxFuture<'static, Result<String, String>>;
+    fn renew(&self, shown: Certificate, request: Vec<u8>) -> BoxFuture<'static, Result<String, String>>;
+    /// Who showed this certificate begins a session.
+    fn came(&self, shown: &Certificate);
 }
 
 /// What a control plane offers to workers and gateways of other processes.
@@ -55,16 +77,38 @@ pub struct Offer {
 
 /// Takes sessions until `shutdown`.
 pub async fn serve_sessions(listener: SessionListener, offer: Offer, shutdown: CancellationToken) -> io::Result<()> {
-    let (accepted, mut connections) = mpsc::channel(ACCEPTED);
-    tokio::spawn(listener.accept(accepted));
-    let desk = Desk { offer, workers: Sessions::default(), gateways: Sessions::default(), shutdown: shutdown.clone() };
-    let service = ControlPlaneServer::new(desk)
+    let (known, connections) = mpsc::channel(ACCEPTED);
+    let (strangers, strangers_connections) = mpsc::channel(ACCEPTED);
+    let limits = listener.limits();
+    tokio::spawn(listener.accept(Accepted { known, strangers }));
+    let desk = Arc::new(Desk {
+        offer,
+        workers: Sessions::default(),
+        gateways: Sessions::default(),
+        shutdown: shutdown.clone(),
+    });
+    let service = ControlPlaneServer::from_arc(desk.clone())
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let incoming = stream::poll_fn(move |cx| connections.poll_recv(cx));
-    let serving =
-        Server::builder().add_service(service).serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned());
-    serving.await.map_err(io::Error::other)
+    let serving = Server::builder()
+        .add_service(service)
+        .serve_with_incoming_shutdown(incoming(connections), shutdown.clone().cancelled_owned());
+    // The same desk, at which a stranger takes little room.
+    let service = ControlPlaneServer::from_arc(desk).max_decoding_message_size(limits.message_bytes);
+    let serving_strangers = Server::builder()
+        .initial_connection_window_size(STRANGER_WINDOW)
+        .initial_stream_window_size(STRANGER_WINDOW)
+        .max_concurrent_streams(STRANGER_CALLS)
+        .http2_max_header_list_size(STRANGER_HEAD)
+        .add_service(service)
+        .serve_with_incoming_shutdown(incoming(strangers_connections), shutdown.cancelled_owned());
+    tokio::try_join!(serving, serving_strangers).map(drop).map_err(io::Error::other)
+}
+
+fn incoming(
+    mut connections: mpsc::Receiver<io::Result<Connection>>,
+) -> impl stream::Stream<Item = io::Result<Connection>> {
+    stream::poll_fn(move |cx| connections.poll_recv(cx))
 }
 
 /// Answers the calls of all connections.
@@ -76,7 +120,16 @@ struct Desk {
 }
 
 fn who<T>(request: &Request<T>) -> Who {
-    request.extensions().get::<Who>().cloned().unwrap_or(Who::Stranger)
+    // Each connection says who it is; of one that did not, nothing is known.
+    request.extensions().get::<Who>().cloned().unwrap_or(Who::Stranger(IpAddr::from([0, 0, 0, 0])))
+}
+
+impl Desk {
+    fn came(&self, who: &Who) {
+        if let Who::Peer(shown) = who {
+            self.offer.admission.came(&shown.certificate);
+        }
+    }
 }
 
 /// A worker speaks for itself alone.
@@ -99,10 +152,12 @@ impl ControlPlane for Desk {
         &self,
         request: Request<Streaming<WorkerFrame>>,
     ) -> Result<Response<Self::WorkerSessionStream>, Status> {
-        let bound = who(&request).must_be(Role::Worker)?;
+        let who = who(&request);
+        let bound = who.must_be(Role::Worker)?;
+        self.came(&who);
         let attach = |_, session| (self.offer.worker)(session);
         let check = Box::new(says_own_name(bound));
-        self.workers.open(request.into_inner(), &self.shutdown, check, attach).await.map(Response::new)
+        self.workers.open(who, request.into_inner(), &self.shutdown, check, attach).await.map(Response::new)
     }
 
     async fn gateway_session(
@@ -112,9 +167,10 @@ impl ControlPlane for Desk {
         let who = who(&request);
         // A worker routes what its guests call, as a gateway does.
         who.must_be(Role::Gateway).or_else(|refused| who.must_be(Role::Worker).map_err(|_| refused))?;
+        self.came(&who);
         let attach = |protocol, session| (self.offer.gateway)(for_protocol(protocol, session));
         let check = Box::new(|_: &GatewayUp| Ok(()));
-        self.gateways.open(request.into_inner(), &self.shutdown, check, attach).await.map(Response::new)
+        self.gateways.open(who, request.into_inner(), &self.shutdown, check, attach).await.map(Response::new)
     }
 
     async fn fetch_image(&self, request: Request<ImageRequest>) -> Result<Response<Self::FetchImageStream>, Status> {
@@ -130,12 +186,29 @@ impl ControlPlane for Desk {
         let role = role.ok_or_else(|| Status::invalid_argument("the role is `worker` or `gateway`"))?;
         let peer = Peer { role, name };
         let admission = &self.offer.admission;
-        let certificate = match who {
-            Who::Peer(shown) if token.is_empty() && shown == peer => admission.renew(peer, request),
-            _ => admission.join(token, peer, request),
+        let source = match &who {
+            Who::Stranger(from) => Some(*from),
+            Who::Local | Who::Peer(_) => None,
+        };
+        let certificate = match &who {
+            Who::Peer(shown) if token.is_empty() && shown.certificate.peer == peer => {
+                admission.renew(shown.holds()?.clone(), request)
+            }
+            _ => admission.join(Applicant { peer, token, request, source }),
         };
         let certificate = certificate.await.map_err(Status::permission_denied)?;
         Ok(Response::new(CertifyAnswer { certificate }))
+    }
+
+    async fn get_trust(&self, request: Request<Empty>) -> Result<Response<Trust>, Status> {
+        match who(&request) {
+            Who::Peer(shown) => {
+                shown.holds()?;
+                Ok(Response::new((&**shown.trust.borrow()).into()))
+            }
+            Who::Local => Err(Status::unimplemented("who comes over a Unix socket shows no certificate")),
+            Who::Stranger(_) => Err(Status::unauthenticated("no certificate was shown: join with a token")),
+        }
     }
 
     async fn key_value(&self, request: Request<KeyValueRequest>) -> Result<Response<KeyValueAnswer>, Status> {

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use api::{Address, Digest, ObjectKey, ReplicaId, Timestamp};
 
+use crate::identity::{Revoked, Trust};
+
 /// As `proto/sampan.proto` says.
 #[allow(missing_docs, unreachable_pub, dead_code, clippy::all, reason = "generated; the protocol file documents it")]
 pub(crate) mod proto {
@@ -70,6 +72,23 @@ fn replica_id(value: Option<proto::ObjectKey>, field: &'static str) -> Result<Re
 impl From<ObjectKey> for proto::ObjectKey {
     fn from(key: ObjectKey) -> Self {
         Self { namespace: key.namespace.to_string(), name: key.name.to_string() }
+    }
+}
+
+impl From<&Trust> for proto::Trust {
+    fn from(trust: &Trust) -> Self {
+        Self {
+            authorities: trust.authorities.clone(),
+            revoked_serials: trust.revoked.serials.iter().cloned().collect(),
+            revoked_keys: trust.revoked.keys.iter().cloned().collect(),
+        }
+    }
+}
+
+impl From<proto::Trust> for Trust {
+    fn from(trust: proto::Trust) -> Self {
+        let (serials, keys) = (trust.revoked_serials.into_iter().collect(), trust.revoked_keys.into_iter().collect());
+        Self { authorities: trust.authorities, revoked: Revoked { serials, keys } }
     }
 }
 

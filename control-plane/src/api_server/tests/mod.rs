@@ -44,7 +44,7 @@ use crate::{
     CommandError,
     identity::now,
     logs::Logs,
-    store::{MemoryStore, Store},
+    store::{MemoryStore, Store, StoreError},
 };
 
 /// How long a test waits for what should come.
@@ -76,6 +76,11 @@ impl LiveCommands for Recorder {
     fn forget(&self, worker: WorkerName) -> BoxFuture<'static, Result<bool, CommandError>> {
         self.said.lock().push(format!("forget {worker}"));
         ready(Ok(&*worker.0 != "connected")).boxed()
+    }
+
+    fn revoke(&self, worker: WorkerName) -> BoxFuture<'static, Result<bool, StoreError>> {
+        self.said.lock().push(format!("revoke {worker}"));
+        ready(Ok(&*worker.0 == "joined")).boxed()
     }
 }
 

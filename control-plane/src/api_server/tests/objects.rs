@@ -196,20 +196,29 @@ async fn deleting_a_pod_and_cordoning_a_node_are_commands() {
 }
 
 #[tokio::test]
-async fn a_node_is_deleted_only_when_its_worker_is_gone() {
+async fn a_node_whose_worker_has_a_certificate_is_deleted_though_it_is_alive() {
+    let fixture = Fixture::new().await;
+    fixture.put_node_that_is("joined", "True");
+    let (code, _) = fixture.call("DELETE", "/api/v1/nodes/joined", &[], "").await;
+    assert_eq!(code, StatusCode::OK);
+    assert_eq!(*fixture.commands.said.lock(), ["revoke joined", "forget joined"]);
+}
+
+#[tokio::test]
+async fn a_node_without_a_certificate_is_deleted_only_when_its_worker_is_gone() {
     let fixture = Fixture::new().await;
     fixture.put_node_that_is("ready", "True");
     // Silent, but still there.
     fixture.put_node_that_is("connected", "Unknown");
     fixture.put_node_that_is("gone", "Unknown");
-    for (name, said) in [("ready", &[][..]), ("connected", &["forget connected"])] {
+    for (name, said) in [("ready", &["revoke ready"][..]), ("connected", &["revoke connected", "forget connected"])] {
         let (code, status) = fixture.call("DELETE", &format!("/api/v1/nodes/{name}"), &[], "").await;
         assert_eq!((code, &status["reason"]), (StatusCode::CONFLICT, &json!("Conflict")));
         assert!(status["message"].as_str().unwrap().contains("kubectl drain"), "{status}");
-        assert_eq!(*fixture.commands.said.lock(), said);
+        assert_eq!(std::mem::take(&mut *fixture.commands.said.lock()), said);
     }
     let (code, _) = fixture.call("DELETE", "/api/v1/nodes/gone?dryRun=All", &[], "").await;
-    assert_eq!((code, fixture.commands.said.lock().len()), (StatusCode::OK, 1));
+    assert_eq!((code, fixture.commands.said.lock().len()), (StatusCode::OK, 0));
     let (code, status) = fixture.call("DELETE", "/api/v1/nodes/gone", &[], "").await;
     assert_eq!((code, &status["details"]["name"]), (StatusCode::OK, &json!("gone")));
     assert_eq!(fixture.commands.said.lock().last().unwrap(), "forget gone");

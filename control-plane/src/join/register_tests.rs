@@ -1,0 +1,206 @@
+use super::*;
+use crate::{join::tokens::NewToken, store::MemoryStore};
+
+struct World {
+    store: Arc<dyn Store>,
+    live: Arc<dyn Store>,
+    register: Register,
+}
+
+async fn world() -> World {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(now()));
+    let live: Arc<dyn Store> = Arc::new(MemoryStore::new(now()));
+    let register = open(&store, &live).await;
+    World { store, live, register }
+}
+
+async fn open(store: &Arc<dyn Store>, live: &Arc<dyn Store>) -> Register {
+    let tokens = JoinTokens::new(store.clone(), "ca".to_owned());
+    Register::open(store.clone(), live.clone(), tokens, vec![WorkerName("own".into())]).await.unwrap()
+}
+
+impl World {
+    async fn token(&self, uses: u32, ttl_seconds: u64, name: Option<&str>) -> (String, String) {
+        let new = NewToken { role: Some(WORKER.to_owned()), name: name.map(str::to_owned), ttl_seconds, uses };
+        let (token, text) = self.register.inner.tokens.create(&new).await.unwrap();
+        (token.id, text)
+    }
+
+    async fn join(&self, text: &str, name: &str, key: &str) -> Result<IssuedCertificate, JoinRefused> {
+        let admitted = self.register.admit(text, WORKER, name, key).await?;
+        let given = certificate(name, key, 60);
+        self.register.issue(admitted, given.clone()).await.map(|()| given)
+    }
+
+    async fn shows_ready(&self, name: &str) {
+        let node = serde_json::json!({ "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
+        let put = Op::Put(NODE.cluster_key(name), Bytes::from(node.to_string()));
+        self.live.txn(Vec::new(), vec![put]).await.unwrap();
+    }
+
+    fn denies(&self, certificate: &IssuedCertificate) -> bool {
+        self.register.denied().borrow().serials.contains(&certificate.serial)
+    }
+}
+
+fn certificate(name: &str, key: &str, seconds: u64) -> IssuedCertificate {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).unwrap();
+    IssuedCertificate {
+        serial: hex::encode(random),
+        role: WORKER.to_owned(),
+        name: name.to_owned(),
+        key: key.to_owned(),
+        token: None,
+        issued: now(),
+        expires: wall() + Duration::from_secs(seconds),
+        revoked: None,
+    }
+}
+
+fn worker(name: &str) -> Which {
+    Which::Name { role: Some(WORKER.to_owned()), name: name.to_owned() }
+}
+
+#[tokio::test]
+async fn a_token_lets_as_many_in_as_it_says() {
+    let world = world().await;
+    let (_, text) = world.token(2, 60, None).await;
+    world.join(&text, "a", "ka").await.unwrap();
+    world.join(&text, "b", "kb").await.unwrap();
+    assert_eq!(world.join(&text, "c", "kc").await, Err(JoinRefused::UsedUp));
+    assert_eq!(world.register.inner.tokens.list().await.unwrap()[0].used_by, ["worker/a", "worker/b"]);
+}
+
+#[tokio::test]
+async fn wrong_ended_and_revoked_tokens_and_those_of_another_role_or_name_let_nobody_in() {
+    let world = world().await;
+    let (id, text) = world.token(1, 60, None).await;
+    let secret = text.split('.').nth(2).unwrap().to_owned();
+    for wrong in [
+        text.replace(&id, "00000000"),
+        text.replace(&secret, &"0".repeat(32)),
+        text.replace(&secret, ""),
+        text.replace(&secret, &secret[..8]),
+        "nonsense".to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(world.join(&wrong, "a", "k").await, Err(JoinRefused::Unknown), "{wrong}");
+    }
+    let other = world.register.admit(&text, "gateway", "a", "k").await;
+    assert!(matches!(other, Err(JoinRefused::Role { .. })), "{other:?}");
+    let (_, ended) = world.token(1, 0, None).await;
+    assert_eq!(world.join(&ended, "a", "k").await, Err(JoinRefused::Ended));
+    let (_, named) = world.token(1, 60, Some("a")).await;
+    let other = world.join(&named, "b", "k").await;
+    assert!(matches!(&other, Err(why @ JoinRefused::Name { .. }) if why.to_string().contains("--name a")), "{other:?}");
+    world.join(&named, "a", "k").await.unwrap();
+    assert!(world.register.inner.tokens.revoke(&id).await.unwrap());
+    assert_eq!(world.join(&text, "c", "kc").await, Err(JoinRefused::Unknown));
+    assert!(!world.register.inner.tokens.revoke(&id).await.unwrap());
+}
+
+#[tokio::test]
+async fn uses_at_the_same_time_are_all_counted() {
+    let world = world().await;
+    let (_, text) = world.token(3, 60, None).await;
+    let names: Vec<String> = (0..8).map(|n| format!("w{n}")).collect();
+    let asked = names.iter().map(|name| world.join(&text, name, name));
+    let let_in = futures::future::join_all(asked).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!((let_in, world.register.list().len()), (3, 3));
+}
+
+#[tokio::test]
+async fn a_name_is_its_keys_whether_its_worker_is_alive_or_not_and_after_a_restart_of_the_control_plane() {
+    let mut world = world().await;
+    let (_, text) = world.token(9, 60, None).await;
+    world.join(&text, "a", "ka").await.unwrap();
+    world.join(&text, "a", "ka").await.expect("who was here before, with its key");
+    world.register = open(&world.store, &world.live).await;
+    let taken = world.join(&text, "a", "kb").await.unwrap_err();
+    assert!(matches!(taken, JoinRefused::NameTaken { .. }), "{taken}");
+    assert!(taken.to_string().contains("kubectl delete node a") && taken.to_string().contains("--name"), "{taken}");
+    world.shows_ready("a").await;
+    let alive = world.join(&text, "a", "kb").await.unwrap_err();
+    assert!(matches!(alive, JoinRefused::Alive { .. }), "{alive}");
+    assert!(alive.to_string().contains("kubectl delete node a"), "{alive}");
+    world.join(&text, "a", "ka").await.expect("its own key");
+    let left = world.register.inner.tokens.list().await.unwrap()[0].uses_left;
+    assert_eq!(left, 6, "who is refused uses nothing up");
+}
+
+#[tokio::test]
+async fn a_worker_that_came_without_a_certificate_has_its_name_while_it_is_alive_and_the_servers_own_always() {
+    let world = world().await;
+    let (_, text) = world.token(9, 60, None).await;
+    assert!(matches!(world.join(&text, "own", "k").await, Err(JoinRefused::Alive { .. })));
+    world.shows_ready("local").await;
+    assert!(matches!(world.join(&text, "local", "k").await, Err(JoinRefused::Alive { .. })));
+    assert_eq!(world.register.list(), []);
+}
+
+#[tokio::test]
+async fn what_is_revoked_is_denied_with_its_key_and_the_name_is_free() {
+    let mut world = world().await;
+    let (id, text) = world.token(9, 60, None).await;
+    let (a, b) = (world.join(&text, "a", "ka").await.unwrap(), world.join(&text, "b", "kb").await.unwrap());
+    let renewed = certificate("a", "ka", 60);
+    world.register.reissue(&a, renewed.clone()).await.unwrap();
+    let (revoked, freed) = world.register.revoke(&Which::Serial(a.serial.clone())).await.unwrap();
+    assert_eq!((revoked.len(), freed), (2, true), "what else its key was given goes too");
+    assert!(world.denies(&a) && world.denies(&renewed) && !world.denies(&b));
+    assert_eq!(world.register.reissue(&a, certificate("a", "ka", 60)).await, Err(JoinRefused::Revoked));
+    assert_eq!(world.register.reissue(&b, certificate("b", "ka", 60)).await, Err(JoinRefused::Revoked));
+    assert_eq!(world.join(&text, "a", "ka").await, Err(JoinRefused::Revoked));
+    world.register = open(&world.store, &world.live).await;
+    assert!(world.denies(&a) && world.denies(&renewed), "a restart forgets none of it");
+    let again = world.join(&text, "a", "kc").await.unwrap();
+    let (revoked, _) = world.register.revoke(&Which::Token(id)).await.unwrap();
+    assert_eq!(revoked.len(), 2, "those that hold, of the token");
+    assert!(world.denies(&again) && world.denies(&b));
+    assert_eq!(world.register.revoke(&worker("nobody")).await.unwrap(), (Vec::new(), false));
+}
+
+#[tokio::test]
+async fn what_has_ended_is_forgotten_and_a_worker_keeps_its_name() {
+    let world = world().await;
+    let (_, text) = world.token(9, 60, None).await;
+    for (name, seconds) in [("a", 0), ("b", 60)] {
+        let admitted = world.register.admit(&text, WORKER, name, name).await.unwrap();
+        world.register.issue(admitted, certificate(name, name, seconds)).await.unwrap();
+    }
+    world.join(&text, "c", "kc").await.unwrap();
+    let records = world.store.list("sampan.dev/certificates/", 100, None).await.unwrap().items;
+    assert_eq!(records.len(), 2, "of a there is none any more");
+    assert!(matches!(world.join(&text, "a", "other").await, Err(JoinRefused::NameTaken { .. })));
+    let names: Vec<_> = world.register.list().into_iter().map(|it| (it.name, it.serial.is_empty())).collect();
+    assert_eq!(names, [("a".to_owned(), true), ("b".to_owned(), false), ("c".to_owned(), false)]);
+    assert_eq!(world.register.revoke(&worker("a")).await.unwrap(), (Vec::new(), true));
+    world.join(&text, "a", "other").await.unwrap();
+}
+
+#[tokio::test]
+async fn who_renews_without_end_is_stopped() {
+    let world = world().await;
+    let (_, text) = world.token(1, 60, None).await;
+    let shown = world.join(&text, "a", "ka").await.unwrap();
+    for _ in 1..MAX_OF_ONE {
+        world.register.reissue(&shown, certificate("a", "ka", 60)).await.unwrap();
+    }
+    let refused = world.register.reissue(&shown, certificate("a", "ka", 60)).await;
+    assert!(matches!(refused, Err(JoinRefused::TooMany { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_before_is_noted_when_it_is_seen_and_can_be_revoked() {
+    let world = world().await;
+    let before = certificate("old", "k", 60);
+    world.register.came(&before).await.unwrap();
+    world.register.came(&before).await.unwrap();
+    let (_, text) = world.token(1, 60, None).await;
+    assert!(matches!(world.join(&text, "old", "other").await, Err(JoinRefused::NameTaken { .. })));
+    assert_eq!(world.register.revoke(&worker("old")).await.unwrap().0.len(), 1);
+    assert!(world.denies(&before));
+    world.register.came(&before).await.unwrap();
+    assert!(world.denies(&before));
+}

@@ -1,0 +1,155 @@
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::print_line;
+use crate::client::connection::ClientArgs;
+
+/// Show and revoke the certificates of workers and gateways that have joined
+#[derive(Debug, clap::Args)]
+pub(crate) struct Certificate {
+    #[command(subcommand)]
+    command: CertificateCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum CertificateCommand {
+    List(List),
+    Revoke(Revoke),
+}
+
+/// Show certificates that have not ended: whose they are, and which join token they go back to
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  sampan certificate list
+  sampan certificate list -o json")]
+struct List {
+    /// How to show them
+    #[arg(short, long, env = "SAMPAN_OUTPUT", value_enum)]
+    output: Option<Output>,
+
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Yaml,
+    Json,
+    Name,
+}
+
+/// Revoke certificates: who has them is cut off within a second, and the name is free for another who joins with a token
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  sampan certificate revoke worker/w1                             All of this worker, as `kubectl delete node w1` does
+  sampan certificate revoke 4f0c1d6a2b7e9983c1f05a6b7d8e9f01      One, and others of the same key")]
+struct Revoke {
+    /// Names, such as `w1` or `worker/w1`, or serial numbers
+    #[arg(required = true, value_name = "NAME|SERIAL", value_parser = name_or_serial)]
+    which: Vec<String>,
+
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+fn name_or_serial(text: &str) -> Result<String, String> {
+    let (role, name) = text.split_once('/').map_or((None, text), |(role, name)| (Some(role), name));
+    if let Some(role) = role.filter(|role| !["worker", "gateway"].contains(role)) {
+        return Err(format!("`{role}` is no role: write worker/NAME or gateway/NAME"));
+    }
+    api::check_dns_subdomain(name).map(|()| text.to_owned()).map_err(|why| why.to_string())
+}
+
+#[derive(Debug, Deserialize)]
+struct Listed {
+    items: Vec<Shown>,
+}
+
+/// A certificate as the server shows it; without a serial number, a name that is kept for who had one.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Shown {
+    serial: Option<String>,
+    role: String,
+    name: String,
+    token: Option<String>,
+    seconds_left: u64,
+    state: String,
+}
+
+impl Certificate {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            CertificateCommand::List(list) => list.run().await,
+            CertificateCommand::Revoke(revoke) => revoke.run().await,
+        }
+    }
+}
+
+impl List {
+    async fn run(self) -> anyhow::Result<()> {
+        let answer: Value = self.client.connect().await?.get("/sampan/v1/certificates").await?;
+        match self.output {
+            Some(Output::Json) => print_line(serde_json::to_string_pretty(&answer)?),
+            Some(Output::Yaml) => print_line(serde_norway::to_string(&answer)?.trim_end()),
+            Some(Output::Name) => {
+                let listed: Listed = serde_json::from_value(answer)?;
+                for shown in listed.items {
+                    print_line(format_args!("{}/{}", shown.role, shown.name));
+                }
+            }
+            None => print_table(&serde_json::from_value::<Listed>(answer)?.items),
+        }
+        Ok(())
+    }
+}
+
+fn print_table(items: &[Shown]) {
+    let width = items.iter().map(|shown| shown.name.len()).max().unwrap_or_default().max("NAME".len());
+    print_line(format_args!(
+        "{:32}  {:8}  {:width$}  {:10}  {:>8}  STATE",
+        "SERIAL", "ROLE", "NAME", "TOKEN", "ENDS IN"
+    ));
+    for Shown { serial, role, name, token, seconds_left, state } in items {
+        let (serial, token) = (serial.as_deref().unwrap_or("-"), token.as_deref().unwrap_or("-"));
+        let ends = match seconds_left {
+            0 => "-".to_owned(),
+            seconds => api::format_span(Duration::from_secs(*seconds)),
+        };
+        print_line(format_args!("{serial:32}  {role:8}  {name:width$}  {token:10}  {ends:>8}  {state}"));
+    }
+}
+
+/// Says what was revoked.
+pub(super) fn print_revoked(revoked: &[Shown]) {
+    for Shown { serial, role, name, .. } in revoked {
+        print_line(format_args!("{role}/{name}  certificate {} revoked", serial.as_deref().unwrap_or_default()));
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Revoked {
+    items: Vec<Shown>,
+    name_freed: bool,
+}
+
+impl Revoke {
+    async fn run(self) -> anyhow::Result<()> {
+        let connection = self.client.connect().await?;
+        for which in self.which {
+            let path = format!("/sampan/v1/certificates?which={which}");
+            let revoked: Revoked = connection.send(http::Request::delete(path).body(Vec::new())?).await?;
+            print_revoked(&revoked.items);
+            if revoked.items.is_empty() && revoked.name_freed {
+                print_line(format_args!("{which}  had no certificate that holds: the name is free"));
+            }
+        }
+        Ok(())
+    }
+}

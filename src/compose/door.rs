@@ -1,0 +1,224 @@
+//! Who is let in: with a token the first time, with its certificate afterwards.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use api::Timestamp;
+use control_plane::{IssuedCertificate, Register};
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use transport::{Admission, Applicant, Asked, Authority, Certificate, Identity, Revoked, Trust, source};
+
+/// Joins that failed from one address within [`WINDOW`]: whoever asks on is answered without a look at the token.
+const FAILURES: u32 = 10;
+const WINDOW: Duration = Duration::from_secs(60);
+/// Addresses that are counted apart. Beyond, those that come new are counted as one.
+const SOURCES: usize = 1024;
+/// Lines about failed joins within [`WINDOW`], over all addresses; of each there is one.
+const LINES: u32 = 30;
+
+/// Lets processes in.
+pub(super) struct Door {
+    authority: Arc<Authority>,
+    register: Register,
+    failures: Arc<Failures>,
+}
+
+impl Door {
+    pub(super) fn new(authority: Arc<Authority>, register: Register) -> Self {
+        Self { authority, register, failures: Arc::default() }
+    }
+}
+
+impl Admission for Door {
+    fn join(&self, applicant: Applicant) -> BoxFuture<'static, Result<String, String>> {
+        let (authority, register, failures) = (self.authority.clone(), self.register.clone(), self.failures.clone());
+        Box::pin(async move {
+            let (role, name, source) =
+                (applicant.peer.role.as_str(), applicant.peer.name.clone(), applicant.source.map(source));
+            failures.look(source)?;
+            match admit(&authority, &register, applicant).await {
+                Ok(certificate) => {
+                    tracing::info!(role, name, "joined");
+                    Ok(certificate)
+                }
+                Err(why) => {
+                    if let Some(untold) = failures.failed(source) {
+                        let from = source.map_or_else(|| "this machine".to_owned(), |source| source.to_string());
+                        tracing::warn!(
+                            role,
+                            name,
+                            why,
+                            from,
+                            untold,
+                            "refused: more of them from there are not told for a minute"
+                        );
+                    }
+                    Err(why)
+                }
+            }
+        })
+    }
+
+    fn renew(&self, shown: Certificate, request: Vec<u8>) -> BoxFuture<'static, Result<String, String>> {
+        let (authority, register) = (self.authority.clone(), self.register.clone());
+        Box::pin(async move {
+            let asked = Asked::read(&request).map_err(|error| error.to_string())?;
+            let (pem, certificate) = authority.sign(&asked, &shown.peer).map_err(|error| error.to_string())?;
+            register.reissue(&issued(&shown), issued(&certificate)).await.map_err(|error| error.to_string())?;
+            Ok(pem)
+        })
+    }
+
+    fn came(&self, shown: &Certificate) {
+        let (register, shown) = (self.register.clone(), issued(shown));
+        tokio::spawn(async move {
+            if let Err(error) = register.came(&shown).await {
+                tracing::warn!(%error, name = shown.name, "a certificate of before could not be noted");
+            }
+        });
+    }
+}
+
+/// The token first, then the name, and only then is anything signed. What is signed is given once it has been noted.
+async fn admit(authority: &Authority, register: &Register, applicant: Applicant) -> Result<String, String> {
+    let Applicant { peer, token, request, .. } = applicant;
+    api::check_dns_subdomain(&peer.name).map_err(|error| error.to_string())?;
+    let role = peer.role.as_str();
+    register.check_token(&token, role, &peer.name).await.map_err(|error| error.to_string())?;
+    let asked = Asked::read(&request).map_err(|error| error.to_string())?;
+    let admitted = register.admit(&token, role, &peer.name, &asked.key()).await.map_err(|error| error.to_string())?;
+    let (pem, certificate) = authority.sign(&asked, &peer).map_err(|error| error.to_string())?;
+    register.issue(admitted, issued(&certificate)).await.map_err(|error| error.to_string())?;
+    Ok(pem)
+}
+
+fn issued(certificate: &Certificate) -> IssuedCertificate {
+    IssuedCertificate {
+        serial: certificate.serial.clone(),
+        role: certificate.peer.role.as_str().to_owned(),
+        name: certificate.peer.name.clone(),
+        key: certificate.key.clone(),
+        token: None,
+        issued: timestamp(certificate.issued),
+        expires: timestamp(certificate.expires),
+        revoked: None,
+    }
+}
+
+fn timestamp(at: SystemTime) -> Timestamp {
+    Timestamp::from_secs(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+}
+
+/// Whom this installation trusts now, for `identity` and whoever it tells.
+pub(super) fn set_trust(authority: &Authority, register: &Register, identity: &Identity) {
+    let denied = register.denied();
+    let denied = denied.borrow();
+    let revoked = Revoked { serials: denied.serials.clone(), keys: denied.keys.clone() };
+    if let Err(error) = identity.set_trust(Trust { authorities: authority.trusted(), revoked }) {
+        tracing::error!(%error, "what is revoked does not hold");
+    }
+}
+
+/// As [`set_trust`], each time that something is revoked.
+pub(super) async fn keep_trust(authority: &Authority, register: &Register, identity: &Identity) {
+    let mut denied = register.denied();
+    denied.mark_changed();
+    while denied.changed().await.is_ok() {
+        set_trust(authority, register, identity);
+    }
+}
+
+/// Joins that failed, by where they came from.
+#[derive(Default)]
+struct Failures {
+    counted: Mutex<Counted>,
+}
+
+#[derive(Default)]
+struct Counted {
+    by_source: HashMap<Option<IpAddr>, Count>,
+    lines: Option<Count>,
+}
+
+struct Count {
+    since: Instant,
+    count: u32,
+}
+
+impl Count {
+    fn new() -> Self {
+        Self { since: Instant::now(), count: 0 }
+    }
+
+    fn is_over(&self) -> bool {
+        self.since.elapsed() >= WINDOW
+    }
+}
+
+impl Counted {
+    fn of(&mut self, source: Option<IpAddr>) -> &mut Count {
+        if self.by_source.len() >= SOURCES && !self.by_source.contains_key(&source) {
+            self.by_source.retain(|_, count| !count.is_over());
+        }
+        let place =
+            if self.by_source.len() >= SOURCES && !self.by_source.contains_key(&source) { None } else { source };
+        self.by_source.entry(place).or_insert_with(Count::new)
+    }
+}
+
+impl Failures {
+    /// Whether a token from there is looked at.
+    fn look(&self, source: Option<IpAddr>) -> Result<(), String> {
+        let mut counted = self.counted.lock();
+        let count = counted.of(source);
+        if !count.is_over() && count.count >= FAILURES {
+            count.count = count.count.saturating_add(1);
+            return Err("too many joins from this address have failed: wait a minute".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Notes a failure. If it is to be told, answers how many of before were not.
+    fn failed(&self, source: Option<IpAddr>) -> Option<u32> {
+        let mut counted = self.counted.lock();
+        let count = counted.of(source);
+        let (first, untold) = (count.count == 0 || count.is_over(), count.count.saturating_sub(1));
+        if count.is_over() {
+            *count = Count::new();
+        }
+        count.count += 1;
+        let lines = counted.lines.get_or_insert_with(Count::new);
+        if lines.is_over() {
+            *lines = Count::new();
+        }
+        lines.count = lines.count.saturating_add(u32::from(first));
+        (first && lines.count <= LINES).then_some(untold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(last: u16) -> Option<IpAddr> {
+        let [high, low] = last.to_be_bytes();
+        Some(IpAddr::from([10, 0, high, low]))
+    }
+
+    #[test]
+    fn failures_are_looked_at_a_few_times_and_told_once_for_each_address() {
+        let failures = Failures::default();
+        let told = (0..FAILURES).filter(|_| failures.failed(from(1)).is_some()).count();
+        assert_eq!(told, 1);
+        assert!(failures.look(from(1)).is_err_and(|why| why.contains("wait a minute")));
+        assert!(failures.look(from(2)).is_ok(), "others are no less welcome");
+        let told = (0..5000).filter(|last| failures.failed(from(*last)).is_some()).count();
+        assert!(told < LINES as usize, "{told}");
+        assert!(failures.counted.lock().by_source.len() <= SOURCES + 1);
+    }
+}

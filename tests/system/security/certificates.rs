@@ -1,0 +1,162 @@
+//! Names of joined machines are theirs, and certificates end when an administrator says so.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+use crate::{
+    client::Client,
+    failures::{Cluster, worker_command},
+    sampan::{Role, Sampan, command, wait_for},
+};
+
+const HOST: &str = "probe.default.localhost";
+
+fn kubectl(folder: &Path, args: &[&str]) -> Output {
+    let mut kubectl = Sampan::kubectl_program();
+    kubectl.arg("--kubeconfig").arg(folder.join("server/kubeconfig")).arg("--cache-dir").arg(folder.join("cache"));
+    kubectl.args(args).output().expect("kubectl starts")
+}
+
+/// A worker of another machine: with a data directory of its own.
+fn elsewhere(folder: &Path, sessions: &str, name: &str) -> Command {
+    let mut worker = command(&["worker", "--join", sessions, "--name", name, "--listen", "127.0.0.1:0"]);
+    worker.arg("--token-file").arg(folder.join("token")).arg("--data-dir").arg(folder.join("elsewhere"));
+    worker
+}
+
+fn new_token(cluster: &Cluster, folder: &Path, flags: &[&str]) -> String {
+    let token = cluster.cli(&[&["token", "create"], flags].concat());
+    fs::write(folder.join("token"), &token).expect("a token file");
+    token.split('.').nth(1).expect("a token").to_owned()
+}
+
+/// What a process says that is refused.
+fn refused(program: Command, why: &str) {
+    let mut role = Role::start(program);
+    assert!(!role.ended().success());
+    role.wait_for_output(why);
+}
+
+fn wait_for_node(cluster: &Cluster, name: &str, state: &str) {
+    wait_for(&format!("{name} is {state}"), || {
+        let nodes = cluster.cli(&["get", "nodes"]);
+        let line = nodes.lines().find(|line| line.split_whitespace().next() == Some(name));
+        let is = line.map_or("gone", |line| line.split_whitespace().nth(1).unwrap_or_default()).to_owned();
+        (is == state).then_some(())
+    });
+}
+
+fn certificates(cluster: &Cluster, name: &str) -> Vec<Value> {
+    let listed: Value = serde_json::from_str(&cluster.cli(&["certificate", "list", "-o", "json"])).expect("JSON");
+    let items = listed["items"].as_array().expect("a list").clone();
+    items.into_iter().filter(|item| item["name"] == name).collect()
+}
+
+#[test]
+fn a_name_is_its_workers_until_an_administrator_frees_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mut cluster = Cluster::start(folder, 1, &[]);
+    new_token(&cluster, folder, &["--uses", "9"]);
+    // While it is alive, and when it is gone.
+    refused(elsewhere(folder, &cluster.sessions, "w1"), "kubectl delete node w1");
+    cluster.workers.remove(0).kill();
+    wait_for("it is known to be gone", || {
+        let nodes = cluster.cli(&["get", "nodes"]);
+        (!nodes.lines().any(|line| line.starts_with("w1") && line.contains(" Ready "))).then_some(())
+    });
+    refused(elsewhere(folder, &cluster.sessions, "w1"), "belongs to a worker with another key");
+    assert!(!folder.join("elsewhere/identity").exists(), "it was given nothing");
+    // With its key it comes back; and when that is lost, after its node was deleted.
+    cluster.workers.push(Role::start(worker_command(folder, &cluster.sessions, "w1")));
+    wait_for_node(&cluster, "w1", "Ready");
+    cluster.workers.remove(0).kill();
+    fs::remove_dir_all(folder.join("w1/identity")).expect("its certificate");
+    refused(worker_command(folder, &cluster.sessions, "w1"), "kubectl delete node w1");
+    let deleted = kubectl(folder, &["delete", "node", "w1", "--timeout=60s"]);
+    assert_eq!(String::from_utf8_lossy(&deleted.stdout), "node \"w1\" deleted\n", "{deleted:?}");
+    cluster.workers.push(Role::start(elsewhere(folder, &cluster.sessions, "w1")));
+    wait_for_node(&cluster, "w1", "Ready");
+    // A token with a name is for that alone.
+    new_token(&cluster, folder, &["--role", "worker", "--name", "w7"]);
+    refused(worker_command(folder, &cluster.sessions, "w8"), "--name w7");
+    let listed = cluster.cli(&["token", "list"]);
+    assert!(listed.contains("w7"), "{listed}");
+}
+
+#[test]
+fn a_live_worker_whose_node_is_deleted_is_cut_off_and_joins_again_with_a_token_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mut cluster = Cluster::start(folder, 2, &[]);
+    crate::failures::deploy_in(&cluster, 2);
+    let listed = cluster.cli(&["certificate", "list"]);
+    assert!(
+        listed.lines().any(|line| line.contains("worker") && line.contains("w1") && line.ends_with("valid")),
+        "{listed}"
+    );
+    assert_eq!(certificates(&cluster, "w1").len(), 1);
+
+    let deleted = kubectl(folder, &["delete", "node", "w1", "--timeout=60s"]);
+    assert!(deleted.status.success(), "{deleted:?}");
+    wait_for_node(&cluster, "w1", "gone");
+    let mut cut = cluster.workers.remove(0);
+    assert!(!cut.ended().success(), "it has nothing to do any more");
+    cut.wait_for_output("was revoked by an administrator");
+    let client = Client::new(&cluster.http, Some(HOST));
+    wait_for("the other serves", || client.try_get("/env").is_ok_and(|answer| answer.status == 200).then_some(()));
+    assert_eq!(certificates(&cluster, "w1")[0]["state"], "revoked");
+
+    // Its token is used up.
+    refused(worker_command(folder, &cluster.sessions, "w1"), "used up");
+    new_token(&cluster, folder, &[]);
+    cluster.workers.push(Role::start(worker_command(folder, &cluster.sessions, "w1")));
+    wait_for_node(&cluster, "w1", "Ready");
+}
+
+#[test]
+fn what_was_stolen_is_of_no_use_once_it_is_revoked_and_a_restart_forgets_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mut cluster = Cluster::start(folder, 1, &[]);
+    let identity = folder.join("w1/identity/worker-w1.pem");
+    let stolen = fs::read(&identity).expect("it is kept");
+    let serial = certificates(&cluster, "w1")[0]["serial"].as_str().expect("a number").to_owned();
+    let said = cluster.cli(&["certificate", "revoke", &serial]);
+    assert!(said.contains(&serial) && said.contains("worker/w1"), "{said}");
+    assert!(!cluster.workers.remove(0).ended().success());
+    assert!(!identity.exists(), "a later run has no use for it");
+
+    let api = cluster.api.clone();
+    cluster.server.take().expect("it runs").kill();
+    cluster.server = Some(crate::failures::start_server(folder, &api, &cluster.sessions, &[]));
+    fs::create_dir_all(folder.join("w1/identity")).expect("a folder");
+    fs::write(&identity, &stolen).expect("a file");
+    let mut thief = command(&["worker", "--join", &cluster.sessions, "--name", "w1"]);
+    thief.arg("--data-dir").arg(folder.join("w1"));
+    refused(thief, "was revoked by an administrator");
+    let unknown = command(&["certificate", "revoke", "nobody", "--data-dir"]).arg(folder.join("server")).output();
+    let unknown = unknown.expect("it starts");
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("sampan certificate list"), "{unknown:?}");
+}
+
+#[test]
+fn who_joined_with_a_token_goes_with_it_when_that_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let cluster = Cluster::start(folder, 1, &[]);
+    let id = new_token(&cluster, folder, &["--uses", "2"]);
+    let mut joined = Role::start(worker_command(folder, &cluster.sessions, "late"));
+    wait_for_node(&cluster, "late", "Ready");
+    let said = cluster.cli(&["token", "revoke", &id, "--with-certificates"]);
+    assert!(said.contains("worker/late"), "{said}");
+    assert!(!joined.ended().success());
+    wait_for_node(&cluster, "w1", "Ready");
+    assert_eq!(certificates(&cluster, "w1")[0]["state"], "valid");
+    refused(worker_command(folder, &cluster.sessions, "late"), "wrong or was revoked");
+}

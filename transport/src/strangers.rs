@@ -1,0 +1,159 @@
+//! Who has not shown a certificate yet: how many of them may be connected, in all and from one address, and for how long.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+
+/// What who has no certificate may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StrangerLimits {
+    /// Connections at a time: those that shake hands, and those that shook them without a certificate.
+    pub connections: usize,
+    /// Of these, from one address; of IPv6, from one network of 64 bits.
+    pub by_source: usize,
+    /// How long one stays open.
+    pub time: Duration,
+    /// Bytes of a message.
+    pub message_bytes: usize,
+}
+
+impl Default for StrangerLimits {
+    fn default() -> Self {
+        Self { connections: 128, by_source: 16, time: Duration::from_secs(10), message_bytes: 16 << 10 }
+    }
+}
+
+/// Addresses that are remembered as those of who showed a certificate.
+const MAX_KNOWN: usize = 4096;
+
+/// The strangers at one listener.
+#[derive(Debug)]
+pub(crate) struct Strangers {
+    pub(crate) limits: StrangerLimits,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    connections: usize,
+    by_source: HashMap<IpAddr, usize>,
+    /// Where somebody has shown a certificate: half of the places are for them, so that who is known comes back through a crowd.
+    known: HashMap<IpAddr, ()>,
+}
+
+/// A stranger's place; dropped, it is free again.
+#[derive(Debug)]
+pub(crate) struct Place {
+    strangers: Arc<Strangers>,
+    source: IpAddr,
+}
+
+impl Strangers {
+    pub(crate) fn new(limits: StrangerLimits) -> Arc<Self> {
+        Arc::new(Self { limits, state: Mutex::default() })
+    }
+
+    /// A place for a connection from this address, if there is one.
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let source = source(address);
+        let mut state = self.state.lock();
+        let places = if state.known.contains_key(&source) {
+            self.limits.connections
+        } else {
+            self.limits.connections.div_ceil(2)
+        };
+        let from_there = state.by_source.get(&source).copied().unwrap_or(0);
+        if state.connections >= places || from_there >= self.limits.by_source {
+            return None;
+        }
+        state.connections += 1;
+        state.by_source.insert(source, from_there + 1);
+        Some(Place { strangers: self.clone(), source })
+    }
+}
+
+impl Place {
+    /// It showed a certificate, and is a stranger no more.
+    pub(crate) fn shown_a_certificate(self) {
+        let mut state = self.strangers.state.lock();
+        if state.known.len() >= MAX_KNOWN {
+            state.known.clear();
+        }
+        state.known.insert(self.source, ());
+    }
+
+    pub(crate) fn limits(&self) -> StrangerLimits {
+        self.strangers.limits
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.strangers.state.lock();
+        state.connections -= 1;
+        if let Some(from_there) = state.by_source.get_mut(&self.source) {
+            *from_there -= 1;
+            if *from_there == 0 {
+                state.by_source.remove(&self.source);
+            }
+        }
+    }
+}
+
+/// What counts as one source: who has one address of IPv6 has a network of them.
+pub fn source(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strangers() -> Arc<Strangers> {
+        Strangers::new(StrangerLimits { connections: 8, by_source: 3, ..StrangerLimits::default() })
+    }
+
+    fn from(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    #[test]
+    fn one_address_takes_few_places_and_gives_them_back() {
+        let strangers = strangers();
+        let mut places: Vec<_> = (0..3).filter_map(|_| strangers.enter(from(1))).collect();
+        assert_eq!(places.len(), 3);
+        assert!(strangers.enter(from(1)).is_none());
+        assert!(strangers.enter("::ffff:10.0.0.1".parse().unwrap()).is_none(), "the same address, otherwise written");
+        assert!(strangers.enter(from(2)).is_some());
+        places.pop();
+        assert!(strangers.enter(from(1)).is_some());
+        drop(places);
+        assert!(strangers.state.lock().by_source.is_empty(), "nothing is kept of who has gone");
+    }
+
+    #[test]
+    fn who_has_shown_a_certificate_before_comes_through_a_crowd() {
+        let strangers = strangers();
+        strangers.enter(from(1)).unwrap().shown_a_certificate();
+        let crowd: Vec<_> = (2..100).filter_map(|last| strangers.enter(from(last))).collect();
+        assert_eq!(crowd.len(), 4, "half of the places");
+        assert!(strangers.enter(from(1)).is_some());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_source() {
+        assert_eq!(source("2001:db8:1:2::1".parse().unwrap()), source("2001:db8:1:2:f::9".parse().unwrap()));
+        assert_ne!(source("2001:db8:1:2::1".parse().unwrap()), source("2001:db8:1:3::1".parse().unwrap()));
+    }
+}
