@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use gateway::OverloadThreshold;
 use ipnet::{IpNet, Ipv4Net};
 use registry_client::{DiskReserve, ImageStore, hosted::UploadQuota};
 
@@ -100,6 +101,20 @@ pub(crate) struct GatewayLimitArgs {
     /// Connections open at a time, for each listener
     #[arg(long, env = "SAMPAN_MAX_CONNECTIONS", value_name = "N")]
     pub(crate) max_connections: Option<usize>,
+
+    /// Connections open at a time from one address, or network of 64 bits of IPv6; 0: no limit. Proxies that are trusted have none
+    /// [default: a quarter of --max-connections, and none for this machine]
+    #[arg(long, env = "SAMPAN_MAX_CONNECTIONS_PER_SOURCE", value_name = "N")]
+    pub(crate) max_connections_per_source: Option<usize>,
+
+    /// Memory of this process, such as `2Gi`, at parts of which load is shed [default: its cgroup's limit]
+    #[arg(long, env = "SAMPAN_MEMORY_LIMIT", value_name = "QUANTITY", value_parser = memory)]
+    pub(crate) memory_limit: Option<u64>,
+
+    /// From which part of that on, in percent, load is shed, and how; `off` never does
+    /// [default: disable-keep-alive=85, stop-accepting-requests=92, stop-accepting-connections=97]
+    #[arg(long, env = "SAMPAN_OVERLOAD", value_name = "ACTION=PERCENT,...", value_delimiter = ',')]
+    pub(crate) overload: Vec<OverloadThreshold>,
 
     /// Requests of a service that wait while all its replicas are busy; beyond it is answered 503
     #[arg(long, env = "SAMPAN_QUEUE_LIMIT", value_name = "N")]
@@ -236,6 +251,14 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
 
 pub(crate) fn bytes(text: &str) -> Result<u64, api::InvalidQuantity> {
     text.parse::<api::Quantity>().map(api::Quantity::as_units)
+}
+
+/// Bytes of which parts can be counted.
+fn memory(text: &str) -> Result<u64, String> {
+    match bytes(text).map_err(|error| error.to_string())? {
+        0 => Err("there is no part of nothing: leave the flag away for no limit".to_owned()),
+        bytes => Ok(bytes),
+    }
 }
 
 /// A network, or one address.

@@ -9,6 +9,7 @@ mod cli;
 mod client;
 mod compose;
 mod config;
+mod descriptors;
 mod dev;
 mod diagnostics;
 mod docker_config;
@@ -33,6 +34,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// 0: done; 1: failed, and standard error says why; 2: the command line is wrong (clap's own).
 fn main() -> ExitCode {
     umask::make_private();
+    descriptors::raise();
     // An error means that a provider is installed already, which is as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match cli::run() {

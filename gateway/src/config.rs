@@ -6,6 +6,8 @@ use std::{
 
 use ipnet::IpNet;
 
+use crate::OverloadThresholds;
+
 /// Where the gateway listens and every limit that it keeps.
 #[derive(Debug, Clone)]
 pub struct GatewayConfig {
@@ -44,6 +46,16 @@ pub struct GatewayConfig {
     pub keep_alive_idle: Duration,
     /// Open connections of one listener, over all threads. Beyond: 503.
     pub max_connections: usize,
+    /// Open connections from one address, over all listeners; of IPv6, from a network of 64 bits. Beyond: 503. 0: no limit; `None`: a
+    /// quarter of a listener's, and none for this machine's own addresses. Trusted proxies have none.
+    pub max_connections_per_source: Option<usize>,
+    /// Connections are accepted while the process has fewer descriptors than this: the others are for what goes on without new
+    /// connections. Beyond: 503, and a pause.
+    pub descriptors: usize,
+    /// Bytes of memory that the process may have: `None`: what its cgroup says, if that says anything.
+    pub memory_limit: Option<u64>,
+    /// What is done as that gets short.
+    pub overload: OverloadThresholds,
     /// Requests at the same time on one HTTP/2 connection.
     pub max_concurrent_streams: u32,
     /// Requests of one Service that wait for a replica. Beyond: 503.
@@ -80,6 +92,10 @@ impl Default for GatewayConfig {
             linger_total: Duration::from_secs(30),
             keep_alive_idle: Duration::from_secs(75),
             max_connections: 10_000,
+            max_connections_per_source: None,
+            descriptors: usize::MAX,
+            memory_limit: None,
+            overload: OverloadThresholds::default(),
             max_concurrent_streams: 128,
             queue_limit: 1024,
             queue_wait: Duration::from_secs(10),

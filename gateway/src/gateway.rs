@@ -19,6 +19,7 @@ use crate::{
     front::Opens,
     listen::{bind_all, why_not},
     measurements::measure,
+    memory,
     sampler::Sampler,
     shared::Shared,
     spread::lanes,
@@ -89,6 +90,7 @@ impl Gateway {
         let stop = shutdown.child_token();
         let _stop_threads = stop.clone().drop_guard();
         let threads = self.start_threads(&stop)?;
+        tokio::spawn(memory::watch(self.shared.clone(), stop.clone()));
         let mut balancers = Balancers::new(self.shared.clone(), http, stop.clone());
         self.follow(sessions, Some((&mut balancers, &threads)), &stop).await;
         drop(balancers);

@@ -4,6 +4,7 @@ use api::ObjectKey;
 
 use crate::{
     balance::{Service, Totals},
+    overload::Memory,
     refusal::Reason,
     shared::Shared,
 };
@@ -13,6 +14,8 @@ use crate::{
 pub struct Measurements {
     /// Connections that are open now.
     pub connections: usize,
+    /// Memory, and what is done as it gets short.
+    pub memory: Memory,
     /// How often the gateway answered itself, by reason.
     pub refusals: Vec<(Reason, u64)>,
     /// Each Service, in order of names.
@@ -47,7 +50,12 @@ pub struct ServiceMeasurement {
 pub(crate) fn measure(shared: &Shared) -> Measurements {
     let mut services: Vec<_> = shared.services().iter().map(|service| measure_service(service)).collect();
     services.sort_by(|a, b| a.service.cmp(&b.service));
-    Measurements { connections: shared.connections.load(Relaxed), refusals: shared.refusals.snapshot(), services }
+    Measurements {
+        connections: shared.connections.load(Relaxed),
+        memory: shared.overload.memory(),
+        refusals: shared.refusals.snapshot(),
+        services,
+    }
 }
 
 fn measure_service(service: &Service) -> ServiceMeasurement {

@@ -68,6 +68,12 @@ reasons! {
     QueueFull => SERVICE_UNAVAILABLE,
     /// The listener has as many connections as it may.
     TooManyConnections => SERVICE_UNAVAILABLE,
+    /// The address that the connection comes from has as many as it may.
+    TooManyFromSource => SERVICE_UNAVAILABLE,
+    /// The process has as many descriptors as connections may take.
+    TooFewDescriptors => SERVICE_UNAVAILABLE,
+    /// Memory is short.
+    Overloaded => SERVICE_UNAVAILABLE,
     /// Each replica that was tried refused.
     ReplicasRefused => SERVICE_UNAVAILABLE,
     /// The guest did not answer in time.

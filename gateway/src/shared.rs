@@ -15,8 +15,10 @@ use crate::{
     GatewayConfig,
     balance::{Awakened, Service, Waits, WhyNone},
     measurements::loads,
+    overload::Overload,
     refusal::RefusalCounts,
     routing::{Directory, Ingresses, Listed},
+    sources::Sources,
 };
 
 /// What all threads of a gateway see.
@@ -25,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) directory: ArcSwap<Directory>,
     pub(crate) refusals: RefusalCounts,
     pub(crate) connections: AtomicUsize,
+    pub(crate) sources: Sources,
+    pub(crate) overload: Overload,
     dialer: Arc<dyn Dialer>,
     /// Off the request's way, which reads `directory`.
     known: Mutex<Known>,
@@ -50,6 +54,8 @@ impl Shared {
             directory: ArcSwap::default(),
             refusals: RefusalCounts::default(),
             connections: AtomicUsize::new(0),
+            sources: Sources::default(),
+            overload: Overload::default(),
             dialer,
             known: Mutex::default(),
             awakened: Awakened::default(),

@@ -14,6 +14,8 @@ use std::{
 
 use tokio::{net::TcpStream, sync::mpsc};
 
+use crate::sources::Source;
+
 /// Connections on their way to one thread. What finds no room stays on the thread that accepted it.
 const ON_THE_WAY: usize = 64;
 
@@ -58,12 +60,13 @@ impl Lane {
     }
 
     /// Gives a connection to the thread of its seat. Gives it back if it is to be served here.
-    pub(crate) fn hand_over(&self, seat: Seat, stream: TcpStream, peer: SocketAddr) -> Option<(Seat, TcpStream)> {
+    pub(crate) fn hand_over(&self, mut seat: Seat, stream: TcpStream, peer: SocketAddr) -> Option<(Seat, TcpStream)> {
         if seat.number == self.number {
             return Some((seat, stream));
         }
         let Ok(room) = self.lanes[seat.number].hand.try_reserve() else {
-            return Some((Seat::take(seat.lanes.clone(), self.number), stream));
+            let here = Seat::take(seat.lanes.clone(), self.number).of(seat.source.take());
+            return Some((here, stream));
         };
         // A stream that cannot leave this thread's runtime is broken: the client sees it closed.
         if let Ok(stream) = stream.into_std() {
@@ -87,13 +90,21 @@ pub(crate) struct Seat {
     lanes: Arc<[Open]>,
     number: usize,
     before: usize,
+    /// Where its connection comes from, if that is counted.
+    source: Option<Source>,
 }
 
 impl Seat {
     fn take(lanes: Arc<[Open]>, number: usize) -> Self {
         lanes[number].count.fetch_add(1, Relaxed);
         let all: usize = lanes.iter().map(|lane| lane.count.load(Relaxed)).sum();
-        Self { lanes, number, before: all.saturating_sub(1) }
+        Self { lanes, number, before: all.saturating_sub(1), source: None }
+    }
+
+    /// The same for a connection from there.
+    pub(crate) fn of(mut self, source: Option<Source>) -> Self {
+        self.source = source;
+        self
     }
 
     /// Connections that the listener had when this one came.

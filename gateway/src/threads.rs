@@ -1,6 +1,12 @@
 //! The serving threads: each a runtime, listeners and connections of its own.
 
-use std::{io, net::TcpListener, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use api::{ACCEPT_PAUSE, Accepting, AfterAccept};
 use tokio::{
@@ -12,7 +18,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    front::{Hall, Opens, admit, serve},
+    OverloadAction,
+    front::{Admitted, Hall, Opens, admit, serve},
     shared::Shared,
     spread::{Handed, Lane},
 };
@@ -85,6 +92,17 @@ async fn run(shared: Arc<Shared>, first: Opening, mut openings: mpsc::Receiver<O
     }
 }
 
+/// While memory is short, connections wait in the system.
+async fn accept_unless_overloaded(
+    hall: &Hall,
+    listener: &tokio::net::TcpListener,
+) -> io::Result<(TcpStream, SocketAddr)> {
+    while hall.shared.overload.is_taken(OverloadAction::StopAcceptingConnections) {
+        sleep(ACCEPT_PAUSE).await;
+    }
+    listener.accept().await
+}
+
 async fn accept(hall: Hall, socket: TcpListener, opens: Opens, mut lane: Lane) {
     let listener = match tokio::net::TcpListener::from_std(socket) {
         Ok(listener) => listener,
@@ -94,7 +112,7 @@ async fn accept(hall: Hall, socket: TcpListener, opens: Opens, mut lane: Lane) {
         () = hall.draining.cancelled() => return,
         _ = timeout(ROUTES_WITHIN, hall.shared.routes_known()) => {}
     }
-    let mut accepting = Accepting::default();
+    let (mut accepting, mut short) = (Accepting::default(), false);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -105,15 +123,29 @@ async fn accept(hall: Hall, socket: TcpListener, opens: Opens, mut lane: Lane) {
                 }
                 continue;
             }
-            accepted = listener.accept() => accepted,
+            accepted = accept_unless_overloaded(&hall, &listener) => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
                 accepting.accepted();
-                if let Some((seat, stream)) = admit(&hall, lane.seat(), stream)
-                    && let Some((seat, stream)) = lane.hand_over(seat, stream, peer)
-                {
-                    serve(&hall, &opens, seat, stream, peer);
+                match admit(&hall, lane.seat(), stream, peer) {
+                    Admitted::Seated(seat, stream) => {
+                        if let Some((seat, stream)) = lane.hand_over(seat, stream, peer) {
+                            serve(&hall, &opens, seat, stream, peer);
+                        }
+                        short = false;
+                    }
+                    Admitted::TurnedAway => {}
+                    Admitted::NoDescriptors => {
+                        if !std::mem::replace(&mut short, true) {
+                            let descriptors = hall.shared.config.descriptors;
+                            tracing::warn!(
+                                descriptors,
+                                "no connections are accepted: the other descriptors are kept for what goes on"
+                            );
+                        }
+                        sleep(ACCEPT_PAUSE).await;
+                    }
                 }
             }
             Err(error) => match accepting.failed(&error) {

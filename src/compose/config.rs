@@ -11,6 +11,7 @@ use runtime::{Compile, CompileProcess, WorkerConfig};
 use super::DRAIN;
 use crate::{
     config::{GatewayLimitArgs, HttpArgs, ImageLimitArgs, ServerArgs, WorkerLimitArgs},
+    descriptors,
     key_value::Redis,
     paths::DataDir,
 };
@@ -62,6 +63,10 @@ pub(super) fn gateway(http: &HttpArgs, limits: &GatewayLimitArgs) -> GatewayConf
         max_header_bytes: limits.max_header_bytes.unwrap_or(default.max_header_bytes),
         max_body_bytes: limits.max_body_bytes.unwrap_or(default.max_body_bytes),
         max_connections: limits.max_connections.unwrap_or(default.max_connections),
+        max_connections_per_source: limits.max_connections_per_source,
+        descriptors: descriptors::for_connections(),
+        memory_limit: limits.memory_limit,
+        overload: default.overload.with(&limits.overload),
         queue_limit: limits.queue_limit.unwrap_or(default.queue_limit),
         queue_wait: limits.queue_wait.unwrap_or(default.queue_wait),
         replay_body_bytes: limits

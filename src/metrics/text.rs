@@ -29,6 +29,25 @@ impl Text {
         for (reason, count) in &measured.refusals {
             self.value("sampan_gateway_refusals_total", &[("reason", reason.as_str())], *count);
         }
+        let memory = &measured.memory;
+        if memory.limit > 0 {
+            self.family(
+                "sampan_memory_used_bytes",
+                "gauge",
+                "Memory that is used, of the limit at whose parts load is shed.",
+            );
+            self.value("sampan_memory_used_bytes", &[], memory.used);
+            self.family("sampan_memory_limit_bytes", "gauge", "That limit.");
+            self.value("sampan_memory_limit_bytes", &[], memory.limit);
+        }
+        self.family(
+            "sampan_overload_action_active",
+            "gauge",
+            "Whether load is shed in this way, since memory is short.",
+        );
+        for (action, active) in &memory.actions {
+            self.value("sampan_overload_action_active", &[("action", action.as_str())], u64::from(*active));
+        }
         type Read = fn(&gateway::ServiceMeasurement) -> u64;
         let families: [(&str, &str, &str, Read); 7] = [
             ("sampan_service_requests_total", "counter", "Requests that arrived.", |service| service.arrivals),

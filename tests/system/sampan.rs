@@ -100,15 +100,35 @@ impl Sampan {
         Self::start_with(data_dir, args, &[])
     }
 
+    /// As [`Self::up_with`], where it may have so many descriptors.
+    pub(crate) fn limited(data_dir: &Path, descriptors: u32, flags: &[&str]) -> Self {
+        let program = command(&[&["up"], flags].concat());
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")]);
+        limited.arg(program.get_program()).args(program.get_args());
+        for (name, value) in program.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        Self::run(limited, data_dir)
+    }
+
     /// Starts it with these variables in its environment, and waits until it serves.
     pub(crate) fn start_with(data_dir: &Path, args: &[&str], variables: &[(&str, String)]) -> Self {
+        let mut program = command(args);
+        program.envs(variables.iter().map(|(name, value)| (name, value)));
+        Self::run(program, data_dir)
+    }
+
+    fn run(mut program: Command, data_dir: &Path) -> Self {
         let (http, api) = (free_address(), free_address());
         let load_balancer_ip = own_loopback_ip();
-        let mut child = command(args)
+        let mut child = program
             .args(["--http", &http, "--api", &api, "--load-balancer-ip", &load_balancer_ip])
             .arg("--data-dir")
             .arg(data_dir)
-            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

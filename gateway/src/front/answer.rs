@@ -24,6 +24,7 @@ use super::{
     watch::{ConnectionWatch, InFlight, StreamWatch},
 };
 use crate::{
+    OverloadAction,
     balance::Service,
     body::{BodyVerdict, BodyWatch, RequestBody, Tracked},
     forward::{body_limits, cut_off, forward},
@@ -100,7 +101,8 @@ pub(super) async fn answer(
             refusal.answer(&method)
         }
     };
-    if closes && watch.has_unread() {
+    let last = version < Version::HTTP_2 && shared.overload.is_taken(OverloadAction::DisableKeepAlive);
+    if last || (closes && watch.has_unread()) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let has_length =
@@ -129,6 +131,10 @@ fn enter(
     request: Request<Received>,
     trailers: bool,
 ) -> Result<Entered, Refusal> {
+    if shared.overload.is_taken(OverloadAction::StopAcceptingRequests) {
+        let message = "memory is short: no new request is taken until there is more";
+        return Err(Refusal::new(Reason::Overloaded, message));
+    }
     let named = authority(&request)?;
     let (mut parts, body) = request.into_parts();
     if upgrades(&parts) {

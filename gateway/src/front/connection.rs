@@ -1,5 +1,6 @@
 use std::{
     net::SocketAddr,
+    os::fd::AsRawFd,
     pin::{Pin, pin},
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -28,6 +29,7 @@ use super::{
     watch::{ConnectionWatch, Overdue},
 };
 use crate::{
+    OverloadAction,
     refusal::{RETRY_AFTER_SECONDS, Reason, Refusal},
     rewrite::Peer,
     shared::Shared,
@@ -51,13 +53,41 @@ pub(crate) struct Hall {
     pub(crate) draining: CancellationToken,
 }
 
-/// Turns a new connection away if its listener has as many as it may; else its seat is good.
-pub(crate) fn admit(hall: &Hall, seat: Seat, stream: TcpStream) -> Option<(Seat, TcpStream)> {
-    if seat.before() >= hall.shared.config.max_connections {
-        turn_away(hall, stream);
-        return None;
+/// What becomes of a new connection.
+pub(crate) enum Admitted {
+    Seated(Seat, TcpStream),
+    TurnedAway,
+    /// Turned away, and others would be, too: none is to be accepted for a moment.
+    NoDescriptors,
+}
+
+/// Turns a new connection away if its listener, or its source, has as many as it may, or if few descriptors are left; else its
+/// seat is good.
+pub(crate) fn admit(hall: &Hall, seat: Seat, stream: TcpStream, peer: SocketAddr) -> Admitted {
+    let config = &hall.shared.config;
+    // The system gives the lowest number that is free: at least so many are open. Nothing else need be asked.
+    if usize::try_from(stream.as_raw_fd()).is_ok_and(|number| number >= config.descriptors) {
+        let message = "the process has as many descriptors as connections may take: raise `ulimit -n`";
+        // Not read on, which would keep its descriptor.
+        tell(hall, &stream, &Refusal::new(Reason::TooFewDescriptors, message));
+        return Admitted::NoDescriptors;
     }
-    Some((seat, stream))
+    let limit = config.max_connections;
+    if seat.before() >= limit {
+        let message = format!("the listener has {limit} connections, as many as it may");
+        turn_away(hall, stream, &Refusal::new(Reason::TooManyConnections, message));
+        return Admitted::TurnedAway;
+    }
+    let address = peer.ip().to_canonical();
+    let Some(limit) = config.connections_of(address) else { return Admitted::Seated(seat, stream) };
+    match hall.shared.sources.take(address, limit) {
+        Some(source) => Admitted::Seated(seat.of(Some(source)), stream),
+        None => {
+            let message = format!("{address} has {limit} connections, as many as one address may");
+            turn_away(hall, stream, &Refusal::new(Reason::TooManyFromSource, message));
+            Admitted::TurnedAway
+        }
+    }
 }
 
 /// Serves a connection on this thread, in a task of its own.
@@ -74,11 +104,18 @@ pub(crate) fn serve(hall: &Hall, opens: &Opens, seat: Seat, stream: TcpStream, p
 }
 
 /// Answers without looking at what the client wants, and closes in stages. The seat is free meanwhile.
-fn turn_away(hall: &Hall, stream: TcpStream) {
-    let config = &hall.shared.config;
-    let limit = config.max_connections;
-    let message = format!("the listener has {limit} connections, as many as it may");
-    let refusal = Refusal::new(Reason::TooManyConnections, message);
+fn turn_away(hall: &Hall, stream: TcpStream, refusal: &Refusal) {
+    tell(hall, &stream, refusal);
+    if hall.turned_away.len() >= TURNED_AWAY_AT_ONCE {
+        return;
+    }
+    let bytes = hall.shared.config.linger_bytes;
+    let bounds = Bounds { bytes, idle: TURNED_AWAY_LINGER, total: TURNED_AWAY_LINGER };
+    let draining = hall.draining.clone();
+    hall.turned_away.spawn_local(async move { linger(stream, bounds, &draining).await });
+}
+
+fn tell(hall: &Hall, stream: &TcpStream, refusal: &Refusal) {
     hall.shared.refusals.count(refusal.reason);
     let (status, body) = (refusal.reason.status(), refusal.text());
     let head = format!(
@@ -88,12 +125,6 @@ fn turn_away(hall: &Hall, stream: TcpStream) {
     );
     // Best effort: it fits into the buffer of a new socket, or the client has left.
     let _ = stream.try_write(format!("{head}{body}").as_bytes());
-    if hall.turned_away.len() >= TURNED_AWAY_AT_ONCE {
-        return;
-    }
-    let bounds = Bounds { bytes: config.linger_bytes, idle: TURNED_AWAY_LINGER, total: TURNED_AWAY_LINGER };
-    let draining = hall.draining.clone();
-    hall.turned_away.spawn_local(async move { linger(stream, bounds, &draining).await });
 }
 
 /// A connection, counted at its listener and in all.
@@ -203,6 +234,10 @@ where
                 return Ended::Broken;
             }
             _ = look.tick() => match watch.overdue(config) {
+                None if !ending && hall.shared.overload.is_taken(OverloadAction::DisableKeepAlive) => {
+                    connection.as_mut().graceful_shutdown();
+                    ending = true;
+                }
                 None => {}
                 Some(Overdue::Idle) if !ending => {
                     connection.as_mut().graceful_shutdown();

@@ -10,4 +10,4 @@ mod received;
 mod watch;
 
 pub(crate) use answer::{Door, Opens};
-pub(crate) use connection::{Hall, admit, serve};
+pub(crate) use connection::{Admitted, Hall, admit, serve};

@@ -173,3 +173,59 @@ async fn connections_beyond_the_limit_are_turned_away_with_503() {
     let request = format!("GET / HTTP/1.1\r\nhost: {CART}\r\nconnection: close\r\n\r\n");
     assert_eq!(collect(http_body_util::Full::new(raw(running.addr, request).await.body.into())).await, "r0");
 }
+
+#[tokio::test]
+async fn an_address_has_no_more_connections_than_it_may_and_others_are_served() {
+    let mut config = config();
+    config.max_connections_per_source = Some(2);
+    let running = cart(config, &[9], |name, _| async { text(name) }).await;
+    let held = [connect(running.addr).await, connect(running.addr).await];
+    until("both are counted", || running.gateway.measurements().connections == 2).await;
+    let head = format!("GET / HTTP/1.1\r\nhost: {CART}\r\nconnection: close\r\n\r\n");
+    let seen = raw(running.addr, head.clone()).await;
+    assert_eq!((seen.status, seen.reason()), (503, "TooManyFromSource"));
+    let mut other = connect_from("127.0.0.2", running.addr).await;
+    other.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    drop(held);
+    until("they are gone", || running.gateway.measurements().connections == 0).await;
+    assert_eq!(raw(running.addr, head).await.status, 200);
+}
+
+async fn connect_from(source: &str, to: std::net::SocketAddr) -> tokio::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+#[tokio::test]
+async fn no_connection_is_accepted_once_the_descriptors_that_it_may_have_are_taken() {
+    let mut config = config();
+    // All numbers are those of what goes on.
+    config.descriptors = 0;
+    let running = cart(config, &[9], |name, _| async { text(name) }).await;
+    let mut refused = connect(running.addr).await;
+    let mut answer = String::new();
+    // It is told before it says anything, and its connection is not held for that.
+    refused.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("TooFewDescriptors"), "{answer}");
+    let refusals = running.gateway.measurements().refusals;
+    let counted = refusals.iter().find(|(reason, _)| reason.as_str() == "TooFewDescriptors").map(|(_, count)| *count);
+    assert_eq!(counted, Some(1));
+}
+
+#[tokio::test]
+async fn while_memory_is_short_requests_are_refused_and_connections_end_with_their_answers() {
+    let mut config = config();
+    // This process has more than one byte.
+    config.memory_limit = Some(1);
+    let thresholds = ["stop-accepting-connections=off"].map(|text| text.parse().unwrap());
+    config.overload = config.overload.with(&thresholds);
+    let running = cart(config, &[9], |name, _| async { text(name) }).await;
+    until("it is known", || running.gateway.measurements().memory.actions.iter().any(|(_, taken)| *taken)).await;
+    // Without `connection: close`: it ends by the gateway's will.
+    let seen = raw(running.addr, format!("GET / HTTP/1.1\r\nhost: {CART}\r\n\r\n")).await;
+    assert_eq!((seen.status, seen.reason()), (503, "Overloaded"));
+}

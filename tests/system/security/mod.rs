@@ -5,6 +5,7 @@ mod certificates;
 mod files;
 mod floods;
 mod host_calls;
+mod listeners;
 mod paths;
 mod public;
 mod quotas;
