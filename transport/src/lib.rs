@@ -16,8 +16,8 @@ mod wire;
 
 pub use handles::{JoinError, RemoteImages, RemoteKeyValue, ask_for_trust, join, renew};
 pub use identity::{
-    Asked, Authority, AuthorityError, Certificate, Fingerprint, Identity, IdentityError, Peer, Request, Revoked, Role,
-    Trust,
+    Asked, Authority, AuthorityCertificate, AuthorityError, Certificate, Fingerprint, Identity, IdentityError, Peer,
+    Request, Revoked, Role, Trust,
 };
 pub use machine::machine;
 pub use outbound::{AskedConnect, ConnectListener, DirectConnect, Permit, serve_connects};

@@ -291,3 +291,48 @@ impl KeyValue for Nothing {
         none()
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_an_authority_is_replaced_who_knows_the_former_alone_is_served_and_after_that_is_not() {
+    let mut world = world(StrangerLimits::default()).await;
+    let (old, untold) = (world.peer(Role::Worker, "w1"), world.peer(Role::Worker, "w1"));
+    let before = world.authority.fingerprint();
+    let told = |world: &World| {
+        world.revoke(Revoked::default());
+        world.authority.renew_own(&world.identity).unwrap();
+    };
+    world.authority.rotate().unwrap();
+    told(&world);
+    // Who trusts the former alone, and has not been told, comes in; so do tokens of before, and those of now.
+    let _session = world.session(&world.client(&old)).await;
+    for authority in [before.clone(), world.authority.fingerprint()] {
+        let client = ControlPlaneClient::new(ControlPlaneWay::Join { address: world.address.to_string(), authority });
+        let answered = join(&client, "token", &old.certificate().peer, None).await.err().unwrap();
+        assert!(matches!(&answered, JoinError::Refused { why, .. } if why == "nobody joins"), "{answered}");
+    }
+    let new = world.peer(Role::Worker, "w2");
+    ask_for_trust(&world.client(&new), &new).await.unwrap();
+    assert_eq!(new.trust().borrow().authorities, world.authority.trusted());
+    // A certificate of the new one is shown to a server that knows the former alone.
+    let listener = RequestListener::bind(None, Some(("127.0.0.1:0".parse().unwrap(), untold.clone()))).await.unwrap();
+    let address = listener.tcp_addr().unwrap();
+    tokio::spawn(serve_requests(
+        listener,
+        Arc::new(Silent),
+        ServingThreads { count: 1, on_start: || {} },
+        CancellationToken::new(),
+    ));
+    let dialer = RemoteDialer::new(RequestLimits::default(), Some(new.clone()), Handle::current());
+    let address = Address { machine: "elsewhere".into(), socket: None, tcp: Some(address.to_string()) };
+    let serving = tokio::spawn(dialer.dial(&endpoint(address)).serve(Request::new(api::empty_body())));
+    timeout(PATIENCE, REACHED.notified()).await.expect("it is served");
+    serving.abort();
+
+    world.authority.drop_former().unwrap();
+    told(&world);
+    assert!(ask_for_trust(&world.client(&untold), &untold).await.is_err());
+    ask_for_trust(&world.client(&new), &new).await.unwrap();
+    let address = world.address.to_string();
+    let client = ControlPlaneClient::new(ControlPlaneWay::Join { address, authority: before });
+    assert!(matches!(join(&client, "token", &new.certificate().peer, None).await, Err(JoinError::Unreached(_))));
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 
-pub use authority::{Asked, Authority, AuthorityError};
+pub use authority::{Asked, Authority, AuthorityCertificate, AuthorityError};
 pub use certificate::{Identity, IdentityError, Request};
 pub use fingerprint::Fingerprint;
 pub use shown::Certificate;

@@ -30,9 +30,6 @@ impl Certificate {
             GeneralName::DNSName(name) => Peer::of_dns_name(name),
             _ => None,
         })?;
-        let moment = |time: x509_parser::time::ASN1Time| {
-            SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0))
-        };
         Some(Self {
             peer,
             serial: serial(parsed.raw_serial()),
@@ -51,4 +48,19 @@ fn serial(raw: &[u8]) -> String {
 /// Names a public key, given as its `SubjectPublicKeyInfo`.
 pub(super) fn key_digest(public_key: &[u8]) -> String {
     hex::encode(digest(&SHA256, public_key))
+}
+
+fn moment(time: x509_parser::time::ASN1Time) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0))
+}
+
+/// From when and until when a certificate holds.
+pub(super) fn validity(der: &CertificateDer<'_>) -> Option<(SystemTime, SystemTime)> {
+    let (_, parsed) = X509Certificate::from_der(der).ok()?;
+    Some((moment(parsed.validity().not_before), moment(parsed.validity().not_after)))
+}
+
+/// Names the public key of a certificate.
+pub(super) fn key_of(der: &CertificateDer<'_>) -> Option<String> {
+    X509Certificate::from_der(der).ok().map(|(_, parsed)| key_digest(parsed.public_key().raw))
 }
