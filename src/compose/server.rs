@@ -53,7 +53,10 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let authority = Arc::new(Authority::open(&dir.cluster(), plan.certificate_lifetime)?);
     let identity = Arc::new(authority.own_identity()?);
     let images = args.disk.open_images(dir.images())?;
-    let registries = Registries::new(args.registries.settings()?)?;
+    let mut reached = args.registries.settings()?;
+    // What listens to this machine alone is not for users of the installation, unless the file says so.
+    reached.namespaces_reach_loopback.get_or_insert(false);
+    let registries = Registries::new(reached)?;
     let redis = args.key_value.resolve()?;
     let own_workers = own_workers(plan.workers);
     let mut control_config = config::control_plane(args, redis.as_ref(), &dir, plan.silence, own_workers.clone());

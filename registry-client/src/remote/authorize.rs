@@ -6,7 +6,7 @@ use std::{
 };
 
 use reqwest::{
-    RequestBuilder, Response, Url,
+    Method, RequestBuilder, Response, Url,
     header::{self, HeaderMap},
 };
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{
     challenge::{Bearer, Challenge},
     endpoint::is_loopback,
+    follow::{NoAnswer, Question},
     refusal::refusal,
     registry::{MAX_SMALL_ANSWER_BYTES, Registry, is_passing, read},
     scope::Scopes,
@@ -158,8 +159,14 @@ impl Registry {
     async fn token(&mut self, bearer: &Bearer, scopes: &Scopes) -> Result<(String, Option<Instant>), String> {
         let realm = &bearer.realm;
         let url = self.url(realm).map_err(|_| format!("its token server `{realm}` is no URL"))?;
-        if url.scheme() != "https" && self.endpoint.scheme != "http" && !url.host_str().is_some_and(is_loopback) {
-            return Err(format!("its token server `{realm}` is not reached by TLS, and would see the password"));
+        // Without TLS only by who said so, or without leaving this machine.
+        let stays_here = self.endpoint.scheme == "http" && url.host_str().is_some_and(is_loopback);
+        if url.scheme() != "https" && !self.endpoint.is_insecure && !stays_here {
+            let host = &self.endpoint.host;
+            return Err(format!(
+                "its token server `{realm}` is not reached by TLS, and others would see what it is shown; if the registry \
+                 has no TLS either, write `plain-http = true` under [registry.\"{host}\"] in the registries' file (--registries)"
+            ));
         }
         let answer = self.token_answer(&url, bearer.service.as_deref(), scopes).await?;
         match answer.status() {
@@ -182,11 +189,12 @@ impl Registry {
     }
 
     /// Asks again while the token server is busy or broken.
-    async fn token_answer(&self, url: &Url, service: Option<&str>, scopes: &Scopes) -> Result<Response, String> {
+    async fn token_answer(&mut self, url: &Url, service: Option<&str>, scopes: &Scopes) -> Result<Response, String> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.after(self.ask_for_token(url.clone(), service, scopes).send().await, tries) {
+            let asked = self.ask_for_token(url.clone(), service, scopes).await;
+            match self.after(asked, tries) {
                 ControlFlow::Continue(wait) => tokio::time::sleep(wait).await,
                 ControlFlow::Break(last) => return last,
             }
@@ -194,7 +202,12 @@ impl Registry {
     }
 
     /// As Docker's token servers are asked: by GET with a password, by an OAuth2 POST with an identity token.
-    fn ask_for_token(&self, mut url: Url, service: Option<&str>, scopes: &Scopes) -> RequestBuilder {
+    async fn ask_for_token(
+        &mut self,
+        mut url: Url,
+        service: Option<&str>,
+        scopes: &Scopes,
+    ) -> Result<Response, NoAnswer> {
         let service = service.map(|service| ("service", service.to_owned()));
         if let Credentials::Identity(token) = self.identities.credentials() {
             let fields = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", "sampan")];
@@ -203,17 +216,19 @@ impl Registry {
             let mut form = Url::parse("form:/").expect("it is a URL");
             form.query_pairs_mut().extend_pairs(fields).extend_pairs(service).extend_pairs(scope);
             let body = form.query().unwrap_or_default().to_owned();
-            let request = self.endpoint.http.post(url).body(body);
-            return request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+            let prepare = move |request: RequestBuilder| {
+                request.body(body.clone()).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            };
+            let question = Question { method: Method::POST, url, prepare, shown: None, is_secret: true };
+            return self.endpoint.ask(question).await;
         }
         if service.is_some() || !scopes.is_empty() {
             url.query_pairs_mut().extend_pairs(service).extend_pairs(scopes.each().map(|scope| ("scope", scope)));
         }
-        let request = self.endpoint.http.get(url);
-        match self.identities.credentials().basic() {
-            Some(basic) => request.header(header::AUTHORIZATION, basic),
-            None => request,
-        }
+        let (basic, realm) = (self.identities.credentials().basic(), url.clone());
+        let shown = basic.as_deref().map(|basic| (basic, &realm));
+        let question = Question { method: Method::GET, url, prepare: |request| request, shown, is_secret: false };
+        self.endpoint.ask(question).await
     }
 
     fn log_in(&self) -> String {

@@ -5,12 +5,14 @@ mod challenge;
 mod credentials;
 mod download;
 mod endpoint;
+mod follow;
 mod identities;
 mod limits;
 mod manifest;
 mod progress;
 mod pull;
 mod push;
+mod reach;
 mod refusal;
 mod registry;
 mod request;
@@ -30,8 +32,9 @@ use crate::{
     remote::settings::{RegistryHost, RegistrySettings},
 };
 
-use endpoint::{Endpoint, client};
+use endpoint::{Clients, Endpoint};
 use identities::Identities;
+use reach::Reach;
 use registry::Registry;
 pub(crate) use registry::Registry as RemoteRepository;
 
@@ -39,13 +42,14 @@ pub use limits::TransferLimits;
 pub use progress::{Progress, Step};
 pub use request::Request;
 
-/// Redirects that are followed. Credentials do not go with them to another host.
+/// Redirects that are followed.
 const MAX_REDIRECTS: usize = 5;
+
 /// Registries, reached as their settings say. Clones share connections.
 #[derive(Debug, Clone)]
 pub struct Registries {
     /// For registries that have no authority of their own.
-    http: reqwest::Client,
+    clients: Arc<Clients>,
     settings: Arc<RegistrySettings>,
     /// Hosts at which this installation's own registry answers: their images are those of the local store.
     own_hosts: Arc<RwLock<Vec<String>>>,
@@ -61,7 +65,8 @@ impl Registries {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let at_once = Arc::new(Semaphore::new(settings.limits.pulls_at_once));
         let (settings, own_hosts) = (Arc::new(settings), Arc::default());
-        Ok(Self { http: client(None, &settings.limits)?, settings, own_hosts, pulling: Arc::default(), at_once })
+        let clients = Arc::new(Clients::new(None, &settings.limits)?);
+        Ok(Self { clients, settings, own_hosts, pulling: Arc::default(), at_once })
     }
 
     /// From now on images of the registries at `hosts` are those of the local store.
@@ -175,7 +180,7 @@ impl Registries {
         let refused = |why| ImageError::Registry { action: "log in to", reference: host.to_owned(), why };
         // Docker Hub answers at another host than it is called by.
         let host = if host == "docker.io" { "index.docker.io" } else { host };
-        let endpoint = self.endpoint(host).await.map_err(refused)?;
+        let endpoint = self.endpoint(host, &Access::of_machine()).await.map_err(refused)?;
         let credentials = Credentials::Password { name: name.to_owned(), password: password.to_owned() };
         Registry::check(endpoint, credentials).await.map_err(refused)
     }
@@ -188,15 +193,27 @@ impl Registries {
         Err(ImageError::Registry { action, reference: reference.to_string(), why })
     }
 
-    async fn endpoint(&self, host: &str) -> Result<Endpoint, String> {
+    async fn endpoint(&self, host: &str, access: &Access) -> Result<Endpoint, String> {
         let settings = self.settings.registry.get(host);
-        let http = match settings {
+        let clients = match settings {
             Some(RegistryHost { ca_pem: Some(_), .. }) => {
-                client(settings, &self.settings.limits).map_err(|error| error.to_string())?
+                Arc::new(Clients::new(settings, &self.settings.limits).map_err(|error| error.to_string())?)
             }
-            _ => self.http.clone(),
+            _ => self.clients.clone(),
         };
-        Endpoint::find(http, host, settings, self.settings.limits.tries).await
+        Endpoint::find(clients, host, settings, self.settings.limits.tries, self.reach(host, access)).await
+    }
+
+    /// How near a registry may be. Users of this machine may send it where they could go themselves, users of a namespace to
+    /// nothing that listens to this machine alone: they are strangers here.
+    fn reach(&self, host: &str, access: &Access) -> Reach {
+        let mut named = self.settings.registry.iter().flat_map(|(name, host)| host.mirrors.iter().chain([name]));
+        match access.namespace() {
+            None => Reach::Link,
+            Some(_) if named.any(|name| name == host) => Reach::Link,
+            Some(_) if self.settings.namespaces_reach_loopback.unwrap_or(true) => Reach::Loopback,
+            Some(_) => Reach::Private,
+        }
     }
 
     /// Ends a transfer that takes too long.
@@ -222,7 +239,7 @@ impl Registries {
         access: &Access,
     ) -> Result<Registry, ImageError> {
         let refused = |why| ImageError::Registry { action, reference: reference.to_string(), why };
-        let endpoint = self.endpoint(host).await.map_err(refused)?;
+        let endpoint = self.endpoint(host, access).await.map_err(refused)?;
         let repository = reference.repository();
         let token = self.settings.registry.get(host).and_then(|host| host.token.clone());
         let identities = Identities::of(host, access.find(host, &repository), token).await.map_err(refused)?;

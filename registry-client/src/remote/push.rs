@@ -2,9 +2,9 @@ use std::convert::Infallible;
 
 use api::Digest;
 use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
-use reqwest::{Method, Response, StatusCode, Url, header};
+use reqwest::{Method, Response, Url, header};
 
-use super::{MAX_REDIRECTS, blocking, refusal::refusal, registry::Registry};
+use super::{blocking, refusal::refusal, registry::Registry};
 use crate::{ImageError, ImageReference, ImageStore, Progress};
 
 /// Sends what the registry does not have yet: blobs first, then the manifest that names them.
@@ -54,13 +54,7 @@ pub(super) async fn push_blob(
             .header(header::CONTENT_LENGTH, length)
             .body(reqwest::Body::wrap_stream(in_pieces(bytes.clone(), progress.clone())))
     };
-    let mut answer = registry.send(Method::PUT, url, &prepare).await?;
-    // A stream is not sent again by itself.
-    for _ in 0..MAX_REDIRECTS {
-        let Some(elsewhere) = redirected(&answer) else { break };
-        answer = registry.send(Method::PUT, elsewhere, &prepare).await?;
-    }
-    taken(answer).await
+    taken(registry.send(Method::PUT, url, &prepare).await?).await
 }
 
 /// The place that the answer of `begun` names for an upload.
@@ -76,13 +70,6 @@ fn upload_place(begun: &Url, place: &str) -> Result<Url, String> {
         }
     }
     Ok(url)
-}
-
-/// Where the same is to be sent instead.
-fn redirected(answer: &Response) -> Option<Url> {
-    let same = matches!(answer.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
-    let place = answer.headers().get(header::LOCATION).filter(|_| same)?;
-    answer.url().join(place.to_str().ok()?).ok()
 }
 
 /// Any success is one: registries differ in which they say.

@@ -6,7 +6,12 @@ use reqwest::{
 };
 
 use super::{
-    authorize::Authorization, challenge::Challenge, endpoint::Endpoint, identities::Identities, refusal::refusal,
+    authorize::Authorization,
+    challenge::Challenge,
+    endpoint::Endpoint,
+    follow::{NoAnswer, Question},
+    identities::Identities,
+    refusal::refusal,
     scope::Scopes,
 };
 use crate::access::Credentials;
@@ -88,11 +93,10 @@ impl Registry {
         loop {
             tries += 1;
             self.renew().await;
-            let mut request = prepare(self.endpoint.http.request(method.clone(), url.clone()));
-            if let Some(shown) = self.authorization.shown.as_ref().filter(|_| is_own(&url, &self.base)) {
-                request = request.header(header::AUTHORIZATION, &shown.header);
-            }
-            let outcome = match request.send().await {
+            let shown = self.authorization.shown.as_ref().map(|shown| (shown.header.as_str(), &self.base));
+            let (method, url) = (method.clone(), url.clone());
+            let question = Question { method, url, prepare: &prepare, shown, is_secret: false };
+            let outcome = match self.endpoint.ask(question).await {
                 Ok(answer) if is_own(answer.url(), &self.base) && self.is_refused(&answer) => {
                     let asks = answer.headers().clone();
                     let words = refusal(answer).await;
@@ -120,7 +124,7 @@ impl Registry {
     /// the end.
     pub(super) fn after(
         &self,
-        outcome: reqwest::Result<Response>,
+        outcome: Result<Response, NoAnswer>,
         tries: u32,
     ) -> ControlFlow<Result<Response, String>, Duration> {
         let again = tries < self.endpoint.tries;
@@ -129,8 +133,10 @@ impl Registry {
                 ControlFlow::Continue(retry_after(answer.headers()).unwrap_or_else(|| pause(tries)))
             }
             Ok(answer) => ControlFlow::Break(Ok(answer)),
-            Err(error) if again && (error.is_connect() || error.is_request()) => ControlFlow::Continue(pause(tries)),
-            Err(error) => ControlFlow::Break(Err(causes(&error))),
+            Err(NoAnswer::Failed(error)) if again && (error.is_connect() || error.is_request()) => {
+                ControlFlow::Continue(pause(tries))
+            }
+            Err(no) => ControlFlow::Break(Err(no.into())),
         }
     }
 

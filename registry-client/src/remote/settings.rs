@@ -20,6 +20,9 @@ pub struct RegistrySettings {
     /// For all registries together.
     #[serde(default)]
     pub limits: TransferLimits,
+    /// Whether images that users of namespaces name may be at registries of this machine (`localhost`, 127.0.0.0/8) that the
+    /// file does not list. `None`: as the program has it, with `sampan up` and `dev` they may, with `sampan server` not.
+    pub namespaces_reach_loopback: Option<bool>,
 }
 
 /// How one registry is reached.
@@ -34,6 +37,8 @@ pub struct RegistryHost {
     /// It has no TLS. Passwords then go over the network as they are.
     #[serde(default)]
     pub plain_http: bool,
+    /// Whether it may send to private addresses: to its token server, for blobs and uploads. `None`: as it is at one itself.
+    pub private_network: Option<bool>,
     /// Shown to the registry as it is: for the registry of an installation of Sampan.
     #[serde(skip)]
     pub token: Option<String>,

@@ -5,6 +5,7 @@
 mod concurrency;
 mod damage;
 mod fake;
+mod hostile;
 mod naming;
 mod pushes;
 mod registries;
