@@ -24,6 +24,12 @@ pub(crate) struct ServerArgs {
     pub(crate) api: SocketAddr,
 
     #[command(flatten)]
+    pub(crate) api_limits: ApiLimitArgs,
+
+    #[command(flatten)]
+    pub(crate) audit: AuditArgs,
+
+    #[command(flatten)]
     pub(crate) gateway: GatewayLimitArgs,
 
     #[command(flatten)]
@@ -127,6 +133,51 @@ pub(crate) struct GatewayLimitArgs {
     /// Bytes of a body that are kept to ask another replica when a worker is lost, such as `64Ki`
     #[arg(long, env = "SAMPAN_REPLAY_BODY_BYTES", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) replay_body_bytes: Option<u64>,
+}
+
+/// Who may connect to the API. What is not set keeps its default.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct ApiLimitArgs {
+    /// Connections to the API of clients that have shown a token [default: 512]
+    #[arg(long, env = "SAMPAN_API_MAX_CONNECTIONS", value_name = "N")]
+    pub(crate) api_max_connections: Option<usize>,
+
+    /// Connections to the API of clients that have not, and as many again of this machine; later ones take the seats of
+    /// earlier ones [default: 128]
+    #[arg(long, env = "SAMPAN_API_MAX_STRANGERS", value_name = "N")]
+    pub(crate) api_max_strangers: Option<usize>,
+
+    /// Of those, connections from one address [default: 16]
+    #[arg(long, env = "SAMPAN_API_MAX_STRANGERS_PER_SOURCE", value_name = "N")]
+    pub(crate) api_max_strangers_per_source: Option<usize>,
+
+    /// Time from a connection to the API to its first request that shows a token [default: 10s]
+    #[arg(long, env = "SAMPAN_API_TIME_TO_AUTHENTICATE", value_name = "SPAN", value_parser = api::parse_span)]
+    pub(crate) api_time_to_authenticate: Option<Duration>,
+}
+
+/// Where it is written who asked the API and the registry for what. The flags are those of Kubernetes' API server.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct AuditArgs {
+    /// File for the audit log: a line of JSON (audit.k8s.io/v1) for each request of the API and the registry
+    #[arg(long, env = "SAMPAN_AUDIT_LOG", value_name = "FILE", visible_alias = "audit-log-path")]
+    pub(crate) audit_log: Option<PathBuf>,
+
+    /// Size of the audit log, in megabytes, at which it is rotated [default: 100]
+    #[arg(long, env = "SAMPAN_AUDIT_LOG_MAXSIZE", value_name = "MB", requires = "audit_log",
+        value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(crate) audit_log_maxsize: Option<u64>,
+
+    /// Rotated files that are kept; 0 keeps all [default: 10]
+    #[arg(long, env = "SAMPAN_AUDIT_LOG_MAXBACKUP", value_name = "N", requires = "audit_log")]
+    pub(crate) audit_log_maxbackup: Option<usize>,
+
+    /// Days that they are kept; 0 keeps them whatever their age [default: 30]
+    #[arg(long, env = "SAMPAN_AUDIT_LOG_MAXAGE", value_name = "DAYS", requires = "audit_log",
+        value_parser = clap::value_parser!(u64).range(..=36500))]
+    pub(crate) audit_log_maxage: Option<u64>,
 }
 
 /// What a worker takes before it refuses. What is not set keeps its default.

@@ -24,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Commands, Measurements, OpenError, RunError,
-    api_server::{ApiState, Certificates, Live, Token, serve, write_kubeconfig},
+    api_server::{ApiLimits, ApiState, Certificates, Live, Token, serve, write_kubeconfig},
+    audit::{AuditLog, AuditSettings, Auditing},
     bootstrap::ensure_objects,
     budgets,
     disk::DataDirLock,
@@ -77,6 +78,10 @@ pub struct ControlPlaneConfig {
     pub own_workers: Vec<WorkerName>,
     /// Names the authority that join tokens carry; `None`: nobody joins, and nobody who has joined before is waited for.
     pub join_authority: Option<String>,
+    /// What the API takes before it refuses.
+    pub api_limits: ApiLimits,
+    /// Where it is written who asked the API and the registry for what; `None`: nowhere.
+    pub audit: Option<AuditSettings>,
 }
 
 /// When a worker that says nothing is given up.
@@ -130,6 +135,7 @@ struct Bound {
     certificates: Certificates,
     token: Token,
     tokens: Tokens,
+    audit: Option<AuditLog>,
 }
 
 impl ControlPlane {
@@ -250,8 +256,13 @@ impl ControlPlane {
         let listener = TcpListener::bind(wanted).await.map_err(unbound)?;
         let address = listener.local_addr().map_err(unbound)?;
         let (certificates, token, tokens) = self.identity(address)?;
+        let opened = self.config.audit.clone().map(|settings| {
+            let path = settings.path.clone();
+            AuditLog::open(settings).map_err(|why| OpenError::Unusable { path, why: why.to_string() })
+        });
+        let audit = opened.transpose()?;
         self.images.registries.set_own_hosts(own_hosts(address));
-        *self.bound.lock() = Some(Bound { listener, certificates, token, tokens });
+        *self.bound.lock() = Some(Bound { listener, certificates, token, tokens, audit });
         Ok(address)
     }
 
@@ -321,10 +332,11 @@ impl ControlPlane {
 
     async fn serve_api(&self, stop: CancellationToken) -> Result<(), RunError> {
         let bound = self.bound.lock().take();
-        let Some(Bound { listener, certificates, token, tokens }) = bound else {
+        let Some(Bound { listener, certificates, token, tokens, audit }) = bound else {
             stop.cancelled().await;
             return Ok(());
         };
+        let (tokens, audit) = (Arc::new(tokens), audit.map(Arc::new));
         let (images, quota) = (self.images.store.clone(), self.config.upload_quota);
         let opened = tokio::task::spawn_blocking(move || Repositories::open_within(images, quota)).await;
         let opened = opened.map_err(|error| RunError::Registry(error.to_string()))?;
@@ -343,10 +355,16 @@ impl ControlPlane {
             logs: self.logs.clone(),
             commands: Arc::new(Live { commands: self.commands(), register }),
             cluster: self.cluster.get().cloned(),
-            beside: registry::router(repositories, tokens).merge(listing).merge(joining),
+            beside: registry::router(repositories, tokens.clone()).merge(listing).merge(joining),
+            limits: self.config.api_limits,
+            audit: audit.clone().map(|log| Auditing { log, user: Arc::new(move |headers| tokens.user(headers)) }),
         };
         let collecting = images.keep_collected(self.config.collection.clone(), stop.clone());
         let (served, ()) = tokio::join!(serve(listener, certificates.server, state, token, stop), collecting);
+        if let Some(audit) = audit {
+            // What was noted is written before the process ends.
+            let _ = tokio::task::spawn_blocking(move || audit.close()).await;
+        }
         Ok(served?)
     }
 }

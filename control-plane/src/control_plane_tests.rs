@@ -23,6 +23,8 @@ fn open(dir: &Path) -> Result<ControlPlane, OpenError> {
         silence: Silence::IN_PROCESS,
         own_workers: Vec::new(),
         join_authority: None,
+        api_limits: ApiLimits::default(),
+        audit: None,
     };
     let registries = Registries::new(registry_client::RegistrySettings::default()).unwrap();
     let images = ImageStore::open(dir.join("images")).unwrap();

@@ -13,6 +13,7 @@ pub mod resources;
 pub mod store;
 pub mod template;
 
+mod audit;
 mod bootstrap;
 mod budgets;
 mod checks;
@@ -34,6 +35,8 @@ mod shell;
 #[cfg(test)]
 mod testing;
 
+pub use api_server::ApiLimits;
+pub use audit::AuditSettings;
 pub use control_plane::{ControlPlane, ControlPlaneConfig, Persistence, Silence};
 pub use error::{OpenError, RunError};
 pub use join::{Admitted, Denied, IssuedCertificate, JoinRefused, Register};

@@ -3,14 +3,14 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use api::WorkerName;
-use control_plane::{ControlPlaneConfig, Persistence, Silence};
+use control_plane::{ApiLimits, AuditSettings, ControlPlaneConfig, Persistence, Silence};
 use gateway::GatewayConfig;
 use registry_client::hosted::CollectionConfig;
 use runtime::{Compile, CompileProcess, WorkerConfig};
 
 use super::DRAIN;
 use crate::{
-    config::{GatewayLimitArgs, HttpArgs, ImageLimitArgs, ServerArgs, WorkerLimitArgs},
+    config::{ApiLimitArgs, AuditArgs, GatewayLimitArgs, HttpArgs, ImageLimitArgs, ServerArgs, WorkerLimitArgs},
     descriptors,
     key_value::Redis,
     paths::DataDir,
@@ -38,7 +38,32 @@ pub(super) fn control_plane(
         silence,
         own_workers,
         join_authority: None,
+        api_limits: api_limits(&args.api_limits),
+        audit: audit(&args.audit),
     }
+}
+
+/// Who may connect to the API.
+fn api_limits(args: &ApiLimitArgs) -> ApiLimits {
+    let default = ApiLimits::default();
+    ApiLimits {
+        max_connections: args.api_max_connections.unwrap_or(default.max_connections),
+        max_strangers: args.api_max_strangers.unwrap_or(default.max_strangers),
+        max_strangers_per_source: args.api_max_strangers_per_source.unwrap_or(default.max_strangers_per_source),
+        time_to_authenticate: args.api_time_to_authenticate.unwrap_or(default.time_to_authenticate),
+    }
+}
+
+/// Where the audit log is written.
+fn audit(args: &AuditArgs) -> Option<AuditSettings> {
+    const DAY: u64 = 24 * 3600;
+    let max_age = args.audit_log_maxage.map_or(AuditSettings::MAX_AGE, |days| Duration::from_secs(days * DAY));
+    Some(AuditSettings {
+        path: args.audit_log.clone()?,
+        max_bytes: args.audit_log_maxsize.map_or(AuditSettings::MAX_BYTES, |megabytes| megabytes << 20),
+        max_backups: args.audit_log_maxbackup.unwrap_or(AuditSettings::MAX_BACKUPS),
+        max_age: Some(max_age).filter(|age| !age.is_zero()),
+    })
 }
 
 /// When images go that nothing uses.

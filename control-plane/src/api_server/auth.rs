@@ -5,10 +5,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::header;
+use http::{Extensions, header};
 use sha2::{Digest, Sha256};
 
-use super::error::ApiError;
+use super::{error::ApiError, peer::Peer, seats::Full};
+use crate::audit::NotNoted;
 
 /// Random bytes of a token.
 const TOKEN_BYTES: usize = 32;
@@ -49,8 +50,11 @@ impl Token {
         &self.text
     }
 
-    /// Compares digests, so that the time it takes tells nothing of the token.
+    /// Compares digests, so that the time it takes tells nothing of the token. What is not as long as one, as all are, costs nothing.
     pub(crate) fn is(&self, shown: &str) -> bool {
+        if shown.len() != self.text.len() {
+            return false;
+        }
         let (right, shown) = (Sha256::digest(&self.text), Sha256::digest(shown));
         right.iter().zip(shown).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
     }
@@ -61,8 +65,51 @@ pub(crate) async fn require_token(State(token): State<Token>, request: Request, 
     let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let shown =
         header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    match shown {
-        Some((_, shown)) if token.is(shown.trim()) => next.run(request).await,
-        _ => ApiError::Unauthorized.into_response(),
+    let access = match shown {
+        Some((_, shown)) => Access::of(request.extensions(), token.is(shown.trim())),
+        None => Access::Refused,
+    };
+    match access {
+        Access::Given => next.run(request).await,
+        Access::Refused => ApiError::Unauthorized.into_response(),
+        Access::Later(why) => not_noted(ApiError::TooManyRequests { why }.into_response()),
+    }
+}
+
+/// An answer that the audit log does not note, since there are many of its kind.
+pub(crate) fn not_noted(mut response: Response) -> Response {
+    response.extensions_mut().insert(NotNoted);
+    response
+}
+
+/// Whether a request that shows a token is answered.
+pub(crate) enum Access {
+    Given,
+    /// The token is wrong.
+    Refused,
+    /// There are too many such requests.
+    Later(String),
+}
+
+impl Access {
+    /// Of a request that shows a token, right or wrong. Its client is no stranger any more if it is right; what is wrong is counted.
+    pub(crate) fn of(request: &Extensions, right: bool) -> Self {
+        let Some(peer) = request.get::<Peer>() else {
+            return if right { Self::Given } else { Self::Refused };
+        };
+        if right {
+            return match peer.recognise() {
+                Ok(()) => Self::Given,
+                Err(Full) => Self::Later("too many clients are connected: close some connections".to_owned()),
+            };
+        }
+        let verdict = peer.failed();
+        if let Some(count) = verdict.tell {
+            tracing::warn!(last = %peer.ip(), count, "requests showed a wrong token");
+        }
+        match verdict.too_many {
+            true => Self::Later(format!("too many wrong tokens come from {}: wait a moment", peer.ip())),
+            false => Self::Refused,
+        }
     }
 }

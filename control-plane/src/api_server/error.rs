@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::{
+    audit::Reason,
     resources::{FieldError, Resource},
     shell::CommandError,
     store::StoreError,
@@ -155,9 +156,10 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let (code, _) = self.code_and_reason();
+        let (code, reason) = self.code_and_reason();
         let mut response = Response::new(Body::from(self.to_status().to_string()));
         *response.status_mut() = code;
+        response.extensions_mut().insert(Reason(reason));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if matches!(self, Self::TooManyRequests { .. } | Self::Unavailable { .. }) {

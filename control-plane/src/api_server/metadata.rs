@@ -90,7 +90,7 @@ fn random_bytes<const N: usize>() -> [u8; N] {
 }
 
 /// A version 4 UUID.
-pub(super) fn new_uid() -> String {
+pub(crate) fn new_uid() -> String {
     let mut bytes = random_bytes::<16>();
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;

@@ -13,6 +13,7 @@ mod checks;
 mod delete;
 mod discovery;
 mod error;
+mod failures;
 mod frames;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
@@ -26,6 +27,7 @@ mod operations;
 mod params;
 mod patch;
 mod path;
+mod peer;
 mod pod_log;
 mod protobuf;
 mod read;
@@ -33,6 +35,7 @@ mod read_on;
 mod references;
 mod router;
 mod scale;
+mod seats;
 mod selector;
 mod server;
 mod strategic_merge;
@@ -54,15 +57,19 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::{self, Auditing},
     logs::Logs,
     store::{Compare, Op, Store, StoreError},
 };
 
 pub use auth::Token;
-pub(crate) use auth::require_token;
+pub(crate) use auth::{Access, not_noted, require_token};
 pub use certificates::{CertificateError, Certificates};
 pub use kubeconfig::write_kubeconfig;
 pub use live::{Live, LiveCommands};
+pub(crate) use metadata::new_uid;
+pub(crate) use peer::Peer;
+pub use seats::ApiLimits;
 
 /// Watches and followed logs at the same time.
 pub const MAX_STREAMS: usize = 2048;
@@ -83,6 +90,10 @@ pub struct ApiState {
     pub cluster: Option<Arc<dyn ClusterHttp>>,
     /// What else answers at the API's address: the registry.
     pub beside: axum::Router,
+    /// What is taken before it is refused.
+    pub limits: ApiLimits,
+    /// What notes who asked for what; `None`: nothing does.
+    pub(crate) audit: Option<Auditing>,
 }
 
 /// What every request is given.
@@ -105,7 +116,7 @@ pub async fn serve(
     token: Token,
     shutdown: CancellationToken,
 ) -> Result<(), StoreError> {
-    let ApiState { durable, live, logs, commands, cluster, beside } = state;
+    let ApiState { durable, live, logs, commands, cluster, beside, limits, audit } = state;
     let objects = objects::Objects { durable, live };
     ensure_default_namespace(&objects).await?;
     let streams = Arc::new(Semaphore::new(MAX_STREAMS));
@@ -113,7 +124,11 @@ pub async fn serve(
     let api =
         Api { objects, logs, commands, checker, streams, heavy: heavy::Heavy::default(), shutdown: shutdown.clone() };
     let reading_on = axum::middleware::from_fn(read_on::after_the_answer);
-    server::serve(listener, tls, router::router(api, token).merge(beside).layer(reading_on), shutdown).await;
+    let mut router = router::router(api, token).merge(beside).layer(reading_on);
+    if let Some(audit) = audit {
+        router = router.layer(axum::middleware::from_fn_with_state(audit, audit::record));
+    }
+    server::serve(listener, tls, router, limits, shutdown).await;
     Ok(())
 }
 

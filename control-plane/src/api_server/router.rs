@@ -13,7 +13,10 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::resources::{Durability, Subresource, instead};
+use crate::{
+    audit::Named,
+    resources::{Durability, Subresource, instead},
+};
 
 use super::{
     Api, Token,
@@ -190,7 +193,10 @@ impl Call {
 
     /// An object, with what its writer should know.
     fn object(&self, code: StatusCode, object: Value) -> Result<Response, ApiError> {
-        Ok(self.warned(json(code, &self.presentation()?.object(object))))
+        let name = object["metadata"]["name"].as_str().map(|name| Named(name.to_owned()));
+        let mut response = self.warned(json(code, &self.presentation()?.object(object)));
+        name.map(|name| response.extensions_mut().insert(name));
+        Ok(response)
     }
 
     /// The answer, with the warnings that came up (RFC 7234, section 5.5).

@@ -7,24 +7,32 @@ use api::{
     http1::{Checked, Refuse, Refused, Violation},
 };
 use axum::Router;
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::util::MapRequest;
 
-use super::error::ApiError;
+use super::{
+    error::ApiError,
+    failures::Failures,
+    peer::Peer,
+    seats::{ApiLimits, Seats},
+};
 
-/// Connections at the same time; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 512;
 /// Requests at the same time on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 250;
+const MAX_STREAMS: u32 = 100;
+/// The fields of a request's head, in HTTP/2. Whoever connects may send that much before it shows a token.
+const MAX_FIELD_BYTES: u32 = 16 << 10;
+/// What is taken of bodies before they are read, of one request and of one connection, in HTTP/2.
+const WINDOW_BYTES: (u32, u32) = (256 << 10, 1 << 20);
+/// What is kept of an answer that its client does not take, in HTTP/2.
+const MAX_SEND_BYTES: usize = 64 << 10;
 /// For the TLS handshake, and for the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of a request's head.
@@ -37,24 +45,21 @@ pub(super) async fn serve(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
     router: Router,
+    limits: ApiLimits,
     shutdown: CancellationToken,
 ) {
     let acceptor = TlsAcceptor::from(tls);
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let (seats, failures) = (Arc::new(Seats::new(limits)), Arc::new(Failures::default()));
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
     let mut accepting = Accepting::default();
     loop {
-        let next = async {
-            let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
-            (permit, listener.accept().await)
-        };
-        let (permit, accepted) = tokio::select! {
-            next = next => next,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = shutdown.cancelled() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 match accepting.failed(&error) {
                     AfterAccept::GoOn => tracing::debug!(%error, "a connection to the API failed"),
@@ -71,12 +76,13 @@ pub(super) async fn serve(
         accepting.accepted();
         let (acceptor, router, watcher, shutdown) =
             (acceptor.clone(), router.clone(), graceful.watcher(), shutdown.clone());
+        let peer = Peer::admit(address, &seats, &failures);
         connections.spawn(async move {
-            let _permit = permit;
-            let serving = connection(stream, acceptor, router, watcher);
+            let serving = connection(stream, acceptor, router, watcher, peer.clone());
             tokio::pin!(serving);
             tokio::select! {
                 () = &mut serving => return,
+                () = peer.is_over() => return tracing::debug!(%address, "a stranger's connection to the API was ended"),
                 () = shutdown.cancelled() => {}
             }
             let _ = tokio::time::timeout(DRAIN_TIMEOUT, serving).await;
@@ -93,6 +99,7 @@ async fn connection(
     acceptor: TlsAcceptor,
     router: Router,
     watcher: hyper_util::server::graceful::Watcher,
+    peer: Peer,
 ) {
     let _ = stream.set_nodelay(true);
     let stream = match tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await {
@@ -109,9 +116,16 @@ async fn connection(
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_BYTES as u32)
+        .max_header_list_size(MAX_FIELD_BYTES)
+        .initial_stream_window_size(WINDOW_BYTES.0)
+        .initial_connection_window_size(WINDOW_BYTES.1)
+        .max_send_buf_size(MAX_SEND_BYTES)
         .keep_alive_interval(Some(HEADER_TIMEOUT));
-    let service = TowerToHyperService::new(router);
+    let service = TowerToHyperService::new(MapRequest::new(router, move |mut request: http::Request<Incoming>| {
+        peer.asks();
+        request.extensions_mut().insert(peer.clone());
+        request
+    }));
     let connection = builder.serve_connection(TokioIo::new(Checked::new(stream, AsStatus)), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection to the API ended");

@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, Method, header};
 
 use super::error::RegistryError;
-use crate::api_server::Token;
+use crate::{api_server::Token, audit::User};
 
 /// What the owner of a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,25 +29,59 @@ impl Tokens {
         Ok(Self(vec![(admin, Role::Admin), (push, Role::Push), (pull, Role::Pull)]))
     }
 
-    /// The role of who shows a token: as a bearer's, or as Docker's clients do, as a password.
-    pub(super) fn role(&self, headers: &HeaderMap) -> Option<Role> {
-        let (scheme, shown) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-        let token = match scheme.to_ascii_lowercase().as_str() {
-            "bearer" => shown.trim().to_owned(),
-            "basic" => {
-                let decoded = String::from_utf8(BASE64_STANDARD.decode(shown.trim()).ok()?).ok()?;
-                decoded.split_once(':')?.1.to_owned()
-            }
-            _ => return None,
+    /// Whose token a request shows, for the audit log.
+    pub(crate) fn user(&self, headers: &HeaderMap) -> Option<User> {
+        let (name, groups): (_, &'static [&'static str]) = match self.role(headers).role()? {
+            Role::Admin => ("sampan:admin", &["system:masters", "system:authenticated"]),
+            Role::Push => ("sampan:push", &["sampan:registry", "system:authenticated"]),
+            Role::Pull => ("sampan:pull", &["sampan:registry", "system:authenticated"]),
         };
+        Some(User { name, groups })
+    }
+
+    /// The role of who shows a token: as a bearer's, or as Docker's clients do, as a password.
+    pub(super) fn role(&self, headers: &HeaderMap) -> Shown {
+        let Some(token) = shown(headers) else { return Shown::Nothing };
         // All are compared, so that the time it takes tells nothing.
         let fits: Vec<_> = self.0.iter().filter(|(known, _)| known.is(&token)).collect();
-        fits.first().map(|(_, role)| *role)
+        fits.first().map_or(Shown::Wrong, |(_, role)| Shown::Right(*role))
     }
 
     #[cfg(test)]
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, Role)> {
         self.0.iter().map(|(token, role)| (token.as_str(), *role))
+    }
+}
+
+/// What a request shows of who sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    Nothing,
+    /// A token that is none of ours.
+    Wrong,
+    Right(Role),
+}
+
+impl Shown {
+    /// The role, if it may be believed.
+    pub(super) fn role(self) -> Option<Role> {
+        match self {
+            Self::Right(role) => Some(role),
+            Self::Nothing | Self::Wrong => None,
+        }
+    }
+}
+
+/// A token as a bearer's, or as the password of any user.
+fn shown(headers: &HeaderMap) -> Option<String> {
+    let (scheme, shown) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Some(shown.trim().to_owned()),
+        "basic" => {
+            let decoded = String::from_utf8(BASE64_STANDARD.decode(shown.trim()).ok()?).ok()?;
+            Some(decoded.split_once(':')?.1.to_owned())
+        }
+        _ => None,
     }
 }
 

@@ -14,6 +14,8 @@ pub(super) enum RegistryError {
     TooManyRequests,
     /// There is no room for it now, and may be later.
     NoRoom(String),
+    /// Too many have shown a wrong token, or are connected.
+    Later(String),
     Unsupported(String),
     NameInvalid(String),
     NameUnknown(String),
@@ -44,7 +46,7 @@ impl IntoResponse for RegistryError {
         let mut response = super::json(status, "application/json", body.into());
         match &self {
             Self::Unauthorized => super::set(&mut response, header::WWW_AUTHENTICATE, "Basic realm=\"sampan\""),
-            Self::TooManyRequests => super::set(&mut response, header::RETRY_AFTER, "1"),
+            Self::TooManyRequests | Self::Later(_) => super::set(&mut response, header::RETRY_AFTER, "1"),
             Self::NoRoom(_) => super::set(&mut response, header::RETRY_AFTER, "30"),
             Self::RangeInvalid(size) => super::set(&mut response, header::CONTENT_RANGE, &format!("bytes */{size}")),
             Self::OutOfOrder { location, len } => {
@@ -69,7 +71,7 @@ impl RegistryError {
             Self::TooManyRequests => {
                 (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", "too many requests at the same time".to_owned())
             }
-            Self::NoRoom(why) => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", why.clone()),
+            Self::NoRoom(why) | Self::Later(why) => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", why.clone()),
             Self::Unsupported(why) => (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", why.clone()),
             Self::NameInvalid(why) => (StatusCode::BAD_REQUEST, "NAME_INVALID", why.clone()),
             Self::NameUnknown(name) => {

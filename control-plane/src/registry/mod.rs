@@ -29,7 +29,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Par
 use registry_client::hosted::{Repositories, Repository};
 use tokio::sync::Semaphore;
 
+use crate::api_server::{Access, not_noted};
 pub(crate) use access::Tokens;
+use access::{Role, Shown};
 use error::RegistryError;
 use target::{Place, Target};
 
@@ -50,9 +52,9 @@ struct Registry {
 }
 
 /// The routes of the registry: everything from `/v2` on.
-pub(crate) fn router(repositories: Repositories, tokens: Tokens) -> Router {
+pub(crate) fn router(repositories: Repositories, tokens: impl Into<Arc<Tokens>>) -> Router {
     let requests = Arc::new(Semaphore::new(MAX_REQUESTS));
-    let registry = Registry { repositories, tokens: Arc::new(tokens), requests };
+    let registry = Registry { repositories, tokens: tokens.into(), requests };
     Router::new()
         .route("/v2", axum::routing::any(answer))
         .route("/v2/", axum::routing::any(answer))
@@ -64,14 +66,18 @@ async fn answer(State(registry): State<Registry>, request: Request) -> Response 
     let (parts, body) = request.into_parts();
     let mut body = Unread(Some(body));
     let answered = async {
-        let role = registry.tokens.role(&parts.headers).ok_or(RegistryError::Unauthorized)?;
+        let role = registry.role(&parts)?;
         let _place = registry.requests.try_acquire().map_err(|_| RegistryError::TooManyRequests)?;
         role.check(&parts.method)?;
         registry.dispatch(&parts, &mut body).await
     };
     let answered = answered.await;
     body.drain().await;
+    let too_many = matches!(answered, Err(RegistryError::Later(_)));
     let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    if too_many {
+        response = not_noted(response);
+    }
     response.headers_mut().insert("docker-distribution-api-version", HeaderValue::from_static("registry/2.0"));
     if parts.method == Method::HEAD {
         *response.body_mut() = Body::empty();
@@ -80,6 +86,19 @@ async fn answer(State(registry): State<Registry>, request: Request) -> Response 
 }
 
 impl Registry {
+    /// Who asks; who shows a right token is no stranger to the server any more.
+    fn role(&self, parts: &Parts) -> Result<Role, RegistryError> {
+        let shown = self.tokens.role(&parts.headers);
+        if shown == Shown::Nothing {
+            return Err(RegistryError::Unauthorized);
+        }
+        match (Access::of(&parts.extensions, shown != Shown::Wrong), shown.role()) {
+            (Access::Given, Some(role)) => Ok(role),
+            (Access::Later(why), _) => Err(RegistryError::Later(why)),
+            _ => Err(RegistryError::Unauthorized),
+        }
+    }
+
     async fn dispatch(&self, parts: &Parts, body: &mut Unread) -> Result<Response, RegistryError> {
         let target = Target::parse(parts.uri.path())?;
         let (name, place) = match target {

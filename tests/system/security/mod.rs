@@ -1,6 +1,8 @@
 //! Sampan attacked from outside, as client, guest, joined machine and local user: what does not hold fails here.
 //! `SECURITY.md` names for each boundary the tests that watch it.
 
+mod api;
+mod audit;
 mod certificates;
 mod files;
 mod floods;

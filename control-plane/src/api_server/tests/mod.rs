@@ -18,6 +18,7 @@ mod priority_classes;
 mod refusals;
 mod scales;
 mod shops;
+mod strangers;
 mod tables;
 mod tls;
 mod values;
@@ -37,8 +38,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{
-    Api, ApiState, Certificates, LiveCommands, MAX_STREAMS, Token, ensure_default_namespace, objects::Objects, router,
-    serve, write_kubeconfig,
+    Api, ApiLimits, ApiState, Certificates, LiveCommands, MAX_STREAMS, Token, ensure_default_namespace,
+    objects::Objects, router, serve, write_kubeconfig,
 };
 use crate::{
     CommandError,
@@ -212,6 +213,10 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::start_with(ApiLimits::default()).await
+    }
+
+    async fn start_with(limits: ApiLimits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let certificates = Certificates::open(folder.path(), &[]).unwrap();
         let token = Token::load_or_create(&folder.path().join("token")).unwrap();
@@ -225,6 +230,8 @@ impl Server {
             logs: logs.clone(),
             commands: Arc::new(Recorder::default()),
             cluster: None,
+            limits,
+            audit: None,
         };
         write_kubeconfig(&folder.path().join("kubeconfig"), &address, &certificates.authority_pem, &token).unwrap();
         let shutdown = CancellationToken::new();

@@ -6,7 +6,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::*;
 
-async fn connect(
+pub(super) async fn connect(
     server: &Server,
     authority_pem: &str,
     name: &'static str,

@@ -1,0 +1,324 @@
+//! What is noted of a request, and how it is written.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, Method, Uri, header};
+use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+/// As Kubernetes cuts what a client says it is.
+const MAX_USER_AGENT_BYTES: usize = 1024;
+/// The longest URI and name that are written; what is behind is cut.
+const MAX_URI_BYTES: usize = 4096;
+const CUT: &str = "...TRUNCATED";
+/// Parameters of a query whose values open something: they are not written.
+const SECRET_PARAMETERS: [&str; 7] =
+    ["token", "access_token", "id_token", "refresh_token", "password", "client_secret", "authorization"];
+
+/// Whose token was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct User {
+    pub(crate) name: &'static str,
+    pub(crate) groups: &'static [&'static str],
+}
+
+/// Who shows no token that is known.
+pub(super) const ANONYMOUS: User = User { name: "system:anonymous", groups: &["system:unauthenticated"] };
+
+/// In the extensions of a response: the `reason` of a Status.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reason(pub(crate) &'static str);
+
+/// In the extensions of a response: the name that what was created has.
+#[derive(Debug, Clone)]
+pub(crate) struct Named(pub(crate) String);
+
+/// The stages of a request, as Kubernetes names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    RequestReceived,
+    /// Of requests that last: watches, and logs that are followed.
+    ResponseStarted,
+    ResponseComplete,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone)]
+pub(super) struct Outcome {
+    pub(super) code: u16,
+    pub(super) reason: Option<&'static str>,
+    pub(super) name: Option<String>,
+}
+
+/// A request as it is noted.
+#[derive(Debug)]
+pub(super) struct Asked {
+    id: String,
+    received: Timestamp,
+    uri: String,
+    verb: String,
+    user: Option<User>,
+    source: Option<IpAddr>,
+    user_agent: String,
+    object: Option<Reference>,
+    /// Whether the answer may last.
+    pub(super) lasts: bool,
+}
+
+/// What a path under `/api` and `/apis` is about, of whatever kind.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Reference {
+    group: String,
+    version: String,
+    resource: String,
+    namespace: String,
+    name: String,
+    subresource: String,
+}
+
+impl Asked {
+    pub(super) fn of(
+        (method, uri, headers): (&Method, &Uri, &HeaderMap),
+        id: String,
+        user: Option<User>,
+        source: Option<IpAddr>,
+    ) -> Self {
+        let object = Reference::of(uri.path());
+        let watches = uri.query().is_some_and(|query| says(query, "watch"));
+        let follows = uri.query().is_some_and(|query| says(query, "follow"));
+        let verb = match &object {
+            Some(object) => object.verb(method, watches).to_owned(),
+            None => method.as_str().to_ascii_lowercase(),
+        };
+        let logs = object.as_ref().is_some_and(|object| object.subresource == "log");
+        let lasts = verb == "watch" || (logs && follows);
+        let user_agent = headers.get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+        let user_agent = cut(&user_agent.unwrap_or_default(), MAX_USER_AGENT_BYTES);
+        let uri = cut(&without_secrets(uri), MAX_URI_BYTES);
+        Self { id, received: Timestamp::now(), uri, verb, user, source, user_agent, object, lasts }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether a token was shown that is known.
+    pub(super) fn is_known(&self) -> bool {
+        self.user.is_some()
+    }
+
+    /// As an object of `audit.k8s.io/v1`.
+    pub(super) fn event(&self, stage: Stage, at: Timestamp, outcome: Option<&Outcome>) -> Value {
+        let user = self.user.as_ref().unwrap_or(&ANONYMOUS);
+        let mut event = json!({
+            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": self.id,
+            "stage": format!("{stage:?}"), "requestURI": self.uri, "verb": self.verb,
+            "user": { "username": user.name, "groups": user.groups },
+            "requestReceivedTimestamp": micros(self.received), "stageTimestamp": micros(at),
+        });
+        if let Some(source) = self.source {
+            event["sourceIPs"] = json!([source.to_string()]);
+        }
+        if !self.user_agent.is_empty() {
+            event["userAgent"] = json!(self.user_agent);
+        }
+        if let Some(object) = &self.object {
+            event["objectRef"] = object.to_json(outcome.and_then(|outcome| outcome.name.as_deref()));
+        }
+        if let Some(outcome) = outcome {
+            event["responseStatus"] = outcome.status();
+            let decision = match outcome.code {
+                401 | 429 if self.user.is_none() => None,
+                403 => Some("forbid"),
+                _ if self.user.is_none() => None,
+                _ => Some("allow"),
+            };
+            if let Some(decision) = decision {
+                let reason = format!("what the token of {} may do", user.name);
+                event["annotations"] =
+                    json!({ "authorization.k8s.io/decision": decision, "authorization.k8s.io/reason": reason });
+            }
+        }
+        event
+    }
+}
+
+impl Outcome {
+    /// A `Status` without a message, which might show what was sent.
+    fn status(&self) -> Value {
+        if self.code == 0 {
+            return json!({ "metadata": {}, "status": "Failure", "message": "Connection closed early" });
+        }
+        let mut status = json!({ "metadata": {}, "code": self.code });
+        if self.code >= 400 {
+            status["status"] = json!("Failure");
+        }
+        if let Some(reason) = self.reason {
+            status["reason"] = json!(reason);
+        }
+        status
+    }
+}
+
+impl Reference {
+    fn of(path: &str) -> Option<Self> {
+        let segments: Vec<String> = path
+            .trim_matches('/')
+            .split('/')
+            .map(|segment| cut(&percent_decode_str(segment).decode_utf8_lossy(), MAX_URI_BYTES))
+            .collect();
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let (group, version, rest) = match segments.as_slice() {
+            ["api", version, rest @ ..] => ("", *version, rest),
+            ["apis", group, version, rest @ ..] => (*group, *version, rest),
+            _ => return None,
+        };
+        // What stands below a namespace itself is no resource in it.
+        let (namespace, rest) = match rest {
+            ["namespaces", namespace, resource, ..] if !matches!(*resource, "status" | "finalize") => {
+                (*namespace, &rest[2..])
+            }
+            ["namespaces", namespace, ..] => (*namespace, rest),
+            _ => ("", rest),
+        };
+        let (resource, rest) = rest.split_first()?;
+        let text = |at: usize| rest.get(at).map_or_else(String::new, |text| (*text).to_owned());
+        Some(Self {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            resource: (*resource).to_owned(),
+            namespace: namespace.to_owned(),
+            name: text(0),
+            subresource: text(1),
+        })
+    }
+
+    fn verb(&self, method: &Method, watches: bool) -> &'static str {
+        let one = !self.name.is_empty();
+        match *method {
+            Method::GET | Method::HEAD if watches => "watch",
+            Method::GET | Method::HEAD if one => "get",
+            Method::GET | Method::HEAD => "list",
+            Method::POST => "create",
+            Method::PUT => "update",
+            Method::PATCH => "patch",
+            Method::DELETE if one => "delete",
+            Method::DELETE => "deletecollection",
+            _ => "",
+        }
+    }
+
+    /// `created`: the name of what was made, which the path of a collection does not say.
+    fn to_json(&self, created: Option<&str>) -> Value {
+        let name = if self.name.is_empty() { created.unwrap_or_default() } else { &self.name };
+        let fields = [
+            ("resource", self.resource.as_str()),
+            ("namespace", &self.namespace),
+            ("name", name),
+            ("apiGroup", &self.group),
+            ("apiVersion", &self.version),
+            ("subresource", &self.subresource),
+        ];
+        fields.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key, json!(text))).collect()
+    }
+}
+
+fn micros(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+fn cut(text: &str, bytes: usize) -> String {
+    match text.len() <= bytes {
+        true => text.to_owned(),
+        false => format!("{}{CUT}", &text[..text.floor_char_boundary(bytes)]),
+    }
+}
+
+fn says(query: &str, name: &str) -> bool {
+    let value = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
+    value.is_some_and(|(_, value)| value == "1" || value.eq_ignore_ascii_case("true"))
+}
+
+/// Path and query, without the values of parameters that open something, and without whom the URI may name.
+fn without_secrets(uri: &Uri) -> String {
+    let Some(query) = uri.query() else { return uri.path().to_owned() };
+    let shown = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((key, _)) if is_secret(key) => format!("{key}=REDACTED"),
+        _ => pair.to_owned(),
+    });
+    format!("{}?{}", uri.path(), shown.collect::<Vec<_>>().join("&"))
+}
+
+fn is_secret(key: &str) -> bool {
+    let key = percent_decode_str(key).decode_utf8_lossy().to_ascii_lowercase();
+    SECRET_PARAMETERS.contains(&key.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADMIN: User = User { name: "sampan:admin", groups: &["system:masters"] };
+
+    fn asked(method: Method, uri: &str) -> Asked {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::USER_AGENT, "k".repeat(2000).parse().unwrap());
+        headers.insert(header::AUTHORIZATION, "Bearer opensesame".parse().unwrap());
+        let uri = uri.parse().unwrap();
+        Asked::of((&method, &uri, &headers), "id".to_owned(), Some(ADMIN), Some([127, 0, 0, 1].into()))
+    }
+
+    #[test]
+    fn verbs_and_objects_are_those_of_kubernetes() {
+        for (method, uri, verb, object) in [
+            (Method::GET, "/api/v1/pods", "list", json!({ "resource": "pods", "apiVersion": "v1" })),
+            (Method::GET, "/api/v1/pods?watch=true", "watch", json!({ "resource": "pods", "apiVersion": "v1" })),
+            (
+                Method::PATCH,
+                "/apis/apps/v1/namespaces/shop/deployments/cart/scale",
+                "patch",
+                json!({ "resource": "deployments", "namespace": "shop", "name": "cart", "apiGroup": "apps",
+                    "apiVersion": "v1", "subresource": "scale" }),
+            ),
+            (
+                Method::DELETE,
+                "/api/v1/namespaces/shop/secrets",
+                "deletecollection",
+                json!({ "resource": "secrets", "namespace": "shop", "apiVersion": "v1" }),
+            ),
+            (
+                Method::PUT,
+                "/api/v1/namespaces/shop/status",
+                "update",
+                json!({ "resource": "namespaces", "namespace": "shop", "name": "shop", "apiVersion": "v1",
+                    "subresource": "status" }),
+            ),
+            (
+                Method::GET,
+                "/api/v1/namespaces/a%2Fb/unknown/%ff",
+                "get",
+                json!({ "resource": "unknown", "namespace": "a/b", "name": "\u{fffd}", "apiVersion": "v1" }),
+            ),
+        ] {
+            let event = asked(method, uri).event(Stage::RequestReceived, Timestamp::now(), None);
+            assert_eq!((&event["verb"], &event["objectRef"]), (&json!(verb), &object), "{uri}");
+        }
+        let push =
+            asked(Method::PUT, "/v2/shop/cart/manifests/v1").event(Stage::RequestReceived, Timestamp::now(), None);
+        assert_eq!((&push["verb"], &push["objectRef"]), (&json!("put"), &Value::Null));
+    }
+
+    #[test]
+    fn nothing_that_opens_is_written_and_what_is_long_is_cut() {
+        let uri = format!("/api/v1/pods?a=1&token=opensesame&Access%5FToken=opensesame&b={}", "x".repeat(9000));
+        let outcome = Outcome { code: 422, reason: Some("Invalid"), name: None };
+        let event = asked(Method::POST, &uri).event(Stage::ResponseComplete, Timestamp::now(), Some(&outcome));
+        let text = event.to_string();
+        assert!(!text.contains("opensesame") && text.contains("token=REDACTED&") && text.len() < 8000, "{text}");
+        assert_eq!(
+            event["responseStatus"],
+            json!({ "metadata": {}, "code": 422, "status": "Failure", "reason": "Invalid" })
+        );
+    }
+}
