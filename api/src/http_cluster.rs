@@ -11,14 +11,19 @@ pub trait ClusterHttp: Send + Sync {
     /// `products.shop.svc.cluster.local`. `None` if the host does not name a Service that exists.
     fn resolve(&self, namespace: &str, host: &str) -> Option<ObjectKey>;
 
-    /// Sends a request to a Service, balanced over its replicas like any other. `port` is the port
+    /// Sends a request to a Service, balanced over its replicas like any other. `caller` is the revision that the caller is a
+    /// replica of, or its own name if it is of none: policies may keep it from this. `port` is the port
     /// in the caller's URL; `None` means the scheme's.
     fn call(
         &self,
+        caller: &ObjectKey,
         service: ObjectKey,
         port: Option<u16>,
         request: Request<Body>,
     ) -> BoxFuture<'static, Result<Response<Body>, ClusterHttpError>>;
+
+    /// The policy that keeps a caller from hosts outside at this port, if one does.
+    fn keeps_inside(&self, caller: &ObjectKey, port: u16) -> Option<String>;
 }
 
 /// Why a call to a Service got no answer at all. (An answer with an error status is an answer.)
@@ -31,6 +36,16 @@ pub enum ClusterHttpError {
         service: ObjectKey,
         /// What is missing.
         why: String,
+    },
+    /// The caller may not call it.
+    #[error("{policy} does not allow calls to service {service} at port {port}")]
+    Denied {
+        /// The Service that was named.
+        service: ObjectKey,
+        /// Its port.
+        port: u16,
+        /// Who says so, for people.
+        policy: String,
     },
 }
 

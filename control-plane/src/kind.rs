@@ -24,6 +24,7 @@ kinds! {
     HORIZONTAL_POD_AUTOSCALER = "autoscaling", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "autoscaling/v2";
     SERVICE = "", "services", "Service", "v1";
     INGRESS = "networking.k8s.io", "ingresses", "Ingress", "networking.k8s.io/v1";
+    NETWORK_POLICY = "networking.k8s.io", "networkpolicies", "NetworkPolicy", "networking.k8s.io/v1";
     CONFIG_MAP = "", "configmaps", "ConfigMap", "v1";
     SECRET = "", "secrets", "Secret", "v1";
     POD_DISRUPTION_BUDGET = "policy", "poddisruptionbudgets", "PodDisruptionBudget", "policy/v1";

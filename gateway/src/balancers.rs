@@ -151,7 +151,7 @@ impl Balancers {
         let sockets = bind_all(addr, threads.len()).map_err(|error| why_not(addr, &error))?;
         let closed = self.stop.child_token();
         for ((socket, lane), thread) in sockets.into_iter().zip(lanes(threads.len())).zip(threads) {
-            let opens = Opens::Always(Door::Straight(service.clone()));
+            let opens = Opens::Always(Door::Straight(service.clone(), number));
             let opening = Opening { socket, opens, lane, closed: closed.clone() };
             thread.openings.send(opening).await.map_err(|_| "the gateway is shutting down".to_owned())?;
         }

@@ -33,15 +33,18 @@ impl ClusterHttp for InnerCalls {
 
     fn call(
         &self,
+        caller: &ObjectKey,
         service: ObjectKey,
         port: Option<u16>,
         request: Request<Body>,
     ) -> BoxFuture<'static, Result<Response<Body>, ClusterHttpError>> {
         let shared = self.0.clone();
-        Box::pin(async move {
-            let service = find(&shared, &service, port)?;
-            Ok(call(&shared, service, request).await)
-        })
+        let found = find(&shared, caller, &service, port);
+        Box::pin(async move { Ok(call(&shared, found?, request).await) })
+    }
+
+    fn keeps_inside(&self, caller: &ObjectKey, port: u16) -> Option<String> {
+        self.0.leavings.load().denies(caller, port).map(str::to_owned)
     }
 }
 
@@ -58,18 +61,27 @@ fn service_named(namespace: &str, host: &str) -> Option<ObjectKey> {
     }
 }
 
-fn find(shared: &Shared, key: &ObjectKey, port: Option<u16>) -> Result<Arc<Service>, ClusterHttpError> {
+/// The Service, if it is there, listens at this port, and may be called by this caller.
+fn find(
+    shared: &Shared,
+    caller: &ObjectKey,
+    key: &ObjectKey,
+    port: Option<u16>,
+) -> Result<Arc<Service>, ClusterHttpError> {
     let missing = |why: String| ClusterHttpError::NoSuchService { service: key.clone(), why };
     let directory = shared.directory.load();
     let listed = directory.service(key).ok_or_else(|| missing("does not exist".to_owned()))?;
-    let listens = match (port, &listed.ports[..]) {
-        (Some(port), ports) => ports.contains(&port),
-        (None, [_only]) => true,
-        (None, ports) => ports.contains(&DEFAULT_PORT),
+    let port = match (port, &listed.ports[..]) {
+        (None, [only]) => *only,
+        (port, _) => port.unwrap_or(DEFAULT_PORT),
     };
-    if !listens {
-        let port = port.unwrap_or(DEFAULT_PORT);
+    if !listed.ports.contains(&port) {
         return Err(missing(format!("does not listen on port {port}: its ports are {:?}", listed.ports)));
+    }
+    if let Some(guards) = &*listed.service.guards()
+        && let Some(policy) = guards.denies(caller, port)
+    {
+        return Err(ClusterHttpError::Denied { service: key.clone(), port, policy: policy.to_owned() });
     }
     Ok(listed.service.clone())
 }

@@ -17,6 +17,7 @@ use crate::{
     balancers::{Balancers, balanced_ports},
     cluster_http::InnerCalls,
     front::Opens,
+    guard::Leavings,
     listen::{bind_all, why_not},
     measurements::measure,
     memory,
@@ -189,6 +190,7 @@ impl Gateway {
                 }
             }
             GatewayDown::Ingress(ingress) => self.shared.rule(ingress),
+            GatewayDown::Leaving(rules) => self.shared.leavings.store(Arc::new(Leavings::new(rules))),
             GatewayDown::Endpoints { service, endpoints, reason, hopeless } => {
                 self.shared.replace(&service, &endpoints, WhyNone { reason, hopeless });
             }

@@ -23,6 +23,7 @@ mod front;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod gateway;
+mod guard;
 mod listen;
 mod measurements;
 mod memory;

@@ -40,6 +40,8 @@ reasons! {
     UnknownHost => NOT_FOUND,
     /// The host has rules, none for the path.
     NoRuleForPath => NOT_FOUND,
+    /// A NetworkPolicy keeps requests from outside off the Service.
+    PolicyDenied => FORBIDDEN,
     /// The client was silent, or too slow, while it sent the body.
     RequestBodyStalled => REQUEST_TIMEOUT,
     /// The body is larger than the limit.

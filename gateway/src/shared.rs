@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     GatewayConfig,
     balance::{Awakened, Service, Waits, WhyNone},
+    guard::{Guards, Leavings},
     measurements::loads,
     overload::Overload,
     refusal::RefusalCounts,
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) sources: Sources,
     pub(crate) overload: Overload,
     dialer: Arc<dyn Dialer>,
+    /// Who may send to hosts outside.
+    pub(crate) leavings: ArcSwap<Leavings>,
     /// Off the request's way, which reads `directory`.
     known: Mutex<Known>,
     pub(crate) awakened: Awakened,
@@ -57,6 +60,7 @@ impl Shared {
             sources: Sources::default(),
             overload: Overload::default(),
             dialer,
+            leavings: ArcSwap::default(),
             known: Mutex::default(),
             awakened: Awakened::default(),
             up: ArcSwapOption::empty(),
@@ -103,8 +107,9 @@ impl Shared {
     pub(crate) fn route(&self, routes: &Routes) {
         let (mut known, mut directory) = (self.known.lock(), Directory::default());
         for route in &routes.services {
-            directory
-                .list(&route.key, Listed { service: known.service(&route.key, &self.awakened), ports: ports(route) });
+            let service = known.service(&route.key, &self.awakened);
+            service.guard(Guards::of(route));
+            directory.list(&route.key, Listed { service, ports: ports(route) });
         }
         known.services.retain(|key, _| directory.service(key).is_some());
         known.ingresses = Ingresses::default();
@@ -117,6 +122,7 @@ impl Shared {
     /// A Service is new or has changed.
     pub(crate) fn list(&self, route: &ServiceRoute) {
         let service = self.known.lock().service(&route.key, &self.awakened);
+        service.guard(Guards::of(route));
         self.change(|directory| directory.list(&route.key, Listed { service, ports: ports(route) }));
     }
 

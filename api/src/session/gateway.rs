@@ -15,6 +15,8 @@ pub enum GatewayDown {
     ServiceGone(ObjectKey),
     /// All rules of one Ingress, anew; without rules, it is gone.
     Ingress(Ingress),
+    /// Who may not send to all hosts outside, anew: all of them. Until it is told, nobody is known to be one of them.
+    Leaving(Vec<Leaving>),
     /// All endpoints of one Service, anew. Replaces what was known of this Service.
     Endpoints {
         /// Which Service.
@@ -113,6 +115,37 @@ pub struct ServiceRoute {
     pub ports: Vec<ServicePort>,
     /// Whether each port wants a listener of its own.
     pub load_balancer: bool,
+    /// Who may call it, by port; a port that has none may be called by everybody.
+    pub guards: Vec<Guard>,
+}
+
+/// Whether somebody may do something: `None`, or which policy denies it.
+pub type Verdict = Option<String>;
+
+/// Who may call a port of a Service. What is known of a caller's revision goes before what is known of its namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guard {
+    /// The port that callers use.
+    pub port: u16,
+    /// Callers that are not named below.
+    pub others: Verdict,
+    /// Callers of a namespace whose revision is not named.
+    pub namespaces: Vec<(String, Verdict)>,
+    /// Replicas of a revision.
+    pub revisions: Vec<(ObjectKey, Verdict)>,
+    /// Clients of a gateway.
+    pub outside: Verdict,
+}
+
+/// Who may send to hosts outside at some ports. Whoever is not named may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaving {
+    /// The first and the last of the ports.
+    pub ports: (u16, u16),
+    /// Callers of a namespace whose revision is not named.
+    pub namespaces: Vec<(String, Verdict)>,
+    /// Replicas of a revision.
+    pub revisions: Vec<(ObjectKey, Verdict)>,
 }
 
 /// A port of a Service.

@@ -71,7 +71,7 @@ async fn ask(check: &Check, pod: &ObjectKey, cluster: &Arc<dyn ClusterHttp>) -> 
     let mut request = Request::builder().method(check.method.clone()).uri(&check.path);
     request = request.header(header::HOST, &check.host).header(header::USER_AGENT, USER_AGENT);
     let request = request.body(empty_body()).map_err(|error| error.to_string())?;
-    let response = cluster.call(service, check.port, request).await.map_err(|error| error.to_string())?;
+    let response = cluster.call(pod, service, check.port, request).await.map_err(|error| error.to_string())?;
     let status = response.status().as_u16();
     let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
     let text = body.map_or_else(

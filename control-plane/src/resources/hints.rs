@@ -19,6 +19,15 @@ pub(crate) fn hints(resource: &Resource, object: &Value) -> Vec<Warning> {
         let class = &object["metadata"]["annotations"][INGRESS_CLASS];
         say(format!("annotation \"{INGRESS_CLASS}\" is deprecated, please use 'spec.ingressClassName' instead"), class);
     }
+    if resource.kind == "NetworkPolicy" {
+        let types = object["spec"]["policyTypes"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for (direction, name) in [("ingress", "Ingress"), ("egress", "Egress")] {
+            let rules = &object["spec"][direction];
+            if rules.as_array().is_some_and(|rules| !rules.is_empty()) && !types.iter().any(|one| one == name) {
+                say(format!("spec.{direction}: changes nothing: spec.policyTypes does not name {name}"), rules);
+            }
+        }
+    }
     // The template of a Deployment; its ReplicaSets have the same one.
     if resource.kind == "Deployment" {
         of_template(object, &mut say);

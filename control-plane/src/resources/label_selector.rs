@@ -38,24 +38,31 @@ fn check_requirement(requirement: &LabelSelectorRequirement, path: &str) -> Vec<
     check_labels(&format!("{path}.key"), &key).into_iter().chain(error).collect()
 }
 
+/// Whether a selector selects an object with these labels. An empty one selects every object.
+pub(crate) fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value))
+        && selector.match_expressions.iter().flatten().all(|requirement| holds(requirement, labels))
+}
+
 /// The first of the selector's requirements, as text, that these labels do not meet.
 pub(crate) fn unmet(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> Option<String> {
     let mut equal = selector.match_labels.iter().flatten();
     if let Some((key, value)) = equal.find(|(key, value)| labels.get(*key) != Some(value)) {
         return Some(format!("{key}: {value}"));
     }
-    let holds = |requirement: &&LabelSelectorRequirement| {
-        let value = labels.get(&requirement.key);
-        let listed = value.is_some_and(|value| requirement.values.iter().flatten().any(|listed| listed == value));
-        match requirement.operator.as_str() {
-            "In" => listed,
-            "NotIn" => !listed,
-            "Exists" => value.is_some(),
-            _ => value.is_none(),
-        }
-    };
-    let requirement = selector.match_expressions.iter().flatten().find(|requirement| !holds(requirement))?;
+    let requirement = selector.match_expressions.iter().flatten().find(|requirement| !holds(requirement, labels))?;
     Some(requirement_text(&requirement.key, &requirement.operator, requirement.values.as_deref().unwrap_or_default()))
+}
+
+fn holds(requirement: &LabelSelectorRequirement, labels: &BTreeMap<String, String>) -> bool {
+    let value = labels.get(&requirement.key);
+    let listed = value.is_some_and(|value| requirement.values.iter().flatten().any(|listed| listed == value));
+    match requirement.operator.as_str() {
+        "In" => listed,
+        "NotIn" => !listed,
+        "Exists" => value.is_some(),
+        _ => value.is_none(),
+    }
 }
 
 /// A selector as queries write it: `app=cart,tier in (a,b)`.

@@ -16,6 +16,8 @@ mod ingress;
 mod ingress_checks;
 mod metadata;
 mod namespace;
+mod network_policy;
+mod network_policy_checks;
 mod node;
 mod pod;
 mod priority_class;
@@ -77,7 +79,7 @@ pub static ALL: &[&Resource] = &[
     &stored::CLUSTER_ROLE_BINDING,
     &stored::POD_DISRUPTION_BUDGET,
     &stored::INGRESS_CLASS,
-    &stored::NETWORK_POLICY,
+    &network_policy::NETWORK_POLICY,
     &stored::LEASE,
     &stored::ENDPOINTS,
     &absent::STATEFUL_SET,

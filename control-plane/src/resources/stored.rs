@@ -3,7 +3,7 @@
 use k8s_openapi::api::{
     coordination::v1::Lease,
     core::v1::{Endpoints, ServiceAccount},
-    networking::v1::{IngressClass, NetworkPolicy},
+    networking::v1::IngressClass,
     policy::v1::PodDisruptionBudget,
     rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
 };
@@ -13,7 +13,6 @@ use super::{
     Durability, NameRule, Resource, Scope, Subresource,
     column::{AGE, Column, NAME, joined, list_at, number_at, text_at},
     honoured::{Rule::*, Rules},
-    label_selector,
     resource::{no_checks, no_defaults},
     schema::Schema,
     stored_checks,
@@ -42,7 +41,7 @@ pub(super) const STORED: Resource = Resource {
 };
 
 const RBAC: &str = "rbac.authorization.k8s.io";
-const NETWORKING: &str = "networking.k8s.io";
+pub(super) const NETWORKING: &str = "networking.k8s.io";
 
 const NO_ACCOUNTS: &str =
     "a ServiceAccount is stored and changes nothing: guests are given no account and no token of the API";
@@ -187,36 +186,6 @@ pub(super) static INGRESS_CLASS: Resource = Resource {
         ("spec.parameters", Honoured),
     ],
     validate: stored_checks::ingress_class,
-    ..STORED
-};
-
-pub(super) static NETWORK_POLICY: Resource = Resource {
-    group: NETWORKING,
-    kind: "NetworkPolicy",
-    plural: "networkpolicies",
-    singular: "networkpolicy",
-    short_names: &["netpol"],
-    columns: &[
-        NAME,
-        Column::text("Pod-Selector", |object, _| match label_selector::text(&object["spec"]["podSelector"]) {
-            none if none.is_empty() => json!("<none>"),
-            text => json!(text),
-        }),
-        AGE,
-    ],
-    schema: Schema::of::<NetworkPolicy>(),
-    honoured: &[
-        (
-            "",
-            Warned(
-                &[],
-                "a NetworkPolicy is stored and NOT enforced: a guest reaches the Services of the cluster, and of other hosts those \
-                 that the annotation `sampan.dev/outbound` of its template grants",
-            ),
-        ),
-        ("spec", Honoured),
-    ],
-    validate: stored_checks::network_policy,
     ..STORED
 };
 

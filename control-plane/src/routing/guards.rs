@@ -11,7 +11,7 @@ use scheduler::Template;
 
 use super::{
     Service,
-    policy::{Denied, Labels, Pod, Policy, Port, decide, decide_outside},
+    policy::{Labels, Pod, Policy, Port, decide, decide_for_gateway, decide_outside},
 };
 
 /// Requests from outside come from a gateway. It counts as a pod of this namespace, with this label.
@@ -65,20 +65,22 @@ impl<'a> Policies<'a> {
         let concerns = |namespace: &str| isolated || self.egress.contains(namespace);
         let mut guards = Vec::new();
         for port in &service.ports {
-            let verdict = |from: Pod<'_>| -> Verdict {
-                let denied = behind.iter().find_map(|(labels, names)| {
-                    let number = service.target(port.port, names);
+            let each = |decided: &dyn Fn(Pod<'_>, Port<'_>) -> Option<String>| -> Verdict {
+                behind.iter().find_map(|(labels, names)| {
                     let to = Pod { labels: Some(labels), ..self.pod(&key.namespace, None) };
-                    decide(&self.policies, from, to, Port { number, names }).err()
-                });
-                denied.map(|denied| denied.to_string())
+                    decided(to, Port { number: service.target(port.port, names), names })
+                })
+            };
+            let verdict = |from: Pod<'_>| {
+                each(&|to, port| decide(&self.policies, from, to, port).err().map(|denied| denied.to_string()))
             };
             let others = verdict(Pod { namespace: "", labels: None, of_namespace: None });
             let (namespaces, revisions) = self.exceptions(&others, concerns, &verdict);
             let label = Labels::from([(GATEWAY_LABEL.0.to_owned(), GATEWAY_LABEL.1.to_owned())]);
-            // No policy says what a gateway may call.
             let gateway = Pod { labels: Some(&label), ..self.pod(GATEWAY_NAMESPACE, None) };
-            let outside = verdict(gateway).filter(|_| isolated);
+            let outside = each(&|to, port| {
+                decide_for_gateway(&self.policies, gateway, to, port).err().map(|denied| denied.to_string())
+            });
             if others.is_some() || outside.is_some() || !namespaces.is_empty() || !revisions.is_empty() {
                 guards.push(Guard { port: port.port, others, namespaces, revisions, outside });
             }
@@ -94,9 +96,14 @@ impl<'a> Policies<'a> {
         let ends = first.iter().skip(1).map(|next| next - 1).chain([u16::MAX]);
         let spans = first.iter().copied().zip(ends);
         let told = spans.filter_map(|(from, to)| {
-            let verdict = |pod: Pod<'_>| decide_outside(&self.policies, pod, from).err().map(|denied: Denied<'_>| denied.to_string());
+            let verdict =
+                |pod: Pod<'_>| decide_outside(&self.policies, pod, from).err().map(|denied| denied.to_string());
             let (namespaces, revisions) = self.exceptions(&None, |namespace| self.egress.contains(namespace), &verdict);
-            (!namespaces.is_empty() || !revisions.is_empty()).then_some(Leaving { ports: (from, to), namespaces, revisions })
+            (!namespaces.is_empty() || !revisions.is_empty()).then_some(Leaving {
+                ports: (from, to),
+                namespaces,
+                revisions,
+            })
         });
         told.collect()
     }
@@ -107,17 +114,20 @@ impl<'a> Policies<'a> {
         others: &Verdict,
         concerns: impl Fn(&str) -> bool,
         verdict: &impl Fn(Pod<'_>) -> Verdict,
-    ) -> (BTreeMap<String, Verdict>, BTreeMap<ObjectKey, Verdict>) {
-        let concerned = self.namespaces.keys().copied().chain(self.egress.iter().map(String::as_str)).filter(|it| concerns(it));
-        let namespaces: BTreeMap<String, Verdict> =
-            concerned.map(|name| (name.to_owned(), verdict(self.pod(name, None)))).filter(|(_, is)| is != others).collect();
+    ) -> (Vec<(String, Verdict)>, Vec<(ObjectKey, Verdict)>) {
+        let concerned =
+            self.namespaces.keys().copied().chain(self.egress.iter().map(String::as_str)).filter(|it| concerns(it));
+        let namespaces: BTreeMap<String, Verdict> = concerned
+            .map(|name| (name.to_owned(), verdict(self.pod(name, None))))
+            .filter(|(_, is)| is != others)
+            .collect();
         let callers = self.callers.iter().filter(|(revision, _)| concerns(&revision.namespace));
-        let revisions = callers.map(|(revision, labels)| {
-            (revision.clone(), verdict(self.pod(&revision.namespace, Some(labels))))
-        });
-        let differs = |(revision, is): &(ObjectKey, Verdict)| namespaces.get(&*revision.namespace).unwrap_or(others) != is;
+        let revisions =
+            callers.map(|(revision, labels)| (revision.clone(), verdict(self.pod(&revision.namespace, Some(labels)))));
+        let differs =
+            |(revision, is): &(ObjectKey, Verdict)| namespaces.get(&*revision.namespace).unwrap_or(others) != is;
         let revisions = revisions.filter(differs).collect();
-        (namespaces, revisions)
+        (namespaces.into_iter().collect(), revisions)
     }
 
     fn pod<'p>(&'p self, namespace: &'p str, labels: Option<&'p Labels>) -> Pod<'p> {

@@ -1,9 +1,11 @@
-//! From Services, Ingresses and replicas to what a gateway is told. Pure functions: no I/O, no clock, no state.
+//! From Services, Ingresses, NetworkPolicies and replicas to what a gateway is told. Pure functions: no I/O, no clock, no state.
 
 mod by_label;
 mod claims;
 mod endpoints;
+mod guards;
 mod ingress;
+mod policy;
 mod reason;
 mod reserved;
 mod service;
@@ -14,6 +16,8 @@ mod tests;
 pub(crate) use by_label::ByLabel;
 pub(crate) use claims::{Claim, Claims, Granted, Refused};
 pub(crate) use endpoints::{Addresses, endpoints};
+pub(crate) use guards::Policies;
 pub(crate) use ingress::ingress_claim;
+pub(crate) use policy::{Labels, Policy};
 pub(crate) use reason::{Backer, reason};
 pub(crate) use service::{Service, labels};

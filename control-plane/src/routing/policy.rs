@@ -87,6 +87,16 @@ pub(crate) fn decide<'a>(policies: &'a [Policy], from: Pod<'_>, to: Pod<'_>, por
     ingress(policies, to, |rule, own| rule.allows_pod(own, from) && rule.allows_port(port))
 }
 
+/// As [`decide`], of a caller that nothing is said of: a gateway.
+pub(crate) fn decide_for_gateway<'a>(
+    policies: &'a [Policy],
+    gateway: Pod<'_>,
+    to: Pod<'_>,
+    port: Port<'_>,
+) -> Result<(), Denied<'a>> {
+    ingress(policies, to, |rule, own| rule.allows_pod(own, gateway) && rule.allows_port(port))
+}
+
 /// Whether a pod may send to hosts outside, at this port. They have no labels: a rule that names peers is not for them.
 pub(crate) fn decide_outside<'a>(policies: &'a [Policy], from: Pod<'_>, port: u16) -> Result<(), Denied<'a>> {
     let port = Port { number: port, names: &BTreeMap::new() };

@@ -89,7 +89,9 @@ fn calls_are_allowed_and_denied_as_kubernetes_says_it_of_pods() {
             "both in one peer are both",
             vec![(
                 "shop/p",
-                from(json!([ { "namespaceSelector": { "matchLabels": { "team": "ops" } }, "podSelector": app("web") } ])),
+                from(
+                    json!([ { "namespaceSelector": { "matchLabels": { "team": "ops" } }, "podSelector": app("web") } ]),
+                ),
             )],
             vec![(stranger, db, 80, "yes"), ("ops app=x", db, 80, "shop/p"), (web, db, 80, "shop/p")],
         ),
@@ -97,7 +99,9 @@ fn calls_are_allowed_and_denied_as_kubernetes_says_it_of_pods() {
             "in two peers either",
             vec![(
                 "shop/p",
-                from(json!([ { "namespaceSelector": { "matchLabels": { "team": "ops" } } }, { "podSelector": app("web") } ])),
+                from(
+                    json!([ { "namespaceSelector": { "matchLabels": { "team": "ops" } } }, { "podSelector": app("web") } ]),
+                ),
             )],
             vec![("ops app=x", db, 80, "yes"), (web, db, 80, "yes"), (other, db, 80, "shop/p")],
         ),
@@ -116,11 +120,7 @@ fn calls_are_allowed_and_denied_as_kubernetes_says_it_of_pods() {
             vec![("shop/p", json!({ "podSelector": {}, "ingress": [ {} ] }))],
             vec![(stranger, db, 80, "yes")],
         ),
-        (
-            "an empty list of peers is everybody",
-            vec![("shop/p", from(json!([])))],
-            vec![(stranger, db, 80, "yes")],
-        ),
+        ("an empty list of peers is everybody", vec![("shop/p", from(json!([])))], vec![(stranger, db, 80, "yes")]),
         (
             "ports by number, name and range",
             vec![(
@@ -162,8 +162,11 @@ fn calls_are_allowed_and_denied_as_kubernetes_says_it_of_pods() {
         (
             "both sides must allow",
             vec![
-                ("ops/out", json!({ "podSelector": {}, "policyTypes": ["Egress"],
-                    "egress": [ { "to": [ { "namespaceSelector": { "matchLabels": { "team": "shop" } } } ] } ] })),
+                (
+                    "ops/out",
+                    json!({ "podSelector": {}, "policyTypes": ["Egress"],
+                    "egress": [ { "to": [ { "namespaceSelector": { "matchLabels": { "team": "shop" } } } ] } ] }),
+                ),
                 ("shop/in", from(json!([ { "podSelector": app("web") } ]))),
             ],
             vec![(stranger, db, 80, "shop/in"), (stranger, web, 80, "yes"), (stranger, "lab app=x", 80, "ops/out")],
@@ -179,15 +182,25 @@ fn calls_are_allowed_and_denied_as_kubernetes_says_it_of_pods() {
 #[test]
 fn of_who_is_not_known_nothing_is_assumed_that_would_allow_it() {
     let policies = policies(&[
-        ("shop/in", json!({ "podSelector": { "matchLabels": { "app": "db" } },
-            "ingress": [ { "from": [ { "podSelector": { "matchLabels": { "app": "web" } } } ] } ] })),
-        ("shop/open", json!({ "podSelector": { "matchLabels": { "app": "open" } },
-            "ingress": [ { "from": [ { "podSelector": {} } ] } ] })),
-        ("ops/out", json!({ "podSelector": { "matchLabels": { "app": "x" } }, "policyTypes": ["Egress"], "egress": [ {} ] })),
+        (
+            "shop/in",
+            json!({ "podSelector": { "matchLabels": { "app": "db" } },
+            "ingress": [ { "from": [ { "podSelector": { "matchLabels": { "app": "web" } } } ] } ] }),
+        ),
+        (
+            "shop/open",
+            json!({ "podSelector": { "matchLabels": { "app": "open" } },
+            "ingress": [ { "from": [ { "podSelector": {} } ] } ] }),
+        ),
+        (
+            "ops/out",
+            json!({ "podSelector": { "matchLabels": { "app": "x" } }, "policyTypes": ["Egress"], "egress": [ {} ] }),
+        ),
     ]);
     let to = |app: &str| Who::of(&format!("shop app={app}"));
     let decide = |from: Pod<'_>, to: &Who| {
-        decide(&policies, from, to.pod(), Port { number: 80, names: &BTreeMap::new() }).map_err(|denied| denied.to_string())
+        decide(&policies, from, to.pod(), Port { number: 80, names: &BTreeMap::new() })
+            .map_err(|denied| denied.to_string())
     };
     let own = labels("team=shop");
     let unknown = |namespace| Pod { namespace, labels: None, of_namespace: Some(&own) };
@@ -201,10 +214,11 @@ fn of_who_is_not_known_nothing_is_assumed_that_would_allow_it() {
 
 #[test]
 fn hosts_outside_are_for_rules_that_name_no_peer() {
-    let policies = policies(&[
-        ("shop/a", json!({ "podSelector": {}, "policyTypes": ["Egress"],
-            "egress": [ { "to": [ { "namespaceSelector": {} } ] }, { "ports": [ { "port": 443 } ] } ] })),
-    ]);
+    let policies = policies(&[(
+        "shop/a",
+        json!({ "podSelector": {}, "policyTypes": ["Egress"],
+            "egress": [ { "to": [ { "namespaceSelector": {} } ] }, { "ports": [ { "port": 443 } ] } ] }),
+    )]);
     let from = Who::of("shop app=web");
     assert_eq!(decide_outside(&policies, from.pod(), 443), Ok(()));
     assert_eq!(decide_outside(&policies, from.pod(), 80).unwrap_err().policy, &ObjectKey::new("shop", "a"));

@@ -1,6 +1,8 @@
+use std::collections::BTreeMap;
+
 use api::{
     ObjectKey,
-    session::{ServicePort, ServiceRoute},
+    session::{Guard, ServicePort, ServiceRoute},
 };
 use scheduler::Template;
 use serde_json::Value;
@@ -16,6 +18,15 @@ pub(crate) struct Service {
     pub(crate) selector: Box<[(String, String)]>,
     pub(crate) ports: Vec<ServicePort>,
     pub(crate) load_balancer: bool,
+    /// Where ports lead in pods; those that are missing, to the same number.
+    targets: BTreeMap<u16, Target>,
+}
+
+/// A port of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Target {
+    Number(u16),
+    Name(String),
 }
 
 impl Service {
@@ -29,6 +40,7 @@ impl Service {
             selector: selector.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
             ports: ports.filter_map(port).collect(),
             load_balancer: spec["type"] == "LoadBalancer",
+            targets: spec["ports"].as_array().into_iter().flatten().filter_map(target).collect(),
         }
     }
 
@@ -46,9 +58,18 @@ impl Service {
         self.selector.first().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// What a gateway is told of it.
-    pub(crate) fn route(&self, key: ObjectKey) -> ServiceRoute {
-        ServiceRoute { key, ports: self.ports.clone(), load_balancer: self.load_balancer }
+    /// The port of a pod that one of its ports leads to. `names`: what that pod calls its ports.
+    pub(crate) fn target(&self, port: u16, names: &BTreeMap<String, u16>) -> u16 {
+        match self.targets.get(&port) {
+            Some(Target::Number(number)) => *number,
+            Some(Target::Name(name)) => names.get(name).copied().unwrap_or(port),
+            None => port,
+        }
+    }
+
+    /// What a gateway is told of it, where these are who may call it.
+    pub(crate) fn route(&self, key: ObjectKey, guards: Vec<Guard>) -> ServiceRoute {
+        ServiceRoute { key, ports: self.ports.clone(), load_balancer: self.load_balancer, guards }
     }
 }
 
@@ -61,4 +82,14 @@ pub(crate) fn labels(template: &Template) -> impl Iterator<Item = (&str, &str)> 
 fn port(port: &Value) -> Option<ServicePort> {
     let number = u16::try_from(port["port"].as_u64()?).ok()?;
     Some(ServicePort { name: port["name"].as_str().map(str::to_owned), port: number })
+}
+
+fn target(port: &Value) -> Option<(u16, Target)> {
+    let number = |value: &Value| u16::try_from(value.as_u64()?).ok();
+    let target = &port["targetPort"];
+    let leads = match target.as_str() {
+        Some(name) => Target::Name(name.to_owned()),
+        None => Target::Number(number(target).filter(|number| *number != 0)?),
+    };
+    Some((number(&port["port"])?, leads))
 }

@@ -29,7 +29,7 @@ fn reason_of(state: Option<ReplicaState>, (key, wanted, trouble): (ObjectKey, u3
 
 #[test]
 fn a_service_becomes_a_route_with_its_ports() {
-    let route = Service::read(&service("hello", "LoadBalancer")).route(hello());
+    let route = Service::read(&service("hello", "LoadBalancer")).route(hello(), Vec::new());
     assert!(route.load_balancer);
     assert_eq!((route.ports[0].port, route.ports[0].name.as_deref()), (80, Some("http")));
 }

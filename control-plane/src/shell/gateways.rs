@@ -25,7 +25,7 @@ impl Gateways {
     /// A gateway came: it is told everything.
     pub(super) fn attach(&mut self, session: SessionId, tx: mpsc::Sender<GatewayDown>, network: &Network) {
         let endpoints = network.told_services().cloned().map(News::Endpoints);
-        let mut gateway = Gateway { tx, waits: endpoints.chain([News::Routes]).collect() };
+        let mut gateway = Gateway { tx, waits: endpoints.chain([News::Routes, News::Leaving]).collect() };
         gateway.flush(network);
         self.sessions.insert(session, gateway);
     }

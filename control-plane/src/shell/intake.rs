@@ -17,9 +17,10 @@ use super::{
 use crate::{
     finalizers::{FOREGROUND, ORPHAN, waits_for},
     identity::now,
-    kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, REPLICA_SET, SERVICE},
+    kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, NAMESPACE, NETWORK_POLICY, REPLICA_SET, SERVICE},
     projection::{About, Report},
-    routing::{Service, ingress_claim},
+    resources::decode,
+    routing::{Labels, Policy, Service, ingress_claim},
 };
 
 impl Shell {
@@ -30,6 +31,10 @@ impl Shell {
     }
 
     pub(super) fn changed(&mut self, change: Observed) {
+        if let Some(name) = change.key.strip_prefix(&NAMESPACE.prefix()).filter(|_| change.kind == NAMESPACE) {
+            let object = change.now.as_ref().map(|bytes| serde_json::from_slice::<Value>(bytes).unwrap_or_default());
+            return self.network.set_namespace(name, object.as_ref().map(labels_of));
+        }
         let Some(key) = change.object() else { return };
         let object = change.now.as_ref().map(|bytes| serde_json::from_slice::<Value>(bytes).unwrap_or_default());
         match (change.kind, object) {
@@ -51,6 +56,11 @@ impl Shell {
                 for changed in self.claims.set(&key, claim) {
                     self.ingress_granted(changed);
                 }
+            }
+            (NETWORK_POLICY, object) => {
+                let policy = object.and_then(|object| decode(&object).ok());
+                let policy = policy.map(|policy| Policy::read(&key, policy));
+                self.network.set_policy(key, policy);
             }
             // ConfigMaps and Secrets are read when a replica starts; as in Kubernetes, a change restarts nothing.
             _ => {}
@@ -256,6 +266,11 @@ impl Shell {
         let report = Report { about: &about, kind: EventKind::Warning, reason: "Invalid", message: why };
         self.projection.events.report(&report, now());
     }
+}
+
+fn labels_of(object: &Value) -> Labels {
+    let labels = object["metadata"]["labels"].as_object().into_iter().flatten();
+    labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
 /// uid and generation: what changes with the spec.

@@ -7,16 +7,17 @@ use serde_json::Value;
 use super::{environment::Configs, priority::Classes};
 use crate::{
     kind::{
-        CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, Kind, NAMESPACE, PRIORITY_CLASS, REPLICA_SET,
-        SECRET, SERVICE,
+        CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, Kind, NAMESPACE, NETWORK_POLICY, PRIORITY_CLASS,
+        REPLICA_SET, SECRET, SERVICE,
     },
     store::{Revision, Store, StoreError},
 };
 
 /// The kinds that the shell follows, in the order in which it wants to be told of them at start: revisions before the
 /// Deployments that own them, and PriorityClasses before both.
-const FOLLOWED: [Kind; 9] = [
+const FOLLOWED: [Kind; 10] = [
     NAMESPACE,
+    NETWORK_POLICY,
     PRIORITY_CLASS,
     CONFIG_MAP,
     SECRET,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use api::{Dialer, ObjectKey, session::Endpoint};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use parking_lot::Mutex;
 use tokio::{
     sync::oneshot,
@@ -24,12 +24,14 @@ use super::{
     queue::Queue,
     replica::{Replica, Slot},
 };
-use crate::retry::RetryBudget;
+use crate::{guard::Guards, retry::RetryBudget};
 
 /// A Service: its replicas, the requests that wait for one, and what was measured.
 pub(crate) struct Service {
     key: ObjectKey,
     pool: ArcSwap<Pool>,
+    /// Who may call it; `None`: everybody.
+    guards: ArcSwapOption<Guards>,
     queue: Queue,
     pub(super) meter: Meter,
     pub(crate) retries: RetryBudget,
@@ -100,6 +102,7 @@ impl Service {
         Self {
             key,
             pool: ArcSwap::default(),
+            guards: ArcSwapOption::empty(),
             queue: Queue::default(),
             meter: Meter::default(),
             retries: RetryBudget::default(),
@@ -112,6 +115,16 @@ impl Service {
 
     pub(crate) fn key(&self) -> &ObjectKey {
         &self.key
+    }
+
+    /// Sets who may call it; `None`: everybody.
+    pub(crate) fn guard(&self, guards: Option<Guards>) {
+        self.guards.store(guards.map(Arc::new));
+    }
+
+    /// Who may call it; `None`: everybody.
+    pub(crate) fn guards(&self) -> Guard<Option<Arc<Guards>>> {
+        self.guards.load()
     }
 
     /// Replaces the endpoints. Replicas that stay keep their handles and their counts.

@@ -46,8 +46,8 @@ pub(super) const MOST_LEFT_BYTES: u64 = 512 << 10;
 pub(crate) enum Door {
     /// Where their host and path say, of what the client's connection is offered.
     ByHost(Offered),
-    /// All to one Service, whatever the host: a port of a LoadBalancer Service.
-    Straight(Arc<Service>),
+    /// All to this port of one Service, whatever the host: it is of a LoadBalancer.
+    Straight(Arc<Service>, u16),
 }
 
 /// What those who connect to a listener find.
@@ -121,6 +121,10 @@ fn is_last_unless_read(request: &Request<Incoming>) -> bool {
     has_body && (is_long() || headers.contains_key(EXPECT))
 }
 
+/// What a client is told whom a policy keeps out. Which one is for those to know who may read it.
+const DENIED: &str = "a NetworkPolicy of the service does not allow requests from outside: to it the gateway is a pod of namespace \
+                      kube-system with the label app.kubernetes.io/name=sampan-gateway";
+
 type Entered = (Arc<Service>, Request<Body>, Option<Arc<BodyWatch>>);
 
 /// Finds the Service, and makes of the request what the guest may see.
@@ -141,12 +145,18 @@ fn enter(
         let message = "the gateway passes HTTP requests only: no CONNECT, no WebSocket, no other upgrade";
         return Err(Refusal::new(Reason::UpgradeUnsupported, message));
     }
-    let (service, authority) = match (door, named) {
-        (Door::ByHost(offered), Some(host)) => (route(shared, &host, parts.uri.path(), *offered)?, host),
+    let (service, authority, port) = match (door, named) {
+        (Door::ByHost(offered), Some(host)) => (route(shared, &host, parts.uri.path(), *offered)?, host, None),
         (Door::ByHost(_), None) => return Err(Refusal::new(Reason::BadRequest, NO_HOST)),
-        (Door::Straight(service), Some(host)) => (service.clone(), host),
-        (Door::Straight(service), None) => (service.clone(), own_host(service)),
+        (Door::Straight(service, port), Some(host)) => (service.clone(), host, Some(*port)),
+        (Door::Straight(service, port), None) => (service.clone(), own_host(service), Some(*port)),
     };
+    if let Some(guards) = &*service.guards()
+        && let Some(policy) = guards.denies_clients(port)
+    {
+        tracing::debug!(service = %service.key(), policy, "a request from outside was denied");
+        return Err(Refusal::new(Reason::PolicyDenied, DENIED));
+    }
     let limits = body_limits(shared);
     if announced(&parts.headers).is_some_and(|bytes| bytes > limits.bytes) {
         return Err(cut_off(BodyVerdict::TooLarge, &limits));

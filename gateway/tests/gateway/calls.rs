@@ -1,12 +1,15 @@
 use std::sync::Arc;
 
-use api::{Body, ClusterHttp, ClusterHttpError, HOPS_HEADER, session::Routes};
+use api::{
+    Body, ClusterHttp, ClusterHttpError, HOPS_HEADER, ObjectKey,
+    session::{GatewayDown, Guard, Leaving, Routes, ServiceRoute},
+};
 use http::{Request, StatusCode};
 use parking_lot::Mutex;
 
 use crate::{
     clients::{collect, get},
-    fakes::{CART, cart, config, key, service, start, text, until},
+    fakes::{CART, PATIENCE, cart, config, key, service, start, text, until},
 };
 
 fn get_request(uri: &str) -> Request<Body> {
@@ -34,7 +37,9 @@ async fn a_call_is_balanced_measured_and_answered_like_any_request() {
     .await;
     let cluster = running.gateway.cluster_http();
     // From another thread, as guests may be.
-    let answered = tokio::task::spawn(cluster.call(key("cart"), None, get_request("http://cart/a"))).await.unwrap();
+    let answered = tokio::task::spawn(cluster.call(&key("caller-1"), key("cart"), None, get_request("http://cart/a")))
+        .await
+        .unwrap();
     assert_eq!(collect(answered.unwrap().into_body()).await, "r0 http://cart/a 1");
     until("it is counted", || running.measured("cart").completed == 1).await;
 }
@@ -57,7 +62,7 @@ async fn a_port_that_the_service_does_not_have_is_refused() {
         ("none", None, false),
         ("gone", None, false),
     ] {
-        let answer = cluster.call(key(name), port, get_request("/")).await;
+        let answer = cluster.call(&key("caller-1"), key(name), port, get_request("/")).await;
         assert_eq!(answer.is_ok(), listens, "{name} {port:?}");
         if let Err(ClusterHttpError::NoSuchService { service, why }) = answer {
             assert_eq!(service, key(name));
@@ -77,7 +82,7 @@ async fn services_that_call_each_other_in_a_circle_end_with_508() {
             if let Some(hops) = request.headers().get(HOPS_HEADER) {
                 again.headers_mut().insert(HOPS_HEADER, hops.clone());
             }
-            Ok(cluster.call(key("cart"), None, again).await.unwrap())
+            Ok(cluster.call(&key("caller-1"), key("cart"), None, again).await.unwrap())
         }
     })
     .await;
@@ -85,4 +90,55 @@ async fn services_that_call_each_other_in_a_circle_end_with_508() {
     let seen = get(running.addr, CART, "/").await;
     assert_eq!((seen.status, seen.reason()), (StatusCode::LOOP_DETECTED.as_u16(), "CallLoop"));
     *cluster.lock() = None;
+}
+
+#[tokio::test]
+async fn callers_and_clients_are_kept_from_a_port_as_the_control_plane_says_by_revision_namespace_and_others() {
+    let running = start(config(), |name, _| async { text(name) });
+    let by = |name: &str| Some(format!("NetworkPolicy {name}"));
+    let guard = Guard {
+        port: 80,
+        others: by("shop/deny"),
+        namespaces: vec![("ops".to_owned(), None)],
+        revisions: vec![(key("web-1"), None), (ObjectKey::new("ops", "bad-1"), by("ops/out"))],
+        outside: by("shop/deny"),
+    };
+    let guarded = ServiceRoute { guards: vec![guard], ..service("cart", &[80, 81]) };
+    running.route(Routes { services: vec![guarded], ingresses: vec![] }).await;
+    running.endpoints("cart", &[("r0".into(), 1)]).await;
+    let cluster = running.gateway.cluster_http();
+    let called = async |caller: ObjectKey, port: u16| match cluster
+        .call(&caller, key("cart"), Some(port), get_request("/"))
+        .await
+    {
+        Ok(answer) => answer.status().to_string(),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(called(key("web-1"), 80).await, "200 OK");
+    assert_eq!(called(ObjectKey::new("ops", "any-1"), 80).await, "200 OK");
+    let denied = called(key("other-1"), 80).await;
+    assert_eq!(denied, "NetworkPolicy shop/deny does not allow calls to service shop/cart at port 80");
+    assert!(called(ObjectKey::new("ops", "bad-1"), 80).await.starts_with("NetworkPolicy ops/out"));
+    assert_eq!(called(key("other-1"), 81).await, "200 OK", "another port is not guarded");
+    let seen = get(running.addr, CART, "/").await;
+    assert_eq!((seen.status, seen.reason()), (403, "PolicyDenied"));
+
+    let leaving = Leaving {
+        ports: (0, 442),
+        namespaces: vec![("shop".to_owned(), by("shop/out"))],
+        revisions: vec![(key("web-1"), None)],
+    };
+    running.session.tx.send(GatewayDown::Leaving(vec![leaving])).await.unwrap();
+    until("it is told", || cluster.keeps_inside(&key("other-1"), 80).is_some()).await;
+    assert_eq!(cluster.keeps_inside(&key("web-1"), 80), None);
+    assert_eq!(cluster.keeps_inside(&key("other-1"), 443), None);
+    assert_eq!(cluster.keeps_inside(&ObjectKey::new("ops", "any-1"), 80), None);
+
+    running.session.tx.send(GatewayDown::Service(service("cart", &[80, 81]))).await.unwrap();
+    let begun = std::time::Instant::now();
+    while called(key("other-1"), 80).await != "200 OK" {
+        assert!(begun.elapsed() < PATIENCE, "the guard stays");
+        // A call that is denied waits for nothing.
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
 }

@@ -121,7 +121,7 @@ pub fn key(name: &str) -> ObjectKey {
 
 pub fn service(name: &str, ports: &[u16]) -> ServiceRoute {
     let ports = ports.iter().map(|&port| ServicePort { name: None, port }).collect();
-    ServiceRoute { key: key(name), ports, load_balancer: false }
+    ServiceRoute { key: key(name), ports, load_balancer: false, guards: Vec::new() }
 }
 
 pub fn rule(host: Option<&str>, path: &str, service: &str) -> IngressRule {

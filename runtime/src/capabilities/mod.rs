@@ -16,7 +16,7 @@ mod stdio;
 
 use std::sync::Arc;
 
-use api::replica::ReplicaSpec;
+use api::{ObjectKey, replica::ReplicaSpec};
 use wasmtime::component::Linker;
 
 use crate::{error::StartError, log::ReplicaLog, worker::Handles};
@@ -66,7 +66,7 @@ impl Capabilities {
             environment: spec.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             key_value: KeyValueAccess::new(&namespace, &spec.grants.key_value, handles.key_value.clone(), log.clone()),
             outbound: Arc::new(Outbound::new(
-                namespace,
+                ObjectKey::new(namespace.clone(), spec.revision.as_str()),
                 &spec.grants.outbound,
                 handles.cluster_http.clone(),
                 client,

@@ -96,8 +96,13 @@ impl ClusterHttp for OneService {
         (name == "products" && !of.contains('.')).then(|| ObjectKey::new(of, name))
     }
 
+    fn keeps_inside(&self, _: &ObjectKey, _: u16) -> Option<String> {
+        None
+    }
+
     fn call(
         &self,
+        _: &ObjectKey,
         service: ObjectKey,
         _port: Option<u16>,
         request: Request<Body>,

@@ -9,6 +9,7 @@ mod floods;
 mod host_calls;
 mod listeners;
 mod paths;
+mod policies;
 mod public;
 mod quotas;
 mod sharing;

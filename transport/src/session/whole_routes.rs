@@ -50,7 +50,7 @@ impl WholeRoutes {
             GatewayDown::Service(route) => drop(self.services.insert(route.key.clone(), route)),
             GatewayDown::ServiceGone(key) => drop(self.services.remove(&key)),
             GatewayDown::Ingress(ingress) => drop(self.ingresses.insert(ingress.key.clone(), ingress)),
-            other @ GatewayDown::Endpoints { .. } => return other,
+            other @ (GatewayDown::Endpoints { .. } | GatewayDown::Leaving(_)) => return other,
         }
         self.ingresses.retain(|_, ingress| !ingress.rules.is_empty());
         GatewayDown::Routes(Arc::new(Routes {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     fn route(name: &str) -> ServiceRoute {
-        ServiceRoute { key: key(name), ports: Vec::new(), load_balancer: false }
+        ServiceRoute { key: key(name), ports: Vec::new(), load_balancer: false, guards: Vec::new() }
     }
 
     fn ingress(rules: usize) -> Ingress {

@@ -118,6 +118,9 @@ impl From<GatewayDown> for proto::GatewayDown {
                 key: Some(key.into()),
                 rules: rules.into_iter().map(Into::into).collect(),
             }),
+            GatewayDown::Leaving(rules) => {
+                Content::Leaving(proto::LeavingRules { rules: rules.into_iter().map(Into::into).collect() })
+            }
             GatewayDown::Endpoints { service, endpoints, reason, hopeless } => Content::Endpoints(proto::Endpoints {
                 service: Some(service.into()),
                 endpoints: endpoints.into_iter().map(Into::into).collect(),
@@ -145,6 +148,9 @@ impl TryFrom<proto::GatewayDown> for GatewayDown {
                 key: key(named, "ingress.key")?,
                 rules: rules.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             }),
+            Content::Leaving(proto::LeavingRules { rules }) => {
+                Self::Leaving(rules.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
+            }
             Content::Endpoints(proto::Endpoints { service, endpoints, reason, hopeless }) => Self::Endpoints {
                 service: key(service, "endpoints.service")?,
                 endpoints: endpoints.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
@@ -156,9 +162,14 @@ impl TryFrom<proto::GatewayDown> for GatewayDown {
 }
 
 impl From<ServiceRoute> for proto::ServiceRoute {
-    fn from(ServiceRoute { key, ports, load_balancer }: ServiceRoute) -> Self {
+    fn from(ServiceRoute { key, ports, load_balancer, guards }: ServiceRoute) -> Self {
         let port = |ServicePort { name, port }| proto::ServicePort { name, port: u32::from(port) };
-        Self { key: Some(key.into()), ports: ports.into_iter().map(port).collect(), load_balancer }
+        Self {
+            key: Some(key.into()),
+            ports: ports.into_iter().map(port).collect(),
+            load_balancer,
+            guards: guards.into_iter().map(Into::into).collect(),
+        }
     }
 }
 
@@ -172,6 +183,7 @@ impl TryFrom<proto::ServiceRoute> for ServiceRoute {
             key: key(route.key, "service.key")?,
             ports: route.ports.into_iter().map(port).collect::<Result<_, WireError>>()?,
             load_balancer: route.load_balancer,
+            guards: route.guards.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -251,6 +263,6 @@ impl TryFrom<proto::Endpoint> for Endpoint {
     }
 }
 
-fn port_number(port: u32, field: &'static str) -> Result<u16, WireError> {
+pub(super) fn port_number(port: u32, field: &'static str) -> Result<u16, WireError> {
     u16::try_from(port).map_err(|_| WireError::Invalid { field })
 }

@@ -4,6 +4,7 @@
 //! skip as a whole.
 
 mod gateway;
+mod guard;
 mod key_value;
 mod replica;
 #[cfg(test)]

@@ -145,7 +145,7 @@ fn gateway_up() -> Vec<(&'static str, GatewayUp)> {
 fn gateway_down() -> Vec<(&'static str, GatewayDown)> {
     let ports = vec![ServicePort { name: Some("http".into()), port: 80 }, ServicePort { name: None, port: 81 }];
     let rule = |path| IngressRule { host: Some("*.example.com".into()), path, service: service() };
-    let route = ServiceRoute { key: service(), ports, load_balancer: true };
+    let route = ServiceRoute { key: service(), ports, load_balancer: true, guards: Vec::new() };
     let rules = vec![rule(PathMatch::Exact("/a".into())), rule(PathMatch::Prefix("/b".into()))];
     let ingress = Ingress { key: ObjectKey::new("default", "shop"), rules };
     let routes = |ingress| Arc::new(Routes { services: vec![route.clone()], ingresses: vec![ingress] });

@@ -31,6 +31,8 @@ pub(super) enum Type {
     /// A message whose fields JSON has beside those of the one that holds it.
     Inlined(&'static [Field]),
     Message(&'static [Field]),
+    /// A message that Go writes if it is set: one without fields says something.
+    OptionalMessage(&'static [Field]),
     List(&'static Type),
     Map(&'static Type),
     /// Not the client's to say.
@@ -105,7 +107,9 @@ fn read(holds: &Type, value: Wire<'_>) -> Result<Value, Unreadable> {
         // Negative numbers are written as the large ones with the same bits.
         (Type::Number | Type::OptionalNumber, Wire::Number(number)) => Ok(json!(number.cast_signed())),
         (Type::Flag | Type::OptionalFlag, Wire::Number(number)) => Ok(json!(number != 0)),
-        (Type::Message(table), Wire::Bytes(bytes)) => message(table, bytes).map(Value::Object),
+        (Type::Message(table) | Type::OptionalMessage(table), Wire::Bytes(bytes)) => {
+            message(table, bytes).map(Value::Object)
+        }
         (Type::Quantity, Wire::Bytes(bytes)) => Ok(message(QUANTITY, bytes)?.remove("string").unwrap_or(json!("0"))),
         (Type::IntOrString, Wire::Bytes(bytes)) => {
             let mut parts = message(INT_OR_STRING, bytes)?;

@@ -17,6 +17,7 @@ const ANY_VERSION: &str = "";
 pub(super) const KINDS: &[(&str, &str, &[Field])] = &[
     (ANY_VERSION, "DeleteOptions", DELETE_OPTIONS),
     ("v1", "Service", &[METADATA, Field(2, "spec", Message(SERVICE)), STATUS]),
+    ("networking.k8s.io/v1", "NetworkPolicy", &[METADATA, Field(2, "spec", Message(NETWORK_POLICY))]),
     ("networking.k8s.io/v1", "Ingress", &[METADATA, Field(2, "spec", Message(INGRESS)), STATUS]),
     (
         "v1",
@@ -228,6 +229,22 @@ const SERVICE: &[Field] = &[
 ];
 
 /// What `kubectl create ingress` writes.
+const NETWORK_POLICY: &[Field] = &[
+    Field(1, "podSelector", Message(LABEL_SELECTOR)),
+    Field(2, "ingress", List(&Message(&[POLICY_PORTS, Field(2, "from", List(&Message(POLICY_PEER)))]))),
+    Field(3, "egress", List(&Message(&[POLICY_PORTS, Field(2, "to", List(&Message(POLICY_PEER)))]))),
+    Field(4, "policyTypes", List(&Text)),
+];
+const POLICY_PORTS: Field = Field(
+    1,
+    "ports",
+    List(&Message(&[Field(1, "protocol", Text), Field(2, "port", IntOrString), Field(3, "endPort", OptionalNumber)])),
+);
+const POLICY_PEER: &[Field] = &[
+    Field(1, "podSelector", OptionalMessage(LABEL_SELECTOR)),
+    Field(2, "namespaceSelector", OptionalMessage(LABEL_SELECTOR)),
+    Field(3, "ipBlock", Message(&[Field(1, "cidr", Text), Field(2, "except", List(&Text))])),
+];
 const INGRESS: &[Field] = &[
     Field(1, "defaultBackend", Message(BACKEND)),
     Field(2, "tls", List(&Message(&[Field(1, "hosts", List(&Text)), Field(2, "secretName", Text)]))),

@@ -147,6 +147,20 @@ fn rules_of_an_ingress_stand_beside_their_hosts() {
 }
 
 #[test]
+fn peers_and_ports_of_a_policy_are_read_and_an_empty_selector_is_one() {
+    let label = one(1, &[one(1, b"app"), one(2, b"db")].concat());
+    let port = [one(1, b"TCP"), one(2, &[1 << 3, 0, 2 << 3, 80]), vec![3 << 3, 90]].concat();
+    let rule = [one(1, &port), one(2, &one(2, b""))].concat();
+    let policy = one(2, &[one(1, &label), one(2, &rule), one(4, b"Ingress")].concat());
+    let read = parse(&body("networking.k8s.io/v1", "NetworkPolicy", &policy)).unwrap().unwrap();
+    assert_eq!(
+        read["spec"],
+        json!({ "podSelector": { "matchLabels": { "app": "db" } }, "policyTypes": ["Ingress"], "ingress": [
+            { "from": [ { "namespaceSelector": {} } ], "ports": [ { "protocol": "TCP", "port": 80, "endPort": 90 } ] } ] })
+    );
+}
+
+#[test]
 fn moments_are_written_as_kubernetes_does_and_unset_ones_left_away() {
     let renewed = one(4, &[1 << 3, 60, 2 << 3, 0xc0, 0x84, 0x3d]);
     let meta = one(1, &[one(1, b"leader"), one(8, b"")].concat());

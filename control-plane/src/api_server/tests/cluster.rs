@@ -10,8 +10,13 @@ impl ClusterHttp for OneService {
         (host == "hello").then(|| ObjectKey::new(namespace, host))
     }
 
+    fn keeps_inside(&self, _: &ObjectKey, _: u16) -> Option<String> {
+        None
+    }
+
     fn call(
         &self,
+        _: &ObjectKey,
         service: ObjectKey,
         port: Option<u16>,
         request: Request<Body>,

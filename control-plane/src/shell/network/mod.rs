@@ -1,6 +1,7 @@
 //! What gateways are to know, computed anew only where a change has touched it.
 
 mod news;
+mod policies;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,6 +14,7 @@ use scheduler::{Deployment, ReplicaState, ReplicaView, Template};
 use crate::routing::{Addresses, ByLabel, Service, labels};
 pub(super) use news::News;
 use news::Told;
+use policies::Policing;
 
 /// What gateways are to know, and what they have been told.
 #[derive(Debug, Default)]
@@ -35,6 +37,7 @@ pub(super) struct Network {
     /// Services whose endpoints may have changed.
     touched: BTreeSet<ObjectKey>,
     addresses: Addresses,
+    policing: Policing,
     told: BTreeMap<ObjectKey, Told>,
 }
 
@@ -64,10 +67,11 @@ impl Network {
         if let Some(label) = before.as_ref().and_then(Service::first_label) {
             self.services_by.remove(&key, label);
         }
-        let route = |service: &Option<Service>| service.as_ref().map(|service| service.route(key.clone()));
+        let route = |service: &Option<Service>| service.as_ref().map(|service| service.route(key.clone(), Vec::new()));
         if route(&before) != route(&service) {
             self.rerouted.insert(News::Service(key.clone()));
         }
+        self.policing.stale();
         let Some(service) = service else {
             self.told.remove(&key);
             return;
@@ -106,6 +110,7 @@ impl Network {
 
     pub(super) fn set_deployment(&mut self, deployment: Deployment) {
         let (key, template) = (deployment.key.clone(), deployment.template.clone());
+        self.policing.stale();
         let trouble = self.take_out(&key).and_then(|before| before.trouble);
         labels(&template).for_each(|label| self.deployments_by.insert(&key, label));
         self.deployments.insert(key.clone(), Backing { deployment, trouble });
@@ -124,6 +129,7 @@ impl Network {
 
     fn take_out(&mut self, key: &ObjectKey) -> Option<Backing> {
         let backing = self.deployments.remove(key)?;
+        self.policing.stale();
         labels(&backing.deployment.template).for_each(|label| self.deployments_by.remove(key, label));
         self.touch_behind(key, &backing.deployment.template);
         Some(backing)
@@ -177,6 +183,7 @@ impl Network {
         self.touch_selecting(&view.id.0, &view.template);
         let replicas = self.replicas.entry(view.revision.clone()).or_default();
         if replicas.is_empty() {
+            self.policing.stale();
             labels(&view.template).for_each(|label| self.revisions_by.insert(&view.revision, label));
         }
         replicas.insert(view.id.clone(), Box::new(view));
@@ -187,6 +194,7 @@ impl Network {
         let Some(view) = replicas.remove(id) else { return };
         if replicas.is_empty() {
             self.replicas.remove(revision);
+            self.policing.stale();
             labels(&view.template).for_each(|label| self.revisions_by.remove(revision, label));
         }
         self.touch_selecting(&id.0, &view.template);

@@ -19,6 +19,8 @@ use crate::routing::{Backer, Service, endpoints, reason};
 pub(in crate::shell) enum News {
     /// Everything that decides which Service a request goes to.
     Routes,
+    /// Who may not send to all hosts outside.
+    Leaving,
     /// One Service is there, is another, or is gone.
     Service(ObjectKey),
     /// So is one Ingress.
@@ -38,6 +40,7 @@ pub(super) struct Told {
 impl Network {
     /// What is news to gateways. `settled`: whether it is known by now which replicas there are.
     pub(in crate::shell) fn news(&mut self, settled: bool) -> BTreeSet<News> {
+        self.police();
         let mut news = std::mem::take(&mut self.rerouted);
         if !settled {
             return news;
@@ -58,12 +61,13 @@ impl Network {
         Some(match news {
             News::Routes => GatewayDown::Routes(Arc::new(self.routes())),
             News::Service(key) => match self.services.get(key) {
-                Some(service) => GatewayDown::Service(service.route(key.clone())),
+                Some(service) => GatewayDown::Service(service.route(key.clone(), self.policing.guards(key))),
                 None => GatewayDown::ServiceGone(key.clone()),
             },
             News::Ingress(key) => {
                 GatewayDown::Ingress(ingress(key, self.ingresses.get(key).map_or(&[], Vec::as_slice)))
             }
+            News::Leaving => GatewayDown::Leaving(self.policing.leaving().to_vec()),
             News::Endpoints(key) => {
                 let Told { endpoints, reason, hopeless } = self.told.get(key)?.clone();
                 GatewayDown::Endpoints { service: key.clone(), endpoints, reason, hopeless }
@@ -73,7 +77,11 @@ impl Network {
 
     fn routes(&self) -> Routes {
         Routes {
-            services: self.services.iter().map(|(key, service)| service.route(key.clone())).collect(),
+            services: self
+                .services
+                .iter()
+                .map(|(key, service)| service.route(key.clone(), self.policing.guards(key)))
+                .collect(),
             ingresses: self.ingresses.iter().map(|(key, rules)| ingress(key, rules)).collect(),
         }
     }

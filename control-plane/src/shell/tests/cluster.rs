@@ -252,7 +252,7 @@ impl Gateway {
                 }
                 GatewayDown::Service(route) => drop(self.routes.insert(route.key.clone(), route)),
                 GatewayDown::ServiceGone(key) => drop(self.routes.remove(&key)),
-                GatewayDown::Ingress(_) => {}
+                GatewayDown::Ingress(_) | GatewayDown::Leaving(_) => {}
                 GatewayDown::Endpoints { service, endpoints, reason, .. } => {
                     self.endpoints.insert(service, (endpoints, reason));
                 }

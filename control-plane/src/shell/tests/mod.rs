@@ -3,6 +3,7 @@
 mod autoscalers;
 mod cluster;
 mod deployments;
+mod policies;
 mod priorities;
 mod sessions;
 mod starts;

@@ -10,7 +10,7 @@ mod sent;
 use std::sync::Arc;
 
 use api::{
-    BodyError, ClusterHttp, HOPS_HEADER,
+    BodyError, ClusterHttp, ClusterHttpError, HOPS_HEADER, ObjectKey,
     outbound::{InvalidGrant, OutboundGrants, Reach},
     replica::LogSource,
 };
@@ -29,7 +29,8 @@ use read_ahead::read_ahead;
 
 /// Where the guests of one replica may send requests.
 pub(super) struct Outbound {
-    namespace: Arc<str>,
+    /// The revision that it is a replica of.
+    caller: ObjectKey,
     grants: OutboundGrants,
     cluster: Arc<dyn ClusterHttp>,
     client: Arc<OutboundClient>,
@@ -44,13 +45,13 @@ enum Route {
 
 impl Outbound {
     pub(super) fn new(
-        namespace: Arc<str>,
+        caller: ObjectKey,
         grants: &[String],
         cluster: Arc<dyn ClusterHttp>,
         client: Arc<OutboundClient>,
         log: Arc<ReplicaLog>,
     ) -> Result<Self, InvalidGrant> {
-        Ok(Self { namespace, grants: OutboundGrants::parse(grants)?, cluster, client, log })
+        Ok(Self { caller, grants: OutboundGrants::parse(grants)?, cluster, client, log })
     }
 
     async fn send(&self, mut request: Request<WasiBody>, timeouts: Timeouts) -> Result<Response<WasiBody>, HttpError> {
@@ -73,10 +74,18 @@ impl Outbound {
         let host = uri.host().filter(|host| !host.is_empty()).ok_or(HttpError::HttpRequestUriInvalid)?;
         let default_port = if uri.scheme() == Some(&http::uri::Scheme::HTTP) { 80 } else { 443 };
         let port = uri.port_u16().unwrap_or(default_port);
-        let service = self.cluster.resolve(&self.namespace, host);
+        let service = self.cluster.resolve(&self.caller.namespace, host);
         Ok(match (self.grants.allow(host, port), service) {
             (Some(_), Some(service)) => Route::Service(service, uri.port_u16()),
-            (Some(reach), None) => Route::Host(reach),
+            (Some(reach), None) => {
+                if let Some(policy) = self.cluster.keeps_inside(&self.caller, port) {
+                    self.log.line_of(LogSource::Sampan, || {
+                        format!("denied: {policy} does not allow requests to hosts outside, as `{host}` at port {port}")
+                    });
+                    return Err(HttpError::HttpRequestDenied);
+                }
+                Route::Host(reach)
+            }
             (None, Some(service)) if self.allows(&service, port) => Route::Service(service, uri.port_u16()),
             (None, _) => {
                 self.log.line_of(LogSource::Sampan, || denied(host));
@@ -88,7 +97,7 @@ impl Outbound {
     /// Whether a Service is granted by any of its names: who grants it names it as they like.
     fn allows(&self, service: &api::ObjectKey, port: u16) -> bool {
         let full = format!("{}.{}", service.name, service.namespace);
-        let near = (*service.namespace == *self.namespace).then(|| service.name.to_string());
+        let near = (*service.namespace == *self.caller.namespace).then(|| service.name.to_string());
         let names = [format!("{full}.svc"), format!("{full}.svc.cluster.local"), full];
         near.iter().chain(&names).any(|name| self.grants.allow(name, port).is_some())
     }
@@ -101,13 +110,20 @@ impl Outbound {
         timeouts: Timeouts,
     ) -> Result<Response<WasiBody>, HttpError> {
         let (request, sent) = sent::watched(request);
-        let response = tokio::time::timeout(timeouts.first_byte, self.cluster.call(service, port, request))
-            .await
-            .map_err(|_| HttpError::HttpResponseTimeout)?
-            .map_err(|error| {
-                self.log.line_of(LogSource::Sampan, || format!("call failed: {error}"));
-                HttpError::DestinationNotFound
-            })?;
+        let response =
+            tokio::time::timeout(timeouts.first_byte, self.cluster.call(&self.caller, service, port, request))
+                .await
+                .map_err(|_| HttpError::HttpResponseTimeout)?
+                .map_err(|error| match error {
+                    ClusterHttpError::Denied { .. } => {
+                        self.log.line_of(LogSource::Sampan, || format!("denied: {error}"));
+                        HttpError::HttpRequestDenied
+                    }
+                    ClusterHttpError::NoSuchService { .. } => {
+                        self.log.line_of(LogSource::Sampan, || format!("call failed: {error}"));
+                        HttpError::DestinationNotFound
+                    }
+                })?;
         let response = if sent.is_whole() { response } else { response.map(read_ahead) };
         Ok(response.map(|body| body.map_err(into_http_error).boxed_unsync()))
     }
