@@ -17,7 +17,7 @@ spec:
   template:
     metadata:
       labels: {{app: {name}{labels}}}
-      annotations: {{sampan.dev/outbound: 'db, db.shop, 127.0.0.1'}}
+      annotations: {{sampan.dev/key-value: default, sampan.dev/outbound: 'db, db.shop, 127.0.0.1'}}
     spec:
       containers:
       - name: main
