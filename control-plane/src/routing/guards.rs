@@ -21,6 +21,9 @@ const GATEWAY_LABEL: (&str, &str) = ("app.kubernetes.io/name", "sampan-gateway")
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 const TEMPLATE_HASH: &str = "pod-template-hash";
 
+type OfNamespaces = Vec<(String, Verdict)>;
+type OfRevisions = Vec<(ObjectKey, Verdict)>;
+
 /// All that decides who may call whom.
 pub(crate) struct Policies<'a> {
     /// In order of their names.
@@ -114,7 +117,7 @@ impl<'a> Policies<'a> {
         others: &Verdict,
         concerns: impl Fn(&str) -> bool,
         verdict: &impl Fn(Pod<'_>) -> Verdict,
-    ) -> (Vec<(String, Verdict)>, Vec<(ObjectKey, Verdict)>) {
+    ) -> (OfNamespaces, OfRevisions) {
         let concerned =
             self.namespaces.keys().copied().chain(self.egress.iter().map(String::as_str)).filter(|it| concerns(it));
         let namespaces: BTreeMap<String, Verdict> = concerned
