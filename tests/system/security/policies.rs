@@ -51,7 +51,7 @@ impl Shop<'_> {
         self.apply(namespace, &format!("{head}metadata: {{name: {name}}}\nspec: {spec}\n"));
     }
 
-    fn from_outside(&self, service: &str) -> u16 {
+    fn outside_gets(&self, service: &str) -> u16 {
         Client::new(&self.sampan.http, Some(&format!("{service}.localhost"))).get("/env").status
     }
 
@@ -92,8 +92,8 @@ fn policies_hold(sampan: &Sampan) {
     for caller in ["web.shop", "other.shop", "web.ops"] {
         shop.wait("a policy without rules keeps everybody off", caller, false);
     }
-    wait_for("so are those outside", || (shop.from_outside("db.shop") == 403).then_some(()));
-    assert_eq!(shop.from_outside("web.shop"), 200, "who is not selected is not isolated");
+    wait_for("so are those outside", || (shop.outside_gets("db.shop") == 403).then_some(()));
+    assert_eq!(shop.outside_gets("web.shop"), 200, "who is not selected is not isolated");
     wait_for("the log of the caller names the policy", || {
         let log = sampan.cli_ok(&["logs", "-n", "shop", "deployment/other"]);
         log.contains("NetworkPolicy shop/deny").then_some(())
@@ -127,7 +127,7 @@ fn policies_hold(sampan: &Sampan) {
         "{podSelector: {matchLabels: {app: db}}, ingress: [{from: [{namespaceSelector: {matchLabels: \
          {kubernetes.io/metadata.name: kube-system}}, podSelector: {matchLabels: {app.kubernetes.io/name: sampan-gateway}}}]}]}",
     );
-    wait_for("the gateway may be named", || (shop.from_outside("db.shop") == 200).then_some(()));
+    wait_for("the gateway may be named", || (shop.outside_gets("db.shop") == 200).then_some(()));
     shop.wait("which names no other", "web.ops", false);
     let described = sampan.kubectl_ok(&["describe", "networkpolicy", "-n", "shop", "allow"]);
     assert!(described.contains("NamespaceSelector: kubernetes.io/metadata.name=kube-system"), "{described}");
@@ -148,7 +148,7 @@ fn policies_hold(sampan: &Sampan) {
         log.contains("NetworkPolicy ops/out (egress of the caller) does not allow requests to hosts outside"),
         "{log}"
     );
-    assert_eq!(shop.from_outside("web.ops"), 200, "egress says nothing of ingress");
+    assert_eq!(shop.outside_gets("web.ops"), 200, "egress says nothing of ingress");
     shop.policy("ops", "out", "{podSelector: {}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {}}]}]}");
     shop.wait("egress is allowed", "web.ops", true);
 }
