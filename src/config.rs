@@ -280,11 +280,17 @@ pub(crate) struct JoinArgs {
 /// Where a control plane takes sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum JoinAddress {
+    /// The process that started this one, over the socket that is its standard input.
+    Broker,
     Socket(PathBuf),
     Tcp(String),
 }
 
 fn join_address(text: &str) -> Result<JoinAddress, String> {
+    // Not for people: a process of ours says so to those that it starts.
+    if text == "broker:" {
+        return Ok(JoinAddress::Broker);
+    }
     if let Some(path) = text.strip_prefix("unix:") {
         return Ok(JoinAddress::Socket(path.into()));
     }

@@ -1,6 +1,6 @@
 //! Where the key-value store of guests is, if it is a Redis.
 
-use std::{ffi::OsString, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use anyhow::Context;
 use control_plane::key_value::{BYTES_FLAG, KEYS_FLAG, Quota, RedisSettings};
@@ -37,13 +37,11 @@ fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
     Ok(text.into())
 }
 
-/// A Redis that was named, and how processes that are started here are told of it.
+/// A Redis that was named. Processes that are started here reach it through this one.
 #[derive(Debug, Clone)]
 pub(crate) struct Redis {
     pub(crate) settings: RedisSettings,
     pub(crate) quota: Quota,
-    url: SecretString,
-    ca: Option<PathBuf>,
 }
 
 impl KeyValueArgs {
@@ -69,7 +67,7 @@ impl KeyValueArgs {
         };
         let authority = ca.as_ref().map(read).transpose()?;
         let settings = RedisSettings::parse(url.expose_secret(), authority.as_deref())?;
-        Ok(Some(Redis { settings, quota: self.quota(), url, ca }))
+        Ok(Some(Redis { settings, quota: self.quota() }))
     }
 
     /// The same for who keeps no entries itself: a quota without a store that is named would have no effect.
@@ -94,19 +92,5 @@ impl KeyValueArgs {
             bytes: self.key_value_namespace_bytes.unwrap_or(default.bytes),
             keys: self.key_value_namespace_keys.unwrap_or(default.keys),
         }
-    }
-}
-
-impl Redis {
-    /// For a worker of this machine: other users cannot read the environment of its process.
-    pub(crate) fn environment(&self) -> Vec<(&'static str, OsString)> {
-        let url = ("SAMPAN_KEY_VALUE", self.url.expose_secret().trim().into());
-        let ca = self.ca.clone().map(|path| ("SAMPAN_KEY_VALUE_CA", path.into()));
-        let Quota { bytes, keys } = self.quota;
-        let quota = [
-            ("SAMPAN_KEY_VALUE_NAMESPACE_BYTES", bytes.to_string().into()),
-            ("SAMPAN_KEY_VALUE_NAMESPACE_KEYS", keys.to_string().into()),
-        ];
-        [url].into_iter().chain(ca).chain(quota).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    env,
+    env, fs,
     path::{Path, PathBuf},
 };
 
@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 
 use crate::errors::HintExt;
 
+/// Where each process has a directory of its own.
+const PROCESSES: &str = "processes";
 /// Names of processes up to this length are names of files as they are.
 const MAX_FILE_NAME: usize = 64;
 /// So much of a hash stands for the rest of a longer one.
@@ -78,6 +80,18 @@ impl DataDir {
         self.root.join("cache")
     }
 
+    /// Where compiled components of this directory and of its processes are.
+    pub(crate) fn compile_caches(&self) -> Vec<PathBuf> {
+        let processes = fs::read_dir(self.root.join(PROCESSES)).into_iter().flatten().flatten();
+        let own = processes.map(|process| Self { root: process.path() }.compile_cache());
+        std::iter::once(self.compile_cache()).chain(own).collect()
+    }
+
+    /// What a worker's process of this name keeps for itself, which is then all that it sees of this directory.
+    pub(crate) fn of_process(&self, process: &str) -> Self {
+        Self { root: self.root.join(PROCESSES).join(file_name(process).as_ref()) }
+    }
+
     /// Sockets of this machine's processes.
     pub(crate) fn sockets(&self) -> PathBuf {
         self.root.join("run")
@@ -91,16 +105,6 @@ impl DataDir {
     /// Where the process of this name takes requests.
     pub(crate) fn request_socket(&self, process: &str) -> PathBuf {
         self.sockets().join(format!("{}.sock", file_name(process)))
-    }
-
-    /// Where the process of this name asks for connections to hosts outside.
-    pub(crate) fn connect_socket(&self, process: &str) -> PathBuf {
-        self.sockets().join(format!("{}.connect.sock", file_name(process)))
-    }
-
-    /// Where sessions of the process of this name are taken by the worker that started it.
-    pub(crate) fn session_socket(&self, process: &str) -> PathBuf {
-        self.sockets().join(format!("{}.control.sock", file_name(process)))
     }
 
     /// The authority of the installation's processes.
@@ -139,7 +143,7 @@ mod tests {
     fn long_names_of_processes_have_short_files_each_its_own() {
         let dir = DataDir { root: "/data".into() };
         assert_eq!(dir.request_socket("m-1"), Path::new("/data/run/m-1.sock"));
-        let [one, other] = ["a", "b"].map(|end| dir.session_socket(&format!("{}.{end}", "n".repeat(200))));
+        let [one, other] = ["a", "b"].map(|end| dir.request_socket(&format!("{}.{end}", "n".repeat(200))));
         assert_ne!(one, other);
         assert!(one.file_name().unwrap().len() < 80, "{}", one.display());
     }

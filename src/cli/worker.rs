@@ -1,13 +1,12 @@
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use api::Taint;
-use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     compose::{self, Sharing, WorkerPlan, confine, machine_name},
-    config::{ImageLimitArgs, JoinArgs, WorkerLimitArgs, address},
+    config::{ImageLimitArgs, JoinAddress, JoinArgs, WorkerLimitArgs, address},
     diagnostics,
     key_value::KeyValueArgs,
     metrics::MetricsArgs,
@@ -74,13 +73,9 @@ pub(crate) struct Worker {
     #[arg(long, env = "SAMPAN_NO_SANDBOX")]
     no_sandbox: bool,
 
-    /// End when standard input does: a server started this process
-    #[arg(long, env = "SAMPAN_SUPERVISED", hide = true)]
-    supervised: bool,
-
-    /// Make no connections to hosts outside: ask at this socket for them
-    #[arg(long, env = "SAMPAN_CONNECT", value_name = "SOCKET", hide = true)]
-    connect: Option<PathBuf>,
+    /// See to the images in its directory: nobody else does
+    #[arg(long, env = "SAMPAN_OWN_IMAGES", hide = true)]
+    own_images: bool,
 
     #[command(flatten)]
     limits: WorkerLimitArgs,
@@ -101,7 +96,9 @@ pub(crate) struct Worker {
 impl Worker {
     pub(super) fn run(self) -> anyhow::Result<()> {
         diagnostics::init();
-        let (supervised, drain_timeout) = (self.supervised, self.drain_timeout);
+        let drain_timeout = self.drain_timeout;
+        // A process of ours started this one: it opens what this one needs.
+        let brokered = self.join.join == JoinAddress::Broker;
         let plan = WorkerPlan {
             name: self.join.name.clone().unwrap_or_else(machine_name),
             join: self.join,
@@ -115,21 +112,21 @@ impl Worker {
             drain_timeout,
             limits: self.limits,
             key_value: self.key_value,
-            connect: self.connect,
             // Who started this process sees to the images that it shares with it.
-            collection: (!supervised).then(|| compose::collection(&self.images)),
+            collection: (!brokered || self.own_images).then(|| compose::collection(&self.images)),
             metrics: self.metrics,
             data: self.data,
         };
         // One that joins by itself needs the network, and starts processes without it for its guests.
-        let whole = supervised || (self.no_sandbox && self.isolation == Sharing::Worker);
+        let whole = brokered || (self.no_sandbox && self.isolation == Sharing::Worker);
         let confined = confine(&plan, !self.no_sandbox && whole)?;
+        #[cfg(debug_assertions)]
+        if brokered && std::env::var(compose::HOSTILE).is_ok_and(|name| name == plan.name) {
+            return run(|_| async move { compose::hostile(&plan).await });
+        }
         run(|shutdown| async move {
             let leave = CancellationToken::new();
             signals::watch(leave.clone(), drain_timeout + LAST).context("signals cannot be received")?;
-            if supervised {
-                tokio::spawn(end_of_input(shutdown.clone()));
-            }
             let starting = async {
                 match whole {
                     true => compose::worker(&plan, confined, &leave, &shutdown).await,
@@ -141,20 +138,13 @@ impl Worker {
                 () = leave.cancelled() => return Ok(()),
                 () = shutdown.cancelled() => return Ok(()),
             };
-            if !supervised {
+            if !brokered {
                 Screen::new()
                     .success("sampan", format_args!("worker {name} is up; Ctrl-C moves its replicas and ends"));
             }
             roles.ended().await
         })
     }
-}
-
-/// Who started this process holds the other end: when it is gone, so is the reason to run.
-async fn end_of_input(shutdown: CancellationToken) {
-    let mut byte = [0];
-    while tokio::io::stdin().read(&mut byte).await.is_ok_and(|read| read > 0) {}
-    shutdown.cancel();
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

@@ -1,7 +1,5 @@
 //! What a worker's process gives up before it has threads: everything that it does not need.
 
-use std::fs;
-
 use anyhow::Context;
 use runtime::{Compile, CompileServer, Network, Sandbox};
 use transport::machine;
@@ -18,8 +16,7 @@ pub(crate) struct Confined {
 /// Starts the process that compiles, and enters the sandbox. To be called on the main thread, before there are others.
 pub(crate) fn confine(plan: &WorkerPlan, sandboxed: bool) -> anyhow::Result<Confined> {
     let dir = plan.data.claim()?;
-    let identity = dir.root().join("identity");
-    let own = [dir.images(), dir.compile_cache(), dir.sockets(), identity];
+    let own = [dir.images(), dir.compile_cache()];
     own.iter().try_for_each(|folder| make_private(folder))?;
     // Read from places that are closed afterwards, and kept.
     machine();
@@ -30,10 +27,7 @@ pub(crate) fn confine(plan: &WorkerPlan, sandboxed: bool) -> anyhow::Result<Conf
     };
     let args = ["compile-server".to_owned(), process.memory_bytes.to_string(), process.timeout.as_millis().to_string()];
     let server = CompileServer::start(&process, &args).context("the process that compiles cannot be started")?;
-    // A file that is not there is said when it is read.
-    let token = plan.join.token_file.iter().filter_map(|file| fs::canonicalize(file).ok()).collect();
-    // What the system lacks is warned of, and done without.
-    let network = if plan.connect.is_some() { Network::Asked } else { Network::Own };
-    Sandbox { read: token, read_write: own.to_vec(), network }.enter();
+    // Its sockets are opened for it. What the system lacks is warned of, and done without.
+    Sandbox { read: Vec::new(), read_write: own.to_vec(), network: Network::Asked }.enter();
     Ok(Confined { compile: Compile::Server(server), redis })
 }

@@ -32,6 +32,10 @@ pub(super) async fn join_as(
     dir: &DataDir,
 ) -> anyhow::Result<(ControlPlaneClient, Option<Arc<Identity>>)> {
     let address = match &args.join {
+        // Only a worker is started by a broker, which does not come here.
+        JoinAddress::Broker => {
+            anyhow::bail!("`broker:` is for processes that Sampan starts: write HOST:PORT, or unix:PATH")
+        }
         JoinAddress::Socket(path) => {
             return Ok((ControlPlaneClient::new(ControlPlaneWay::Socket(path.clone())), None));
         }

@@ -7,11 +7,13 @@ mod config;
 mod confinement;
 mod door;
 mod gateway;
+#[cfg(debug_assertions)]
+mod hostile;
 mod images;
 mod joining;
 mod nearby;
-mod outbound;
 mod partition;
+mod process;
 mod server;
 mod supervisor;
 mod up;
@@ -20,6 +22,8 @@ mod worker;
 pub(crate) use config::{collection, compile_process, machine_name};
 pub(crate) use confinement::confine;
 pub(crate) use gateway::gateway;
+#[cfg(debug_assertions)]
+pub(crate) use hostile::{HOSTILE, hostile};
 pub(crate) use partition::{Sharing, partition};
 pub(crate) use server::{ServerPlan, server};
 pub(crate) use up::up;

@@ -1,7 +1,7 @@
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use api::{WorkerName, session};
+use api::session;
 use control_plane::{ControlPlane, Silence};
 use gateway::Gateway;
 use registry_client::{ImageStore, Registries};
@@ -17,7 +17,6 @@ use super::{
     door::{Door, keep_trust, set_trust},
     images::StoredImages,
     make_private, only,
-    outbound::{Granted, watched},
     supervisor::{Supervisor, own_workers},
 };
 use crate::{config::ServerArgs, errors::HintExt, metrics::Metrics, serve::Addresses};
@@ -73,9 +72,9 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     });
     let listener = listener.hint("choose another address with --sessions, or another directory with --data-dir")?;
     let sessions = listener.tcp_addr();
-    let supervisor = Supervisor::new(own_workers, plan, redis.as_ref(), &dir, control.clone());
     let door = Arc::new(Door::new(authority.clone(), register.clone()));
-    let offer = offer(&control, &images, door, supervisor.granted());
+    let offer = offer(&control, &images, door);
+    let supervisor = Supervisor::new(own_workers, plan, &dir, control.clone(), &offer);
 
     // The gateway ends first, then the workers that it needs, then what all of them need.
     let gateway_ends = shutdown.child_token();
@@ -136,19 +135,10 @@ async fn keep_own_renewed(authority: &Authority, identity: &Identity) {
     }
 }
 
-fn offer(
-    control: &Arc<ControlPlane>,
-    images: &ImageStore,
-    admission: Arc<dyn Admission>,
-    granted: HashMap<WorkerName, Arc<Granted>>,
-) -> Offer {
-    let (for_workers, for_gateways, granted) = (control.clone(), control.clone(), Arc::new(granted));
-    let attach_worker = move |session| {
-        let granted = granted.clone();
-        for_workers.attach_worker(watched(session, move |worker| granted.get(worker).cloned()));
-    };
+fn offer(control: &Arc<ControlPlane>, images: &ImageStore, admission: Arc<dyn Admission>) -> Offer {
+    let (for_workers, for_gateways) = (control.clone(), control.clone());
     Offer {
-        worker: Arc::new(attach_worker),
+        worker: Arc::new(move |session| for_workers.attach_worker(session)),
         gateway: Arc::new(move |session| for_gateways.attach_gateway(session)),
         key_value: control.key_value(),
         images: Arc::new(StoredImages(images.clone())),

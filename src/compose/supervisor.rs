@@ -1,9 +1,7 @@
 //! Worker processes of this machine: started, kept running, and ended with the server.
 
 use std::{
-    collections::HashMap,
     ffi::OsString,
-    path::Path,
     process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
@@ -11,17 +9,22 @@ use std::{
 
 use api::WorkerName;
 use control_plane::ControlPlane;
+use registry_client::hosted::CollectionConfig;
 use tokio::{
     process::{Child, Command},
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
+use transport::{BrokerSocket, Offer, serve_sessions};
 
 use super::{
-    ServerPlan, machine_name,
-    outbound::{Granted, WayOut},
+    ServerPlan, collection, machine_name,
+    process::{Bound, Granted, ProcessBroker},
 };
-use crate::{config::WorkerLimitArgs, key_value::Redis, paths::DataDir};
+use crate::{config::WorkerLimitArgs, paths::DataDir};
 
 /// The wait before a worker that ended is started again; each further end soon after a start doubles it.
 const RESTART_FIRST: Duration = Duration::from_millis(10);
@@ -32,20 +35,24 @@ const RAN_WELL: Duration = Duration::from_secs(10);
 /// A worker that has not ended so long after it was told to is killed.
 const ENDS_WITHIN: Duration = Duration::from_millis(1500);
 
-/// What is said to this process in its environment and not to the workers that it starts: they have no network of their
-/// own, are not divided again, and the store is named to them in another way.
-const NOT_FOR_WORKERS: [&str; 4] = ["SAMPAN_ISOLATION", "SAMPAN_KEY_VALUE_FILE", "SAMPAN_LISTEN", "SAMPAN_METRICS"];
+/// What of this process' environment a worker's has: the settings of Sampan and of the run time, and nothing that is secret or
+/// that it has no use for. It reaches the store by this process, and is not divided again.
+fn is_for_workers(name: &str) -> bool {
+    let not = ["SAMPAN_ISOLATION", "SAMPAN_LISTEN", "SAMPAN_METRICS", "SAMPAN_TOKEN_FILE", "SAMPAN_ADVERTISE"];
+    let ours = name.starts_with("SAMPAN_") && !name.starts_with("SAMPAN_KEY_VALUE") && !not.contains(&name);
+    ours || name.starts_with("RUST_") || ["TZ", "LANG", "NO_COLOR", "TERM", "PATH", "HOME"].contains(&name)
+}
 
-/// What a worker's process is started with, and how it reaches hosts outside.
+/// What a worker's process is started with, and what it may have.
 pub(super) struct WorkerProcess {
     arguments: Vec<OsString>,
-    environment: Vec<(&'static str, OsString)>,
-    way_out: WayOut,
+    granted: Arc<Granted>,
+    broker: Arc<ProcessBroker>,
 }
 
 /// Keeps worker processes running.
 pub(super) struct Supervisor {
-    workers: Vec<(WorkerName, WorkerProcess)>,
+    workers: Vec<(WorkerName, WorkerProcess, Bound, Offer)>,
     control: Arc<ControlPlane>,
 }
 
@@ -56,34 +63,34 @@ pub(super) fn own_workers(count: u16) -> Vec<WorkerName> {
 }
 
 impl Supervisor {
+    /// Each is offered as much of `offer` as what runs in it is granted.
     pub(super) fn new(
         names: Vec<WorkerName>,
         plan: &ServerPlan,
-        redis: Option<&Redis>,
         dir: &DataDir,
         control: Arc<ControlPlane>,
+        offer: &Offer,
     ) -> Self {
-        let process =
-            |name: &WorkerName| WorkerProcess::new(&dir.control_socket(), &name.0, dir, &plan.server.worker, redis);
+        let collection = collection(&plan.server.images);
         let workers = names.into_iter().map(|name| {
-            let process = process(&name);
-            (name, process)
+            let bound = Bound::new(&name.0, dir);
+            let process = WorkerProcess::new(&bound, &name.0, dir, (&plan.server.worker, &collection));
+            let offer = bound.narrowed(offer.clone());
+            (name, process, bound, offer)
         });
         Self { workers: workers.collect(), control }
-    }
-
-    /// What runs in each of them, as far as it is granted hosts outside.
-    pub(super) fn granted(&self) -> HashMap<WorkerName, Arc<Granted>> {
-        self.workers.iter().map(|(name, process)| (name.clone(), process.granted().clone())).collect()
     }
 
     /// Runs until `stop`, and until all of them have ended then.
     pub(super) async fn run(self, stop: CancellationToken) {
         let tasks = TaskTracker::new();
-        for (name, process) in self.workers {
+        for (name, process, bound, offer) in self.workers {
             let (control, stop, died) = (self.control.clone(), stop.clone(), name.clone());
-            // Before anything else: its replicas are replaced now.
-            tasks.spawn(async move { keep_running(&name, &process, || control.worker_died(died.clone()), stop).await });
+            tasks.spawn(async move {
+                // Before anything else: its replicas are replaced now.
+                let died = || control.worker_died(died.clone());
+                serve_process(&name, &process, (bound, offer), died, stop).await;
+            });
         }
         tasks.close();
         tokio::join!(stop.cancelled(), tasks.wait());
@@ -91,30 +98,33 @@ impl Supervisor {
 }
 
 impl WorkerProcess {
-    /// One that joins at a socket of this machine.
+    /// One that is bound to a name, and keeps images and what it compiles in `dir`.
     pub(super) fn new(
-        socket: &Path,
+        bound: &Bound,
         name: &str,
         dir: &DataDir,
-        limits: &WorkerLimitArgs,
-        redis: Option<&Redis>,
+        (limits, collection): (&WorkerLimitArgs, &CollectionConfig),
     ) -> Self {
-        let mut join = OsString::from("unix:");
-        join.push(socket);
-        let mut arguments: Vec<OsString> = vec!["worker".into(), "--supervised".into(), "--join".into(), join];
+        let mut arguments: Vec<OsString> = vec!["worker".into(), "--join".into(), "broker:".into()];
         arguments.extend(["--name".into(), name.into(), "--data-dir".into(), dir.root().into()]);
         let mut give = |flag: &str, value: Option<String>| {
             arguments.extend(value.into_iter().flat_map(|value| [OsString::from(flag), value.into()]));
         };
+        give("--image-max-age", Some(api::format_span(collection.max_age)));
+        give("--image-max-bytes", collection.max_bytes.map(|bytes| bytes.to_string()));
         give("--compile-memory", limits.compile_memory.map(|bytes| bytes.to_string()));
         give("--compile-timeout", limits.compile_timeout.map(api::format_span));
         give("--warm-memory", limits.warm_memory.map(|bytes| bytes.to_string()));
         give("--kept-memory", limits.kept_memory.map(|bytes| bytes.to_string()));
         give("--guest-memory", limits.guest_memory.map(|bytes| bytes.to_string()));
         give("--max-handles", limits.max_handles.map(|handles| handles.to_string()));
-        let way_out = WayOut::new(dir, name, redis);
-        arguments.extend(way_out.arguments());
-        Self { arguments, environment: redis.map(Redis::environment).unwrap_or_default(), way_out }
+        Self { arguments, granted: bound.granted.clone(), broker: bound.broker.clone() }
+    }
+
+    /// Whose directory is no other's, so that it sees to the images there itself.
+    pub(super) fn with_own_images(mut self, own: bool) -> Self {
+        self.arguments.extend(own.then(|| "--own-images".into()));
+        self
     }
 
     /// With so many threads that serve requests, if it is not to have its default.
@@ -124,48 +134,66 @@ impl WorkerProcess {
         self
     }
 
-    /// What runs in it, as far as it is granted hosts outside.
-    pub(super) fn granted(&self) -> &Arc<Granted> {
-        self.way_out.granted()
-    }
-
-    fn start(&self) -> std::io::Result<Child> {
+    /// The process, and what answers it. When that is dropped the process ends, as it does when this one is killed.
+    fn start(&self) -> std::io::Result<(Child, AbortOnDropHandle<()>)> {
         let program = std::env::current_exe()?;
-        let mut command = Command::new(program);
-        for name in NOT_FOR_WORKERS {
-            command.env_remove(name);
-        }
-        let started = command
+        let (socket, theirs) = BrokerSocket::pair()?;
+        self.granted.began();
+        let environment = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_for_workers));
+        let started = Command::new(program)
             .args(&self.arguments)
-            .envs(self.environment.iter().cloned())
-            // Its end tells the worker to end: also when this process is killed.
-            .stdin(Stdio::piped())
+            .env_clear()
+            .envs(environment)
+            .stdin(Stdio::from(theirs))
             // Ctrl-C at a terminal is for this process, which ends the workers in its turn.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        self.granted().began(started.id());
-        Ok(started)
+        let broker = self.broker.clone();
+        let answering = tokio::spawn(async move {
+            if let Err(error) = socket.serve(broker).await {
+                tracing::debug!(%error, "a worker's process is not answered any more");
+            }
+        });
+        Ok((started, AbortOnDropHandle::new(answering)))
+    }
+}
+
+/// Takes the sessions of a worker's process and keeps it running, until `stop`.
+pub(super) async fn serve_process(
+    name: &WorkerName,
+    process: &WorkerProcess,
+    (bound, offer): (Bound, Offer),
+    died: impl Fn(),
+    stop: CancellationToken,
+) {
+    // What it says last, as it ends, is heard.
+    let ended = CancellationToken::new();
+    let sessions = serve_sessions(bound.listener, offer, ended.clone());
+    let running = async {
+        let _ended = ended.drop_guard_ref();
+        keep_running(name, process, died, stop).await;
+    };
+    let (served, ()) = tokio::join!(sessions, running);
+    if let Err(error) = served {
+        tracing::error!(worker = %name, %error, "sessions of its process cannot be taken");
     }
 }
 
 /// Runs a worker's process again and again until `stop`, and tells each time that it `died`.
-pub(super) async fn keep_running(name: &WorkerName, process: &WorkerProcess, died: impl Fn(), stop: CancellationToken) {
+async fn keep_running(name: &WorkerName, process: &WorkerProcess, died: impl Fn(), stop: CancellationToken) {
     let mut pause = RESTART_FIRST;
-    let _way_out = process.way_out.open();
     loop {
         let began = Instant::now();
         match process.start() {
-            Ok(mut child) => {
-                // Held apart: waiting for the child would close it, and its end tells the worker to end.
-                let input = child.stdin.take();
+            Ok((mut child, answering)) => {
                 tokio::select! {
                     () = stop.cancelled() => {
-                        drop(input);
+                        drop(answering);
                         return end(child).await;
                     }
                     ended = child.wait() => {
-                        process.granted().ended();
+                        process.granted.began();
                         died();
                         let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
                         tracing::warn!(worker = %name, status, "a worker ended, and is started again");

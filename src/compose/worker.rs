@@ -1,6 +1,5 @@
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,12 +13,13 @@ use runtime::{Ended, Ending, Handles, Replicas, Worker, WorkerConfig};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use transport::{
-    AskedConnect, ControlPlaneClient, DirectConnect, Identity, Peer, RemoteDialer, RemoteImages, RemoteKeyValue,
-    RequestLimits, RequestListener, Role, ServingThreads, machine, serve_requests,
+    AskedConnect, BrokerClient, ControlPlaneClient, ControlPlaneWay, DirectConnect, Identity, Peer, RemoteDialer,
+    RemoteImages, RemoteKeyValue, RequestLimits, RequestListener, Role, ServingThreads, Wanted, machine,
+    serve_requests,
 };
 
 use super::{Roles, config, confinement::Confined, images::spawn_collection, joining, make_private, nearby::Nearby};
-use crate::config::{JoinArgs, WorkerLimitArgs};
+use crate::config::{JoinAddress, JoinArgs, WorkerLimitArgs};
 use crate::errors::HintExt;
 use crate::key_value::{KeyValueArgs, Redis};
 use crate::metrics::{Metrics, MetricsArgs};
@@ -42,8 +42,6 @@ pub(crate) struct WorkerPlan {
     pub(crate) drain_timeout: Duration,
     pub(crate) limits: WorkerLimitArgs,
     pub(crate) key_value: KeyValueArgs,
-    /// The socket of who makes its connections to hosts outside; `None`: it does.
-    pub(crate) connect: Option<PathBuf>,
     /// When images go that it fetched; `None`: another process sees to that.
     pub(crate) collection: Option<CollectionConfig>,
     pub(crate) metrics: MetricsArgs,
@@ -56,6 +54,8 @@ pub(super) struct Prepared {
     pub(super) peer: Peer,
     pub(super) client: ControlPlaneClient,
     pub(super) identity: Option<Arc<Identity>>,
+    /// Who started this process and opens for it what it needs; `None`: it joined by itself.
+    pub(super) broker: Option<BrokerClient>,
     pub(super) listener: RequestListener,
     pub(super) config: WorkerConfig,
 }
@@ -63,8 +63,11 @@ pub(super) struct Prepared {
 /// Joins, and takes the addresses.
 pub(super) async fn prepare(plan: &WorkerPlan) -> anyhow::Result<Prepared> {
     let dir = plan.data.resolve()?;
-    make_private(&dir.sockets())?;
     let peer = Peer { role: Role::Worker, name: plan.name.clone() };
+    if plan.join.join == JoinAddress::Broker {
+        return prepare_brokered(plan, dir, peer).await;
+    }
+    make_private(&dir.sockets())?;
     let (client, identity) = joining::join_as(&plan.join, &peer, &dir).await?;
     let socket = dir.request_socket(&peer.name);
     let tcp = match (plan.listen, &identity) {
@@ -76,12 +79,29 @@ pub(super) async fn prepare(plan: &WorkerPlan) -> anyhow::Result<Prepared> {
     let listener = listener.with_context(|| format!("requests cannot be taken at {}", socket.display()));
     let listener = listener.hint("choose another address with --listen, or another directory with --data-dir")?;
     let tcp = listener.tcp_addr().map(|bound| plan.advertise.clone().unwrap_or_else(|| bound.to_string()));
+    let config = placed(plan, &dir, tcp)?;
+    Ok(Prepared { dir, peer, client, identity, broker: None, listener, config })
+}
 
-    let mut worker_config = config::worker(&peer.name, &plan.limits, &dir);
-    apply(plan, &mut worker_config);
+/// The same, of a process that may open nothing itself.
+async fn prepare_brokered(plan: &WorkerPlan, dir: DataDir, peer: Peer) -> anyhow::Result<Prepared> {
+    let broker =
+        BrokerClient::of_standard_input().context("standard input is no socket of who started this process")?;
+    let client = ControlPlaneClient::new(ControlPlaneWay::Broker(broker.clone()));
+    let socket = broker.open(Wanted::Requests).await.context("no socket was given for requests")?;
+    let listener = RequestListener::given(socket).context("requests cannot be taken at the socket that was given")?;
+    let config = placed(plan, &dir, None)?;
+    Ok(Prepared { dir, peer, client, identity: None, broker: Some(broker), listener, config })
+}
+
+/// How the worker is set up, with where it is reached.
+fn placed(plan: &WorkerPlan, dir: &DataDir, tcp: Option<String>) -> anyhow::Result<WorkerConfig> {
+    let mut config = config::worker(&plan.name, &plan.limits, dir);
+    apply(plan, &mut config);
+    let socket = dir.request_socket(&plan.name);
     let socket = socket.to_str().context("the data directory's path is no UTF-8")?.to_owned();
-    worker_config.address = Some(Address { machine: machine().to_owned(), socket: Some(socket), tcp });
-    Ok(Prepared { dir, peer, client, identity, listener, config: worker_config })
+    config.address = Some(Address { machine: machine().to_owned(), socket: Some(socket), tcp });
+    Ok(config)
 }
 
 /// Starts a worker. It leaves when `leave` is cancelled: its replicas are moved first, for as long as its drain timeout.
@@ -92,16 +112,25 @@ pub(crate) async fn worker(
     leave: &CancellationToken,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(WorkerName, Roles)> {
-    let Prepared { dir, peer, client, identity, listener, config: mut worker_config } = prepare(plan).await?;
+    let Prepared { dir, peer, client, identity, broker, listener, config: mut worker_config } = prepare(plan).await?;
     worker_config.compile = confined.compile;
     let name = worker_config.name.clone();
     let replicas = Replicas::new();
     let elsewhere = RemoteDialer::new(RequestLimits::default(), identity.clone(), Handle::current());
-    let elsewhere = elsewhere.until(shutdown.clone());
+    let mut elsewhere = elsewhere.until(shutdown.clone());
+    if let Some(broker) = &broker {
+        elsewhere = elsewhere.through(broker.clone());
+        let (gone, shutdown) = (broker.gone().clone(), shutdown.clone());
+        // Without who started it there is no reason to run: it ends also when that was killed.
+        tokio::spawn(async move {
+            gone.cancelled().await;
+            shutdown.cancel();
+        });
+    }
     let dialer = Nearby { own: name.clone(), here: replicas.dialer(), elsewhere: Arc::new(elsewhere) };
     // What its guests call is routed here: a gateway that listens nowhere.
     let inside = Gateway::new(GatewayConfig::default(), Arc::new(dialer));
-    let connect = connect(plan);
+    let connect = connect(broker);
     let handles = Handles {
         key_value: key_value(confined.redis, &client, connect.clone()),
         cluster_http: inside.cluster_http(),
@@ -146,7 +175,11 @@ pub(crate) async fn worker(
 }
 
 /// Redis, which is there without the control plane, or what the control plane keeps.
-fn key_value(redis: Option<Redis>, client: &ControlPlaneClient, connect: Arc<dyn Connect>) -> Arc<dyn KeyValue> {
+pub(super) fn key_value(
+    redis: Option<Redis>,
+    client: &ControlPlaneClient,
+    connect: Arc<dyn Connect>,
+) -> Arc<dyn KeyValue> {
     let Some(redis) = redis else { return Arc::new(RemoteKeyValue::new(client)) };
     let store = RedisKeyValue::new(redis.settings, connect, redis.quota);
     tokio::spawn(store.clone().connected());
@@ -154,9 +187,9 @@ fn key_value(redis: Option<Redis>, client: &ControlPlaneClient, connect: Arc<dyn
 }
 
 /// By who started this process, or from here if it has joined by itself.
-fn connect(plan: &WorkerPlan) -> Arc<dyn Connect> {
-    match &plan.connect {
-        Some(socket) => Arc::new(AskedConnect::new(socket.clone())),
+fn connect(broker: Option<BrokerClient>) -> Arc<dyn Connect> {
+    match broker {
+        Some(broker) => Arc::new(AskedConnect::new(broker)),
         None => Arc::new(DirectConnect),
     }
 }

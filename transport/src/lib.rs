@@ -4,6 +4,8 @@
 //! Either side of a session or of a request is what it is in one process: a pair of channels, a `Serve`. It decides
 //! nothing about what is sent.
 
+mod broker;
+mod descriptor;
 mod handles;
 mod identity;
 mod machine;
@@ -14,17 +16,21 @@ mod session;
 mod strangers;
 mod wire;
 
+pub use broker::{Broker, BrokerClient, BrokerSocket, Wanted};
 pub use handles::{JoinError, RemoteImages, RemoteKeyValue, ask_for_trust, join, renew};
 pub use identity::{
     Asked, Authority, AuthorityCertificate, AuthorityError, Certificate, Fingerprint, Identity, IdentityError, Peer,
     Request, Revoked, Role, Trust,
 };
 pub use machine::machine;
-pub use outbound::{AskedConnect, ConnectListener, DirectConnect, Permit, serve_connects};
-pub use request::{RemoteDialer, RequestLimits, RequestListener, ServingThreads, serve_requests};
+pub use outbound::{AskedConnect, ConnectDesk, DirectConnect, Permit};
+pub use request::{
+    RemoteDialer, RequestLimits, RequestListener, ServingThreads, bind_for_another, connect_for_another, serve_requests,
+};
 #[cfg(any(fuzzing, test))]
 pub use session::fuzzing;
 pub use session::{
-    Admission, Applicant, ControlPlaneClient, ControlPlaneWay, Offer, PROTOCOL, SessionListener, serve_sessions,
+    Admission, Applicant, ControlPlaneClient, ControlPlaneWay, Offer, PROTOCOL, SessionEntry, SessionListener,
+    serve_sessions,
 };
 pub use strangers::{StrangerLimits, source};

@@ -13,7 +13,7 @@ use super::{Network, Sandbox, SandboxGap};
 /// The newest rules that are asked for. An older kernel keeps those that it knows.
 const RULES: ABI = ABI::V6;
 
-/// What the standard library, the C library's resolver, the allocator and TLS read.
+/// What the standard library and the allocator read.
 const ALWAYS_READ: &[&str] = &[
     "/dev/null",
     "/dev/urandom",
@@ -23,6 +23,10 @@ const ALWAYS_READ: &[&str] = &[
     "/sys/devices/system/cpu",
     "/sys/fs/cgroup",
     "/sys/kernel/mm/transparent_hugepage",
+];
+
+/// What who makes connections reads: the resolver, and TLS.
+const NETWORK_READ: &[&str] = &[
     "/etc/gai.conf",
     "/etc/host.conf",
     "/etc/hosts",
@@ -44,7 +48,11 @@ pub(super) fn close(sandbox: &Sandbox) -> Result<(), SandboxGap> {
     for path in sandbox.read.iter().chain(&sandbox.read_write).filter(|path| !path.exists()) {
         tracing::warn!(path = %path.display(), "does not exist, and so stays closed to this process");
     }
-    let always = ALWAYS_READ.iter().map(PathBuf::from).chain(resolver(Path::new(RESOLVER)));
+    let network = match sandbox.network {
+        Network::Own => NETWORK_READ.iter().map(PathBuf::from).chain(resolver(Path::new(RESOLVER))).collect(),
+        Network::Asked => Vec::new(),
+    };
+    let always = ALWAYS_READ.iter().map(PathBuf::from).chain(network);
     let rules =
         Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(AccessFs::from_all(RULES))?;
     let rules = match sandbox.network {

@@ -28,8 +28,8 @@ pub enum Network {
     /// It makes and takes them itself: to any address, whatever is granted to its guests.
     #[default]
     Own,
-    /// Another process, which is asked over a Unix socket and passes them on. This one makes sockets of Unix alone, and
-    /// connects what is passed to it to nothing else.
+    /// Another process, which is asked over a Unix socket and passes on connections and sockets. This one makes none, but pairs
+    /// of its own, connects nothing, also no socket of this machine, and listens nowhere else.
     Asked,
 }
 

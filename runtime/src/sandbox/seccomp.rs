@@ -4,6 +4,10 @@ use libc::{
     AF_INET, AF_INET6, AF_UNIX, CLONE_THREAD, CLONE_VM, FIOCLEX, FIONBIO, FIONREAD, MSG_FASTOPEN, PR_SET_NAME,
     PR_SET_VMA, PRIO_PROCESS, SOCK_DGRAM, SOCK_STREAM, TCGETS, TIOCGWINSZ,
 };
+use libc::{
+    F_ADD_SEALS, F_DUPFD, F_DUPFD_CLOEXEC, F_GET_SEALS, F_GETFD, F_GETFL, F_GETLK, F_OFD_GETLK, F_OFD_SETLK,
+    F_OFD_SETLKW, F_SETFD, F_SETFL, F_SETLK, F_SETLKW,
+};
 use seccompiler::{
     BackendError, BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, apply_filter_all_threads,
@@ -15,6 +19,8 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// What a socket's type says besides its type: flags for its descriptor.
 const SOCKET_TYPE: u64 = 0xf;
+/// What a process without a network does not do with sockets: it is given those that it has.
+const SOCKETS_OF_ITS_OWN: &[i64] = &[libc::SYS_bind, libc::SYS_connect, libc::SYS_listen];
 /// Every new namespace that `clone` can make.
 const NEW_NAMESPACES: i32 = libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
@@ -47,18 +53,28 @@ fn allowed(network: Network) -> Result<Rules, BackendError> {
     // The other filter answers it.
     rules.insert(libc::SYS_clone3, Vec::new());
     rules.insert(libc::SYS_clone, vec![rule([threads_alone()?])?]);
-    let families: &[i32] = match network {
-        Network::Own => &[AF_UNIX, AF_INET, AF_INET6],
-        Network::Asked => &[AF_UNIX],
-    };
-    rules.insert(libc::SYS_socket, sockets(families)?);
+    match network {
+        Network::Own => {
+            rules.insert(libc::SYS_socket, sockets(&[AF_UNIX, AF_INET, AF_INET6], &[SOCK_STREAM, SOCK_DGRAM])?);
+            rules.insert(libc::SYS_socketpair, sockets(&[AF_UNIX], &[SOCK_STREAM, SOCK_DGRAM])?);
+        }
+        // It is given all of its sockets. Landlock does not see who connects to a socket of this machine by its path; no
+        // datagram's address may name one either.
+        Network::Asked => {
+            SOCKETS_OF_ITS_OWN.iter().for_each(|call| drop(rules.remove(call)));
+            rules.insert(libc::SYS_socketpair, sockets(&[AF_UNIX], &[SOCK_STREAM])?);
+        }
+    }
     // A socket that is sent from in this way connects first, and Landlock does not see it.
     for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
         rules.insert(call, vec![rule([without(flags, MSG_FASTOPEN as u64)?])?]);
     }
-    rules.insert(libc::SYS_socketpair, sockets(&[AF_UNIX])?);
     let ioctls = [FIONBIO, FIOCLEX, FIONREAD, TCGETS, TIOCGWINSZ];
     rules.insert(libc::SYS_ioctl, any_of(1, ioctls)?);
+    // Not F_SETOWN and F_SETSIG, by which the kernel sends signals to others.
+    let descriptors = [F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_ADD_SEALS, F_GET_SEALS];
+    let locks = [F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW];
+    rules.insert(libc::SYS_fcntl, any_of(1, descriptors.into_iter().chain(locks).map(|command| command as u64))?);
     rules.insert(libc::SYS_prctl, any_of(0, [PR_SET_NAME as u64, PR_SET_VMA as u64])?);
     // Of this process and thread alone.
     rules.insert(libc::SYS_prlimit64, any_of(0, [0, this])?);
@@ -74,8 +90,8 @@ fn threads_alone() -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(thread | NEW_NAMESPACES as u64), thread)
 }
 
-fn sockets(families: &[i32]) -> Result<Vec<SeccompRule>, BackendError> {
-    let kinds = families.iter().flat_map(|family| [(*family, SOCK_STREAM), (*family, SOCK_DGRAM)]);
+fn sockets(families: &[i32], types: &[i32]) -> Result<Vec<SeccompRule>, BackendError> {
+    let kinds = families.iter().flat_map(|family| types.iter().map(|kind| (*family, *kind)));
     let socket = |(family, kind): (i32, i32)| {
         let kind = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(SOCKET_TYPE), kind as u64)?;
         rule([is(0, family as u64)?, kind])
@@ -107,11 +123,21 @@ mod tests {
     fn the_filter_compiles_and_no_call_that_is_limited_by_its_arguments_is_in_the_list_without_them() {
         for network in [Network::Own, Network::Asked] {
             let rules = allowed(network).unwrap();
-            for call in [libc::SYS_clone, libc::SYS_socket, libc::SYS_ioctl, libc::SYS_prctl, libc::SYS_tgkill] {
+            for call in
+                [libc::SYS_clone, libc::SYS_socket, libc::SYS_fcntl, libc::SYS_ioctl, libc::SYS_prctl, libc::SYS_tgkill]
+            {
                 assert!(!system_calls::ALLOWED.contains(&call), "{call}");
-                assert!(!rules[&call].is_empty(), "{call}");
+                assert!(rules.get(&call).is_none_or(|rules| !rules.is_empty()), "{call}");
             }
             program(rules, SeccompAction::Errno(1), SeccompAction::Allow).unwrap();
+        }
+    }
+
+    #[test]
+    fn who_is_given_its_sockets_makes_connects_and_binds_none() {
+        let rules = allowed(Network::Asked).unwrap();
+        for call in [libc::SYS_socket, libc::SYS_connect, libc::SYS_bind, libc::SYS_listen] {
+            assert!(!rules.contains_key(&call), "{call}");
         }
     }
 

@@ -15,14 +15,14 @@ use api::WorkerName;
 use runtime::{Ended, Ending};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-use transport::{RemoteDialer, RequestLimits, serve_requests};
+use transport::{DirectConnect, RemoteDialer, RequestLimits, serve_requests};
 
 use super::{
     Roles,
     confinement::Confined,
     images::spawn_collection,
     joining,
-    worker::{LAST_WORDS, Prepared, WorkerPlan, end, prepare, serving_threads},
+    worker::{LAST_WORDS, Prepared, WorkerPlan, end, key_value, prepare, serving_threads},
 };
 use crate::metrics::Metrics;
 use replicas::Partition;
@@ -38,7 +38,7 @@ pub(crate) async fn partition(
     leave: &CancellationToken,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(WorkerName, Roles)> {
-    let Prepared { dir, peer, client, identity, listener, mut config } = prepare(plan).await?;
+    let Prepared { dir, peer, client, identity, listener, mut config, .. } = prepare(plan).await?;
     let name = config.name.clone();
     let ended = CancellationToken::new();
     let elsewhere = RemoteDialer::new(RequestLimits::default(), None, Handle::current()).until(ended.clone());
@@ -49,9 +49,10 @@ pub(crate) async fn partition(
     }
     let dialer = Arc::new(ByProcess::new(sharing, name.clone(), dir.clone(), elsewhere));
     let tenants = Tenants::new(
-        name.clone(),
-        dir.clone(),
-        (plan.limits.clone(), plan.threads, confined.redis),
+        sharing,
+        (name.clone(), dir.clone()),
+        (plan.limits.clone(), plan.threads, plan.collection.clone().unwrap_or_default()),
+        key_value(confined.redis, &client, Arc::new(DirectConnect)),
         client.clone(),
         ended.clone(),
     );

@@ -1,25 +1,22 @@
 use std::{collections::HashMap, sync::Arc};
 
 use api::{
-    Address, Dialer, Serve, WorkerName,
+    Address, Dialer, KeyValue, Serve, WorkerName,
     session::{Endpoint, ForGateway, ForWorker, Session, WorkerDown, WorkerUp},
 };
 use futures::future::{BoxFuture, ready};
+use registry_client::hosted::CollectionConfig;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use transport::{
-    Admission, Applicant, Certificate, ControlPlaneClient, Offer, RemoteDialer, RemoteImages, RemoteKeyValue,
-    SessionListener, StrangerLimits, machine, serve_sessions,
-};
+use transport::{Admission, Applicant, Certificate, ControlPlaneClient, Offer, RemoteDialer, RemoteImages, machine};
 
 use super::sharing::{Sharing, process_name};
 use crate::{
     compose::{
-        outbound::{Granted, watched},
-        supervisor::{WorkerProcess, keep_running},
+        process::Bound,
+        supervisor::{WorkerProcess, serve_process},
     },
     config::WorkerLimitArgs,
-    key_value::Redis,
     paths::DataDir,
 };
 
@@ -38,11 +35,13 @@ pub(super) enum News {
 
 /// The processes, one for each group of replicas of which something runs.
 pub(super) struct Tenants {
+    sharing: Sharing,
     name: WorkerName,
     dir: DataDir,
     limits: WorkerLimitArgs,
     threads: Option<u16>,
-    redis: Option<Redis>,
+    collection: CollectionConfig,
+    key_value: Arc<dyn KeyValue>,
     client: ControlPlaneClient,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -52,15 +51,16 @@ pub(super) struct Tenants {
 
 impl Tenants {
     pub(super) fn new(
-        name: WorkerName,
-        dir: DataDir,
-        (limits, threads, redis): (WorkerLimitArgs, Option<u16>, Option<Redis>),
+        sharing: Sharing,
+        (name, dir): (WorkerName, DataDir),
+        (limits, threads, collection): (WorkerLimitArgs, Option<u16>, CollectionConfig),
+        key_value: Arc<dyn KeyValue>,
         client: ControlPlaneClient,
         stop: CancellationToken,
     ) -> (Self, mpsc::Receiver<News>) {
         let (news, inbox) = mpsc::channel(WAITING);
         let (tasks, running) = (TaskTracker::new(), HashMap::new());
-        (Self { name, dir, limits, threads, redis, client, stop, tasks, running, news }, inbox)
+        (Self { sharing, name, dir, limits, threads, collection, key_value, client, stop, tasks, running, news }, inbox)
     }
 
     /// Starts the process of a group, if it does not run.
@@ -71,32 +71,19 @@ impl Tenants {
         let stop = self.stop.child_token();
         self.running.insert(group.to_owned(), stop.clone());
         let name = process_name(&self.name, group);
-        let socket = self.dir.session_socket(&name);
-        let process = WorkerProcess::new(&socket, &name, &self.dir, &self.limits, self.redis.as_ref());
-        let process = process.with_threads(self.threads);
-        let offer = self.offer(group, process.granted().clone());
+        let bound = Bound::new(&name, &self.dir);
+        let own = self.sharing.own_dir(&self.dir, &name);
+        let process =
+            WorkerProcess::new(&bound, &name, own.as_ref().unwrap_or(&self.dir), (&self.limits, &self.collection));
+        let process = process.with_threads(self.threads).with_own_images(own.is_some());
+        let offer = bound.narrowed(self.offer(group));
         let (news, group) = (self.news.clone(), group.to_owned());
         self.tasks.spawn(async move {
-            let listener = match SessionListener::bind(socket, None, StrangerLimits::default()).await {
-                Ok(listener) => listener,
-                Err(error) => return tracing::error!(process = group, %error, "its process cannot be started"),
-            };
-            let name = WorkerName(name.into());
             let died = || {
                 // Without room, the process that is started in its place tells by what it does not run.
                 let _ = news.try_send(News::Died(group.clone()));
             };
-            // What it says last, as it ends, is heard.
-            let ended = CancellationToken::new();
-            let sessions = serve_sessions(listener, offer, ended.clone());
-            let process = async {
-                let _ended = ended.drop_guard_ref();
-                keep_running(&name, &process, died, stop).await;
-            };
-            let (served, ()) = tokio::join!(sessions, process);
-            if let Err(error) = served {
-                tracing::error!(process = group, %error, "sessions of its process cannot be taken");
-            }
+            serve_process(&WorkerName(name.into()), &process, (bound, offer), died, stop).await;
         });
     }
 
@@ -114,18 +101,14 @@ impl Tenants {
         self.tasks.wait().await;
     }
 
-    /// What a process is offered: its sessions end here, the rest is the control plane's.
-    fn offer(&self, group: &str, granted: Arc<Granted>) -> Offer {
+    /// What a process is offered: its sessions end here, the rest is the control plane's, or the store's.
+    fn offer(&self, group: &str) -> Offer {
         let (news, client, stop) = (self.news.clone(), self.client.clone(), self.stop.clone());
         let group = group.to_owned();
         Offer {
-            worker: Arc::new(move |session| {
-                let granted = granted.clone();
-                // All that joins here is this group's process, whatever it calls itself.
-                hear(watched(session, move |_| Some(granted.clone())), group.clone(), news.clone());
-            }),
+            worker: Arc::new(move |session| hear(session, group.clone(), news.clone())),
             gateway: Arc::new(move |session| pass_on(session, &client, &stop)),
-            key_value: Arc::new(RemoteKeyValue::new(&self.client)),
+            key_value: self.key_value.clone(),
             images: Arc::new(RemoteImages::new(&self.client)),
             admission: Arc::new(Nobody),
         }

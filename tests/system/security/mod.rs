@@ -12,6 +12,7 @@ mod paths;
 mod policies;
 mod public;
 mod quotas;
+mod room;
 mod sharing;
 mod strangers;
 mod terminals;

@@ -1,7 +1,9 @@
 use std::{
     io,
-    os::fd::AsFd,
-    path::Path,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream as BlockingStream,
+    },
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -9,76 +11,57 @@ use std::{
     time::Duration,
 };
 
-use api::{
-    ACCEPT_PAUSE, Accepting, AfterAccept,
-    outbound::{Connect, ConnectError, Reach},
-};
+use api::outbound::{Connect, ConnectError, Reach};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
-    net::{TcpStream, UnixListener, UnixStream},
+    net::{TcpStream, UnixStream},
     sync::Semaphore,
-    task::JoinSet,
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use super::{
-    CONNECTS, descriptor,
+    CONNECTS,
     message::{Asked, MAX_ASKED_BYTES, answer},
 };
-use crate::peer::{bind_private, is_own_user};
+use crate::descriptor;
 
 /// How long who has connected may take to say what it asks for, and to take the answer.
 const LINE: Duration = Duration::from_secs(2);
 
-/// Who may ask, and for what.
+/// What one process may have.
 pub trait Permit: Send + Sync {
-    /// Whether this process, named by its id, is answered at all.
-    fn admits(&self, process: u32) -> bool;
     /// Which addresses a host may have, if it may be connected to on this port now.
     fn allow(&self, host: &str, port: u16) -> Option<Reach>;
 }
 
-/// Where a process is answered that may make no connections itself.
-pub struct ConnectListener(UnixListener);
-
-impl ConnectListener {
-    /// Listens at a Unix socket, in place of what an earlier process left there. To be called within a runtime.
-    pub fn bind(socket: &Path) -> io::Result<Self> {
-        bind_private(socket).map(Self)
-    }
+/// Makes connections for one process, as far as its permit lets it, and passes them on. Clones share its seats.
+#[derive(Clone)]
+pub struct ConnectDesk {
+    desk: Arc<Desk>,
+    seats: Arc<Semaphore>,
 }
 
-/// Makes connections for who asks, as far as `permit` lets it, and passes them on. It answers until it is dropped.
-pub async fn serve_connects(listener: ConnectListener, permit: Arc<dyn Permit>, connect: Arc<dyn Connect>) {
-    let desk = Arc::new(Desk { permit, connect, told: AtomicBool::new(false) });
-    let (seats, mut answering) = (Arc::new(Semaphore::new(CONNECTS)), JoinSet::new());
-    let mut accepting = Accepting::default();
-    loop {
-        // The semaphore is never closed.
-        let seat = seats.clone().acquire_owned().await;
-        match listener.0.accept().await {
-            Ok((stream, _)) if desk.admits(&stream) => {
-                accepting.accepted();
-                let desk = desk.clone();
-                answering.spawn(async move {
-                    let _seat = seat;
-                    if let Err(error) = desk.serve(stream).await {
-                        tracing::debug!(%error, "who asked for a connection has gone");
-                    }
-                });
+impl ConnectDesk {
+    /// For the process that has this permit.
+    pub fn new(permit: Arc<dyn Permit>, connect: Arc<dyn Connect>) -> Self {
+        let desk = Arc::new(Desk { permit, connect, told: AtomicBool::new(false) });
+        Self { desk, seats: Arc::new(Semaphore::new(CONNECTS)) }
+    }
+
+    /// The process' end of a connection over which it may ask for one, once there is room. To be called within a runtime.
+    pub async fn open(&self) -> io::Result<OwnedFd> {
+        let seat = self.seats.clone().acquire_owned().await.map_err(io::Error::other)?;
+        // This end is nobody else's: who has the other cannot make it block.
+        let (ours, theirs) = BlockingStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let (stream, desk) = (UnixStream::from_std(ours)?, self.desk.clone());
+        tokio::spawn(async move {
+            let _seat = seat;
+            if let Err(error) = desk.serve(stream).await {
+                tracing::debug!(%error, "who asked for a connection has gone");
             }
-            Ok(_) => accepting.accepted(),
-            Err(error) => match accepting.failed(&error) {
-                AfterAccept::GoOn => tracing::debug!(%error, "a request for a connection failed"),
-                AfterAccept::Pause { first } => {
-                    if first {
-                        tracing::warn!(%error, "requests for connections cannot be accepted");
-                    }
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
-        while answering.try_join_next().is_some() {}
+        });
+        Ok(theirs.into())
     }
 }
 
@@ -91,11 +74,6 @@ struct Desk {
 }
 
 impl Desk {
-    fn admits(&self, stream: &UnixStream) -> bool {
-        let process = stream.peer_cred().ok().and_then(|peer| peer.pid()?.try_into().ok());
-        is_own_user(stream) && process.is_some_and(|process| self.permit.admits(process))
-    }
-
     async fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
         let asked = timeout(LINE, asked(&mut stream)).await??;
         let mut more = [0];

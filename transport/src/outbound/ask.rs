@@ -1,30 +1,29 @@
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{io, sync::Arc};
 
 use api::outbound::{CONNECT_TIMEOUT, Connect, ConnectError, Reach};
 use futures::future::BoxFuture;
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Semaphore, time::timeout};
 
 use super::{
-    CONNECTS, descriptor,
+    CONNECTS,
     message::{Asked, MAX_ANSWER_BYTES, parse_answer},
 };
-use crate::peer::connect_to;
+use crate::{
+    broker::{BrokerClient, Wanted},
+    descriptor,
+};
 
-/// Has connections made by the process that listens at a socket: this one may make none itself.
-#[derive(Debug, Clone)]
+/// Has connections made by the process that started this one, which may make none itself.
+#[derive(Clone)]
 pub struct AskedConnect {
-    socket: PathBuf,
+    broker: BrokerClient,
     seats: Arc<Semaphore>,
 }
 
 impl AskedConnect {
     /// Asks nothing yet.
-    pub fn new(socket: PathBuf) -> Self {
-        Self { socket, seats: Arc::new(Semaphore::new(CONNECTS)) }
+    pub fn new(broker: BrokerClient) -> Self {
+        Self { broker, seats: Arc::new(Semaphore::new(CONNECTS)) }
     }
 }
 
@@ -34,17 +33,17 @@ impl Connect for AskedConnect {
         Box::pin(async move {
             let answered = async {
                 let _seat = asking.seats.acquire().await;
-                ask(&asking.socket, &asked).await
+                ask(&asking.broker, &asked).await
             };
             timeout(CONNECT_TIMEOUT, answered).await.unwrap_or(Err(ConnectError::Timeout))
         })
     }
 }
 
-async fn ask(socket: &Path, asked: &Asked) -> Result<TcpStream, ConnectError> {
+async fn ask(broker: &BrokerClient, asked: &Asked) -> Result<TcpStream, ConnectError> {
     let unanswered = |error: io::Error| ConnectError::Unanswered(error.to_string());
     let line = asked.line().ok_or_else(|| ConnectError::Name("it is no host name".to_owned()))?;
-    let mut stream = connect_to(socket).await.map_err(unanswered)?;
+    let mut stream = broker.connection(Wanted::Connect).await.map_err(unanswered)?;
     stream.write_all(line.as_bytes()).await.map_err(unanswered)?;
     let mut answer = [0; MAX_ANSWER_BYTES];
     let (length, connection) = descriptor::receive(&stream, &mut answer).await.map_err(unanswered)?;

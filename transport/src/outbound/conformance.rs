@@ -50,6 +50,6 @@ async fn who_connects_itself_conforms() {
 
 #[tokio::test]
 async fn who_asks_for_connections_conforms() {
-    let answered = Answered::by_all(std::process::id());
+    let answered = Answered::by_all();
     conforms(answered.asking()).await;
 }

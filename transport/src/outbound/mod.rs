@@ -1,11 +1,10 @@
 //! Connections to hosts outside: made by this process itself, or asked of the one that started it, which makes them and
 //! passes them on.
 //!
-//! Who asks sends one line over a Unix socket, and is answered by one, which the connection comes with.
+//! Who asks sends one line over a connection that its broker opened, and is answered by one, which what it asked for comes with.
 
 mod answer;
 mod ask;
-mod descriptor;
 mod direct;
 mod message;
 
@@ -14,7 +13,7 @@ mod conformance;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{ConnectListener, Permit, serve_connects};
+pub use answer::{ConnectDesk, Permit};
 pub use ask::AskedConnect;
 pub use direct::DirectConnect;
 

@@ -1,6 +1,6 @@
 use std::{
-    io::{Read, Write},
-    os::unix::net::UnixStream,
+    io::{self, Read, Write},
+    os::{fd::OwnedFd, unix::net::UnixStream},
     sync::Arc,
     time::Duration,
 };
@@ -10,62 +10,54 @@ use futures::future::{BoxFuture, join_all, pending};
 use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::{
-    AskedConnect, CONNECTS, ConnectListener, DirectConnect, Permit,
+    AskedConnect, CONNECTS, ConnectDesk, DirectConnect, Permit,
     message::{Asked, MAX_ANSWER_BYTES, answer, parse_answer},
-    serve_connects,
 };
+use crate::broker::{Broker, BrokerClient, BrokerSocket, Wanted};
 
 /// Long enough for a slow machine; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One process, and what it may have.
-struct Fixed {
-    process: u32,
-    grants: Option<OutboundGrants>,
-}
+/// What a process may have; `None`: everything.
+struct Fixed(Option<OutboundGrants>);
 
 impl Permit for Fixed {
-    fn admits(&self, process: u32) -> bool {
-        process == self.process
-    }
-
     fn allow(&self, host: &str, port: u16) -> Option<Reach> {
-        self.grants.as_ref().map_or(Some(Reach::Any), |grants| grants.allow(host, port))
+        self.0.as_ref().map_or(Some(Reach::Any), |grants| grants.allow(host, port))
     }
 }
 
-/// Who answers requests for connections, until it is dropped.
-pub(super) struct Answered {
-    folder: tempfile::TempDir,
-    serving: JoinHandle<()>,
+/// Who answers requests for connections.
+#[derive(Clone)]
+pub(super) struct Answered(ConnectDesk);
+
+impl Broker for Answered {
+    fn open(&self, wanted: Wanted) -> BoxFuture<'_, io::Result<OwnedFd>> {
+        assert_eq!(wanted, Wanted::Connect);
+        Box::pin(self.0.open())
+    }
 }
 
 impl Answered {
-    /// Everything is granted to this process.
-    pub(super) fn by_all(process: u32) -> Self {
-        Self::by(Fixed { process, grants: None }, Arc::new(DirectConnect))
+    /// Everything is granted.
+    pub(super) fn by_all() -> Self {
+        Self::by(Fixed(None), Arc::new(DirectConnect))
     }
 
     fn by(permit: Fixed, connect: Arc<dyn Connect>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let listener = ConnectListener::bind(&folder.path().join("connect.sock")).unwrap();
-        Self { folder, serving: tokio::spawn(serve_connects(listener, Arc::new(permit), connect)) }
+        Self(ConnectDesk::new(Arc::new(permit), connect))
     }
 
     fn to(grants: &[&str]) -> Self {
         let grants: Vec<String> = grants.iter().map(|&grant| grant.to_owned()).collect();
-        let grants = Some(OutboundGrants::parse(&grants).unwrap());
-        Self::by(Fixed { process: std::process::id(), grants }, Arc::new(DirectConnect))
+        Self::by(Fixed(Some(OutboundGrants::parse(&grants).unwrap())), Arc::new(DirectConnect))
     }
 
+    /// Until what this gives is dropped.
     pub(super) fn asking(&self) -> Arc<dyn Connect> {
-        Arc::new(AskedConnect::new(self.folder.path().join("connect.sock")))
-    }
-}
-
-impl Drop for Answered {
-    fn drop(&mut self) {
-        self.serving.abort();
+        let (socket, theirs) = BrokerSocket::pair().unwrap();
+        tokio::spawn(socket.serve(Arc::new(self.clone())));
+        Arc::new(AskedConnect::new(BrokerClient::over(theirs).unwrap()))
     }
 }
 
@@ -97,28 +89,22 @@ async fn a_granted_name_leads_to_public_addresses_alone_whatever_the_process_ask
 }
 
 #[tokio::test]
-async fn another_process_is_not_answered() {
-    let answered = Answered::by_all(std::process::id() + 1);
-    let refused = answered.asking().connect("127.0.0.1", 80, Reach::Any).await.unwrap_err();
-    assert!(matches!(refused, ConnectError::Unanswered(_)), "{refused}");
-}
-
-#[tokio::test]
 async fn where_nobody_answers_it_is_said() {
-    let asking = AskedConnect::new("/nonexistent/connect.sock".into());
+    let (socket, theirs) = BrokerSocket::pair().unwrap();
+    drop(socket);
+    let asking = AskedConnect::new(BrokerClient::over(theirs).unwrap());
     let refused = asking.connect("127.0.0.1", 80, Reach::Any).await.unwrap_err();
     assert!(matches!(refused, ConnectError::Unanswered(_)), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_request_is_not_answered_and_the_next_one_is() {
-    let answered = Answered::by_all(std::process::id());
-    let socket = answered.folder.path().join("connect.sock");
+    let answered = Answered::by_all();
     for nonsense in ["any 80\n", "all 80 127.0.0.1\n", "any x 127.0.0.1\n", "\n", &"x".repeat(4096)] {
-        let socket = socket.clone();
+        let opened = answered.0.open().await.unwrap();
         let nonsense = nonsense.to_owned();
         let unanswered = tokio::task::spawn_blocking(move || {
-            let mut stream = UnixStream::connect(socket).unwrap();
+            let mut stream = UnixStream::from(opened);
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
             // It may be closed before all of it is there.
             let _ = stream.write_all(nonsense.as_bytes());
@@ -143,7 +129,7 @@ impl Connect for Waits {
 #[tokio::test]
 async fn so_many_are_made_at_a_time_and_who_leaves_makes_room() {
     let (asked, mut heard) = mpsc::unbounded_channel();
-    let answered = Answered::by(Fixed { process: std::process::id(), grants: None }, Arc::new(Waits(asked)));
+    let answered = Answered::by(Fixed(None), Arc::new(Waits(asked)));
     // The ones are limited by who asks, the others by who answers.
     let (ones, others) = (answered.asking(), answered.asking());
     let ask = |asking: &Arc<dyn Connect>| tokio::spawn(asking.connect("127.0.0.1", 80, Reach::Any));

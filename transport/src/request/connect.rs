@@ -1,5 +1,6 @@
 use std::{io, path::PathBuf, sync::Arc};
 
+use api::WorkerName;
 use futures::future::BoxFuture;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -8,6 +9,7 @@ use tokio_rustls::TlsConnector;
 
 use super::RequestLimits;
 use crate::{
+    broker::{BrokerClient, Wanted},
     identity::{Identity, peer, revoked},
     peer::{Stream, connect_to},
 };
@@ -17,6 +19,8 @@ use crate::{
 pub(super) enum Way {
     /// It is on this machine.
     Socket(PathBuf),
+    /// It is on this machine, and who started this process connects to it.
+    Broker { broker: BrokerClient, worker: WorkerName, socket: String },
     /// Over the network, each side showing who it is.
     Tls { address: String, name: ServerName<'static>, identity: Arc<Identity> },
     /// There is none, and this is why.
@@ -37,6 +41,10 @@ impl Way {
     async fn open(&self) -> io::Result<(Box<dyn Stream>, BoxFuture<'static, ()>)> {
         match self {
             Self::Socket(path) => Ok((Box::new(connect_to(path).await?), Box::pin(std::future::pending()))),
+            Self::Broker { broker, worker, socket } => {
+                let wanted = Wanted::Worker { name: worker.clone(), socket: socket.clone() };
+                Ok((Box::new(broker.connection(wanted).await?), Box::pin(std::future::pending())))
+            }
             Self::Tls { address, name, identity } => {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;

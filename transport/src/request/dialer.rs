@@ -26,6 +26,7 @@ use super::{
     link::{Link, watch_over},
 };
 use crate::{
+    broker::BrokerClient,
     identity::{Identity, Role},
     machine::machine,
 };
@@ -35,6 +36,8 @@ pub struct RemoteDialer {
     limits: RequestLimits,
     /// What this process shows to workers of other machines, if it has something to show.
     identity: Option<Arc<Identity>>,
+    /// Who connects to workers of this machine, if this process may not.
+    broker: Option<BrokerClient>,
     links: Mutex<HashMap<(WorkerName, Address), Weak<Link>>>,
     background: Handle,
     until: CancellationToken,
@@ -43,7 +46,13 @@ pub struct RemoteDialer {
 impl RemoteDialer {
     /// Watches over workers on `background`. Without an identity, only workers of this machine are reached.
     pub fn new(limits: RequestLimits, identity: Option<Arc<Identity>>, background: Handle) -> Self {
-        Self { limits, identity, links: Mutex::default(), background, until: CancellationToken::new() }
+        Self { limits, identity, broker: None, links: Mutex::default(), background, until: CancellationToken::new() }
+    }
+
+    /// Connections to workers of this machine are asked of who started this process.
+    #[must_use]
+    pub fn through(self, broker: BrokerClient) -> Self {
+        Self { broker: Some(broker), ..self }
     }
 
     /// Workers that do not answer any more once `until` is cancelled are not warned of: they are about to end, or this process
@@ -68,7 +77,10 @@ impl RemoteDialer {
 
     fn way(&self, worker: &WorkerName, address: &Address) -> Way {
         match (&address.socket, &address.tcp, &self.identity) {
-            (Some(socket), ..) if address.machine == machine() => Way::Socket(PathBuf::from(socket)),
+            (Some(socket), ..) if address.machine == machine() => match &self.broker {
+                Some(broker) => Way::Broker { broker: broker.clone(), worker: worker.clone(), socket: socket.clone() },
+                None => Way::Socket(PathBuf::from(socket)),
+            },
             (_, Some(tcp), Some(identity)) => {
                 Way::Tls { address: tcp.clone(), name: Role::Worker.server_name(&worker.0), identity: identity.clone() }
             }

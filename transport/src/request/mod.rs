@@ -14,7 +14,7 @@ mod serve;
 use std::time::Duration;
 
 pub use dialer::RemoteDialer;
-pub use serve::{RequestListener, ServingThreads, serve_requests};
+pub use serve::{RequestListener, ServingThreads, bind_for_another, connect_for_another, serve_requests};
 
 /// The limits of requests between processes.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use std::{
     io,
     net::SocketAddr,
     os::fd::OwnedFd,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
     thread,
 };
@@ -39,7 +39,7 @@ use super::{
 };
 use crate::{
     identity::{Identity, Role},
-    peer::is_own_user,
+    peer::{bind_private, connect_to, is_own_user},
     strangers::{Place, StrangerLimits, Strangers},
 };
 
@@ -72,7 +72,7 @@ impl RequestListener {
     /// certificate of this installation.
     pub async fn bind(socket: Option<PathBuf>, tcp: Option<(SocketAddr, Arc<Identity>)>) -> io::Result<Self> {
         let socket = match socket {
-            Some(path) => Some(crate::peer::bind_private(&path)?),
+            Some(path) => Some(bind_private(&path)?),
             None => None,
         };
         let tcp = match tcp {
@@ -80,6 +80,14 @@ impl RequestListener {
             None => None,
         };
         Ok(Self { socket, tcp, strangers: Strangers::new(StrangerLimits::default()) })
+    }
+
+    /// At a Unix socket that another process has bound with [`bind_for_another`]. To be called within a runtime.
+    pub fn given(socket: OwnedFd) -> io::Result<Self> {
+        let socket = std::os::unix::net::UnixListener::from(socket);
+        socket.set_nonblocking(true)?;
+        let strangers = Strangers::new(StrangerLimits::default());
+        Ok(Self { socket: Some(UnixListener::from_std(socket)?), tcp: None, strangers })
     }
 
     /// The address that was bound, if one was asked for.
@@ -116,6 +124,17 @@ impl RequestListener {
             accepted = from_tcp => accepted,
         }
     }
+}
+
+/// Listens at a Unix socket for a process that may not do so itself, in place of what an earlier one left there. To be called
+/// within a runtime.
+pub fn bind_for_another(socket: &Path) -> io::Result<OwnedFd> {
+    Ok(bind_private(socket)?.into_std()?.into())
+}
+
+/// Connects to where another worker of this machine takes requests, for a process that may not do so itself.
+pub async fn connect_for_another(socket: &Path) -> io::Result<OwnedFd> {
+    Ok(connect_to(socket).await?.into_std()?.into())
 }
 
 /// The threads that take requests.

@@ -28,6 +28,7 @@ use super::{
     pump::{Broken, Line},
 };
 use crate::{
+    broker::{BrokerClient, Wanted},
     identity::{CONTROL_PLANE, Fingerprint, Heard, Identity, Role},
     peer::{Stream as ByteStream, connect_to},
     wire::proto::{Opening, control_plane_client::ControlPlaneClient as Grpc},
@@ -51,6 +52,8 @@ const CONNECT: Duration = Duration::from_secs(2);
 pub enum ControlPlaneWay {
     /// It is on this machine.
     Socket(PathBuf),
+    /// It started this process.
+    Broker(BrokerClient),
     /// Over the network; each side shows who it is.
     Tls {
         /// `HOST:PORT`.
@@ -71,6 +74,7 @@ impl ControlPlaneWay {
     async fn open(self) -> std::io::Result<TokioIo<Box<dyn ByteStream>>> {
         let (address, config, identity) = match self {
             Self::Socket(path) => return Ok(TokioIo::new(Box::new(connect_to(&path).await?))),
+            Self::Broker(broker) => return Ok(TokioIo::new(Box::new(broker.connection(Wanted::Control).await?))),
             Self::Tls { address, identity } => (address, identity.client_config(), Some(identity)),
             Self::Join { address, authority } => {
                 (address, Arc::new(authority.client_config().map_err(std::io::Error::other)?), None)
@@ -91,7 +95,7 @@ impl ControlPlaneWay {
     fn identity(&self) -> Option<Arc<Identity>> {
         match self {
             Self::Tls { identity, .. } => Some(identity.clone()),
-            Self::Socket(_) | Self::Join { .. } => None,
+            Self::Socket(_) | Self::Broker(_) | Self::Join { .. } => None,
         }
     }
 

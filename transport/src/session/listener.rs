@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    os::{fd::OwnedFd, unix::net::UnixStream as BlockingStream},
     path::PathBuf,
     pin::Pin,
     sync::Arc,
@@ -13,8 +14,8 @@ use api::{ACCEPT_PAUSE, Accepting, AfterAccept};
 use futures::future::BoxFuture;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream, UnixListener},
-    sync::{mpsc, watch},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -26,11 +27,37 @@ use crate::{
     strangers::{Place, StrangerLimits, Strangers},
 };
 
+/// Connections that one process that was started here has at a time; it needs some five.
+const OF_A_PROCESS: usize = 64;
+
 /// Where a control plane takes sessions.
 pub struct SessionListener {
-    socket: UnixListener,
+    socket: Option<UnixListener>,
     tcp: Option<(TcpListener, Arc<Identity>)>,
+    opened: Option<mpsc::Receiver<Connection>>,
     strangers: Arc<Strangers>,
+}
+
+/// The way in for one process that was started here. Who comes by it is that process, whatever it calls itself.
+pub struct SessionEntry {
+    name: String,
+    opened: mpsc::Sender<Connection>,
+    seats: Arc<Semaphore>,
+}
+
+impl SessionEntry {
+    /// The process' end of a new connection. To be called within a runtime.
+    pub async fn open(&self) -> io::Result<OwnedFd> {
+        let too_many = |_| io::Error::other(format!("`{}` has {OF_A_PROCESS} connections", self.name));
+        let seat = self.seats.clone().try_acquire_owned().map_err(too_many)?;
+        // This end is nobody else's: who has the other cannot make it block.
+        let (ours, theirs) = BlockingStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let (stream, who) = (Box::new(UnixStream::from_std(ours)?), Who::Local(Some(self.name.clone())));
+        let connection = Connection { _seat: Some(seat), ..Connection::new(stream, who, None) };
+        self.opened.send(connection).await.map_err(|_| io::Error::other("no sessions are taken any more"))?;
+        Ok(theirs.into())
+    }
 }
 
 /// Where connections go that were accepted.
@@ -42,6 +69,15 @@ pub(super) struct Accepted {
 }
 
 impl SessionListener {
+    /// For one worker process that was started here and is bound to this name: it comes in by the entry alone.
+    pub fn of_process(name: &str) -> (Self, SessionEntry) {
+        let (entered, opened) = mpsc::channel(OF_A_PROCESS);
+        let seats = Arc::new(Semaphore::new(OF_A_PROCESS));
+        let entry = SessionEntry { name: name.to_owned(), opened: entered, seats };
+        let strangers = Strangers::new(StrangerLimits::default());
+        (Self { socket: None, tcp: None, opened: Some(opened), strangers }, entry)
+    }
+
     /// Listens on a Unix socket, in place of what an earlier process left there, and on an address if there is one.
     pub async fn bind(
         socket: PathBuf,
@@ -52,7 +88,7 @@ impl SessionListener {
             Some((address, identity)) => Some((TcpListener::bind(address).await?, identity)),
             None => None,
         };
-        Ok(Self { socket: bind_private(&socket)?, tcp, strangers: Strangers::new(strangers) })
+        Ok(Self { socket: Some(bind_private(&socket)?), tcp, opened: None, strangers: Strangers::new(strangers) })
     }
 
     /// The address that was bound, if one was asked for.
@@ -65,19 +101,24 @@ impl SessionListener {
     }
 
     /// Accepts until nobody takes what is accepted.
-    pub(super) async fn accept(self, accepted: Accepted) {
+    pub(super) async fn accept(mut self, accepted: Accepted) {
         let accepted = Arc::new(accepted);
         let mut accepting = Accepting::default();
         loop {
             let accepted_or_not = tokio::select! {
                 () = accepted.known.closed() => return,
-                connected = self.socket.accept() => match connected {
-                    Ok((stream, _)) if is_own_user(&stream) => {
-                        let _ = accepted.known.send(Ok(Connection::new(Box::new(stream), Who::Local, None))).await;
+                connected = local(self.socket.as_ref()) => match connected {
+                    Ok(stream) if is_own_user(&stream) => {
+                        let connection = Connection::new(Box::new(stream), Who::Local(None), None);
+                        let _ = accepted.known.send(Ok(connection)).await;
                         Ok(())
                     }
                     other => other.map(drop),
                 },
+                connection = opened(self.opened.as_mut()) => {
+                    let _ = accepted.known.send(Ok(connection)).await;
+                    Ok(())
+                }
                 connected = next(self.tcp.as_ref()) => connected.map(|(stream, from, identity)| {
                     match self.strangers.enter(from) {
                         Some(place) => drop(tokio::spawn(shake_hands(stream, from, place, identity, accepted.clone()))),
@@ -92,6 +133,22 @@ impl SessionListener {
             }
         }
     }
+}
+
+async fn local(socket: Option<&UnixListener>) -> io::Result<UnixStream> {
+    match socket {
+        Some(listener) => Ok(listener.accept().await?.0),
+        None => std::future::pending().await,
+    }
+}
+
+async fn opened(entry: Option<&mut mpsc::Receiver<Connection>>) -> Connection {
+    if let Some(opened) = entry
+        && let Some(connection) = opened.recv().await
+    {
+        return connection;
+    }
+    std::future::pending().await
 }
 
 async fn next(tcp: Option<&(TcpListener, Arc<Identity>)>) -> io::Result<(TcpStream, IpAddr, Arc<Identity>)> {
@@ -140,8 +197,9 @@ async fn shake_hands(stream: TcpStream, from: IpAddr, place: Place, identity: Ar
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
 pub(super) enum Who {
-    /// A process of this user on this machine.
-    Local,
+    /// A process of this user on this machine: one that was started here, by the name that it was given then, or `None`: one that
+    /// came by itself.
+    Local(Option<String>),
     /// Who showed a certificate.
     Peer(Shown),
     /// Who showed none, and where it is.
@@ -169,7 +227,11 @@ impl Who {
     /// Whether it may speak as this role; answers the name that it is bound to.
     pub(super) fn must_be(&self, role: Role) -> Result<Option<String>, Status> {
         match self {
-            Self::Local => Ok(None),
+            Self::Local(None) => Ok(None),
+            Self::Local(Some(name)) if role == Role::Worker => Ok(Some(name.clone())),
+            Self::Local(Some(name)) => {
+                Err(Status::permission_denied(format!("the process of worker `{name}` is no {}", role.as_str())))
+            }
             Self::Peer(shown) => {
                 let peer = &shown.holds()?.peer;
                 if peer.role == role {
@@ -189,7 +251,7 @@ impl Who {
     pub(super) fn trust(&self) -> Option<watch::Receiver<Arc<Trust>>> {
         match self {
             Self::Peer(shown) => Some(shown.trust.clone()),
-            Self::Local | Self::Stranger(_) => None,
+            Self::Local(_) | Self::Stranger(_) => None,
         }
     }
 
@@ -197,7 +259,7 @@ impl Who {
     pub(super) fn revoked(&self) -> BoxFuture<'static, ()> {
         match self {
             Self::Peer(shown) => Box::pin(revoked(shown.trust.clone(), shown.certificate.clone())),
-            Self::Local | Self::Stranger(_) => Box::pin(std::future::pending()),
+            Self::Local(_) | Self::Stranger(_) => Box::pin(std::future::pending()),
         }
     }
 }
@@ -208,6 +270,7 @@ pub(super) struct Connection {
     who: Who,
     ends: BoxFuture<'static, ()>,
     _place: Option<Place>,
+    _seat: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
@@ -216,7 +279,7 @@ impl Connection {
             Some(place) => Box::pin(sleep(place.limits().time)),
             None => who.revoked(),
         };
-        Self { stream, who, ends, _place: place }
+        Self { stream, who, ends, _place: place, _seat: None }
     }
 }
 

@@ -17,7 +17,7 @@ mod whole_routes;
 
 pub(crate) use client::explain;
 pub use client::{ControlPlaneClient, ControlPlaneWay};
-pub use listener::SessionListener;
+pub use listener::{SessionEntry, SessionListener};
 pub use server::{Admission, Applicant, Offer, serve_sessions};
 
 /// What this version speaks. One that is higher by one is understood too: messages only ever gain fields.

@@ -188,7 +188,7 @@ impl ControlPlane for Desk {
         let admission = &self.offer.admission;
         let source = match &who {
             Who::Stranger(from) => Some(*from),
-            Who::Local | Who::Peer(_) => None,
+            Who::Local(_) | Who::Peer(_) => None,
         };
         let certificate = match &who {
             Who::Peer(shown) if token.is_empty() && shown.certificate.peer == peer => {
@@ -206,7 +206,7 @@ impl ControlPlane for Desk {
                 shown.holds()?;
                 Ok(Response::new((&**shown.trust.borrow()).into()))
             }
-            Who::Local => Err(Status::unimplemented("who comes over a Unix socket shows no certificate")),
+            Who::Local(_) => Err(Status::unimplemented("who comes over a Unix socket shows no certificate")),
             Who::Stranger(_) => Err(Status::unauthenticated("no certificate was shown: join with a token")),
         }
     }

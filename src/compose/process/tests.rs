@@ -4,16 +4,18 @@ use std::{
 };
 
 use api::{
-    Digest, ObjectKey, ReplicaId, Timestamp, WorkerName,
-    outbound::{Connect, ConnectError, Reach},
+    Address, Bucket, Digest, ObjectKey, ReplicaId, Timestamp, WorkerName,
+    outbound::Reach,
     replica::{Failure, FailureReason, Grants, Limits, Probes, ReplicaPhase, ReplicaSpec, Reserves},
-    session::{Capacity, ForWorker, RunningReplica, WorkerDown, WorkerHello, WorkerSide, WorkerUp, in_process},
+    session::{
+        Capacity, Endpoint, ForWorker, GatewayDown, GatewaySide, RunningReplica, WorkerDown, WorkerHello, WorkerSide,
+        WorkerUp, in_process,
+    },
 };
 use tokio::time::timeout;
-use transport::{AskedConnect, Permit};
+use transport::Permit;
 
-use super::{Granted, WayOut, watched};
-use crate::paths::DataDirArgs;
+use super::{Granted, Told, routed, watched};
 
 /// Long enough for a slow machine; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -76,7 +78,7 @@ impl Watched {
     fn begin(granted: &Arc<Granted>) -> Self {
         let (worker, watched_side) = in_process();
         let granted = granted.clone();
-        Self { worker, control_plane: watched(watched_side, move |_| Some(granted.clone())) }
+        Self { worker, control_plane: watched(watched_side, granted, None) }
     }
 
     /// Sends, and waits until it is there: what is to be noted of it has been.
@@ -94,7 +96,7 @@ impl Watched {
 
 #[tokio::test]
 async fn what_runs_is_granted_until_it_has_stopped_or_failed() {
-    let granted = Arc::new(Granted::new(None));
+    let granted = Arc::new(Granted::default());
     let mut session = Watched::begin(&granted);
     session.say(hello(&[])).await;
     assert_eq!(granted.allow("a.example", 443), None);
@@ -117,7 +119,7 @@ async fn what_runs_is_granted_until_it_has_stopped_or_failed() {
 
 #[tokio::test]
 async fn who_never_says_that_it_stopped_has_its_grace_and_no_more() {
-    let granted = Granted::new(None);
+    let granted = Granted::default();
     let (session, now) = (granted.joined(&[]), Instant::now());
     granted.told(session, &start("a", "a.example"), now);
     granted.told(session, &stop("a"), now);
@@ -129,7 +131,7 @@ async fn who_never_says_that_it_stopped_has_its_grace_and_no_more() {
 
 #[tokio::test]
 async fn a_worker_grants_itself_nothing() {
-    let granted = Arc::new(Granted::new(None));
+    let granted = Arc::new(Granted::default());
     let mut first = Watched::begin(&granted);
     first.say(hello(&[("own", "evil.example")])).await;
     first.tell(start("a", "a.example")).await;
@@ -149,43 +151,56 @@ async fn a_worker_grants_itself_nothing() {
 
 #[test]
 fn another_process_has_nothing_of_what_the_one_before_had() {
-    let granted = Granted::new(Some(("redis.example".to_owned(), 6379)));
-    assert!(!granted.admits(0));
-    granted.began(Some(7));
+    let granted = Granted::default();
     granted.told(granted.joined(&[]), &start("a", "a.example"), Instant::now());
-    assert!(granted.admits(7) && !granted.admits(8));
-    assert!(granted.allow("a.example", 443).is_some());
-    granted.ended();
-    assert!(!granted.admits(7));
-    granted.began(Some(8));
-    assert!(granted.admits(8) && granted.allow("a.example", 443).is_none());
-    assert_eq!(granted.allow("Redis.example", 6379), Some(Reach::Any), "it was named when the process was started");
-    assert_eq!(granted.allow("redis.example", 22), None);
+    assert!(granted.allow("a.example", 443).is_some() && granted.allows_image(&Digest::from_sha256([0; 32])));
+    granted.began();
+    assert!(granted.allow("a.example", 443).is_none() && !granted.allows_image(&Digest::from_sha256([0; 32])));
+}
+
+#[test]
+fn a_process_has_the_stores_and_images_of_what_runs_in_it_and_no_others() {
+    let granted = Granted::default();
+    let mut spec = spec("a", "a.example");
+    spec.grants.key_value = vec!["carts".to_owned()];
+    granted.told(granted.joined(&[]), &WorkerDown::Start(Arc::new(spec)), Instant::now());
+    let allows = |namespace: &str, name: &str| {
+        granted.allows_store(&Bucket { namespace: namespace.to_owned(), name: name.to_owned() })
+    };
+    assert_eq!([allows("shop", "carts"), allows("shop", "other"), allows("bank", "carts")], [true, false, false]);
+    assert!(
+        granted.allows_image(&Digest::from_sha256([0; 32])) && !granted.allows_image(&Digest::from_sha256([1; 32]))
+    );
+    granted.heard(&phase("a", ReplicaPhase::Stopped));
+    assert!(!allows("shop", "carts"));
 }
 
 #[tokio::test]
-async fn a_process_is_connected_to_what_is_granted_in_it_and_told_why_not_to_anything_else() {
-    let folder = tempfile::tempdir().unwrap();
-    let dir = DataDirArgs { data_dir: Some(folder.path().to_owned()) }.resolve().unwrap();
-    std::fs::create_dir(dir.sockets()).unwrap();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let way_out = WayOut::new(&dir, "w", None);
-    let _open = way_out.open().unwrap();
-    let [_, socket] = way_out.arguments();
-    let asking = AskedConnect::new(socket.into());
-
-    let refused = asking.connect("127.0.0.1", port, Reach::Any).await.unwrap_err();
-    assert!(matches!(refused, ConnectError::Unanswered(_)), "this process is none that was started: {refused}");
-    way_out.granted().began(Some(std::process::id()));
-    let mut session = Watched::begin(way_out.granted());
-    session.say(hello(&[])).await;
-    session.tell(start("a", &format!("127.0.0.1:{port}"))).await;
-    asking.connect("127.0.0.1", port, Reach::Any).await.unwrap();
-    for (host, port) in [("127.0.0.1", port ^ 1), ("127.0.0.2", port), ("localhost", port)] {
-        let refused = asking.connect(host, port, Reach::Any).await.unwrap_err();
-        assert_eq!(refused, ConnectError::NotGranted, "{host}:{port}");
-    }
-    session.say(phase("a", ReplicaPhase::Stopped)).await;
-    assert_eq!(asking.connect("127.0.0.1", port, Reach::Any).await.unwrap_err(), ConnectError::NotGranted);
+async fn a_process_is_led_to_workers_that_it_was_told_of_and_to_no_other_socket() {
+    let told = Arc::<Told>::default();
+    let (process, session) = in_process();
+    let control_plane = routed(session, told.clone());
+    let mut process: GatewaySide = process;
+    let endpoint = |worker: &str, socket: &str| Endpoint {
+        replica: id("a"),
+        worker: WorkerName(worker.into()),
+        concurrency: 1,
+        request_deadline: GRACE,
+        address: Some(Address { machine: String::new(), socket: Some(socket.to_owned()), tcp: None }),
+        standby: false,
+    };
+    let endpoints = |endpoints: Vec<Endpoint>| GatewayDown::Endpoints {
+        service: ObjectKey::new("shop", "a"),
+        endpoints,
+        reason: None,
+        hopeless: false,
+    };
+    control_plane.tx.send(endpoints(vec![endpoint("w", "/run/w.sock")])).await.unwrap();
+    timeout(PATIENCE, process.rx.recv()).await.expect("it comes").unwrap();
+    let leads = |worker: &str, socket: &str| told.leads_to(&WorkerName(worker.into()), socket);
+    assert!(leads("w", "/run/w.sock"));
+    assert!(!leads("w", "/run/docker.sock") && !leads("docker", "/run/w.sock"));
+    control_plane.tx.send(endpoints(Vec::new())).await.unwrap();
+    timeout(PATIENCE, process.rx.recv()).await.expect("it comes").unwrap();
+    assert!(!leads("w", "/run/w.sock"));
 }

@@ -1,4 +1,4 @@
-//! Passing a connection to another process, beside bytes.
+//! Passing a connection, or another descriptor, to another process beside bytes.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -16,7 +16,7 @@ use rustix::{
 use tokio::{io::Interest, net::UnixStream};
 
 /// Sends bytes, few enough for one message, and a connection with them if there is one.
-pub(super) async fn send(to: &UnixStream, bytes: &[u8], connection: Option<BorrowedFd<'_>>) -> io::Result<()> {
+pub(crate) async fn send(to: &UnixStream, bytes: &[u8], connection: Option<BorrowedFd<'_>>) -> io::Result<()> {
     let sent = to.async_io(Interest::WRITABLE, || {
         let (connections, mut space) = (connection.as_slice(), [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))]);
         let mut beside = SendAncillaryBuffer::new(&mut space);
@@ -29,7 +29,7 @@ pub(super) async fn send(to: &UnixStream, bytes: &[u8], connection: Option<Borro
 }
 
 /// Receives what [`send`] sent: up to as many bytes as there is room for, and the connection that came with them.
-pub(super) async fn receive(from: &UnixStream, bytes: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+pub(crate) async fn receive(from: &UnixStream, bytes: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
     let received = from.async_io(Interest::READABLE, || {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let mut beside = RecvAncillaryBuffer::new(&mut space);

@@ -4,7 +4,7 @@ use std::{
 };
 
 use api::{
-    ReplicaId,
+    Bucket, Digest, ReplicaId,
     outbound::{OutboundGrants, Reach},
     replica::{ReplicaPhase, ReplicaSpec},
     session::{RunningReplica, WorkerDown, WorkerUp},
@@ -12,44 +12,32 @@ use api::{
 use parking_lot::Mutex;
 use transport::Permit;
 
-/// What runs in a worker's process, and with it where that process may connect. What the process says of itself takes
-/// grants away, and never adds one.
+/// What runs in a worker's process, and with it what that process may have: connections, stores, images. What the process says of
+/// itself takes grants away, and never adds one.
+#[derive(Default)]
 pub(in crate::compose) struct Granted {
-    /// The host and port of the key-value store, which who started the process named.
-    store: Option<(String, u16)>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    process: Option<u32>,
     /// Which session of the process is the last one.
     session: u64,
-    /// Replicas that are granted something.
     replicas: HashMap<ReplicaId, Replica>,
 }
 
 struct Replica {
-    grants: OutboundGrants,
+    outbound: OutboundGrants,
+    stores: Vec<String>,
+    image: Digest,
     /// When what it was doing must have ended; `None`: it has not been told to stop.
     ends: Option<Instant>,
 }
 
 impl Granted {
-    /// Nothing, but the store's host and port if there is one.
-    pub(super) fn new(store: Option<(String, u16)>) -> Self {
-        Self { store, state: Mutex::default() }
-    }
-
-    /// The process was started, and has this id. Nothing runs in it yet.
-    pub(in crate::compose) fn began(&self, process: Option<u32>) {
-        let mut state = self.state.lock();
-        (state.process, state.replicas) = (process, HashMap::new());
-    }
-
-    /// The process has ended: what comes with its id now is another.
-    pub(in crate::compose) fn ended(&self) {
-        self.began(None);
+    /// Another process begins, in which nothing runs yet.
+    pub(in crate::compose) fn began(&self) {
+        self.state.lock().replicas.clear();
     }
 
     /// The process begins a session, and says what runs in it from an earlier one. Returns the session's number.
@@ -87,31 +75,37 @@ impl Granted {
 
     /// Which addresses a host may have at this moment.
     pub(super) fn allow_at(&self, host: &str, port: u16, now: Instant) -> Option<Reach> {
-        if self.store.as_ref().is_some_and(|(store, at)| store.eq_ignore_ascii_case(host) && *at == port) {
-            return Some(Reach::Any);
-        }
+        self.state.lock().running(now).find_map(|(_, replica)| replica.outbound.allow(host, port))
+    }
+
+    /// Whether a replica in it may use this store.
+    pub(super) fn allows_store(&self, bucket: &Bucket) -> bool {
         let state = self.state.lock();
-        let mut running = state.replicas.values().filter(|replica| replica.ends.is_none_or(|ends| now < ends));
-        running.find_map(|replica| replica.grants.allow(host, port))
+        state
+            .running(Instant::now())
+            .any(|(id, replica)| *id.0.namespace == *bucket.namespace && replica.stores.contains(&bucket.name))
+    }
+
+    /// Whether a replica in it is of this image.
+    pub(super) fn allows_image(&self, image: &Digest) -> bool {
+        self.state.lock().running(Instant::now()).any(|(_, replica)| replica.image == *image)
     }
 }
 
 impl State {
     fn grant(&mut self, spec: &ReplicaSpec) {
         // A replica whose grants cannot be read does not start.
-        let grants = OutboundGrants::parse(&spec.grants.outbound).unwrap_or_default();
-        match spec.grants.outbound.is_empty() {
-            true => self.replicas.remove(&spec.id),
-            false => self.replicas.insert(spec.id.clone(), Replica { grants, ends: None }),
-        };
+        let outbound = OutboundGrants::parse(&spec.grants.outbound).unwrap_or_default();
+        let (stores, image) = (spec.grants.key_value.clone(), spec.digest.clone());
+        self.replicas.insert(spec.id.clone(), Replica { outbound, stores, image, ends: None });
+    }
+
+    fn running(&self, now: Instant) -> impl Iterator<Item = (&ReplicaId, &Replica)> {
+        self.replicas.iter().filter(move |(_, replica)| replica.ends.is_none_or(|ends| now < ends))
     }
 }
 
 impl Permit for Granted {
-    fn admits(&self, process: u32) -> bool {
-        self.state.lock().process == Some(process)
-    }
-
     fn allow(&self, host: &str, port: u16) -> Option<Reach> {
         self.allow_at(host, port, Instant::now())
     }

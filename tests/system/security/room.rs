@@ -1,0 +1,61 @@
+//! What a guest finds that has broken out of its own sandbox: the room of its process, tried from inside by a process that was
+//! started, and confined itself, as any other.
+
+use crate::{
+    client::Client,
+    kubectl::deploy_probe,
+    sampan::{Role, Sampan, command, guest, root, wait_for},
+};
+
+#[test]
+fn a_process_that_a_guest_has_taken_over_reaches_nothing_of_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sampan = Sampan::server(folder.path(), 0);
+    // With the server's own directory, and so with the authority's key beside it.
+    let mut worker = command(&["worker", "--isolation", "namespace", "--name", "w", "--data-dir"]);
+    worker.arg(folder.path()).arg("--join").arg(format!("unix:{}", folder.path().join("run/control.sock").display()));
+    worker.env("SAMPAN_HOSTILE", "w.evil").env("SAMPAN_HOSTILE_BUCKET", "default/default");
+
+    // An honest tenant, with something to lose.
+    let component = guest("probe");
+    sampan.cli_ok(&["build", component.to_str().expect("UTF-8"), "-t", "probe:test"]);
+    let images = sampan.cli_ok(&["images"]);
+    worker.env("SAMPAN_HOSTILE_IMAGE", digest_of(&sampan, "probe:test"));
+    let worker = Role::start(worker);
+    sampan.wait_for_nodes(1);
+    deploy_probe(&sampan);
+    let client = Client::new(&sampan.http, Some("probe.default.localhost"));
+    assert_eq!(client.put_text("/kv/default/greeting", "hello").status, 200);
+
+    // Another, whose process is taken over.
+    let hello = guest("hello");
+    sampan.cli_ok(&["build", hello.to_str().expect("UTF-8"), "-t", "hello:dev"]);
+    sampan.kubectl_ok(&["create", "namespace", "evil"]);
+    let manifests = root().join("samples/hello/deploy");
+    sampan.kubectl_ok(&["apply", "-n", "evil", "-f", manifests.to_str().expect("UTF-8")]);
+    worker.wait_for_output("hostile: done");
+    let printed = worker.output();
+    let tried: Vec<&str> = printed.lines().filter(|line| line.starts_with("hostile: ")).collect();
+    assert!(tried.contains(&"hostile: a session under its own name: told"), "{printed}");
+    let open: Vec<&&str> = tried.iter().filter(|line| line.ends_with(": open")).collect();
+    assert!(open.is_empty(), "open to it: {open:#?}");
+    let closed = tried.iter().filter(|line| line.contains(": closed (")).count();
+    assert!(closed > 100, "{closed} of {tried:#?}");
+    // It was asked, and refused, for what is there: not only for what is missing.
+    for what in ["read another's store", "fetch another's image"] {
+        let refused = |line: &&&str| line.contains(what) && line.contains("nothing that runs there");
+        assert!(tried.iter().any(|line| refused(&line)), "{what}: {tried:#?}");
+    }
+
+    // Nobody else was harmed.
+    assert_eq!(client.get("/kv/default/greeting").body, "hello");
+    assert_eq!(sampan.cli_ok(&["images"]).lines().count(), images.lines().count() + 1);
+    wait_for("it serves", || client.try_get("/env").is_ok_and(|answer| answer.status == 200).then_some(()));
+}
+
+/// The digest of an image's manifest, as the store's index has it.
+fn digest_of(sampan: &Sampan, name: &str) -> String {
+    let index = std::fs::read_to_string(sampan.data_dir.join("images/index.json")).expect("an index");
+    let (_, digest) = index.rsplit_once("\"digest\":").unwrap_or_else(|| panic!("{name} is not in {index}"));
+    digest.split('"').nth(1).expect("a digest").to_owned()
+}
