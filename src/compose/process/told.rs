@@ -33,7 +33,7 @@ impl Told {
                     .filter_map(|endpoint| Some((endpoint.worker.clone(), endpoint.address.as_ref()?.socket.clone()?)));
                 self.0.lock().insert(service.clone(), workers.collect());
             }
-            GatewayDown::Service(_) | GatewayDown::Ingress(_) => {}
+            GatewayDown::Service(_) | GatewayDown::Ingress(_) | GatewayDown::Leaving(_) => {}
         }
     }
 }
