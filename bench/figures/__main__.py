@@ -3,8 +3,8 @@
 import sys
 
 from . import (
-    asleep, hop, hostcalls, images, kills, languages, memory, neighbour, neighbours, processes, replay, replicas, restarts, scheduler, start,
-    step, stops, throughput, wake,
+    asleep, attacks, hop, hostcalls, images, kills, languages, memory, neighbour, neighbours, processes, replay, replicas, restarts,
+    scheduler, start, step, stops, throughput, wake,
 )
 from .machine import describe
 
@@ -21,6 +21,7 @@ FIGURES = {
     "stops": stops.measure,
     "restarts": restarts.measure,
     "neighbours": neighbours.measure,
+    "attacks": attacks.measure,
     "scheduler": scheduler.measure,
     "replicas": replicas.measure,
     "wake": wake.measure,

@@ -14,6 +14,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from .cpu import descendants
+
 GUESTS = Path(os.environ.get("SAMPAN_GUESTS", "target/guests"))
 PATIENCE_S = 60
 
@@ -122,12 +124,12 @@ class Sampan:
             f"https://127.0.0.1:{self.api_port}{path}",
             method=method,
             data=json.dumps(body).encode() if body is not None else None,
-            headers={"Authorization": f"Bearer {self._token()}", "Content-Type": "application/json"},
+            headers={"Authorization": f"Bearer {self.token()}", "Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, context=self._tls) as response:
             return json.load(response)
 
-    def _token(self) -> str:
+    def token(self) -> str:
         for line in Path(self.data_dir, "kubeconfig").read_text(encoding="utf-8").splitlines():
             key, _, value = line.strip().removeprefix("- ").partition(":")
             if key.strip().strip('"') == "token":
@@ -136,13 +138,13 @@ class Sampan:
 
     def deploy(
         self, name: str, image: str, replicas: int = 1, scale: str | None = None, idle: str | None = None,
-        policy: str | None = None, **annotations: str,
+        policy: str | None = None, namespace: str = "default", **annotations: str,
     ) -> None:
         """Creates a Deployment and its Service; annotation keys of its pods without the `sampan.dev/`, `_` for `-`."""
         labels = {"app": name}
         own = {"scale": scale, "scale-to-zero-after": idle, "autoscaler": policy}
         own = {f"sampan.dev/{key}": value for key, value in own.items() if value}
-        self.api("POST", "/apis/apps/v1/namespaces/default/deployments", {
+        self.api("POST", f"/apis/apps/v1/namespaces/{namespace}/deployments", {
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "annotations": own},
             "spec": {
                 "replicas": replicas,
@@ -156,7 +158,7 @@ class Sampan:
                 },
             },
         })
-        self.api("POST", "/api/v1/namespaces/default/services", {
+        self.api("POST", f"/api/v1/namespaces/{namespace}/services", {
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
             "spec": {"selector": labels, "ports": [{"port": 80}]},
         })
@@ -171,7 +173,8 @@ class Sampan:
         return sum(node["status"]["conditions"][0]["status"] == "True" for node in nodes)
 
     def host(self, name: str) -> str:
-        return f"{name}.default.localhost"
+        """Of a Service, named `NAME` or `NAME.NAMESPACE`."""
+        return f"{name}.localhost" if "." in name else f"{name}.default.localhost"
 
     def request(self, name: str, path: str = "/") -> int:
         """One request on a connection of its own; answers the status."""
@@ -188,8 +191,12 @@ class Sampan:
                 raise RuntimeError(f"{name} is not served")
             time.sleep(0.01)
 
-    def resident_kib(self) -> int:
-        for line in Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8").splitlines():
+    def processes(self) -> list[int]:
+        """Its own process, and those that it started."""
+        return [self.process.pid, *descendants(self.process.pid)]
+
+    def resident_kib(self, pid: int | None = None) -> int:
+        for line in Path(f"/proc/{pid or self.process.pid}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1])
         raise RuntimeError("no VmRSS")

@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a program for figures")]
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Write},
     net::{SocketAddr, TcpStream},
     sync::{
         Arc,
@@ -67,6 +67,9 @@ fn main() {
     );
 }
 
+/// The status of a request whose connection broke.
+const NO_ANSWER: u16 = 0;
+
 struct Answer {
     status: u16,
     due: u128,
@@ -75,10 +78,7 @@ struct Answer {
 
 impl Plan {
     fn call(&self) -> Vec<Answer> {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let (mut writer, mut answers) = (stream, Vec::new());
+        let (mut connection, mut answers) = (None, Vec::new());
         loop {
             let number = self.next.fetch_add(1, Relaxed);
             if number >= self.count {
@@ -91,11 +91,28 @@ impl Plan {
             }
             let url = self.hosts.replace("{}", &number.to_string());
             let (host, path) = url.split_once('/').unwrap_or((&url, ""));
-            writer.write_all(format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).unwrap();
-            let status = read_answer(&mut reader);
+            let head = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            let status = self.exchange(&mut connection, &head).unwrap_or_else(|_| {
+                connection = None;
+                NO_ANSWER
+            });
             let micros = due.elapsed().as_micros();
             answers.push(Answer { status, due: due.saturating_duration_since(self.began).as_micros(), micros });
         }
+    }
+
+    /// Asks on the connection that is there, or on a new one.
+    fn exchange(&self, connection: &mut Option<BufReader<TcpStream>>, head: &str) -> io::Result<u16> {
+        let stream = match connection {
+            Some(stream) => stream,
+            None => {
+                let stream = TcpStream::connect(self.address)?;
+                stream.set_nodelay(true)?;
+                connection.insert(BufReader::new(stream))
+            }
+        };
+        stream.get_mut().write_all(head.as_bytes())?;
+        read_answer(stream)
     }
 
     /// How long after the begin a request is due.
@@ -107,17 +124,18 @@ impl Plan {
 }
 
 /// Reads an answer whose length is known, or which is in chunks, and tells its status.
-fn read_answer(reader: &mut impl BufRead) -> u16 {
+fn read_answer(reader: &mut impl BufRead) -> io::Result<u16> {
     let mut line = String::new();
     let mut read_line = |reader: &mut dyn BufRead| {
         line.clear();
-        reader.read_line(&mut line).unwrap();
-        line.trim_end().to_ascii_lowercase()
+        reader.read_line(&mut line)?;
+        io::Result::Ok(line.trim_end().to_ascii_lowercase())
     };
-    let status = read_line(reader).split(' ').nth(1).unwrap().parse().unwrap();
+    let broken = |_| io::Error::from(io::ErrorKind::InvalidData);
+    let status = read_line(reader)?.split(' ').nth(1).unwrap_or_default().parse().map_err(broken)?;
     let (mut length, mut chunked) = (0, false);
     loop {
-        let header = read_line(reader);
+        let header = read_line(reader)?;
         match header.split_once(": ") {
             Some(("content-length", value)) => length = value.parse().unwrap(),
             Some(("transfer-encoding", value)) => chunked = value == "chunked",
@@ -126,15 +144,15 @@ fn read_answer(reader: &mut impl BufRead) -> u16 {
         }
     }
     while chunked {
-        let size = usize::from_str_radix(&read_line(reader), 16).unwrap();
-        skip(reader, size + 2);
+        let size = usize::from_str_radix(&read_line(reader)?, 16).map_err(broken)?;
+        skip(reader, size + 2)?;
         chunked = size > 0;
     }
-    skip(reader, length);
-    status
+    skip(reader, length)?;
+    Ok(status)
 }
 
-fn skip(reader: &mut impl BufRead, bytes: usize) {
+fn skip(reader: &mut impl BufRead, bytes: usize) -> io::Result<()> {
     let mut rest = vec![0; bytes];
-    reader.read_exact(&mut rest).unwrap();
+    reader.read_exact(&mut rest)
 }

@@ -1,0 +1,83 @@
+"""What attacks do to the latency of a neighbour in an open loop at half of its load, and the memory that is held after them."""
+
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from .attackers import ATTACKS
+from .servers import GUESTS, Sampan, free_port
+from .wake import ask
+
+ROUNDS = 3
+# What the neighbour is asked without a pause, to know what half of its load is; and for how long it is asked.
+FULL_REQUESTS = 20_000
+SECONDS = 4
+CONNECTIONS = 16
+# An attack is under way, and what it brought is given back.
+BEGUN_S, OVER_S = 2, 5
+
+
+def measure() -> None:
+    sessions = free_port()
+    with Sampan("server", "--workers", "1", "--sessions", f"127.0.0.1:{sessions}") as sampan:
+        sampan.cli("build", str(GUESTS / "hello.wasm"), "-t", "hello:bench")
+        sampan.cli("build", str(GUESTS / "probe.wasm"), "-t", "probe:bench")
+        sampan.deploy("hello", "hello:bench", replicas=2)
+        sampan.api("POST", "/api/v1/namespaces", {"metadata": {"name": "attacker"}})
+        sampan.deploy("bad", "probe:bench", namespace="attacker", request_deadline="10s", key_value="default")
+        sampan.wait_until_served("hello")
+        sampan.wait_until_served("bad.attacker", "/env")
+        host = sampan.host("hello")
+        full = FULL_REQUESTS / ask(sampan, host, FULL_REQUESTS, CONNECTIONS, 0)["seconds"]
+        rate = full / 2
+        # The attackers are taken for other machines: their own work stands behind that of the server and of the neighbour.
+        print(f"a neighbour at {rate:.0f} requests per second, half of {full:.0f}; medians of {ROUNDS} rounds\n")
+        print("| attack | p99 without | beside | times (goal 1.5) | failed | memory before | held after |\n|" + " --- |" * 7)
+        for name in ATTACKS:
+            _measure(name, sampan, sessions, host, rate)
+
+
+def _measure(name: str, sampan: Sampan, sessions: int, host: str, rate: float) -> None:
+    without, beside, failed = [], [], 0
+    before = resident_mib(sampan)
+    for _ in range(ROUNDS):
+        without.append(ask(sampan, host, int(rate * SECONDS), CONNECTIONS, rate)["p99"] / 1000)
+        with _attacking(name, sampan, sessions):
+            time.sleep(BEGUN_S)
+            run = ask(sampan, host, int(rate * SECONDS), CONNECTIONS, rate, failing=True)
+            beside.append(run["p99"] / 1000)
+            failed += run["failed"]
+    time.sleep(OVER_S)
+    ratio = statistics.median(b / w for b, w in zip(beside, without))
+    print(
+        f"| {name} | {statistics.median(without):.2f} ms | {statistics.median(beside):.2f} ms | {ratio:.2f} | {failed} | "
+        f"{before:.0f} MiB | {resident_mib(sampan):.0f} MiB |", flush=True,
+    )
+
+
+def resident_mib(sampan: Sampan) -> float:
+    """Of the server and the processes that it started."""
+    return sum(sampan.resident_kib(pid) for pid in sampan.processes()) / 1024
+
+
+@contextlib.contextmanager
+def _attacking(name: str, sampan: Sampan, sessions: int):
+    arguments = [name, str(sampan.http_port), str(sampan.api_port), str(sessions), sampan.token()]
+    attacker = subprocess.Popen(
+        ["nice", "-n", "19", sys.executable, "-m", "figures.attackers", *arguments],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+    try:
+        yield
+    finally:
+        attacker.stdin.close()
+        try:
+            attacker.wait(5)
+        except subprocess.TimeoutExpired:
+            attacker.kill()
+            attacker.wait()
