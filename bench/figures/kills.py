@@ -52,7 +52,7 @@ def process_of(sampan: Sampan, node: str) -> int:
                 line = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"--supervised" in line and node.encode() in line and sampan.data_dir.encode() in line:
+            if b"broker:" in line and node.encode() in line and sampan.data_dir.encode() in line:
                 return int(entry.name)
     raise RuntimeError(f"no process of {node}")
 

@@ -121,7 +121,8 @@ fn heads_of_many_fields_reach_a_guest_and_its_client() {
         };
         for count in [85, 95] {
             let fields: String = (0..count).map(|n| format!("x-n-{n}: a, 50%\r\n")).collect();
-            let asked = format!("GET /headers HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n{fields}\r\n");
+            // In HTTP/1.0 no answer is chunked, however late a guest on a busy machine ends it.
+            let asked = format!("GET /headers HTTP/1.0\r\nhost: {HOST}\r\n{fields}\r\n");
             assert_eq!(seen_by_the_guest(&raw(&sampan.http, &asked)), count);
         }
         let many = (0..300).fold(Request::get(format!("http://{HOST}/headers")), |request, n| {

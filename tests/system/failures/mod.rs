@@ -71,23 +71,9 @@ fn pods(sampan: &Sampan) -> Vec<Pod> {
     listed.lines().skip(1).map(pod).collect()
 }
 
-/// The process of a supervised worker.
+/// The process of a worker that the server started.
 fn worker_process(sampan: &Sampan, node: &str) -> u32 {
-    wait_for("the worker's process is there", || {
-        let wanted = |arguments: &[u8]| {
-            let text = String::from_utf8_lossy(arguments).replace('\0', " ");
-            text.contains("--supervised")
-                && text.contains(&format!("--name {node} "))
-                && text.contains(data_dir(sampan))
-        };
-        let processes =
-            fs::read_dir("/proc").expect("proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        processes.into_iter().find(|id: &u32| fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| wanted(&line)))
-    })
-}
-
-fn data_dir(sampan: &Sampan) -> &str {
-    sampan.data_dir.to_str().expect("UTF-8")
+    wait_for("the worker's process is there", || sampan.process(node))
 }
 
 /// Load of GET and idempotent PUT, at seven tenths of what the system takes.
