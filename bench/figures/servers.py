@@ -43,6 +43,14 @@ def wait_for_port(port: int) -> None:
             time.sleep(0.02)
 
 
+def wait_for_file(path: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{path} is not there")
+        time.sleep(0.02)
+
+
 def stop(process: subprocess.Popen) -> None:
     process.send_signal(signal.SIGTERM)
     try:
@@ -100,6 +108,8 @@ class Sampan:
         )
         for port in self._ports:
             wait_for_port(port)
+        # The API's address is taken before its files are written.
+        wait_for_file(Path(self.data_dir, "kubeconfig"))
 
     def __enter__(self) -> "Sampan":
         return self
