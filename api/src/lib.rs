@@ -15,6 +15,7 @@ mod name;
 mod pull;
 mod quantity;
 mod serve;
+mod source;
 mod span;
 mod taint;
 mod time;
@@ -38,6 +39,7 @@ pub use name::{InvalidName, ObjectKey, ReplicaId, WorkerName, check_dns_label, c
 pub use pull::{Pull, PullPolicy};
 pub use quantity::{InvalidQuantity, Quantity};
 pub use serve::{Deadline, Dialer, Serve, ServeError};
+pub use source::source_of;
 pub use span::{InvalidSpan, format_span, parse_span};
 pub use taint::{Taint, TaintEffect};
 pub use time::Timestamp;

@@ -1,19 +1,14 @@
 //! Connections by the address that they come from, so that none has all that a gateway takes.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::Arc,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
+use api::source_of;
 use parking_lot::Mutex;
 
 use crate::GatewayConfig;
 
 /// Without a limit of its own, an address has this part of a listener's connections.
 const PART: usize = 4;
-/// Whoever has an address of IPv6 has a network of them.
-const NETWORK_BITS: u32 = 64;
 
 /// The connections of all listeners, by source.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +24,7 @@ pub(crate) struct Source {
 impl Sources {
     /// Counts a connection. None, if its source has as many as it may.
     pub(crate) fn take(&self, address: IpAddr, limit: usize) -> Option<Source> {
-        let address = network_of(address);
+        let address = source_of(address);
         let mut counts = self.0.lock();
         let count = counts.entry(address).or_default();
         if *count >= limit {
@@ -63,16 +58,6 @@ impl GatewayConfig {
             None if address.is_loopback() => None,
             None => Some((self.max_connections / PART).max(1)),
         }
-    }
-}
-
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let mask = u128::MAX << (Ipv6Addr::BITS - NETWORK_BITS);
-            Ipv6Addr::from_bits(address.to_bits() & mask).into()
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -7,11 +7,11 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use api::Timestamp;
+use api::{Timestamp, source_of};
 use control_plane::{IssuedCertificate, Register};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use transport::{Admission, Applicant, Asked, Authority, Certificate, Identity, Revoked, Trust, source};
+use transport::{Admission, Applicant, Asked, Authority, Certificate, Identity, Revoked, Trust};
 
 /// Joins that failed from one address within [`WINDOW`]: whoever asks on is answered without a look at the token.
 const FAILURES: u32 = 10;
@@ -39,7 +39,7 @@ impl Admission for Door {
         let (authority, register, failures) = (self.authority.clone(), self.register.clone(), self.failures.clone());
         Box::pin(async move {
             let (role, name, source) =
-                (applicant.peer.role.as_str(), applicant.peer.name.clone(), applicant.source.map(source));
+                (applicant.peer.role.as_str(), applicant.peer.name.clone(), applicant.source.map(source_of));
             failures.look(source)?;
             match admit(&authority, &register, applicant).await {
                 Ok(certificate) => {

@@ -33,4 +33,4 @@ pub use session::{
     Admission, Applicant, ControlPlaneClient, ControlPlaneWay, Offer, PROTOCOL, SessionEntry, SessionListener,
     serve_sessions,
 };
-pub use strangers::{StrangerLimits, source};
+pub use strangers::StrangerLimits;

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use api::source_of;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -45,11 +46,7 @@ pub(super) enum Source {
 
 impl Source {
     pub(super) fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            address if address.is_loopback() => Self::Loopback,
-            IpAddr::V6(address) => Self::Network(IpAddr::V6((address.to_bits() >> 64 << 64).into())),
-            address => Self::Network(address),
-        }
+        if address.to_canonical().is_loopback() { Self::Loopback } else { Self::Network(source_of(address)) }
     }
 }
 
