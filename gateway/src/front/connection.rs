@@ -12,6 +12,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::{rt::TokioTimer, server::graceful::GracefulConnection};
+use socket2::SockRef;
 use tokio::{
     net::TcpStream,
     runtime::Handle,
@@ -123,8 +124,9 @@ fn tell(hall: &Hall, stream: &TcpStream, refusal: &Refusal) {
          content-length: {}\r\n\r\n",
         body.len()
     );
-    // Best effort: it fits into the buffer of a new socket, or the client has left.
-    let _ = stream.try_write(format!("{head}{body}").as_bytes());
+    // Best effort: it fits into the buffer of a new socket, or the client has left. Past the runtime, which would not write before it
+    // has been told that the socket can be written.
+    let _ = SockRef::from(stream).send(format!("{head}{body}").as_bytes());
 }
 
 /// A connection, counted at its listener and in all.
