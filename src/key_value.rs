@@ -3,7 +3,10 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::Context;
-use control_plane::key_value::{BYTES_FLAG, KEYS_FLAG, Quota, RedisSettings};
+use control_plane::{
+    encryption::EncryptionKeys,
+    key_value::{BYTES_FLAG, KEYS_FLAG, Quota, RedisSettings},
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::bytes;
@@ -31,6 +34,10 @@ pub(crate) struct KeyValueArgs {
     /// Keys that a namespace may keep in all its stores; a write beyond it fails [default: 1000000]
     #[arg(long, env = "SAMPAN_KEY_VALUE_NAMESPACE_KEYS", value_name = "N")]
     key_value_namespace_keys: Option<u64>,
+
+    /// File with keys that objects (Secrets too) and guests' entries are encrypted by where they are kept [default: none]
+    #[arg(long, env = "SAMPAN_ENCRYPTION_KEY_FILE", value_name = "FILE")]
+    encryption_key_file: Option<PathBuf>,
 }
 
 fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
@@ -42,6 +49,8 @@ fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
 pub(crate) struct Redis {
     pub(crate) settings: RedisSettings,
     pub(crate) quota: Quota,
+    /// What entries are encrypted by.
+    pub(crate) encryption: EncryptionKeys,
 }
 
 impl KeyValueArgs {
@@ -67,13 +76,14 @@ impl KeyValueArgs {
         };
         let authority = ca.as_ref().map(read).transpose()?;
         let settings = RedisSettings::parse(url.expose_secret(), authority.as_deref())?;
-        Ok(Some(Redis { settings, quota: self.quota() }))
+        Ok(Some(Redis { settings, quota: self.quota(), encryption: self.encryption()? }))
     }
 
-    /// The same for who keeps no entries itself: a quota without a store that is named would have no effect.
+    /// The same for who keeps no entries itself: a quota or a key without a store that is named would have no effect.
     pub(crate) fn resolve_elsewhere(&self) -> anyhow::Result<Option<Redis>> {
         let resolved = self.resolve()?;
         let limits = [
+            ("--encryption-key-file", self.encryption_key_file.is_some()),
             (BYTES_FLAG, self.key_value_namespace_bytes.is_some()),
             (KEYS_FLAG, self.key_value_namespace_keys.is_some()),
         ];
@@ -92,5 +102,11 @@ impl KeyValueArgs {
             bytes: self.key_value_namespace_bytes.unwrap_or(default.bytes),
             keys: self.key_value_namespace_keys.unwrap_or(default.keys),
         }
+    }
+
+    /// What is encrypted where it is kept, and by what.
+    pub(crate) fn encryption(&self) -> anyhow::Result<EncryptionKeys> {
+        let Some(file) = &self.encryption_key_file else { return Ok(EncryptionKeys::default()) };
+        EncryptionKeys::read(file).context("the file of --encryption-key-file cannot be used")
     }
 }

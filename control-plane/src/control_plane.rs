@@ -29,11 +29,12 @@ use crate::{
     bootstrap::ensure_objects,
     budgets,
     disk::DataDirLock,
+    encryption::EncryptionKeys,
     garbage,
     identity::now,
     images,
     join::{self, JoinTokens, Register},
-    key_value::{MemoryKeyValue, Quota, RedbKeyValue, RedisKeyValue, RedisSettings},
+    key_value::{self, MemoryKeyValue, Quota, RedbKeyValue, RedisKeyValue, RedisSettings, SealedKeyValue},
     logs::Logs,
     projection::Projection,
     registry::{self, Tokens},
@@ -69,6 +70,8 @@ pub struct ControlPlaneConfig {
     pub upload_quota: UploadQuota,
     /// Bytes of the disk that only objects may take: below them guests' entries are not written. `None`: what is usual.
     pub disk_reserve: Option<u64>,
+    /// What objects and guests' entries are encrypted by where they are kept.
+    pub encryption: EncryptionKeys,
     /// When images that nothing uses are removed.
     pub collection: CollectionConfig,
     /// When a worker that says nothing is given up.
@@ -156,7 +159,10 @@ impl ControlPlane {
         let lock = DataDirLock::acquire(&config.data_dir)?;
         let images = Sources { store, registries };
         let store: Arc<dyn Store> = match config.persistence {
-            Persistence::Durable => Arc::new(RedbStore::open(&config.data_dir.join(STORE_FILE))?),
+            Persistence::Durable => {
+                let file = config.data_dir.join(STORE_FILE);
+                Arc::new(RedbStore::open_encrypted(&file, config.encryption.clone())?)
+            }
             Persistence::Ephemeral => Arc::new(MemoryStore::new(now())),
         };
         let key_value = open_key_value(&config, connect)?;
@@ -371,7 +377,7 @@ impl ControlPlane {
 
 fn open_key_value(config: &ControlPlaneConfig, connect: Arc<dyn Connect>) -> Result<Arc<dyn KeyValue>, OpenError> {
     let (file, quota) = (config.data_dir.join(KEY_VALUE_FILE), config.key_value_quota);
-    Ok(match (&config.key_value, config.persistence) {
+    let store: Arc<dyn KeyValue> = match (&config.key_value, config.persistence) {
         (Some(settings), _) => {
             if file.exists() {
                 tracing::warn!(store = %settings, file = %file.display(), "guests' entries of before are not moved: \
@@ -382,11 +388,13 @@ fn open_key_value(config: &ControlPlaneConfig, connect: Arc<dyn Connect>) -> Res
             Arc::new(store)
         }
         (None, Persistence::Durable) => {
+            key_value::reseal(&file, &config.encryption)?;
             let reserve = DiskReserve::of(&config.data_dir, config.disk_reserve);
             Arc::new(RedbKeyValue::open(&file, quota, reserve)?)
         }
         (None, Persistence::Ephemeral) => Arc::new(MemoryKeyValue::new(quota)),
-    })
+    };
+    Ok(Arc::new(SealedKeyValue::new(store, config.encryption.clone())))
 }
 
 /// Where a client on this machine reaches a listener: one that takes every address has none that can be dialled.

@@ -19,6 +19,7 @@ fn open(dir: &Path) -> Result<ControlPlane, OpenError> {
         key_value_quota: Quota::default(),
         upload_quota: UploadQuota::default(),
         disk_reserve: None,
+        encryption: EncryptionKeys::default(),
         collection: CollectionConfig::default(),
         silence: Silence::IN_PROCESS,
         own_workers: Vec::new(),

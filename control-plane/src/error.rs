@@ -37,6 +37,16 @@ pub enum OpenError {
         /// What is understood.
         known: u64,
     },
+    /// A file holds values that the keys of the command line do not open.
+    #[error("{} was not opened, and nothing in it was changed: {place} cannot be read: {why}", path.display())]
+    Encrypted {
+        /// The file.
+        path: PathBuf,
+        /// Which value.
+        place: String,
+        /// Why it does not open.
+        why: crate::encryption::Sealed,
+    },
     /// The disk is full.
     #[error("the disk that holds {} is full: free some space and start again", path.display())]
     DiskFull {

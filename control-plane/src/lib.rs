@@ -4,6 +4,7 @@
 //! It takes no decision on placement or rollout (the `scheduler` does), runs no guest and serves no user traffic.
 
 pub mod api_server;
+pub mod encryption;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 pub mod key_value;

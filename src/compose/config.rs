@@ -25,8 +25,8 @@ pub(super) fn control_plane(
     dir: &DataDir,
     silence: Silence,
     own_workers: Vec<WorkerName>,
-) -> ControlPlaneConfig {
-    ControlPlaneConfig {
+) -> anyhow::Result<ControlPlaneConfig> {
+    Ok(ControlPlaneConfig {
         data_dir: dir.root().to_owned(),
         api_addr: args.api,
         persistence: Persistence::Durable,
@@ -34,13 +34,14 @@ pub(super) fn control_plane(
         key_value_quota: args.key_value.quota(),
         upload_quota: args.disk.uploads(),
         disk_reserve: args.disk.disk_reserve,
+        encryption: args.key_value.encryption()?,
         collection: collection(&args.images),
         silence,
         own_workers,
         join_authority: None,
         api_limits: api_limits(&args.api_limits),
         audit: audit(&args.audit),
-    }
+    })
 }
 
 /// Who may connect to the API.

@@ -58,7 +58,7 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let registries = Registries::new(reached)?;
     let redis = args.key_value.resolve()?;
     let own_workers = own_workers(plan.workers);
-    let mut control_config = config::control_plane(args, redis.as_ref(), &dir, plan.silence, own_workers.clone());
+    let mut control_config = config::control_plane(args, redis.as_ref(), &dir, plan.silence, own_workers.clone())?;
     control_config.join_authority = Some(authority.fingerprint().to_string());
     let control = ControlPlane::open(control_config, images.clone(), registries, Arc::new(DirectConnect))?;
     let control = Arc::new(control);

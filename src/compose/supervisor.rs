@@ -39,7 +39,8 @@ const ENDS_WITHIN: Duration = Duration::from_millis(1500);
 /// that it has no use for. It reaches the store by this process, and is not divided again.
 fn is_for_workers(name: &str) -> bool {
     let not = ["SAMPAN_ISOLATION", "SAMPAN_LISTEN", "SAMPAN_METRICS", "SAMPAN_TOKEN_FILE", "SAMPAN_ADVERTISE"];
-    let ours = name.starts_with("SAMPAN_") && !name.starts_with("SAMPAN_KEY_VALUE") && !not.contains(&name);
+    let of_the_store = name.starts_with("SAMPAN_KEY_VALUE") || name == "SAMPAN_ENCRYPTION_KEY_FILE";
+    let ours = name.starts_with("SAMPAN_") && !of_the_store && !not.contains(&name);
     ours || name.starts_with("RUST_") || ["TZ", "LANG", "NO_COLOR", "TERM", "PATH", "HOME"].contains(&name)
 }
 

@@ -20,7 +20,7 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
     let connect = Arc::new(DirectConnect);
     let worker_config = config::worker(&machine_name(), &args.worker, &dir);
     let own_workers = vec![worker_config.name.clone()];
-    let control_config = config::control_plane(args, redis.as_ref(), &dir, Silence::IN_PROCESS, own_workers);
+    let control_config = config::control_plane(args, redis.as_ref(), &dir, Silence::IN_PROCESS, own_workers)?;
     let control = Arc::new(ControlPlane::open(control_config, images.clone(), registries, connect.clone())?);
     let replicas = Replicas::new();
     let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), replicas.dialer());

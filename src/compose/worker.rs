@@ -6,7 +6,7 @@ use std::{
 
 use anyhow::Context;
 use api::{Address, KeyValue, Taint, WorkerName, outbound::Connect};
-use control_plane::key_value::RedisKeyValue;
+use control_plane::key_value::{RedisKeyValue, SealedKeyValue};
 use gateway::{Gateway, GatewayConfig};
 use registry_client::{ImageStore, hosted::CollectionConfig};
 use runtime::{Ended, Ending, Handles, Replicas, Worker, WorkerConfig};
@@ -183,7 +183,7 @@ pub(super) fn key_value(
     let Some(redis) = redis else { return Arc::new(RemoteKeyValue::new(client)) };
     let store = RedisKeyValue::new(redis.settings, connect, redis.quota);
     tokio::spawn(store.clone().connected());
-    Arc::new(store)
+    Arc::new(SealedKeyValue::new(Arc::new(store), redis.encryption))
 }
 
 /// By who started this process, or from here if it has joined by itself.

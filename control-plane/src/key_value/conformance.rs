@@ -9,9 +9,12 @@ use registry_client::{DiskReserve, RESERVE_FLAG};
 
 use super::{
     BYTES_FLAG, KEYS_FLAG, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_PAGE, MAX_VALUE_BYTES, MemoryKeyValue, Quota,
-    RedbKeyValue, RedisKeyValue, RedisSettings, redis::server::Server,
+    RedbKeyValue, RedisKeyValue, RedisSettings, SealedKeyValue, redis::server::Server,
 };
-use crate::disk::faults::{Full, file_on};
+use crate::{
+    disk::faults::{Full, file_on},
+    encryption::{self, EncryptionKeys},
+};
 
 struct Subject {
     store: Arc<dyn KeyValue>,
@@ -30,17 +33,33 @@ fn subjects_within(quota: Quota) -> Vec<Subject> {
     let subject = |make: &dyn Fn(&Path) -> Made| {
         let dir = tempfile::tempdir().unwrap();
         let (store, redis) = make(dir.path());
-        Subject { store, _redis: redis, _dir: dir }
+        (store, redis, dir)
     };
-    vec![
-        subject(&|dir| (Arc::new(open_redb(dir, quota)), None)),
-        subject(&|_| (Arc::new(MemoryKeyValue::new(quota)), None)),
-        subject(&|dir| {
-            let server = Server::start(dir);
-            let settings = RedisSettings::parse(&server.url(), None).unwrap();
-            (Arc::new(RedisKeyValue::new(settings, Arc::new(transport::DirectConnect), quota)), Some(server))
-        }),
-    ]
+    // Each as it is and encrypted.
+    let stores = || {
+        vec![
+            subject(&|dir| (Arc::new(open_redb(dir, quota)), None)),
+            subject(&|_| (Arc::new(MemoryKeyValue::new(quota)), None)),
+            subject(&|dir| {
+                let server = Server::start(dir);
+                let settings = RedisSettings::parse(&server.url(), None).unwrap();
+                (Arc::new(RedisKeyValue::new(settings, Arc::new(transport::DirectConnect), quota)), Some(server))
+            }),
+        ]
+    };
+    let with = |keys: EncryptionKeys| {
+        stores().into_iter().map(move |(store, redis, dir)| Subject {
+            store: Arc::new(SealedKeyValue::new(store, keys.clone())),
+            _redis: redis,
+            _dir: dir,
+        })
+    };
+    let plain = with(EncryptionKeys::default());
+    // What is sealed is longer, and so counts for more than the small quotas of tests.
+    match quota == Quota::default() {
+        true => plain.chain(with(encryption::tests::key("a", 1))).collect(),
+        false => plain.collect(),
+    }
 }
 
 fn open_redb(dir: &Path, quota: Quota) -> RedbKeyValue {

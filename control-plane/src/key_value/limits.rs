@@ -2,10 +2,17 @@ use api::KeyValueError;
 pub use api::{MAX_BATCH, MAX_BATCH_BYTES, MAX_VALUE_BYTES};
 use bytes::Bytes;
 
+use crate::encryption::MAX_SEAL_BYTES;
+
 /// The longest key.
 pub const MAX_KEY_BYTES: usize = 1024;
 /// Keys of one page of a listing.
 pub const MAX_PAGE: usize = 1000;
+
+/// So much longer may a value be where it is kept: that long is the seal of one.
+const MAX_STORED_VALUE_BYTES: usize = MAX_VALUE_BYTES + MAX_SEAL_BYTES;
+/// Bytes of the values of one call where they are kept.
+pub(super) const MAX_STORED_BATCH_BYTES: usize = MAX_BATCH_BYTES + MAX_BATCH * MAX_SEAL_BYTES;
 
 pub(super) fn check_keys<'a>(keys: impl ExactSizeIterator<Item = &'a String>) -> Result<(), KeyValueError> {
     within("batch", keys.len(), MAX_BATCH)?;
@@ -15,6 +22,18 @@ pub(super) fn check_keys<'a>(keys: impl ExactSizeIterator<Item = &'a String>) ->
     Ok(())
 }
 
+/// Checks what a guest writes.
+pub(super) fn check_written(entries: &[(String, Bytes)]) -> Result<(), KeyValueError> {
+    check_keys(entries.iter().map(|(key, _)| key))?;
+    entries.iter().try_for_each(|(_, value)| check_written_value(value))?;
+    within("batch", entries.iter().map(|(_, value)| value.len()).sum(), MAX_BATCH_BYTES)
+}
+
+pub(super) fn check_written_value(value: &Bytes) -> Result<(), KeyValueError> {
+    within("value", value.len(), MAX_VALUE_BYTES)
+}
+
+/// Checks what a store is to keep of it.
 pub(super) fn check_entries(entries: &[(String, Bytes)]) -> Result<(), KeyValueError> {
     check_keys(entries.iter().map(|(key, _)| key))?;
     entries.iter().try_for_each(|(_, value)| check_value(value))?;
@@ -23,11 +42,11 @@ pub(super) fn check_entries(entries: &[(String, Bytes)]) -> Result<(), KeyValueE
 
 /// Checks what a call reads or writes at once.
 pub(super) fn check_batch<'a>(values: impl Iterator<Item = Option<&'a Bytes>>) -> Result<(), KeyValueError> {
-    within("batch", values.flatten().map(Bytes::len).sum(), MAX_BATCH_BYTES)
+    within("batch", values.flatten().map(Bytes::len).sum(), MAX_STORED_BATCH_BYTES)
 }
 
 pub(super) fn check_value(value: &Bytes) -> Result<(), KeyValueError> {
-    within("value", value.len(), MAX_VALUE_BYTES)
+    within("value", value.len(), MAX_STORED_VALUE_BYTES)
 }
 
 fn within(what: &'static str, bytes: usize, limit_bytes: usize) -> Result<(), KeyValueError> {

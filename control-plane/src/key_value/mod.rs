@@ -9,6 +9,7 @@ mod memory;
 mod quota;
 mod redb;
 mod redis;
+mod sealed;
 mod writer;
 
 #[cfg(test)]
@@ -19,3 +20,5 @@ pub use memory::MemoryKeyValue;
 pub use quota::{BYTES_FLAG, KEYS_FLAG, Quota};
 pub use redb::RedbKeyValue;
 pub use redis::{InvalidRedis, RedisKeyValue, RedisSettings};
+pub use sealed::SealedKeyValue;
+pub(crate) use sealed::reseal;

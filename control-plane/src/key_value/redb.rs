@@ -3,12 +3,12 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use api::{Bucket, KeyValue, KeyValueError, Listing};
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, ready};
-use redb::{ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 use registry_client::DiskReserve;
 use tokio::sync::oneshot;
 
 use super::{
-    limits::{MAX_BATCH_BYTES, MAX_PAGE, batch_too_large, check_entries, check_keys, check_value},
+    limits::{MAX_PAGE, MAX_STORED_BATCH_BYTES, batch_too_large, check_entries, check_keys, check_value},
     quota::{Quota, Usage},
     writer::{Change, Done, Job, Writer},
 };
@@ -18,11 +18,17 @@ use crate::{
 };
 
 /// What redb holds in memory of the file.
-const CACHE_BYTES: usize = 64 << 20;
+pub(super) const CACHE_BYTES: usize = 64 << 20;
 
 pub(super) type Key = (&'static str, &'static str, &'static str);
 /// Namespace, bucket and key, to value.
-pub(super) const ENTRIES: TableDefinition<Key, &[u8]> = TableDefinition::new("entries");
+pub(super) type Entries = TableDefinition<'static, Key, &'static [u8]>;
+pub(super) const ENTRIES: Entries = TableDefinition::new("entries");
+/// The entries of a file that is encrypted.
+pub(super) const SEALED_ENTRIES: Entries = TableDefinition::new("sealed-entries");
+/// What such a file has in the place of [`ENTRIES`]: for its type it is refused by versions that know of no encryption, and would
+/// hand out what is sealed.
+pub(super) const NO_ENTRIES: TableDefinition<&str, &str> = TableDefinition::new("entries");
 /// Namespace to the bytes and keys that it keeps. Each write changes it in its own transaction.
 pub(super) const USAGE: TableDefinition<&str, (u64, u64)> = TableDefinition::new("usage");
 
@@ -30,9 +36,9 @@ pub(super) const USAGE: TableDefinition<&str, (u64, u64)> = TableDefinition::new
 ///
 /// Reads look into the file, of which redb holds the pages that are used in memory. One thread writes: all writes that
 /// wait are made durable with one `fsync`, in the order in which they came.
-#[derive(Debug)]
 pub struct RedbKeyValue {
     file: Arc<File>,
+    entries: Entries,
     queue: Queue<Job>,
 }
 
@@ -47,14 +53,15 @@ impl RedbKeyValue {
         let path = file.path().to_owned();
         let unusable = |why: String| OpenError::Unusable { path: path.clone(), why };
         let file = Arc::new(file);
-        let table = file.write(count_if_unknown);
+        let entries = file.load(|read| entries_of(&read))?;
+        let table = file.write(|transaction| count_if_unknown(transaction, entries));
         table.map_err(|error| match error {
             DiskError::Full { .. } => OpenError::DiskFull { path: path.clone() },
             DiskError::Failed { why, .. } => unusable(why),
         })?;
-        let queue = Queue::start("key-value-writer", Writer { file: file.clone(), quota, reserve })
+        let queue = Queue::start("key-value-writer", Writer { file: file.clone(), entries, quota, reserve })
             .map_err(|why| unusable(format!("no thread to write it: {why}")))?;
-        Ok(Self { file, queue })
+        Ok(Self { file, entries, queue })
     }
 
     /// Writes what was handed over, and takes no more. Reads go on.
@@ -84,9 +91,18 @@ impl RedbKeyValue {
     }
 }
 
+/// The table that holds a file's entries.
+pub(super) fn entries_of(read: &ReadTransaction) -> Result<Entries, redb::Error> {
+    match read.open_table(SEALED_ENTRIES) {
+        Ok(_) => Ok(SEALED_ENTRIES),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(ENTRIES),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Makes the tables. What each namespace keeps is counted if that is not known, as in a file of a version that did not count.
-fn count_if_unknown(transaction: &WriteTransaction) -> Result<(), redb::Error> {
-    let entries = transaction.open_table(ENTRIES)?;
+fn count_if_unknown(transaction: &WriteTransaction, entries: Entries) -> Result<(), redb::Error> {
+    let entries = transaction.open_table(entries)?;
     let mut usage = transaction.open_table(USAGE)?;
     let mut counted = 0;
     for namespace in usage.iter()? {
@@ -121,19 +137,21 @@ impl KeyValue for RedbKeyValue {
         let read = || {
             check_keys(keys.iter())?;
             let read = self.file.read(|read| {
-                let table = read.open_table(ENTRIES)?;
+                let table = read.open_table(self.entries)?;
                 let mut bytes = 0;
                 let mut value = |key: &String| {
                     let held = table.get((bucket.namespace.as_str(), bucket.name.as_str(), key.as_str()))?;
                     bytes += held.as_ref().map_or(0, |held| held.value().len());
                     // Beyond the limit it is only counted.
-                    Ok(held.filter(|_| bytes <= MAX_BATCH_BYTES).map(|held| Bytes::copy_from_slice(held.value())))
+                    Ok(held
+                        .filter(|_| bytes <= MAX_STORED_BATCH_BYTES)
+                        .map(|held| Bytes::copy_from_slice(held.value())))
                 };
                 let values: Vec<_> = keys.iter().map(&mut value).collect::<Result<_, redb::Error>>()?;
                 Ok((values, bytes))
             });
             let (values, bytes) = read.map_err(|error| store_error(&error))?;
-            if bytes > MAX_BATCH_BYTES { Err(batch_too_large(bytes)) } else { Ok(values) }
+            if bytes > MAX_STORED_BATCH_BYTES { Err(batch_too_large(bytes)) } else { Ok(values) }
         };
         ready(read()).boxed()
     }
@@ -156,7 +174,7 @@ impl KeyValue for RedbKeyValue {
     ) -> BoxFuture<'static, Result<Listing, KeyValueError>> {
         let limit = limit.clamp(1, MAX_PAGE);
         let listed = self.file.read(|read| {
-            let table = read.open_table(ENTRIES)?;
+            let table = read.open_table(self.entries)?;
             let (namespace, name) = (bucket.namespace.as_str(), bucket.name.as_str());
             let mut keys: Vec<String> = Vec::new();
             for entry in table.range((namespace, name, cursor.as_deref().unwrap_or_default())..)? {

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::{
     limits::incremented,
     quota::{Quota, Usage},
-    redb::{ENTRIES, Key, USAGE},
+    redb::{Entries, Key, USAGE},
 };
 use crate::disk::{Commit, File};
 
@@ -42,6 +42,7 @@ pub(super) enum Done {
 /// Makes writes durable, on the writer thread.
 pub(super) struct Writer {
     pub(super) file: Arc<File>,
+    pub(super) entries: Entries,
     pub(super) quota: Quota,
     pub(super) reserve: DiskReserve,
 }
@@ -70,7 +71,7 @@ impl Commit<Job> for Writer {
         }
         let written = self.file.write(|transaction| {
             let mut tables = Tables {
-                entries: transaction.open_table(ENTRIES)?,
+                entries: transaction.open_table(self.entries)?,
                 usage: transaction.open_table(USAGE)?,
                 quota: self.quota,
             };

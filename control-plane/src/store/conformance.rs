@@ -7,7 +7,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use super::{Compare, MemoryStore, Op, RedbStore, Revision, Store, StoreError, Watch, WatchEvent, index::LogLimit};
-use crate::disk::File;
+use crate::{
+    disk::File,
+    encryption::{self, EncryptionKeys},
+};
 
 /// Few enough that a test can go beyond it.
 const SMALL_LOG: LogLimit = LogLimit { changes: 8, bytes: 1 << 20 };
@@ -20,12 +23,15 @@ struct Subject {
 }
 
 fn subjects() -> Vec<Subject> {
-    let dir = tempfile::tempdir().unwrap();
-    let file = File::open(&dir.path().join("store.redb"), 1 << 20).unwrap();
-    let redb = RedbStore::of_file(file, SMALL_LOG).unwrap();
+    let redb = |keys| {
+        let dir = tempfile::tempdir().unwrap();
+        let file = File::open(&dir.path().join("store.redb"), 1 << 20).unwrap();
+        Subject { store: Box::new(RedbStore::of_file(file, SMALL_LOG, keys).unwrap()), _dir: dir }
+    };
     let memory = MemoryStore::with_log(Timestamp::from_secs(1), SMALL_LOG);
     vec![
-        Subject { store: Box::new(redb), _dir: dir },
+        redb(EncryptionKeys::default()),
+        redb(encryption::tests::key("a", 1)),
         Subject { store: Box::new(memory), _dir: tempfile::tempdir().unwrap() },
     ]
 }

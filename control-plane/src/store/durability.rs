@@ -9,6 +9,7 @@ use super::{Op, RedbStore, Revision, Store, StoreError, WatchEvent, index::LogLi
 use crate::{
     OpenError,
     disk::faults::{Full, file_on},
+    encryption::{EncryptionKeys, tests::key},
 };
 
 async fn put(store: &RedbStore, key: &str, value: impl Into<Bytes>) -> Result<Revision, StoreError> {
@@ -106,7 +107,8 @@ async fn on_a_full_disk_writes_fail_reads_go_on_and_nothing_answered_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     let full = Full::default();
-    let store = RedbStore::of_file(file_on(&path, full.clone()), LogLimit::default()).unwrap();
+    let store =
+        RedbStore::of_file(file_on(&path, full.clone()), LogLimit::default(), EncryptionKeys::default()).unwrap();
     put(&store, "before", "1").await.unwrap();
     full.set(true);
     // Room that the file has already may still be used; then it is full.
@@ -126,4 +128,73 @@ async fn on_a_full_disk_writes_fail_reads_go_on_and_nothing_answered_is_lost() {
     let store = RedbStore::open(&path).unwrap();
     assert_eq!(store.list("k", usize::MAX, None).await.unwrap().items.len(), written);
     assert!(store.get("before").await.unwrap().is_some() && store.get("after").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_key_can_be_given_changed_and_taken_away_and_nothing_is_lost_or_left_to_be_read() {
+    const SECRET: &str = "a secret that is long enough to be looked for";
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.redb");
+    let (one, two) = (key("one", 1), key("two", 2));
+    let both = |first: &str, second: &str| {
+        let line = |name: &str| crate::encryption::tests::line(name, if name == "one" { 1 } else { 2 });
+        crate::encryption::tests::keys(&(line(first) + &line(second)))
+    };
+    let is_readable = || {
+        let bytes = std::fs::read(&path).unwrap();
+        bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes())
+    };
+    let holds = |store: &RedbStore, revision: Revision| {
+        let held = futures::executor::block_on(store.get("a")).unwrap().unwrap();
+        assert_eq!((held.value, held.revision), (Bytes::from(SECRET), revision));
+    };
+    let store = RedbStore::open(&path).unwrap();
+    let first = put(&store, "a", "before").await.unwrap();
+    let revision = put(&store, "a", SECRET).await.unwrap();
+    drop(store);
+    assert!(is_readable());
+    for keys in [one.clone(), one.clone(), both("two", "one"), two.clone()] {
+        let store = RedbStore::open_encrypted(&path, keys).unwrap();
+        holds(&store, revision);
+        let WatchEvent::Put { previous, .. } = store.watch("a", first).next().await.unwrap() else { panic!("a put") };
+        assert_eq!(previous.unwrap().value, "before");
+        drop(store);
+        assert!(!is_readable());
+    }
+    // Another key, the wrong one under the right name, and none.
+    for keys in [one, key("two", 3), EncryptionKeys::default()] {
+        let before = std::fs::read(&path).unwrap();
+        let refused = RedbStore::open_encrypted(&path, keys).unwrap_err().to_string();
+        assert!(refused.contains("store.redb") && refused.contains("`two`"), "{refused}");
+        assert!(before == std::fs::read(&path).unwrap() || RedbStore::open_encrypted(&path, two.clone()).is_ok());
+    }
+    let plain = crate::encryption::tests::keys(&format!("identity\n{}", crate::encryption::tests::line("two", 2)));
+    holds(&RedbStore::open_encrypted(&path, plain).unwrap(), revision);
+    holds(&RedbStore::open(&path).unwrap(), revision);
+    assert!(is_readable());
+}
+
+#[tokio::test]
+async fn a_start_that_was_cut_off_while_it_wrote_anew_loses_nothing_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, unfinished) = (dir.path().join("store.redb"), dir.path().join("store.redb.sealing"));
+    let (one, two) = (key("one", 1), key("two", 2));
+    let both = crate::encryption::tests::keys(
+        &(crate::encryption::tests::line("two", 2) + &crate::encryption::tests::line("one", 1)),
+    );
+    let store = RedbStore::open_encrypted(&path, one.clone()).unwrap();
+    put(&store, "a", "1").await.unwrap();
+    drop(store);
+    // What it may leave: half a file, a whole one that was not renamed, and one of another rewriting that nobody wants any more.
+    let half = || std::fs::write(&unfinished, [7; 4096]).unwrap();
+    let whole = || drop(RedbStore::open(&unfinished).unwrap());
+    for (leave, keys) in [(&half as &dyn Fn(), &one), (&whole, &one), (&half, &both), (&whole, &both), (&whole, &two)] {
+        leave();
+        let store = RedbStore::open_encrypted(&path, keys.clone()).unwrap();
+        assert_eq!(store.get("a").await.unwrap().unwrap().value, "1");
+        assert!(!unfinished.exists());
+    }
+    half();
+    assert!(RedbStore::open(&path).is_err(), "it is encrypted");
+    assert!(!unfinished.exists());
 }

@@ -17,10 +17,13 @@ use super::{
 use crate::{
     OpenError,
     disk::{Commit, DiskError, File, Queue, QueueError},
+    encryption::{self, EncryptionKeys, Failure},
 };
 
 /// The layout of the tables below. A file of another schema is refused.
 const SCHEMA: u64 = 1;
+/// The same with encrypted values, which versions that do not know of them would take for the values.
+const ENCRYPTED_SCHEMA: u64 = 2;
 /// What redb holds in memory of the file: little, as everything is read from the index.
 const CACHE_BYTES: usize = 8 << 20;
 
@@ -53,14 +56,25 @@ struct Job {
 impl RedbStore {
     /// Opens a store, or makes it. The caller holds the data directory's lock.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::of_file(File::open(path, CACHE_BYTES)?, LogLimit::default())
+        Self::open_encrypted(path, EncryptionKeys::default())
     }
 
-    pub(super) fn of_file(file: File, limit: LogLimit) -> Result<Self, OpenError> {
+    /// As [`Self::open`], with all values encrypted by these keys. What another key encrypted, or none, is written anew.
+    pub fn open_encrypted(path: &Path, keys: EncryptionKeys) -> Result<Self, OpenError> {
+        encryption::reseal(path, CACHE_BYTES, &keys, |from, to| copy(from, to, &keys))?;
+        Self::of_file(File::open(path, CACHE_BYTES)?, LogLimit::default(), keys)
+    }
+
+    pub(super) fn of_file(file: File, limit: LogLimit, keys: EncryptionKeys) -> Result<Self, OpenError> {
         initialise(&file)?;
-        let index = Arc::new(file.load(|read| load(&read, limit))?);
         let path = file.path().to_owned();
-        let writer = Writer { file, index: index.clone() };
+        let index = file.load(|read| match load(&read, limit, &keys) {
+            Ok(index) => Ok(Ok(index)),
+            Err(Failure::Disk(error)) => Err(error),
+            Err(Failure::Sealed(place, why)) => Ok(Err(OpenError::Encrypted { path: path.clone(), place, why })),
+        });
+        let index = Arc::new(index??);
+        let writer = Writer { file, index: index.clone(), keys };
         let queue = Queue::start("store-writer", writer)
             .map_err(|why| OpenError::Unusable { path, why: format!("no thread to write it: {why}") })?;
         Ok(Self { index, queue })
@@ -115,6 +129,7 @@ impl Store for RedbStore {
 struct Writer {
     file: File,
     index: Arc<Index>,
+    keys: EncryptionKeys,
 }
 
 impl Commit<Job> for Writer {
@@ -139,7 +154,7 @@ impl Commit<Job> for Writer {
 impl Writer {
     fn write(&self, changes: Vec<Change>, revision: Revision) -> Result<(), StoreError> {
         let compacted = self.index.compacted_after(&changes);
-        let written = self.file.write(|transaction| put(transaction, &changes, revision, compacted));
+        let written = self.file.write(|transaction| put(transaction, &changes, revision, compacted, &self.keys));
         match written {
             Ok(()) => {
                 self.index.apply(changes, revision);
@@ -176,7 +191,7 @@ fn initialise(file: &File) -> Result<(), OpenError> {
         Err(error) => Err(error.into()),
     })?;
     match found {
-        Some(SCHEMA) => Ok(()),
+        Some(SCHEMA | ENCRYPTED_SCHEMA) => Ok(()),
         Some(found) => Err(OpenError::Schema { path: file.path().to_owned(), found, known: SCHEMA }),
         None => {
             let made = file.write(|transaction| {
@@ -198,6 +213,7 @@ fn put(
     changes: &[Change],
     revision: Revision,
     compacted: Revision,
+    keys: &EncryptionKeys,
 ) -> Result<(), redb::Error> {
     let mut kv = transaction.open_table(KV)?;
     let mut log = transaction.open_table(LOG)?;
@@ -207,13 +223,15 @@ fn put(
     for change in changes {
         number = if change.revision == last { number + 1 } else { 0 };
         last = change.revision;
-        let value = change.value.as_deref();
-        match value {
+        let seal = |value| keys.seal(&place(&change.key), value);
+        let value = change.value.as_deref().map(seal);
+        match value.as_deref() {
             Some(value) => drop(kv.insert(&*change.key, (change.revision.0, value))?),
             None => drop(kv.remove(&*change.key)?),
         }
-        let previous = change.previous.as_ref().map(|held| (held.revision.0, &held.value[..]));
-        log.insert((change.revision.0, number), (&*change.key, value, previous))?;
+        let previous = change.previous.as_ref().map(|held| (held.revision.0, seal(&held.value)));
+        let previous = previous.as_ref().map(|(revision, value)| (*revision, &**value));
+        log.insert((change.revision.0, number), (&*change.key, value.as_deref(), previous))?;
     }
     log.retain_in(..(compacted.0 + 1, 0), |_, _| false)?;
     meta.insert("revision", revision.0)?;
@@ -221,12 +239,62 @@ fn put(
     Ok(())
 }
 
-fn load(read: &ReadTransaction, limit: LogLimit) -> Result<Index, redb::Error> {
+/// What a value is bound to, where it is kept.
+fn place(key: &str) -> [&str; 2] {
+    ["store", key]
+}
+
+fn open(keys: &EncryptionKeys, key: &str, kept: &[u8]) -> Result<Bytes, Failure> {
+    let opened = keys.open(&place(key), kept).map_err(|why| Failure::Sealed(format!("`{key}`"), why))?;
+    Ok(Bytes::from(opened.into_owned()))
+}
+
+/// Copies all of a store into an empty file, sealed as these keys write.
+fn copy(from: &ReadTransaction, to: &WriteTransaction, keys: &EncryptionKeys) -> Result<(), Failure> {
+    let (mut kv, mut log, mut meta) = (to.open_table(KV)?, to.open_table(LOG)?, to.open_table(META)?);
+    let found = match from.open_table(META) {
+        // A new file.
+        Err(redb::TableError::TableDoesNotExist(_)) => {
+            meta.insert("schema", schema(keys))?;
+            return Ok(());
+        }
+        found => found?,
+    };
+    for entry in found.iter()? {
+        let (name, number) = entry?;
+        meta.insert(name.value(), number.value())?;
+    }
+    // Another version's is refused when it is opened.
+    if matches!(read_meta(from, "schema")?, Some(SCHEMA | ENCRYPTED_SCHEMA)) {
+        meta.insert("schema", schema(keys))?;
+    }
+    for entry in from.open_table(KV)?.iter()? {
+        let (key, held) = entry?;
+        let ((revision, kept), key) = (held.value(), key.value());
+        kv.insert(key, (revision, &*keys.seal(&place(key), &open(keys, key, kept)?)))?;
+    }
+    for entry in from.open_table(LOG)?.iter()? {
+        let (at, record) = entry?;
+        let (key, value, previous) = record.value();
+        let again = |kept: &[u8]| Ok::<_, Failure>(keys.seal(&place(key), &open(keys, key, kept)?).into_owned());
+        let value = value.map(again).transpose()?;
+        let previous = previous.map(|(revision, kept)| Ok::<_, Failure>((revision, again(kept)?))).transpose()?;
+        let previous = previous.as_ref().map(|(revision, value)| (*revision, &**value));
+        log.insert(at.value(), (key, value.as_deref(), previous))?;
+    }
+    Ok(())
+}
+
+fn schema(keys: &EncryptionKeys) -> u64 {
+    if keys.writer().is_some() { ENCRYPTED_SCHEMA } else { SCHEMA }
+}
+
+fn load(read: &ReadTransaction, limit: LogLimit, keys: &EncryptionKeys) -> Result<Index, Failure> {
     let mut map = BTreeMap::new();
     for entry in read.open_table(KV)?.iter()? {
         let (key, held) = entry?;
         let (revision, value) = held.value();
-        let held = Versioned { value: Bytes::copy_from_slice(value), revision: Revision(revision) };
+        let held = Versioned { value: open(keys, key.value(), value)?, revision: Revision(revision) };
         map.insert(Arc::from(key.value()), held);
     }
     let mut log = VecDeque::new();
@@ -236,11 +304,12 @@ fn load(read: &ReadTransaction, limit: LogLimit) -> Result<Index, redb::Error> {
         log.push_back(Change {
             key: key.into(),
             revision: Revision(at.value().0),
-            value: value.map(Bytes::copy_from_slice),
-            previous: previous.map(|(revision, value)| Versioned {
-                value: Bytes::copy_from_slice(value),
-                revision: Revision(revision),
-            }),
+            value: value.map(|kept| open(keys, key, kept)).transpose()?,
+            previous: previous
+                .map(|(revision, kept)| {
+                    Ok::<_, Failure>(Versioned { value: open(keys, key, kept)?, revision: Revision(revision) })
+                })
+                .transpose()?,
         });
     }
     let revision = Revision(read_meta(read, "revision")?.unwrap_or(0));

@@ -4,6 +4,7 @@
 mod api;
 mod audit;
 mod certificates;
+mod encryption;
 mod files;
 mod floods;
 mod host_calls;

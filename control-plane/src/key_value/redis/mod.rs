@@ -20,7 +20,7 @@ use futures::future::{BoxFuture, FutureExt, ready};
 use redis::{FromRedisValue, Script, ScriptInvocation, Value, from_redis_value};
 
 use super::{
-    limits::{MAX_BATCH_BYTES, MAX_PAGE, batch_too_large, check_entries, check_keys, check_value},
+    limits::{MAX_PAGE, MAX_STORED_BATCH_BYTES, batch_too_large, check_entries, check_keys, check_value},
     quota::{Part, Quota},
 };
 use link::{Link, Repeat, Request};
@@ -109,7 +109,7 @@ impl KeyValue for RedisKeyValue {
     fn get(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
         let checked = check_keys(keys.iter()).map(|()| {
             let mut call = scripts::GET.key(Names::of(bucket).values);
-            call.arg(MAX_BATCH_BYTES).arg(keys);
+            call.arg(MAX_STORED_BATCH_BYTES).arg(keys);
             (Repeat::Once, Request::Script(call))
         });
         self.ask(checked, |answer| match answer {

@@ -1,0 +1,293 @@
+use std::{
+    borrow::Cow,
+    hash::{BuildHasher, RandomState},
+    path::Path,
+    sync::Arc,
+};
+
+use api::{Bucket, KeyValue, KeyValueError, Listing};
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt, ready};
+use redb::ReadableTable;
+use tokio::sync::Mutex;
+
+use super::{
+    limits::{MAX_BATCH_BYTES, batch_too_large, check_keys, check_written, check_written_value, incremented},
+    redb::{CACHE_BYTES, ENTRIES, NO_ENTRIES, SEALED_ENTRIES, entries_of},
+};
+use crate::{
+    OpenError,
+    encryption::{self, EncryptionKeys, Failure},
+};
+
+/// Keys whose entries are changed in this process go by one of so many locks.
+const LOCKS: usize = 64;
+/// How often a change is tried again where other processes change the same entry.
+const TRIES: usize = 64;
+
+/// Entries that are encrypted in another store, if there are keys. Keys of entries are not, since they are listed in order.
+///
+/// A store compares and adds what it holds; sealed, no two values are the same. So here a change reads, compares, and
+/// swaps what it has read.
+pub struct SealedKeyValue {
+    inner: Arc<dyn KeyValue>,
+    keys: EncryptionKeys,
+    changing: Arc<(RandomState, [Mutex<()>; LOCKS])>,
+}
+
+impl SealedKeyValue {
+    /// Entries in `inner`, sealed by `keys`; without keys as they are.
+    pub fn new(inner: Arc<dyn KeyValue>, keys: EncryptionKeys) -> Self {
+        Self { inner, keys, changing: Arc::new((RandomState::new(), std::array::from_fn(|_| Mutex::default()))) }
+    }
+
+    /// One way to change an entry: from what it holds to what it is to hold, or to an answer without a change.
+    fn change<T: Send + 'static>(
+        &self,
+        bucket: &Bucket,
+        key: String,
+        decide: impl Fn(Option<&[u8]>) -> Result<Change<T>, KeyValueError> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, KeyValueError>> {
+        let (inner, keys, bucket, changing) =
+            (self.inner.clone(), self.keys.clone(), bucket.clone(), self.changing.clone());
+        async move {
+            check_keys([&key].into_iter())?;
+            let (hasher, locks) = &*changing;
+            let hash = hasher.hash_one((&bucket.namespace, &bucket.name, &key));
+            let _turn = locks[hash as usize % LOCKS].lock().await;
+            let mut kept = inner.get(&bucket, vec![key.clone()]).await?.pop().flatten();
+            for _ in 0..TRIES {
+                let held = kept.as_ref().map(|kept| open(&keys, &bucket, &key, kept)).transpose()?;
+                match decide(held.as_deref())? {
+                    Change::None(answer) => return Ok(answer),
+                    Change::To(value, answer) => {
+                        let value = seal(&keys, &bucket, &key, &value);
+                        match inner.swap(&bucket, key.clone(), kept, value).await? {
+                            None => return Ok(answer),
+                            Some(now) => kept = now,
+                        }
+                    }
+                }
+            }
+            Err(KeyValueError::Store(format!("others change the same entry all the time: {TRIES} tries failed")))
+        }
+        .boxed()
+    }
+}
+
+enum Change<T> {
+    None(T),
+    To(Bytes, T),
+}
+
+fn place<'a>(bucket: &'a Bucket, key: &'a str) -> [&'a str; 4] {
+    ["keyvalue", &bucket.namespace, &bucket.name, key]
+}
+
+fn seal(keys: &EncryptionKeys, bucket: &Bucket, key: &str, value: &Bytes) -> Bytes {
+    match keys.seal(&place(bucket, key), value) {
+        Cow::Borrowed(_) => value.clone(),
+        Cow::Owned(sealed) => sealed.into(),
+    }
+}
+
+fn open(keys: &EncryptionKeys, bucket: &Bucket, key: &str, kept: &Bytes) -> Result<Bytes, KeyValueError> {
+    match keys.open(&place(bucket, key), kept) {
+        Ok(Cow::Borrowed(plain)) => Ok(kept.slice_ref(plain)),
+        Ok(Cow::Owned(opened)) => Ok(opened.into()),
+        Err(why) => {
+            tracing::error!(namespace = bucket.namespace, bucket = bucket.name, %why, "an entry cannot be read");
+            Err(KeyValueError::Store(format!("an entry cannot be read: {why}")))
+        }
+    }
+}
+
+/// Sees to it that all entries of a file are sealed as these keys write. See [`encryption::reseal`].
+pub(crate) fn reseal(path: &Path, keys: &EncryptionKeys) -> Result<(), OpenError> {
+    encryption::reseal(path, CACHE_BYTES, keys, |from, to| {
+        let mut written = match keys.writer() {
+            Some(_) => {
+                to.open_table(NO_ENTRIES)?;
+                to.open_table(SEALED_ENTRIES)?
+            }
+            None => to.open_table(ENTRIES)?,
+        };
+        let entries = match from.open_table(entries_of(from)?) {
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries.iter()? {
+            let (at, kept) = entry?;
+            let (namespace, bucket, key) = at.value();
+            let place = ["keyvalue", namespace, bucket, key];
+            let value = keys.open(&place, kept.value());
+            let value =
+                value.map_err(|why| Failure::Sealed(format!("the entry `{key}` of {namespace}/{bucket}"), why))?;
+            written.insert((namespace, bucket, key), &*keys.seal(&place, &value))?;
+        }
+        Ok(())
+    })
+}
+
+impl KeyValue for SealedKeyValue {
+    fn get(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
+        let (got, bucket, with) = (self.inner.get(bucket, keys.clone()), bucket.clone(), self.keys.clone());
+        async move {
+            let mut values = got.await?;
+            for (key, value) in keys.iter().zip(&mut values) {
+                if let Some(kept) = value {
+                    *kept = open(&with, &bucket, key, kept)?;
+                }
+            }
+            let bytes = values.iter().flatten().map(Bytes::len).sum();
+            if bytes > MAX_BATCH_BYTES { Err(batch_too_large(bytes)) } else { Ok(values) }
+        }
+        .boxed()
+    }
+
+    fn set(&self, bucket: &Bucket, entries: Vec<(String, Bytes)>) -> BoxFuture<'static, Result<(), KeyValueError>> {
+        if let Err(error) = check_written(&entries) {
+            return ready(Err(error)).boxed();
+        }
+        let seal = |(key, value): (String, Bytes)| {
+            let sealed = seal(&self.keys, bucket, &key, &value);
+            (key, sealed)
+        };
+        self.inner.set(bucket, entries.into_iter().map(seal).collect())
+    }
+
+    fn delete(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<(), KeyValueError>> {
+        self.inner.delete(bucket, keys)
+    }
+
+    fn list(
+        &self,
+        bucket: &Bucket,
+        cursor: Option<String>,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Listing, KeyValueError>> {
+        self.inner.list(bucket, cursor, limit)
+    }
+
+    fn increment(&self, bucket: &Bucket, key: String, delta: i64) -> BoxFuture<'static, Result<i64, KeyValueError>> {
+        if self.keys.is_empty() {
+            return self.inner.increment(bucket, key, delta);
+        }
+        let name = key.clone();
+        self.change(bucket, key, move |held| {
+            let sum = incremented(&name, held, delta)?;
+            Ok(Change::To(sum.to_string().into(), sum))
+        })
+    }
+
+    fn swap(
+        &self,
+        bucket: &Bucket,
+        key: String,
+        expected: Option<Bytes>,
+        value: Bytes,
+    ) -> BoxFuture<'static, Result<Option<Option<Bytes>>, KeyValueError>> {
+        if let Err(error) = check_written_value(&value) {
+            return ready(Err(error)).boxed();
+        }
+        if self.keys.is_empty() {
+            let (with, at, name) = (self.keys.clone(), bucket.clone(), key.clone());
+            let sealed = |value: &Bytes| seal(&self.keys, bucket, &key, value);
+            let swapped = self.inner.swap(bucket, key.clone(), expected.as_ref().map(sealed), sealed(&value));
+            return async move {
+                let open = |kept: Option<Bytes>| kept.map(|kept| open(&with, &at, &name, &kept)).transpose();
+                swapped.await?.map(open).transpose()
+            }
+            .boxed();
+        }
+        self.change(bucket, key, move |held| match held == expected.as_deref() {
+            true => Ok(Change::To(value.clone(), None)),
+            false => Ok(Change::None(Some(held.map(Bytes::copy_from_slice)))),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use registry_client::DiskReserve;
+
+    use super::*;
+    use crate::{
+        encryption::tests::{key, keys, line},
+        key_value::{MAX_VALUE_BYTES, MemoryKeyValue, Quota, RedbKeyValue},
+    };
+
+    fn open_file(path: &Path, keys: &EncryptionKeys) -> SealedKeyValue {
+        reseal(path, keys).unwrap();
+        let store = RedbKeyValue::open(path, Quota::default(), DiskReserve::default()).unwrap();
+        SealedKeyValue::new(Arc::new(store), keys.clone())
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_encrypted_is_refused_by_versions_that_would_hand_out_what_is_sealed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keyvalue.redb");
+        let carts = Bucket { namespace: "shop".to_owned(), name: "carts".to_owned() };
+        let (none, entry) = (EncryptionKeys::default(), Bytes::from("what a guest keeps"));
+        open_file(&path, &none).set(&carts, vec![("k".to_owned(), entry.clone())]).await.unwrap();
+        let both = keys(&(line("b", 2) + &line("a", 1)));
+        let no_more = keys(&format!("identity\n{}", line("b", 2)));
+        for (keys, is_sealed) in [(key("a", 1), true), (both, true), (no_more, false), (none, false)] {
+            let store = open_file(&path, &keys);
+            assert_eq!(store.get(&carts, vec!["k".to_owned()]).await.unwrap(), [Some(entry.clone())]);
+            drop(store);
+            let bytes = std::fs::read(&path).unwrap();
+            assert_eq!(bytes.windows(entry.len()).any(|part| part == entry), !is_sealed, "{keys:?}");
+            // They open the entries first.
+            let database = redb::Database::open(&path).unwrap();
+            let opened = database.begin_write().unwrap().open_table(ENTRIES).map(drop);
+            assert_eq!(matches!(opened, Err(redb::TableError::TableTypeMismatch { .. })), is_sealed, "{opened:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_still_needed_is_named_and_a_moved_entry_is_not_read() {
+        let inner = Arc::new(MemoryKeyValue::new(Quota::default()));
+        let carts = Bucket { namespace: "shop".to_owned(), name: "carts".to_owned() };
+        let entry = |key: &str, value: &Bytes| vec![(key.to_owned(), value.clone())];
+        let with = |keys: EncryptionKeys| SealedKeyValue::new(inner.clone(), keys);
+        with(key("a", 1)).set(&carts, entry("k", &"1".into())).await.unwrap();
+        // In Redis, say, where nothing is written anew: with both it is read, counted on, and sealed by the new one.
+        let both = keys(&(line("b", 2) + &line("a", 1)));
+        for (keys, why) in [
+            (key("b", 2), "`a`: name a file that has it with --encryption-key-file"),
+            (EncryptionKeys::default(), "`a`: name a file that has it with --encryption-key-file"),
+            (key("a", 3), "does not open with the key `a`"),
+        ] {
+            let store = with(keys);
+            let said = store.get(&carts, vec!["k".to_owned()]).await.unwrap_err().to_string();
+            assert!(said.contains(why), "{said}");
+        }
+        let said = with(key("b", 2)).increment(&carts, "k".to_owned(), 1).await.unwrap_err().to_string();
+        assert!(said.contains("`a`"), "{said}");
+        assert_eq!(with(both).increment(&carts, "k".to_owned(), 1).await.unwrap(), 2);
+        assert_eq!(with(key("b", 2)).get(&carts, vec!["k".to_owned()]).await.unwrap(), [Some("2".into())]);
+        let kept = inner.get(&carts, vec!["k".to_owned()]).await.unwrap().remove(0).unwrap();
+        inner.set(&carts, entry("other", &kept)).await.unwrap();
+        let said = with(key("b", 2)).get(&carts, vec!["other".to_owned()]).await.unwrap_err().to_string();
+        assert!(said.contains("changed or moved"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn the_largest_values_fit_and_one_byte_more_is_refused_with_the_limit_of_guests() {
+        let store = SealedKeyValue::new(Arc::new(MemoryKeyValue::new(Quota::default())), key("a", 1));
+        let carts = Bucket { namespace: "shop".to_owned(), name: "carts".to_owned() };
+        let value = |bytes: usize| Bytes::from(vec![7; bytes]);
+        let set = |value: Bytes| store.set(&carts, vec![("k".to_owned(), value)]);
+        set(value(MAX_VALUE_BYTES)).await.unwrap();
+        let swap =
+            |value: Bytes| store.swap(&carts, "k".to_owned(), Some(Bytes::from(vec![7; MAX_VALUE_BYTES])), value);
+        let refused = [set(value(MAX_VALUE_BYTES + 1)).await.err(), swap(value(MAX_VALUE_BYTES + 1)).await.err()];
+        for refused in refused {
+            let Some(KeyValueError::TooLarge { limit_bytes, .. }) = refused else { panic!("{refused:?}") };
+            assert_eq!(limit_bytes, MAX_VALUE_BYTES);
+        }
+        assert_eq!(swap(value(MAX_VALUE_BYTES)).await.unwrap(), None);
+        assert_eq!(store.get(&carts, vec!["k".to_owned()]).await.unwrap(), [Some(value(MAX_VALUE_BYTES))]);
+    }
+}
