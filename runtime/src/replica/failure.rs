@@ -53,6 +53,8 @@ pub(super) enum GuestFailure {
     Trapped { reason: String },
     #[error("the memory limit was reached")]
     OutOfMemory { host_bytes: u64 },
+    #[error("{}", MemoryLimitReached::OfWorker)]
+    WorkerOutOfMemory,
     #[error("the request deadline passed")]
     Deadline,
     #[error("the replica was stopped")]
@@ -63,7 +65,10 @@ impl GuestFailure {
     /// What an error out of the guest means.
     pub(super) fn of(error: &wasmtime::Error) -> Self {
         if let Some(reached) = error.downcast_ref::<MemoryLimitReached>() {
-            return Self::OutOfMemory { host_bytes: reached.host_bytes };
+            return match reached {
+                MemoryLimitReached::OfReplica { host_bytes } => Self::OutOfMemory { host_bytes: *host_bytes },
+                MemoryLimitReached::OfWorker => Self::WorkerOutOfMemory,
+            };
         }
         if let Some(Stop::Deadline) = error.downcast_ref() {
             return Self::Deadline;
@@ -78,6 +83,7 @@ impl GuestFailure {
             Self::BadRequest { why } => ServeError::BadRequest { why },
             Self::Trapped { reason } => ServeError::Trapped { reason },
             Self::OutOfMemory { .. } => ServeError::OutOfMemory { limit_bytes: limits.memory_bytes },
+            Self::WorkerOutOfMemory => ServeError::Trapped { reason: MemoryLimitReached::OfWorker.to_string() },
             Self::Deadline => ServeError::DeadlineExceeded { deadline: limits.request_deadline },
             Self::Stopped => ServeError::Unreachable { why: "the replica was stopped before it had answered".into() },
         }
@@ -123,10 +129,18 @@ pub(super) fn backtrace(error: &wasmtime::Error) -> Option<String> {
     (!frames.frames().is_empty()).then(|| frames.to_string())
 }
 
+/// Whether it is the worker that has no memory left, and not the replica.
+pub(super) fn is_of_worker(error: &wasmtime::Error) -> bool {
+    matches!(error.downcast_ref(), Some(MemoryLimitReached::OfWorker))
+}
+
 /// Whether an instance could not be made for want of room, so that another replica may have it.
 pub(super) fn no_room(error: &wasmtime::Error) -> Option<&'static str> {
     if error.is::<PoolConcurrencyLimitError>() {
         return Some("the worker's instance pool is full");
     }
-    error.is::<MemoryLimitReached>().then_some("the replica's memory limit leaves no room for another instance")
+    Some(match error.downcast_ref::<MemoryLimitReached>()? {
+        MemoryLimitReached::OfReplica { .. } => "the replica's memory limit leaves no room for another instance",
+        MemoryLimitReached::OfWorker => "the worker's memory for guests leaves no room for another instance",
+    })
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use api::outbound::Connect;
 use tokio::runtime;
 
-use super::idle::AllIdle;
+use super::{guest_memory::GuestMemory, idle::AllIdle};
 use crate::{
     WorkerError,
     capabilities::OutboundClient,
@@ -16,7 +16,8 @@ use crate::{
 pub(crate) struct Host {
     pub(crate) engine: GuestEngine,
     pub(crate) outbound: Arc<OutboundClient>,
-    pub(super) idle: AllIdle,
+    pub(super) idle: Arc<AllIdle>,
+    pub(super) memory: Arc<GuestMemory>,
     /// Handles of one instance.
     pub(super) max_handles: usize,
     background: Option<runtime::Runtime>,
@@ -32,10 +33,12 @@ impl Host {
             .build()
             .map_err(|source| WorkerError::Threads { what: "the background threads", source })?;
         let engine = GuestEngine::new(config)?;
+        let idle = Arc::<AllIdle>::default();
         Ok(Self {
             engine,
             outbound: Arc::new(OutboundClient::new(connect)),
-            idle: AllIdle::default(),
+            memory: GuestMemory::new(config.capacity.memory_bytes, idle.clone()),
+            idle,
             max_handles: config.max_handles as usize,
             background: Some(background),
         })

@@ -55,15 +55,13 @@ impl Drop for Charge {
 impl Holding {
     fn take(&self, bytes: u64) -> Result<(), MemoryLimitReached> {
         let held = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        if self.budget.take(bytes).is_ok() {
-            return Ok(());
-        }
+        let Err(lack) = self.budget.take(bytes) else { return Ok(()) };
         if held <= GRACE_BYTES {
             self.budget.take_anyway(bytes);
             return Ok(());
         }
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        Err(MemoryLimitReached { host_bytes: held })
+        Err(MemoryLimitReached::new(lack, held))
     }
 
     fn give_back(&self, bytes: u64) {
@@ -192,7 +190,7 @@ mod tests {
         let (budget, mut account) = account();
         let held = account.charge(LIMIT).unwrap();
         let refused = account.charge(1).err().unwrap();
-        assert_eq!(refused.host_bytes, LIMIT + 1);
+        assert!(matches!(refused, MemoryLimitReached::OfReplica { host_bytes } if host_bytes == LIMIT + 1));
         assert_eq!(budget.used_bytes(), LIMIT);
         drop(held);
         assert!(account.charge(LIMIT).is_ok());

@@ -1,6 +1,6 @@
 use std::{
     future::ready,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Weak,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -11,7 +11,12 @@ use std::{
 use tokio::sync::Notify;
 use wasmtime::ResourceLimiterAsync;
 
-use super::{host_memory::HostPart, idle::IdleInstances, instance_size::InstanceSize};
+use super::{
+    guest_memory::{Lack, MemoryPart},
+    host_memory::HostPart,
+    idle::IdleInstances,
+    instance_size::InstanceSize,
+};
 
 /// What an element of a table takes.
 const TABLE_ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
@@ -21,8 +26,8 @@ const GROWTH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The memory limit of a replica, over all memories and tables of all its instances, and what the host holds for them.
 pub(crate) struct MemoryBudget {
-    limit_bytes: u64,
-    used_bytes: AtomicU64,
+    /// Of its worker's memory.
+    part: Arc<MemoryPart>,
     /// The most that one instance would have had to hold, of those that were refused more.
     lacking_bytes: AtomicU64,
     size: InstanceSize,
@@ -35,10 +40,9 @@ pub(crate) struct MemoryBudget {
 }
 
 impl MemoryBudget {
-    pub(super) fn new(limit_bytes: u64, idle: Weak<IdleInstances>) -> Arc<Self> {
+    pub(super) fn new(part: Arc<MemoryPart>, idle: Weak<IdleInstances>) -> Arc<Self> {
         Arc::new(Self {
-            limit_bytes,
-            used_bytes: AtomicU64::new(0),
+            part,
             lacking_bytes: AtomicU64::new(0),
             size: InstanceSize::default(),
             holders: AtomicU32::new(0),
@@ -48,19 +52,20 @@ impl MemoryBudget {
         })
     }
 
-    /// Of a replica that keeps no instance.
+    /// Of a replica that keeps no instance, on a worker with memory for any.
     #[cfg(test)]
     pub(crate) fn alone(limit_bytes: u64) -> Arc<Self> {
-        Self::new(limit_bytes, Weak::new())
+        let worker = super::guest_memory::GuestMemory::new(u64::MAX, Arc::default());
+        Self::new(worker.join("default", 0, limit_bytes), Weak::new())
     }
 
     #[cfg(test)]
     pub(crate) fn used_bytes(&self) -> u64 {
-        self.used_bytes.load(Ordering::Relaxed)
+        self.part.used_bytes()
     }
 
     pub(crate) fn limit_bytes(&self) -> u64 {
-        self.limit_bytes
+        self.part.limit_bytes()
     }
 
     /// What an instance would have had to hold, that was refused more.
@@ -75,50 +80,61 @@ impl MemoryBudget {
 
     /// How many instances have room, of `most`. One always has: it is told by itself what it lacks.
     pub(super) fn room(&self, most: u32) -> u32 {
-        let room = self.limit_bytes / self.size.bytes().max(1);
+        let room = self.limit_bytes() / self.size.bytes().max(1);
         u32::try_from(room).unwrap_or(u32::MAX).clamp(1, most.max(1))
     }
 
-    pub(super) fn take(&self, bytes: u64) -> Result<(), MemoryLimitReached> {
-        // SeqCst, as for those who wait: one that gives back sees who waits, or who waits sees what was given back.
-        let within = |used: u64| used.checked_add(bytes).filter(|all| *all <= self.limit_bytes);
-        let taken = self.used_bytes.try_update(Ordering::SeqCst, Ordering::SeqCst, within);
-        taken.map(drop).map_err(|_| MemoryLimitReached::default())
+    pub(super) fn take(&self, bytes: u64) -> Result<(), Lack> {
+        self.part.take(bytes)
     }
 
     /// Counts what is held in any case.
     pub(crate) fn take_anyway(&self, bytes: u64) {
-        self.used_bytes.fetch_add(bytes, Ordering::SeqCst);
+        self.part.take_anyway(bytes);
     }
 
     /// Takes what is missing as soon as others give it back. Not if they never would: where it is beyond the limit by itself, where
     /// everybody waits already, or after [`GROWTH_PATIENCE`].
-    async fn take_when_given_back(&self, held_bytes: u64, bytes: u64) -> Result<(), MemoryLimitReached> {
-        if held_bytes.saturating_add(bytes) > self.limit_bytes {
-            return Err(MemoryLimitReached::default());
+    async fn take_when_given_back(&self, held_bytes: u64, bytes: u64, lack: Lack) -> Result<(), Lack> {
+        if held_bytes.saturating_add(bytes) > self.limit_bytes() {
+            return Err(Lack::Limit);
         }
         let waiting = Waiting::among(self);
-        if waiting.all_wait() {
-            return Err(MemoryLimitReached::default());
+        if lack == Lack::Limit && waiting.all_wait() {
+            return Err(lack);
         }
+        let mut lack = lack;
+        let mut of_worker = None;
         let taken = async {
             loop {
-                let mut given_back = std::pin::pin!(self.given_back.notified());
+                if lack == Lack::Worker && of_worker.is_none() {
+                    of_worker = Some(self.part.waits());
+                }
+                let mut given_back = pin!(self.given_back.notified());
+                let mut given_back_by_any = pin!(self.part.given_back_by_any());
                 // Before it is looked at, so that nothing that is given back is missed.
                 given_back.as_mut().enable();
-                if self.take(bytes).is_ok() {
-                    return;
+                given_back_by_any.as_mut().enable();
+                match self.take(bytes) {
+                    Ok(()) => return,
+                    Err(now) => lack = now,
                 }
-                if !self.idle.upgrade().is_some_and(|idle| idle.drop_oldest()) {
-                    given_back.await;
+                let gives_way = self.idle.upgrade().is_some_and(|idle| idle.drop_oldest())
+                    || lack == Lack::Worker && self.part.drop_oldest_idle();
+                if !gives_way {
+                    tokio::select! {
+                        () = given_back => {}
+                        () = given_back_by_any, if of_worker.is_some() => {}
+                    }
                 }
             }
         };
-        tokio::time::timeout(GROWTH_PATIENCE, taken).await.map_err(|_| MemoryLimitReached::default())
+        let in_time = tokio::time::timeout(GROWTH_PATIENCE, taken).await;
+        in_time.map_err(|_| lack)
     }
 
     pub(crate) fn give_back(&self, bytes: u64) {
-        self.used_bytes.fetch_sub(bytes, Ordering::SeqCst);
+        self.part.give_back(bytes);
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.given_back.notify_waiters();
         }
@@ -148,11 +164,28 @@ impl Drop for Waiting<'_> {
 }
 
 /// The error that ends a guest which asks for more.
-#[derive(Debug, Default, thiserror::Error)]
-#[error("the replica's memory limit was reached")]
-pub(crate) struct MemoryLimitReached {
-    /// What the host would have had to hold for the instance, beside the memory that it has itself.
-    pub(super) host_bytes: u64,
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MemoryLimitReached {
+    /// Its replica has as much as it may.
+    #[error("the replica's memory limit was reached")]
+    OfReplica {
+        /// What the host would have had to hold for the instance, beside the memory that it has itself.
+        host_bytes: u64,
+    },
+    /// Its worker has no more.
+    #[error(
+        "the worker's memory for guests is used up: raise its `--guest-memory`, or ask for memory with `resources.requests.memory`"
+    )]
+    OfWorker,
+}
+
+impl MemoryLimitReached {
+    pub(super) fn new(lack: Lack, host_bytes: u64) -> Self {
+        match lack {
+            Lack::Limit => Self::OfReplica { host_bytes },
+            Lack::Worker => Self::OfWorker,
+        }
+    }
 }
 
 /// What one instance has of its replica's budget. Given back when it is dropped.
@@ -193,12 +226,16 @@ impl MemoryAccount {
     async fn grow(&mut self, current: usize, desired: usize, unit_bytes: u64) -> wasmtime::Result<bool> {
         let bytes = (desired.saturating_sub(current) as u64).saturating_mul(unit_bytes);
         let mut taken = self.budget.take(bytes);
-        if taken.is_err() && self.waits {
-            taken = self.budget.take_when_given_back(self.held_bytes, bytes).await;
+        if let Err(lack) = taken
+            && self.waits
+        {
+            taken = self.budget.take_when_given_back(self.held_bytes, bytes, lack).await;
         }
-        if taken.is_err() {
-            self.budget.lacking_bytes.fetch_max(self.held_bytes.saturating_add(bytes), Ordering::Relaxed);
-            return Err(MemoryLimitReached { host_bytes: self.host_bytes() }.into());
+        if let Err(lack) = taken {
+            if lack == Lack::Limit {
+                self.budget.lacking_bytes.fetch_max(self.held_bytes.saturating_add(bytes), Ordering::Relaxed);
+            }
+            return Err(MemoryLimitReached::new(lack, self.host_bytes()).into());
         }
         self.held_bytes += bytes;
         self.last_bytes = bytes;
@@ -360,6 +397,6 @@ mod tests {
         assert!(account.memory_growing(0, 1000, None).await.unwrap());
         assert!(!account.memory_growing(1000, 2000, Some(1500)).await.unwrap());
         drop(account);
-        assert_eq!(budget.used_bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(budget.used_bytes(), 0);
     }
 }

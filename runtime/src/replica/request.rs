@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::{
     Replica,
     entry::Permit,
-    failure::{GuestFailure, no_room},
+    failure::{GuestFailure, is_of_worker, no_room},
     instance::{Head, Instance},
     memory::MemoryLimitReached,
     turn::Turn,
@@ -115,14 +115,23 @@ async fn instance(replica: &Arc<Replica>, turn: &Arc<Turn>) -> Result<Box<Instan
     }
     let mut made = fresh(replica, turn).await?;
     // Idle instances, which another thread keeps from being found, give way to one that has a request.
-    while made.as_ref().is_err_and(|error| error.is::<MemoryLimitReached>()) && replica.idle.drop_oldest() {
+    while made.as_ref().is_err_and(|error| gives_way(replica, error)) {
         made = fresh(replica, turn).await?;
     }
     made.map_err(|error| match no_room(&error) {
         // Alone, it would not fit either: then it is the limit that is too low.
-        Some(why) if replica.in_flight() > 1 => Missing::Room(why),
+        Some(why) if replica.in_flight() > 1 || is_of_worker(&error) => Missing::Room(why),
         _ => Missing::Failed(error),
     })
+}
+
+/// Whether an idle instance gave up memory that is lacking.
+fn gives_way(replica: &Replica, lacking: &wasmtime::Error) -> bool {
+    match lacking.downcast_ref() {
+        Some(MemoryLimitReached::OfReplica { .. }) => replica.idle.drop_oldest(),
+        Some(MemoryLimitReached::OfWorker) => replica.idle.drop_oldest() || replica.host.idle.drop_oldest(),
+        None => false,
+    }
 }
 
 /// Makes an instance, if the worker has room for one.

@@ -16,7 +16,7 @@ use super::{
     admission::Admission,
     cpu::{CpuMeter, UsedCpu},
     entry::LocalReplica,
-    failure::{GuestFailure, backtrace, reason},
+    failure::{GuestFailure, backtrace, is_of_worker, reason},
     health::Health,
     idle::IdleInstances,
     instance::Instance,
@@ -68,7 +68,9 @@ impl Replica {
         if let Isolation::Replica { .. } = limits.isolation {
             host.idle.add(&idle);
         }
-        let memory = MemoryBudget::new(limits.memory_bytes, Arc::downgrade(&idle));
+        let (namespace, reserved) = (&spec.id.0.namespace, spec.reserves.memory_bytes);
+        let part = host.memory.join(namespace, reserved, limits.memory_bytes);
+        let memory = MemoryBudget::new(part, Arc::downgrade(&idle));
         log.count_in(&memory);
         Arc::new(Self {
             health: Health::default(),
@@ -90,7 +92,7 @@ impl Replica {
     }
 
     /// Makes an instance, to see that it can be made, and answers how many bytes of memory it takes; `None` if the worker's pool
-    /// is full. With isolation `replica` the first request will have it.
+    /// or its memory is full. With isolation `replica` the first request will have it.
     pub(crate) async fn try_instantiate(&self) -> Result<Option<u64>, StartError> {
         let image = || self.spec.image.clone();
         let slot = match self.host.room(&self.holder) {
@@ -118,6 +120,7 @@ impl Replica {
                 }
                 return Ok(Some(bytes));
             }
+            Ok(Err(error)) if is_of_worker(&error) => return Ok(None),
             Ok(Err(error)) => self.failed(&error, &turn),
             Err(_) => GuestFailure::Deadline,
         };
@@ -311,6 +314,11 @@ impl Replica {
                     ),
                 };
                 (FailureReason::OomKilled, format!("out of memory: the limit of {limit} bytes was reached{of_host}"))
+            }
+            GuestFailure::WorkerOutOfMemory => {
+                // Not the guest's doing: it is not restarted for that.
+                self.log.line(LogSource::Sampan, failure.to_string());
+                return failure;
             }
             _ => (FailureReason::Error, reason(error)),
         };

@@ -147,6 +147,40 @@ async fn guests_that_all_wait_for_memory_do_not_wait_for_each_other() {
 }
 
 #[tokio::test]
+async fn a_namespace_that_takes_all_memory_of_a_worker_keeps_no_other_from_its_part() {
+    let mut fleet = Fleet::with(|config| config.capacity.memory_bytes = 200 << 20).await;
+    let greedy = fleet.probe(|spec| spec.limits.memory_bytes = 4 << 30).await;
+    let mut spec = fleet.spec("probe-1", "probe");
+    spec.id.0.namespace = "bank".into();
+    spec.reserves.memory_bytes = 40 << 20;
+    let bank = fleet.ready(spec).await;
+    let mut held: Vec<_> = (0..8).map(|_| Box::pin(ask(&greedy, get("/hold?mb=30&ms=3000")))).collect();
+    // What its pod asks for is there at once, and so it is where others want more than is left.
+    for held in &mut held {
+        assert!(futures::poll!(held).is_pending());
+    }
+    for _ in 0..5 {
+        assert_eq!(ask(&bank, get("/alloc?mb=20")).await.unwrap().0, 200);
+    }
+    let answers = join_all(held).await;
+    assert!(answers.iter().any(|answer| answer.as_ref().is_ok_and(|(status, _)| *status == 200)), "{answers:?}");
+    for answer in &answers {
+        match answer {
+            Ok((status, _)) => assert_eq!(*status, 200),
+            Err(ServeError::Busy { why, .. } | ServeError::Trapped { reason: why }) => {
+                assert!(why.contains("the worker's memory for guests"), "{why}");
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(ask(&greedy, get("/alloc?mb=100")).await.unwrap().0, 200, "it can be borrowed again");
+    match ask(&greedy, get("/alloc?mb=300")).await {
+        Err(ServeError::Trapped { reason }) => assert!(reason.contains("--guest-memory"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn memory_that_a_large_guest_uses_stays_for_the_next_instance_and_holds_nothing_of_the_last() {
     // For one instance at a time.
     let mut fleet = Fleet::with(|config| config.kept_memory_bytes = 40 << 20).await;

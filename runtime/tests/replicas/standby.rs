@@ -49,10 +49,11 @@ async fn a_standby_that_is_told_to_stop_takes_no_request_any_more() {
 #[tokio::test]
 async fn a_standby_that_is_told_to_stop_right_after_its_start_ends_what_it_has_begun_and_gives_back_its_room() {
     let mut fleet =
-        Fleet::with(|config| config.capacity = Capacity { cpu_millis: 1000, memory_bytes: 100, replicas: 10 }).await;
+        Fleet::with(|config| config.capacity = Capacity { cpu_millis: 1000, memory_bytes: 100 << 20, replicas: 10 })
+            .await;
     for number in 0..5 {
         let mut spec = fleet.spec(&format!("probe-{number}"), "probe");
-        spec.reserves = Reserves { cpu_millis: 0, memory_bytes: 80 };
+        spec.reserves = Reserves { cpu_millis: 0, memory_bytes: 80 << 20 };
         let id = spec.id.clone();
         let probe = fleet.stand_by(spec).await;
         let begun = ask(&probe, get("/")).await.unwrap().0;
@@ -67,15 +68,16 @@ async fn a_standby_that_is_told_to_stop_right_after_its_start_ends_what_it_has_b
 #[tokio::test]
 async fn a_standby_without_room_refuses_and_starts_when_there_is_some() {
     let mut fleet =
-        Fleet::with(|config| config.capacity = Capacity { cpu_millis: 1000, memory_bytes: 100, replicas: 10 }).await;
+        Fleet::with(|config| config.capacity = Capacity { cpu_millis: 1000, memory_bytes: 100 << 20, replicas: 10 })
+            .await;
     let holding = |mut spec: ReplicaSpec, memory_bytes| {
         spec.reserves = Reserves { cpu_millis: 0, memory_bytes };
         spec
     };
-    let other = holding(fleet.spec("other-1", "hello"), 80);
+    let other = holding(fleet.spec("other-1", "hello"), 80 << 20);
     let other_id = other.id.clone();
     fleet.ready(other).await;
-    let sleeper = holding(fleet.spec("sleeper-1", "hello"), 50);
+    let sleeper = holding(fleet.spec("sleeper-1", "hello"), 50 << 20);
     let sleeper = fleet.stand_by(sleeper).await;
     let Err(ServeError::Refused { why, .. }) = ask(&sleeper, get("/")).await else { panic!("there is no room") };
     assert!(why.contains("no room"), "{why}");
