@@ -77,6 +77,7 @@ where
     W: Future<Output = anyhow::Result<()>>,
 {
     diagnostics::init();
+    runtime::keep_first_priority().context("threads cannot be started")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(BACKGROUND_THREADS)
         .thread_name("background")

@@ -18,6 +18,7 @@ mod serve;
 mod source;
 mod span;
 mod taint;
+mod thread;
 mod time;
 mod trailers;
 
@@ -42,5 +43,6 @@ pub use serve::{Deadline, Dialer, Serve, ServeError};
 pub use source::source_of;
 pub use span::{InvalidSpan, format_span, parse_span};
 pub use taint::{Taint, TaintEffect};
+pub use thread::{StartThread, start_thread};
 pub use time::Timestamp;
 pub use trailers::{allowed_trailers, announce_trailers, frame_trailers, last_chunk, may_trail, reads_trailers};

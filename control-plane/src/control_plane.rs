@@ -85,6 +85,8 @@ pub struct ControlPlaneConfig {
     pub api_limits: ApiLimits,
     /// Where it is written who asked the API and the registry for what; `None`: nowhere.
     pub audit: Option<AuditSettings>,
+    /// What each thread does as it begins that works on what may cost much: patches, and large bodies.
+    pub on_costly_thread_start: fn(),
 }
 
 /// When a worker that says nothing is given up.
@@ -364,6 +366,7 @@ impl ControlPlane {
             beside: registry::router(repositories, tokens.clone()).merge(listing).merge(joining),
             limits: self.config.api_limits,
             audit: audit.clone().map(|log| Auditing { log, user: Arc::new(move |headers| tokens.user(headers)) }),
+            on_costly_thread_start: self.config.on_costly_thread_start,
         };
         let collecting = images.keep_collected(self.config.collection.clone(), stop.clone());
         let (served, ()) = tokio::join!(serve(listener, certificates.server, state, token, stop), collecting);
@@ -371,7 +374,7 @@ impl ControlPlane {
             // What was noted is written before the process ends.
             let _ = tokio::task::spawn_blocking(move || audit.close()).await;
         }
-        Ok(served?)
+        served
     }
 }
 

@@ -26,6 +26,7 @@ fn open(dir: &Path) -> Result<ControlPlane, OpenError> {
         join_authority: None,
         api_limits: ApiLimits::default(),
         audit: None,
+        on_costly_thread_start: || {},
     };
     let registries = Registries::new(registry_client::RegistrySettings::default()).unwrap();
     let images = ImageStore::open(dir.join("images")).unwrap();

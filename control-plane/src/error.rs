@@ -86,6 +86,9 @@ pub enum RunError {
     /// The folder of the registry cannot be used.
     #[error("the registry cannot be opened: {0}")]
     Registry(String),
+    /// The system gives no threads.
+    #[error("threads of the API cannot be started: {0}")]
+    Threads(std::io::Error),
     /// It ran already.
     #[error("the control plane was run twice: open it again to run it again")]
     RunTwice,

@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use api::StartThread;
 use ipnet::IpNet;
 
 use crate::OverloadThresholds;
@@ -22,8 +23,8 @@ pub struct GatewayConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// Serving threads, each with a runtime and listeners of its own. At least one is started.
     pub threads: usize,
-    /// What each serving thread does as it begins.
-    pub on_thread_start: fn(),
+    /// How each of them is started.
+    pub start_thread: StartThread,
     /// Bytes of a request's head, start line included. Beyond: 431.
     pub max_header_bytes: u32,
     /// Bytes of a request's body. Beyond: 413.
@@ -80,7 +81,7 @@ impl Default for GatewayConfig {
             load_balancer_ip: Ipv4Addr::LOCALHOST.into(),
             trusted_proxies: Vec::new(),
             threads: available_parallelism().map_or(1, usize::from),
-            on_thread_start: || {},
+            start_thread: api::start_thread,
             max_header_bytes: 32 << 10,
             max_body_bytes: 16 << 20,
             header_read_timeout: Duration::from_secs(10),

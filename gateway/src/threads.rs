@@ -4,7 +4,6 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
-    thread,
     time::Duration,
 };
 
@@ -58,14 +57,15 @@ pub(crate) fn start(
     let (openings, receiver) = mpsc::channel(OPENING);
     let (ends, ended) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new().name(format!("gateway-{number}")).spawn(move || {
-        (shared.config.on_thread_start)();
+    let start = shared.config.start_thread;
+    let serve = move || {
         let local = LocalSet::new();
         local.block_on(&runtime, run(shared, first, receiver, shutdown));
         // What did not end in time is cut off, and its permits freed, before the end is told.
         drop(local);
         let _ = ends.send(());
-    })?;
+    };
+    start(format!("gateway-{number}"), Box::new(serve))?;
     Ok(ServingThread { openings, ended })
 }
 

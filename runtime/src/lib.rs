@@ -19,7 +19,9 @@ mod worker;
 pub use capabilities::{grants_for, refuse_imports};
 pub use compile::{Compile, CompileProcess, CompileServer, compile_stdin, compiled_components, serve_compiles};
 pub use error::WorkerError;
-pub use priority::{lower_this_thread, shorten_slices_of_this_thread};
+pub use priority::{
+    at_first_priority, do_costly_work_on_this_thread, keep_first_priority, lower_this_thread, start_serving_thread,
+};
 pub use replica::Replicas;
 pub use sandbox::{Network, Sandbox, SandboxGap};
 pub use worker::{Ended, Ending, Handles, Worker, WorkerConfig};

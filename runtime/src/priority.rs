@@ -1,16 +1,67 @@
 //! Threads that serve requests, and threads that must not slow them down.
+//!
+//! A thread, and a process, begins with the niceness of the thread that starts it, and may not become less nice. So one thread is
+//! set aside before any is lowered, and what must not begin lower is started there.
+
+use std::{
+    io,
+    sync::{OnceLock, mpsc},
+    thread,
+};
 
 /// How much nicer background threads are: the kernel then gives a thread that serves about ten times the time of
 /// one that computes in the background, and preempts the latter for it.
 const BACKGROUND_NICENESS: i32 = 10;
+/// The same for work that anybody can ask for in any amount.
+const COSTLY_NICENESS: i32 = 15;
+
+/// Has the thread that was set aside do something.
+type Ask = mpsc::Sender<Box<dyn FnOnce() + Send>>;
+static SET_ASIDE: OnceLock<Ask> = OnceLock::new();
+
+/// Sets a thread aside that keeps the priority with which this process was started. To be called before any is lowered, and once a
+/// sandbox has been entered, which holds for the thread that enters it and for those that it starts then.
+pub fn keep_first_priority() -> io::Result<()> {
+    let (ask, asked) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
+    thread::Builder::new().name("first-priority".into()).spawn(move || asked.into_iter().for_each(|start| start()))?;
+    // One that is there already does as well; this one ends then.
+    let _ = SET_ASIDE.set(ask);
+    Ok(())
+}
+
+/// Starts a thread or a process with the priority with which this one was started, whatever that of the calling thread is, and waits
+/// until it is started. Where no thread was set aside it has the caller's.
+pub fn at_first_priority<T: Send + 'static>(start: impl FnOnce() -> T + Send + 'static) -> T {
+    let Some(ask) = SET_ASIDE.get() else { return start() };
+    let (tell, told) = mpsc::sync_channel(1);
+    let _ = ask.send(Box::new(move || drop(tell.send(start()))));
+    told.recv().expect("what is started there does not panic")
+}
+
+/// Starts a thread that serves requests: at the priority with which this process was started, and with short slices.
+pub fn start_serving_thread(name: String, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    at_first_priority(move || {
+        let serve = move || {
+            shorten_slices_of_this_thread();
+            work();
+        };
+        thread::Builder::new().name(name).spawn(serve).map(drop)
+    })
+}
 
 /// Lowers the priority of the calling thread, for good: what it does is to wait for those that serve requests. Where that is
 /// not possible it stays as it is.
 pub fn lower_this_thread() {
-    // On Linux this is the calling thread's own niceness, not the process's.
+    lower_to(BACKGROUND_NICENESS);
+}
+
+fn lower_to(niceness: i32) {
+    // On Linux this is the calling thread's own niceness, not the process's. One that is lower is not raised.
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, BACKGROUND_NICENESS) {
-        tracing::debug!(%error, "background thread keeps its priority");
+    if rustix::process::getpriority_process(None).is_ok_and(|now| now < niceness)
+        && let Err(error) = rustix::process::setpriority_process(None, niceness)
+    {
+        tracing::debug!(%error, "a thread keeps its priority");
     }
 }
 
@@ -26,7 +77,7 @@ const COMPUTING_SLICE: u64 = 20_000_000;
 /// Asks the kernel for short slices for the calling thread, which serves requests. From Linux 6.12 on, one that wakes for a request then
 /// runs at once in place of one with longer slices, such as a guest that computes for long; else it may wait for several
 /// milliseconds. Where that is not possible it stays as it is.
-pub fn shorten_slices_of_this_thread() {
+fn shorten_slices_of_this_thread() {
     #[cfg(target_os = "linux")]
     if let Err(error) = set_slice(SERVING_SLICE) {
         tracing::debug!(%error, "serving thread keeps its slices");
@@ -36,6 +87,16 @@ pub fn shorten_slices_of_this_thread() {
 /// Lowers the priority of the calling thread, on which guests compute for long, and lets it give way to all others as they wake.
 pub(crate) fn compute_on_this_thread() {
     lower_this_thread();
+    lengthen_slices_of_this_thread();
+}
+
+/// The same for costly work that requests to the API can ask for, which guests, and all else that the control plane does, go before.
+pub fn do_costly_work_on_this_thread() {
+    lower_to(COSTLY_NICENESS);
+    lengthen_slices_of_this_thread();
+}
+
+fn lengthen_slices_of_this_thread() {
     #[cfg(target_os = "linux")]
     if let Err(error) = set_slice(COMPUTING_SLICE) {
         tracing::debug!(%error, "computing thread keeps its slices");
@@ -83,13 +144,33 @@ mod tests {
         assert_eq!(rustix::process::getpriority_process(None).unwrap(), BACKGROUND_NICENESS);
     }
 
+    fn niceness() -> i32 {
+        rustix::process::getpriority_process(None).unwrap()
+    }
+
     #[test]
-    fn a_thread_that_serves_has_short_slices_and_its_niceness_as_before() {
-        let niceness = || rustix::process::getpriority_process(None).unwrap();
+    fn a_thread_that_does_costly_work_is_nicer_than_others_in_the_background_and_is_not_raised_again() {
+        do_costly_work_on_this_thread();
+        assert!([COMPUTING_SLICE, 0].contains(&slice()), "{}", slice());
+        assert_eq!(niceness(), COSTLY_NICENESS);
         lower_this_thread();
-        let before = niceness();
-        set_slice(SERVING_SLICE).unwrap();
-        assert!([SERVING_SLICE, 0].contains(&slice()), "{}", slice());
-        assert_eq!(niceness(), before);
+        assert_eq!(niceness(), COSTLY_NICENESS);
+    }
+
+    #[test]
+    fn a_thread_that_serves_has_the_first_priority_and_short_slices_whoever_starts_it() {
+        let first = niceness();
+        keep_first_priority().unwrap();
+        let lowered = std::thread::spawn(move || {
+            lower_this_thread();
+            assert!(niceness() > first || first >= BACKGROUND_NICENESS);
+            let (tell, told) = std::sync::mpsc::channel();
+            start_serving_thread("serving".into(), Box::new(move || tell.send((niceness(), slice())).unwrap()))
+                .unwrap();
+            told.recv().unwrap()
+        });
+        let (niceness, slice) = lowered.join().unwrap();
+        assert_eq!(niceness, first);
+        assert!([SERVING_SLICE, 0].contains(&slice), "{slice}");
     }
 }

@@ -41,6 +41,7 @@ pub(super) fn control_plane(
         join_authority: None,
         api_limits: api_limits(&args.api_limits),
         audit: audit(&args.audit),
+        on_costly_thread_start: runtime::do_costly_work_on_this_thread,
     })
 }
 
@@ -85,7 +86,7 @@ pub(super) fn gateway(http: &HttpArgs, limits: &GatewayLimitArgs) -> GatewayConf
         load_balancer_ip: http.load_balancer_ip,
         trusted_proxies: http.trusted_proxies.clone(),
         threads: limits.threads.map_or(default.threads, usize::from),
-        on_thread_start: runtime::shorten_slices_of_this_thread,
+        start_thread: runtime::start_serving_thread,
         max_header_bytes: limits.max_header_bytes.unwrap_or(default.max_header_bytes),
         max_body_bytes: limits.max_body_bytes.unwrap_or(default.max_body_bytes),
         max_connections: limits.max_connections.unwrap_or(default.max_connections),

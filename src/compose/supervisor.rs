@@ -12,6 +12,7 @@ use control_plane::ControlPlane;
 use registry_client::hosted::CollectionConfig;
 use tokio::{
     process::{Child, Command},
+    runtime::Handle,
     time::{sleep, timeout},
 };
 use tokio_util::{
@@ -141,15 +142,20 @@ impl WorkerProcess {
         let (socket, theirs) = BrokerSocket::pair()?;
         self.granted.began();
         let environment = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_for_workers));
-        let started = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(&self.arguments)
             .env_clear()
             .envs(environment)
             .stdin(Stdio::from(theirs))
             // Ctrl-C at a terminal is for this process, which ends the workers in its turn.
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
+            .kill_on_drop(true);
+        let here = Handle::current();
+        let started = runtime::at_first_priority(move || {
+            let _here = here.enter();
+            command.spawn()
+        })?;
         let broker = self.broker.clone();
         let answering = tokio::spawn(async move {
             if let Err(error) = socket.serve(broker).await {

@@ -197,7 +197,7 @@ fn connect(broker: Option<BrokerClient>) -> Arc<dyn Connect> {
 /// The threads that take requests from gateways.
 pub(super) fn serving_threads(plan: &WorkerPlan) -> ServingThreads {
     let count = plan.threads.map_or_else(|| GatewayConfig::default().threads, usize::from);
-    ServingThreads { count, on_start: runtime::shorten_slices_of_this_thread }
+    ServingThreads { count, start: runtime::start_serving_thread }
 }
 
 /// For the session's last messages.

@@ -133,7 +133,7 @@ async fn workers_and_gateways_cut_each_other_off_when_they_hear_of_it() {
         let listener = RequestListener::bind(None, tcp).await.unwrap();
         let address =
             Address { machine: "elsewhere".into(), socket: None, tcp: Some(listener.tcp_addr().unwrap().to_string()) };
-        let threads = ServingThreads { count: 1, on_start: || {} };
+        let threads = ServingThreads { count: 1, start: api::start_thread };
         let stop = CancellationToken::new();
         tokio::spawn(serve_requests(listener, Arc::new(Silent), threads, stop.clone()));
         let dialer = RemoteDialer::new(RequestLimits::default(), Some(gateway.clone()), Handle::current());
@@ -319,7 +319,7 @@ async fn while_an_authority_is_replaced_who_knows_the_former_alone_is_served_and
     tokio::spawn(serve_requests(
         listener,
         Arc::new(Silent),
-        ServingThreads { count: 1, on_start: || {} },
+        ServingThreads { count: 1, start: api::start_thread },
         CancellationToken::new(),
     ));
     let dialer = RemoteDialer::new(RequestLimits::default(), Some(new.clone()), Handle::current());

@@ -75,7 +75,7 @@ impl Hop {
         let listener = RequestListener::bind(Some(socket.clone()), None).await.unwrap();
         let shutdown = CancellationToken::new();
         let handler: Handler = Arc::new(move |request| Box::pin(handler(request)));
-        let threads = ServingThreads { count: 1, on_start: || {} };
+        let threads = ServingThreads { count: 1, start: api::start_thread };
         tokio::spawn(serve_requests(listener, Arc::new(Replicas(handler)), threads, shutdown.clone()));
         let dialer = RemoteDialer::new(RequestLimits::default(), None, Handle::current());
         Self { replica: dialer.dial(&at(&socket)), shutdown, _folder: folder }

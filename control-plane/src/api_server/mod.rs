@@ -57,6 +57,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    RunError,
     audit::{self, Auditing},
     logs::Logs,
     store::{Compare, Op, Store, StoreError},
@@ -94,6 +95,8 @@ pub struct ApiState {
     pub limits: ApiLimits,
     /// What notes who asked for what; `None`: nothing does.
     pub(crate) audit: Option<Auditing>,
+    /// What each thread does as it begins that works on what may cost much.
+    pub on_costly_thread_start: fn(),
 }
 
 /// What every request is given.
@@ -115,14 +118,14 @@ pub async fn serve(
     state: ApiState,
     token: Token,
     shutdown: CancellationToken,
-) -> Result<(), StoreError> {
-    let ApiState { durable, live, logs, commands, cluster, beside, limits, audit } = state;
+) -> Result<(), RunError> {
+    let ApiState { durable, live, logs, commands, cluster, beside, limits, audit, on_costly_thread_start } = state;
+    let heavy = heavy::Heavy::new(on_costly_thread_start).map_err(RunError::Threads)?;
     let objects = objects::Objects { durable, live };
     ensure_default_namespace(&objects).await?;
     let streams = Arc::new(Semaphore::new(MAX_STREAMS));
     let checker = checks::Checker { cluster, logs: logs.clone(), shutdown: shutdown.clone() };
-    let api =
-        Api { objects, logs, commands, checker, streams, heavy: heavy::Heavy::default(), shutdown: shutdown.clone() };
+    let api = Api { objects, logs, commands, checker, streams, heavy, shutdown: shutdown.clone() };
     let reading_on = axum::middleware::from_fn(read_on::after_the_answer);
     let mut router = router::router(api, token).merge(beside).layer(reading_on);
     if let Some(audit) = audit {

@@ -119,7 +119,7 @@ async fn objects(State(api): State<Api>, request: Request) -> Response {
         if large.is_none() && method != Method::PATCH {
             return call.dispatch(&method, bytes).await;
         }
-        let work = move || async move {
+        let work = async move {
             let _large = large;
             call.dispatch(&method, bytes).await
         };

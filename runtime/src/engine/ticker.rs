@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use crate::priority::at_first_priority;
+
 /// How often a guest that computes is interrupted. Short, so that it gives its thread to others soon.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
@@ -35,7 +37,9 @@ impl Ticker {
             thread: std::sync::OnceLock::new(),
         });
         let ticking = ticker.clone();
-        let handle = thread::Builder::new().name("sampan-epoch".into()).spawn(move || ticking.run(&engines))?;
+        // Late, it would let guests compute for longer than they may on a thread that serves.
+        let start = move || thread::Builder::new().name("sampan-epoch".into()).spawn(move || ticking.run(&engines));
+        let handle = at_first_priority(start)?;
         let _ = ticker.thread.set(handle.thread().clone());
         Ok(ticker)
     }

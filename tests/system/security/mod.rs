@@ -11,6 +11,7 @@ mod host_calls;
 mod listeners;
 mod paths;
 mod policies;
+mod priorities;
 mod public;
 mod quotas;
 mod room;

@@ -8,12 +8,11 @@ use std::{
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
-    thread,
 };
 
 use api::{
-    ACCEPT_PAUSE, Accepting, AfterAccept, Body, Dialer, ReplicaId, Serve, ServeError, WorkerName, frame_answer,
-    reads_trailers, session::Endpoint,
+    ACCEPT_PAUSE, Accepting, AfterAccept, Body, Dialer, ReplicaId, Serve, ServeError, StartThread, WorkerName,
+    frame_answer, reads_trailers, session::Endpoint,
 };
 use http::{HeaderValue, Request, Response, StatusCode, Version, header::TRAILER};
 use http_body::Body as _;
@@ -142,8 +141,8 @@ pub async fn connect_for_another(socket: &Path) -> io::Result<OwnedFd> {
 pub struct ServingThreads {
     /// How many; at least one is started.
     pub count: usize,
-    /// What each does as it begins.
-    pub on_start: fn(),
+    /// How each of them is started.
+    pub start: StartThread,
 }
 
 /// Takes requests until `shutdown`, on these threads. A request stays on the thread that has its connection.
@@ -154,10 +153,10 @@ pub async fn serve_requests(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let acceptor = listener.tcp.as_ref().map(|(_, identity)| identity.clone());
-    let lanes: Vec<_> = (0..threads.count.max(1))
-        .map(|number| start_thread(number, threads.on_start, dialer.clone(), acceptor.clone(), shutdown.clone()))
-        .collect::<io::Result<_>>()?;
-    let heartbeats = Arc::new(Desk { dialer, known: Mutex::default() });
+    let lane = |name: String| lane(name, threads.start, dialer.clone(), acceptor.clone(), shutdown.clone());
+    let lanes: Vec<_> =
+        (0..threads.count.max(1)).map(|number| lane(format!("requests-{number}"))).collect::<io::Result<_>>()?;
+    let heartbeats = lane("heartbeats".to_owned())?;
     let mut accepting = Accepting::default();
     for lane in lanes.iter().cycle() {
         let accepted = tokio::select! {
@@ -193,16 +192,13 @@ pub async fn serve_requests(
     Ok(())
 }
 
-/// Answers heartbeats here, beside the serving threads, and hands other connections to one of those: guests of which many
-/// start at once can keep a serving thread busy for longer than a gateway waits for a heartbeat, though nothing is wrong.
-/// Gateways send heartbeats on a connection of their own. Those over TLS end at a process that runs no guests.
-async fn sort(fd: OwnedFd, lane: mpsc::Sender<Accepted>, heartbeats: Arc<Desk>) {
+/// Hands heartbeats to a thread of their own, and other connections to one that serves: guests of which many start at once can keep
+/// that busy for longer than a gateway waits for a heartbeat, though nothing is wrong; and so can all that serve a thread of lower
+/// priority, as this is. Gateways send heartbeats on a connection of their own. Those over TLS end at a process that runs no guests.
+async fn sort(fd: OwnedFd, lane: mpsc::Sender<Accepted>, heartbeats: mpsc::Sender<Accepted>) {
     let Ok(stream) = UnixStream::from_std(fd.into()) else { return };
-    if is_for_heartbeats(&stream).await {
-        if let Err(error) = connection(heartbeats, stream).await {
-            tracing::debug!(%error, "a connection for heartbeats ended");
-        }
-    } else if let Ok(stream) = stream.into_std() {
+    let lane = if is_for_heartbeats(&stream).await { heartbeats } else { lane };
+    if let Ok(stream) = stream.into_std() {
         // A lane ends with its worker.
         let _ = lane.send(Accepted::Socket(stream.into())).await;
     }
@@ -219,17 +215,17 @@ async fn is_for_heartbeats(stream: &UnixStream) -> bool {
     tokio::time::timeout(FIRST_BYTES_WITHIN, peeked).await.ok().flatten().unwrap_or(false)
 }
 
-fn start_thread(
-    number: usize,
-    on_start: fn(),
+/// A thread that takes connections.
+fn lane(
+    name: String,
+    start: StartThread,
     dialer: Arc<dyn Dialer>,
     identity: Option<Arc<Identity>>,
     shutdown: CancellationToken,
 ) -> io::Result<mpsc::Sender<Accepted>> {
     let (handed, mut connections) = mpsc::channel(HANDED);
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new().name(format!("requests-{number}")).spawn(move || {
-        on_start();
+    let take = move || {
         let desk = Arc::new(Desk { dialer, known: Mutex::default() });
         runtime.block_on(async {
             loop {
@@ -241,7 +237,8 @@ fn start_thread(
                 }
             }
         });
-    })?;
+    };
+    start(name, Box::new(take))?;
     Ok(handed)
 }
 

@@ -117,7 +117,7 @@ impl Fixture {
                 shutdown: shutdown.clone(),
             },
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
-            heavy: super::heavy::Heavy::default(),
+            heavy: super::heavy::Heavy::new(|| {}).unwrap(),
             shutdown: shutdown.clone(),
         };
         let router = router::router(api, token.clone());
@@ -232,6 +232,7 @@ impl Server {
             cluster: None,
             limits,
             audit: None,
+            on_costly_thread_start: || {},
         };
         write_kubeconfig(&folder.path().join("kubeconfig"), &address, &certificates.authority_pem, &token).unwrap();
         let shutdown = CancellationToken::new();
