@@ -1,12 +1,15 @@
 """Attacks, each in a process of its own: `python3 -m figures.attackers NAME HTTP_PORT API_PORT SESSIONS_PORT TOKEN`, until its input ends.
 
-Loads are bounded, and go to this machine alone. What an attack meets (refusals, connections that end) is not an error.
+Loads are bounded, and go to this machine alone. What an attack meets (refusals, connections that end) is not an error. Attackers are
+taken for other machines: they have only what nobody else wants of the processors of this one (SCHED_IDLE), so that what is measured is the
+work of the server for them, and not theirs.
 """
 
 import contextlib
 import http.client
 import itertools
 import json
+import os
 import socket
 import ssl
 import struct
@@ -218,6 +221,7 @@ def main() -> None:
         sys.stdin.read()
         target.over.set()
 
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     threading.Thread(target=until_the_end_of_input, daemon=True).start()
     ATTACKS[name](target)
 

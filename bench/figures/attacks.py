@@ -34,7 +34,6 @@ def measure() -> None:
         host = sampan.host("hello")
         full = FULL_REQUESTS / ask(sampan, host, FULL_REQUESTS, CONNECTIONS, 0)["seconds"]
         rate = full / 2
-        # The attackers are taken for other machines: their own work stands behind that of the server and of the neighbour.
         print(f"a neighbour at {rate:.0f} requests per second, half of {full:.0f}; medians of {ROUNDS} rounds\n")
         print("| attack | p99 without | beside | times (goal 1.5) | failed | memory before | held after |\n|" + " --- |" * 7)
         for name in ATTACKS:
@@ -68,7 +67,7 @@ def resident_mib(sampan: Sampan) -> float:
 def _attacking(name: str, sampan: Sampan, sessions: int):
     arguments = [name, str(sampan.http_port), str(sampan.api_port), str(sessions), sampan.token()]
     attacker = subprocess.Popen(
-        ["nice", "-n", "19", sys.executable, "-m", "figures.attackers", *arguments],
+        [sys.executable, "-m", "figures.attackers", *arguments],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
     )
