@@ -145,7 +145,7 @@ mod tests {
     }
 
     fn niceness() -> i32 {
-        rustix::process::getpriority_process(None).unwrap()
+        rustix::process::getpriority_process(None).expect("its own niceness")
     }
 
     #[test]

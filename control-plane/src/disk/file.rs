@@ -78,6 +78,11 @@ impl File {
         read.map_err(|error| self.disk_error(error))
     }
 
+    /// Reads on in what an earlier [`File::read`] has opened.
+    pub(crate) fn read_on<T>(&self, work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, DiskError> {
+        self.guard(work).map_err(|error| self.disk_error(error))
+    }
+
     /// Writes, and answers once that is durable. After a failure the file is opened anew.
     pub(crate) fn write<T>(
         &self,

@@ -17,6 +17,9 @@ use crate::{
     disk::{DiskError, File, Queue, QueueError},
 };
 
+/// Keys that are looked up without a pause.
+const KEYS_IN_A_ROW: usize = 32;
+
 /// What redb holds in memory of the file.
 pub(super) const CACHE_BYTES: usize = 64 << 20;
 
@@ -134,11 +137,17 @@ fn store_error(error: &DiskError) -> KeyValueError {
 
 impl KeyValue for RedbKeyValue {
     fn get(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
-        let read = || {
+        let (file, bucket, entries) = (self.file.clone(), bucket.clone(), self.entries);
+        async move {
             check_keys(keys.iter())?;
-            let read = self.file.read(|read| {
-                let table = read.open_table(self.entries)?;
-                let mut bytes = 0;
+            // All of them are read as they are now.
+            let table = file.read(|read| Ok(read.open_table(entries)?)).map_err(|error| store_error(&error))?;
+            let (mut values, mut bytes) = (Vec::with_capacity(keys.len()), 0);
+            for (piece, keys) in keys.chunks(KEYS_IN_A_ROW).enumerate() {
+                if piece > 0 {
+                    // Whoever asks may do so on a thread that serves.
+                    tokio::task::yield_now().await;
+                }
                 let mut value = |key: &String| {
                     let held = table.get((bucket.namespace.as_str(), bucket.name.as_str(), key.as_str()))?;
                     bytes += held.as_ref().map_or(0, |held| held.value().len());
@@ -147,13 +156,12 @@ impl KeyValue for RedbKeyValue {
                         .filter(|_| bytes <= MAX_STORED_BATCH_BYTES)
                         .map(|held| Bytes::copy_from_slice(held.value())))
                 };
-                let values: Vec<_> = keys.iter().map(&mut value).collect::<Result<_, redb::Error>>()?;
-                Ok((values, bytes))
-            });
-            let (values, bytes) = read.map_err(|error| store_error(&error))?;
+                let read = file.read_on(|| keys.iter().map(&mut value).collect::<Result<Vec<_>, redb::Error>>());
+                values.extend(read.map_err(|error| store_error(&error))?);
+            }
             if bytes > MAX_STORED_BATCH_BYTES { Err(batch_too_large(bytes)) } else { Ok(values) }
-        };
-        ready(read()).boxed()
+        }
+        .boxed()
     }
 
     fn set(&self, bucket: &Bucket, entries: Vec<(String, Bytes)>) -> BoxFuture<'static, Result<(), KeyValueError>> {

@@ -70,6 +70,11 @@ impl Future for GuestTask {
             self.ended();
         }
         polled.unwrap_or_else(|panic| {
+            let panic = match panic.downcast::<wasmtime::Error>() {
+                // A call of the host ended it that has no error: see `Turn::called`.
+                Ok(ended) => return Poll::Ready(Err(self.replica.failed(&ended, &self.turn))),
+                Err(panic) => panic,
+            };
             let reason = format!("the host failed: {}", message(panic.as_ref()));
             self.turn.fail(&reason);
             Poll::Ready(Err(self.replica.misbehaved(reason, &self.turn)))

@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -18,6 +18,8 @@ use crate::engine::{TICK, Ticker};
 pub(crate) const FIRST_TICKS: u64 = 2;
 /// Ticks beyond those that a guest may compute, after which one that goes on from call to call of the host is looked at by these.
 const OVERDUE_TICKS: u64 = 2;
+/// Calls of the host that take a moment alone, after which it is looked where such a guest is. That many take less than a millisecond.
+const CALLS_BETWEEN_LOOKS: u32 = 4096;
 /// CPU time that one has from then on which cannot be made to wait.
 const OVERDUE_CPU: Duration = Duration::from_millis(4);
 /// Ticks that a guest in the background computes until another may.
@@ -43,6 +45,8 @@ pub(crate) struct Turn {
     looked_at: AtomicU64,
     /// CPU time of its thread, in nanoseconds, when a call of the host first found that this was long ago; 0: none did.
     cpu_at_overdue: AtomicU64,
+    /// Calls of the host, as far as they are counted.
+    calls: AtomicU32,
     /// The guest computed through its first ticks.
     overran: AtomicBool,
     /// It was moved to the background.
@@ -66,6 +70,7 @@ impl Turn {
             cpu_at_first_interrupt: AtomicU64::new(0),
             looked_at: AtomicU64::new(ticker.now()),
             cpu_at_overdue: AtomicU64::new(0),
+            calls: AtomicU32::new(0),
             ticker,
             cpu,
             overran: AtomicBool::new(false),
@@ -113,6 +118,19 @@ impl Turn {
             _ => return Err(Stop::OutOfReach.into()),
         }
         Ok(())
+    }
+
+    /// The same for a call that takes a moment alone, and has no error to end the guest with. What ends it is unwound through its
+    /// frames, which wasmtime allows, to where it is polled.
+    pub(crate) fn called(&self) {
+        // The guest makes one call at a time: no step in between is lost.
+        let calls = self.calls.load(Ordering::Relaxed).wrapping_add(1);
+        self.calls.store(calls, Ordering::Relaxed);
+        if calls.is_multiple_of(CALLS_BETWEEN_LOOKS)
+            && let Err(ended) = self.within_reach()
+        {
+            std::panic::resume_unwind(Box::new(ended));
+        }
     }
 
     /// The same for a call that can wait: others go on meanwhile, as if the guest had been interrupted.
@@ -273,6 +291,19 @@ mod tests {
         assert!(matches!(ended.downcast_ref(), Some(Stop::OutOfReach)), "{ended}");
         turn.polling();
         assert!(turn.within_reach().is_ok(), "it was polled anew");
+    }
+
+    #[test]
+    fn a_guest_that_is_never_interrupted_is_ended_by_calls_that_take_a_moment_each() {
+        let (turn, _ticking) = polled(PATIENCE);
+        let began = Instant::now();
+        let ended = std::panic::catch_unwind(|| {
+            while began.elapsed() < PATIENCE {
+                turn.called();
+            }
+        });
+        let ended = ended.expect_err("it went on for ever").downcast::<wasmtime::Error>().expect("it is no panic");
+        assert!(matches!(ended.downcast_ref(), Some(Stop::OutOfReach)), "{ended}");
     }
 
     #[tokio::test]

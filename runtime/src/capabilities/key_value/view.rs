@@ -66,7 +66,11 @@ impl View<'_> {
         keys: Vec<String>,
     ) -> Result<Vec<Option<Bytes>>, StoreError> {
         self.turn.give_way().await?;
-        Ok(self.store().get(&self.bucket(bucket)?, keys).await?)
+        let values = self.store().get(&self.bucket(bucket)?, keys).await?;
+        let bytes: usize = values.iter().flatten().map(Bytes::len).sum();
+        // The guest has room for them, or ends: it is given a copy, for which it needs as much again.
+        self.memory.held_while(bytes as u64)?;
+        Ok(values)
     }
 
     pub(super) async fn set(&mut self, bucket: &Resource<Bucket>, key: String, value: Value) -> Result<(), StoreError> {
