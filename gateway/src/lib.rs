@@ -27,6 +27,7 @@ mod guard;
 mod listen;
 mod measurements;
 mod memory;
+mod offenders;
 mod overload;
 mod random;
 mod refusal;

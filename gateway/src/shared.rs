@@ -16,6 +16,7 @@ use crate::{
     balance::{Awakened, Service, Waits, WhyNone},
     guard::{Guards, Leavings},
     measurements::loads,
+    offenders::Offenders,
     overload::Overload,
     refusal::RefusalCounts,
     routing::{Directory, Ingresses, Listed},
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) refusals: RefusalCounts,
     pub(crate) connections: AtomicUsize,
     pub(crate) sources: Sources,
+    pub(crate) offenders: Offenders,
     pub(crate) overload: Overload,
     dialer: Arc<dyn Dialer>,
     /// Who may send to hosts outside.
@@ -58,6 +60,7 @@ impl Shared {
             refusals: RefusalCounts::default(),
             connections: AtomicUsize::new(0),
             sources: Sources::default(),
+            offenders: Offenders::default(),
             overload: Overload::default(),
             dialer,
             leavings: ArcSwap::default(),

@@ -1,13 +1,14 @@
-//! Who has not shown a certificate yet: how many of them may be connected, in all and from one address, and for how long.
+//! Who has not shown a certificate yet: how many of them may be connected, in all and from one address, for how long, and how fast
+//! they may come.
 
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use api::source_of;
+use api::{SourceRate, source_of};
 use parking_lot::Mutex;
 
 /// What who has no certificate may take.
@@ -32,6 +33,11 @@ impl Default for StrangerLimits {
 /// Addresses that are remembered as those of who showed a certificate.
 const MAX_KNOWN: usize = 4096;
 
+/// Each handshake costs a signature. From where nobody has shown a certificate, so many begin at once, and then one for each
+/// [`EVERY`].
+const AT_ONCE: u32 = 16;
+const EVERY: Duration = Duration::from_millis(100);
+
 /// The strangers at one listener.
 #[derive(Debug)]
 pub(crate) struct Strangers {
@@ -39,12 +45,13 @@ pub(crate) struct Strangers {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     connections: usize,
     by_source: HashMap<IpAddr, usize>,
     /// Where somebody has shown a certificate: half of the places are for them, so that who is known comes back through a crowd.
     known: HashSet<IpAddr>,
+    rate: SourceRate,
 }
 
 /// A stranger's place; dropped, it is free again.
@@ -52,30 +59,48 @@ struct State {
 pub(crate) struct Place {
     strangers: Arc<Strangers>,
     source: IpAddr,
+    wait: Duration,
 }
 
 impl Strangers {
     pub(crate) fn new(limits: StrangerLimits) -> Arc<Self> {
-        Arc::new(Self { limits, state: Mutex::default() })
+        let rate = SourceRate::new(AT_ONCE, EVERY);
+        let state = State { connections: 0, by_source: HashMap::new(), known: HashSet::new(), rate };
+        Arc::new(Self { limits, state: Mutex::new(state) })
     }
 
     /// A place for a connection from this address, if there is one.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        self.enter_at(address, Instant::now())
+    }
+
+    fn enter_at(self: &Arc<Self>, address: IpAddr, now: Instant) -> Option<Place> {
         let source = source_of(address);
         let mut state = self.state.lock();
-        let places =
-            if state.known.contains(&source) { self.limits.connections } else { self.limits.connections.div_ceil(2) };
+        let is_known = state.known.contains(&source);
+        let places = if is_known { self.limits.connections } else { self.limits.connections.div_ceil(2) };
         let from_there = state.by_source.get(&source).copied().unwrap_or(0);
         if state.connections >= places || from_there >= self.limits.by_source {
             return None;
         }
+        let wait = if is_known { Duration::ZERO } else { state.rate.comes(address, now) };
+        if wait > self.limits.time {
+            return None;
+        }
         state.connections += 1;
         state.by_source.insert(source, from_there + 1);
-        Some(Place { strangers: self.clone(), source })
+        Some(Place { strangers: self.clone(), source, wait })
     }
 }
 
 impl Place {
+    /// Waits until it is this connection's turn to shake hands.
+    pub(crate) async fn turn(&self) {
+        if !self.wait.is_zero() {
+            tokio::time::sleep(self.wait).await;
+        }
+    }
+
     /// It showed a certificate, and is a stranger no more.
     pub(crate) fn shown_a_certificate(self) {
         let mut state = self.strangers.state.lock();
@@ -127,6 +152,20 @@ mod tests {
         assert!(strangers.enter(from(1)).is_some());
         drop(places);
         assert!(strangers.state.lock().by_source.is_empty(), "nothing is kept of who has gone");
+    }
+
+    #[test]
+    fn who_comes_again_and_again_shakes_hands_at_a_pace_until_it_has_shown_a_certificate() {
+        let (strangers, now) = (Strangers::new(StrangerLimits::default()), Instant::now());
+        let waits = |times: u32| -> Vec<_> {
+            (0..times).filter_map(|_| strangers.enter_at(from(1), now)).map(|place| place.wait).collect()
+        };
+        assert!(waits(AT_ONCE).iter().all(Duration::is_zero));
+        assert_eq!(waits(2), [EVERY, EVERY * 2]);
+        assert_eq!(strangers.enter_at(from(2), now).unwrap().wait, Duration::ZERO);
+        assert!(waits(200).len() < 200, "who would wait for too long is closed");
+        strangers.enter_at(from(1), now + Duration::from_secs(60)).unwrap().shown_a_certificate();
+        assert!(waits(AT_ONCE * 2).iter().all(Duration::is_zero));
     }
 
     #[test]

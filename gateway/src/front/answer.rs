@@ -101,6 +101,7 @@ pub(super) async fn answer(
             refusal.answer(&method)
         }
     };
+    in_flight.answered();
     let last = version < Version::HTTP_2 && shared.overload.is_taken(OverloadAction::DisableKeepAlive);
     if last || (closes && watch.has_unread()) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

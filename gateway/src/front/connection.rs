@@ -1,10 +1,12 @@
 use std::{
-    net::SocketAddr,
+    future::poll_fn,
+    net::{IpAddr, SocketAddr},
     os::fd::AsRawFd,
     pin::{Pin, pin},
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
+    task::Poll,
+    time::{Duration, Instant},
 };
 
 use hyper::{
@@ -16,7 +18,7 @@ use socket2::SockRef;
 use tokio::{
     net::TcpStream,
     runtime::Handle,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -156,8 +158,12 @@ async fn converse(hall: Hall, door: Door, stream: TcpStream, peer: SocketAddr) {
     };
     let Ok(Ok(protocol)) = protocol else { return };
     let address = peer.ip().to_canonical();
-    let peer = Peer::new(address, config.trusts(address));
-    let watch = Rc::new(ConnectionWatch::new(peer));
+    let trusted = config.trusts(address);
+    if protocol == Protocol::Http2 && !trusted && !has_its_turn(&hall, address).await {
+        return;
+    }
+    let peer = Peer::new(address, trusted);
+    let watch = Rc::new(ConnectionWatch::new(peer, protocol));
     let io = WatchedIo::new(stream, hall.shared.clone(), protocol, watch.clone());
     let bounds = Bounds { bytes: config.linger_bytes, idle: config.linger_idle, total: config.linger_total };
     let of_bodies = match protocol {
@@ -196,8 +202,30 @@ async fn converse(hall: Hall, door: Door, stream: TcpStream, peer: SocketAddr) {
             builder.timer(TokioTimer::new()).max_concurrent_streams(config.max_concurrent_streams);
             builder.max_header_list_size(config.max_header_bytes);
             let connection = pin!(builder.serve_connection(io, service));
-            drive(connection, &hall, &watch).await;
+            let ended = drive(connection, &hall, &watch).await;
+            if ended == Ended::Offended && !trusted && hall.shared.offenders.broke(address, Instant::now()) {
+                tracing::warn!(
+                    %address,
+                    "connections over HTTP/2 from there break its rules again and again: further ones are begun slowly"
+                );
+            }
         }
+    }
+}
+
+/// Waits for the turn of a new connection over HTTP/2 from where others broke its rules. False if that would take too long, or the
+/// gateway ends meanwhile.
+async fn has_its_turn(hall: &Hall, address: IpAddr) -> bool {
+    let wait = hall.shared.offenders.wait(address, Instant::now());
+    if wait.is_zero() {
+        return true;
+    }
+    if wait > hall.shared.config.header_read_timeout {
+        return false;
+    }
+    tokio::select! {
+        () = sleep(wait) => true,
+        () = hall.draining.cancelled() => false,
     }
 }
 
@@ -208,8 +236,32 @@ enum Ended {
     Whole,
     /// With an error: the client's, of which it may have been told, or an answer's.
     Broken,
+    /// With HTTP/2: its client broke the rules, and was told so, or opened streams only to reset them.
+    Offended,
     /// A time limit was passed.
     CutOff,
+}
+
+/// The connection's end, or `None` once its client has reset too many streams.
+async fn polled<C>(mut connection: Pin<&mut C>, watch: &ConnectionWatch) -> Option<Result<(), hyper::Error>>
+where
+    C: GracefulConnection<Error = hyper::Error>,
+{
+    poll_fn(|cx| {
+        watch.polled();
+        match connection.as_mut().poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending if watch.resets_too_many() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Whether the connection was ended here for what its client sent over HTTP/2.
+fn is_offence(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
+    source.is_some_and(|error| error.is_go_away() && error.is_library())
 }
 
 /// Runs a connection to its end, within its time limits.
@@ -230,11 +282,20 @@ where
                 connection.as_mut().graceful_shutdown();
                 ending = true;
             }
-            ended = connection.as_mut() => {
-                let Err(error) = ended else { return Ended::Whole };
-                tracing::debug!(%error, "connection ended");
-                return Ended::Broken;
-            }
+            ended = polled(connection.as_mut(), watch) => match ended {
+                Some(Ok(())) => return Ended::Whole,
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "connection ended");
+                    return if is_offence(&error) { Ended::Offended } else { Ended::Broken };
+                }
+                None => {
+                    tracing::debug!("connection ended: its client opened streams only to reset them");
+                    // Told so, as far as it takes that at once.
+                    connection.as_mut().graceful_shutdown();
+                    let _ = poll_fn(|cx| Poll::Ready(connection.as_mut().poll(cx).is_ready())).await;
+                    return Ended::Offended;
+                }
+            },
             _ = look.tick() => match watch.overdue(config) {
                 None if !ending && hall.shared.overload.is_taken(OverloadAction::DisableKeepAlive) => {
                     connection.as_mut().graceful_shutdown();

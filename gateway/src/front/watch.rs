@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::protocol::Protocol;
 use crate::{GatewayConfig, body::BodyWatch, rewrite::Peer};
 
 /// One connection.
@@ -26,9 +27,36 @@ pub(super) struct ConnectionWatch {
     body: RefCell<Unread>,
     /// The stream whose task HTTP/2 is about to start.
     newest: RefCell<Option<Rc<StreamWatch>>>,
+    /// With HTTP/2: what its client's streams came to.
+    streams: Option<Streams>,
     /// With HTTP/1.1: the last chunk of the answer, with its trailers, where it has some.
     trailers: RefCell<Option<Vec<u8>>>,
 }
+
+/// The streams of a connection over HTTP/2.
+#[derive(Default)]
+struct Streams {
+    begun: Cell<u32>,
+    /// Of these, what the client reset within [`SOON`], and before it was answered.
+    reset: Cell<u32>,
+    /// Since the connection was polled.
+    reads: Cell<u32>,
+}
+
+impl Streams {
+    fn are_mostly_reset(&self) -> bool {
+        let (begun, reset) = (self.begun.get(), self.reset.get());
+        reset >= MOST_RESET && u64::from(reset) * 4 > u64::from(begun) * 3
+    }
+}
+
+/// Reads of one connection, each of some 16 KiB, until others of its thread have their turn. What has come is worked on as it is read,
+/// and may be all heads.
+const READS_IN_A_ROW: u32 = 4;
+/// Streams that may be reset so soon on one connection; then, as many as are a quarter of those that are not, three times.
+const MOST_RESET: u32 = 100;
+/// A client that has changed its mind, or whose time is over, resets later.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What is known of a request's body.
 enum Unread {
@@ -50,7 +78,7 @@ pub(super) enum Overdue {
 }
 
 impl ConnectionWatch {
-    pub(super) fn new(peer: Peer) -> Self {
+    pub(super) fn new(peer: Peer, protocol: Protocol) -> Self {
         let now = Instant::now();
         Self {
             peer,
@@ -62,6 +90,7 @@ impl ConnectionWatch {
             delimited: Cell::new(true),
             body: RefCell::new(Unread::Nothing),
             newest: RefCell::new(None),
+            streams: (protocol == Protocol::Http2).then(Streams::default),
             trailers: RefCell::new(None),
         }
     }
@@ -77,9 +106,30 @@ impl ConnectionWatch {
         self.unanswered.set(true);
         self.body.replace(if has_body { Unread::All } else { Unread::Nothing });
         self.requests.set(self.requests.get() + 1);
+        let since = self.streams.as_ref().map(|streams| {
+            streams.begun.set(streams.begun.get() + 1);
+            Instant::now()
+        });
         let stream = Rc::<StreamWatch>::default();
         self.newest.replace(Some(stream.clone()));
-        InFlight { connection: self.clone(), stream }
+        InFlight { connection: self.clone(), stream, unanswered_since: Cell::new(since) }
+    }
+
+    /// The connection is about to be polled.
+    pub(super) fn polled(&self) {
+        if let Some(streams) = &self.streams {
+            streams.reads.set(0);
+        }
+    }
+
+    /// Whether the connection has read so much since it was polled that others go first.
+    pub(super) fn has_read_enough(&self) -> bool {
+        self.streams.as_ref().is_some_and(|streams| streams.reads.get() >= READS_IN_A_ROW)
+    }
+
+    /// Whether nearly all that its client does is to open streams and to reset them at once.
+    pub(super) fn resets_too_many(&self) -> bool {
+        self.streams.as_ref().is_some_and(Streams::are_mostly_reset)
     }
 
     /// The newest request's body is on its way to a replica.
@@ -130,6 +180,9 @@ impl ConnectionWatch {
     }
 
     pub(super) fn bytes_read(&self) {
+        if let Some(streams) = &self.streams {
+            streams.reads.set(streams.reads.get() + 1);
+        }
         if self.requests.get() == 0 && self.head_since.get().is_none() {
             self.head_since.set(Some(Instant::now()));
         }
@@ -200,9 +253,15 @@ impl StreamWatch {
 pub(super) struct InFlight {
     connection: Rc<ConnectionWatch>,
     stream: Rc<StreamWatch>,
+    /// With HTTP/2, until there is an answer: since when there is not.
+    unanswered_since: Cell<Option<Instant>>,
 }
 
 impl InFlight {
+    pub(super) fn answered(&self) {
+        self.unanswered_since.set(None);
+    }
+
     pub(super) fn connection(&self) -> &ConnectionWatch {
         &self.connection
     }
@@ -216,6 +275,11 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let requests = &self.connection.requests;
         requests.set(requests.get() - 1);
+        if let (Some(since), Some(streams)) = (self.unanswered_since.get(), &self.connection.streams)
+            && since.elapsed() < SOON
+        {
+            streams.reset.set(streams.reset.get() + 1);
+        }
         if requests.get() == 0 {
             self.connection.idle_since.set(Instant::now());
         }

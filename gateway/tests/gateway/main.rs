@@ -14,6 +14,7 @@ mod half_closed;
 mod limits;
 mod lingering;
 mod messages;
+mod offenders;
 mod remote;
 mod routing;
 mod smuggling;

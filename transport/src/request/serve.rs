@@ -260,6 +260,7 @@ async fn serve_tls(desk: Arc<Desk>, fd: OwnedFd, place: Place, identity: Option<
     let stream = TcpStream::from_std(fd.into())?;
     // Answers are small and awaited. One that cannot be hurried is served all the same.
     let _ = stream.set_nodelay(true);
+    place.turn().await;
     let accept = TlsAcceptor::from(identity.server_config()).accept(stream);
     let stream = tokio::time::timeout(crate::identity::HANDSHAKE, accept).await??;
     let shown = crate::identity::peer(stream.get_ref().1);

@@ -175,6 +175,7 @@ async fn pause(after: AfterAccept, error: &io::Error) {
 
 async fn shake_hands(stream: TcpStream, from: IpAddr, place: Place, identity: Arc<Identity>, accepted: Arc<Accepted>) {
     let _ = stream.set_nodelay(true);
+    place.turn().await;
     let shaken = timeout(HANDSHAKE, TlsAcceptor::from(identity.server_config()).accept(stream)).await;
     match shaken {
         Ok(Ok(stream)) => {
