@@ -40,7 +40,7 @@ pub use api_server::ApiLimits;
 pub use audit::AuditSettings;
 pub use control_plane::{ControlPlane, ControlPlaneConfig, Persistence, Silence};
 pub use error::{OpenError, RunError};
-pub use join::{Admitted, Denied, IssuedCertificate, JoinRefused, Register};
+pub use join::{Admitted, Authorities, Denied, IssuedCertificate, JoinRefused, Register, TrustedAuthority};
 /// Policies tried out on traffic of the past: passed on to the command line, which does not know the scheduler.
 pub use scheduler::{autoscale::PolicyKind, replay};
 pub use shell::{Autoscaled, CommandError, Commands, Measured, Measurements};

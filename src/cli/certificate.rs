@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::print_line;
 use crate::client::connection::ClientArgs;
 
-/// Show and revoke the certificates of workers and gateways that have joined
+const AUTHORITIES: &str = "/sampan/v1/authorities";
+
+/// Show and revoke the certificates of workers and gateways that have joined, and replace the authority that signs them
 #[derive(Debug, clap::Args)]
 pub(crate) struct Certificate {
     #[command(subcommand)]
@@ -18,6 +20,71 @@ pub(crate) struct Certificate {
 enum CertificateCommand {
     List(List),
     Revoke(Revoke),
+    Authorities(Authorities),
+    Rotate(Rotate),
+}
+
+/// Show the authorities whose certificates are taken: the first signs, another was replaced and is still trusted
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  sampan certificate authorities")]
+struct Authorities {
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// Have another authority sign certificates. Both are trusted until nothing of the former holds any more
+///
+/// Workers and gateways are told at once, and get certificates of the new one as they renew theirs. Join tokens of before go
+/// on to work. The former is dropped by itself, usually a day later, or by `--finish`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+EXAMPLES:
+  sampan certificate rotate             Where a key may be known to others, or an authority is about to end
+  sampan certificate rotate --finish    Whoever still has a certificate or a token of the former joins again")]
+struct Rotate {
+    /// Trust what was before the last rotation no more, from now on
+    #[arg(long, env = "SAMPAN_FINISH")]
+    finish: bool,
+
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Debug, Deserialize)]
+struct ListedAuthorities {
+    items: Vec<ShownAuthority>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ShownAuthority {
+    fingerprint: String,
+    since: String,
+    ends: String,
+}
+
+fn print_authorities(listed: &ListedAuthorities) {
+    print_line(format_args!("{:64}  {:20}  {:20}  STATE", "FINGERPRINT", "SINCE", "ENDS"));
+    for (number, ShownAuthority { fingerprint, since, ends }) in listed.items.iter().enumerate() {
+        let state = if number == 0 { "signs" } else { "trusted" };
+        print_line(format_args!("{fingerprint}  {since:20}  {ends:20}  {state}"));
+    }
+}
+
+impl Authorities {
+    async fn run(self) -> anyhow::Result<()> {
+        print_authorities(&self.client.connect().await?.get(AUTHORITIES).await?);
+        Ok(())
+    }
+}
+
+impl Rotate {
+    async fn run(self) -> anyhow::Result<()> {
+        let request = if self.finish { http::Request::delete(AUTHORITIES) } else { http::Request::post(AUTHORITIES) };
+        print_authorities(&self.client.connect().await?.send(request.body(Vec::new())?).await?);
+        Ok(())
+    }
 }
 
 /// Show certificates that have not ended: whose they are, and which join token they go back to
@@ -87,6 +154,8 @@ impl Certificate {
         match self.command {
             CertificateCommand::List(list) => list.run().await,
             CertificateCommand::Revoke(revoke) => revoke.run().await,
+            CertificateCommand::Authorities(authorities) => authorities.run().await,
+            CertificateCommand::Rotate(rotate) => rotate.run().await,
         }
     }
 }

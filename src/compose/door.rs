@@ -8,10 +8,11 @@ use std::{
 };
 
 use api::{Timestamp, source_of};
-use control_plane::{IssuedCertificate, Register};
+use control_plane::{Authorities, Denied, IssuedCertificate, Register, TrustedAuthority};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use transport::{Admission, Applicant, Asked, Authority, Certificate, Identity, Revoked, Trust};
+use tokio::{sync::watch, time::sleep};
+use transport::{Admission, Applicant, Asked, Authority, AuthorityCertificate, Certificate, Identity, Revoked, Trust};
 
 /// Joins that failed from one address within [`WINDOW`]: whoever asks on is answered without a look at the token.
 const FAILURES: u32 = 10;
@@ -115,21 +116,104 @@ fn timestamp(at: SystemTime) -> Timestamp {
 }
 
 /// Whom this installation trusts now, for `identity` and whoever it tells.
-pub(super) fn set_trust(authority: &Authority, register: &Register, identity: &Identity) {
-    let denied = register.denied();
-    let denied = denied.borrow();
-    let revoked = Revoked { serials: denied.serials.clone(), keys: denied.keys.clone() };
-    if let Err(error) = identity.set_trust(Trust { authorities: authority.trusted(), revoked }) {
-        tracing::error!(%error, "what is revoked does not hold");
+pub(super) fn set_trust(authority: &Authority, denied: &watch::Receiver<Arc<Denied>>, identity: &Identity) {
+    let now = || {
+        let Denied { serials, keys } = Denied::clone(&denied.borrow());
+        Trust { authorities: authority.trusted(), revoked: Revoked { serials, keys } }
+    };
+    let mut trust = now();
+    loop {
+        if let Err(error) = identity.set_trust(trust.clone()) {
+            tracing::error!(%error, "what is revoked does not hold");
+        }
+        // Something may have changed since it was read, and been set by another before.
+        let latest = now();
+        if latest == trust {
+            return;
+        }
+        trust = latest;
     }
 }
 
-/// As [`set_trust`], each time that something is revoked.
+/// As [`set_trust`], each time that something is revoked. An authority that was replaced is dropped once nothing of it holds.
 pub(super) async fn keep_trust(authority: &Authority, register: &Register, identity: &Identity) {
     let mut denied = register.denied();
     denied.mark_changed();
-    while denied.changed().await.is_ok() {
-        set_trust(authority, register, identity);
+    loop {
+        tokio::select! {
+            changed = denied.changed() => match changed {
+                Ok(()) => set_trust(authority, &denied, identity),
+                Err(_) => return,
+            },
+            () = sleep(LOOK_EVERY) => {
+                if let Some(rotated) = authority.rotated().map(timestamp)
+                    && drop_former(authority, register, rotated).await
+                {
+                    set_trust(authority, &denied, identity);
+                }
+            }
+        }
+    }
+}
+
+/// How often it is looked whether an authority that was replaced is still needed.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Drops it if nothing of before it was `rotated` holds. Answers whether it did.
+async fn drop_former(authority: &Authority, register: &Register, rotated: Timestamp) -> bool {
+    match register.any_of_before(rotated).await {
+        Ok(true) => return false,
+        Ok(false) => {}
+        Err(error) => {
+            tracing::warn!(%error, "it is not known whether the former authority is needed");
+            return false;
+        }
+    }
+    match authority.drop_former() {
+        Ok(()) => {
+            tracing::info!("nothing holds any more that the former authority signed: it is not trusted now");
+            true
+        }
+        Err(error) => {
+            tracing::error!(%error, "the former authority stays trusted");
+            false
+        }
+    }
+}
+
+/// The authority of this installation, as users see and replace it.
+pub(super) struct Rotation {
+    pub(super) authority: Arc<Authority>,
+    pub(super) denied: watch::Receiver<Arc<Denied>>,
+    pub(super) identity: Arc<Identity>,
+}
+
+impl Authorities for Rotation {
+    fn list(&self) -> Vec<TrustedAuthority> {
+        let trusted = |it: AuthorityCertificate| TrustedAuthority {
+            fingerprint: it.fingerprint.to_string(),
+            since: timestamp(it.since),
+            ends: timestamp(it.ends),
+        };
+        self.authority.list().into_iter().map(trusted).collect()
+    }
+
+    fn rotate(&self) -> Result<(), String> {
+        self.authority.rotate().map_err(|error| error.to_string())?;
+        // First whom to trust, so that nobody is shown what they know nothing of.
+        set_trust(&self.authority, &self.denied, &self.identity);
+        self.authority.renew_own(&self.identity).map_err(|error| error.to_string())?;
+        tracing::info!("another authority signs from now on: both are trusted");
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<(), String> {
+        if self.authority.rotated().is_none() {
+            return Err("no authority was replaced: `sampan certificate rotate` does that".to_owned());
+        }
+        self.authority.drop_former().map_err(|error| error.to_string())?;
+        set_trust(&self.authority, &self.denied, &self.identity);
+        Ok(())
     }
 }
 

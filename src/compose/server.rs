@@ -14,7 +14,7 @@ use transport::{
 
 use super::{
     Roles, config,
-    door::{Door, keep_trust, set_trust},
+    door::{Door, Rotation, keep_trust, set_trust},
     images::StoredImages,
     make_private, only,
     supervisor::{Supervisor, own_workers},
@@ -63,7 +63,12 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let control = ControlPlane::open(control_config, images.clone(), registries, Arc::new(DirectConnect))?;
     let control = Arc::new(control);
     let register = control.register().await?;
-    set_trust(&authority, &register, &identity);
+    set_trust(&authority, &register.denied(), &identity);
+    register.set_authorities(Arc::new(Rotation {
+        authority: authority.clone(),
+        denied: register.denied(),
+        identity: identity.clone(),
+    }));
     let tcp = plan.sessions.map(|addr| (addr, identity.clone()));
     let listener = SessionListener::bind(dir.control_socket(), tcp, plan.strangers);
     let listener = listener.await.with_context(|| match plan.sessions {

@@ -1,6 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{JoinRefused, JoinTokens};
+use super::{Authorities, JoinRefused, JoinTokens};
 use crate::{
     conditions::condition,
     identity::now,
@@ -105,6 +105,7 @@ struct Inner {
     own_workers: Vec<WorkerName>,
     kept: Mutex<Kept>,
     denied: watch::Sender<Arc<Denied>>,
+    authorities: OnceLock<Arc<dyn Authorities>>,
     /// One change at a time, so that what is decided holds when it is written.
     changing: tokio::sync::Mutex<()>,
 }
@@ -132,7 +133,34 @@ impl Register {
         };
         let denied = watch::Sender::new(Arc::new(kept.denied()));
         let (kept, changing) = (Mutex::new(kept), tokio::sync::Mutex::default());
-        Ok(Self { inner: Arc::new(Inner { store, live, tokens, own_workers, kept, denied, changing }) })
+        let authorities = OnceLock::new();
+        Ok(Self { inner: Arc::new(Inner { store, live, tokens, own_workers, kept, denied, authorities, changing }) })
+    }
+
+    /// What signs, for users who ask to see or to replace it. The first call holds.
+    pub fn set_authorities(&self, authorities: Arc<dyn Authorities>) {
+        let _ = self.inner.authorities.set(authorities);
+        self.name_authority();
+    }
+
+    pub(super) fn authorities(&self) -> Option<&Arc<dyn Authorities>> {
+        self.inner.authorities.get()
+    }
+
+    /// New tokens name the authority that signs now.
+    pub(super) fn name_authority(&self) {
+        if let Some(signs) = self.authorities().and_then(|authorities| authorities.list().into_iter().next()) {
+            self.inner.tokens.set_authority(signs.fingerprint);
+        }
+    }
+
+    /// Whether a certificate or a token of before this moment, or of its second, still holds: certificates tell no more than
+    /// seconds.
+    pub async fn any_of_before(&self, at: Timestamp) -> Result<bool, StoreError> {
+        if self.inner.kept.lock().in_force().any(|it| it.issued.as_secs() <= at.as_secs()) {
+            return Ok(true);
+        }
+        self.inner.tokens.any_of_before(at).await
     }
 
     pub(super) fn tokens(&self) -> &JoinTokens {

@@ -204,3 +204,16 @@ async fn a_certificate_of_before_is_noted_when_it_is_seen_and_can_be_revoked() {
     world.register.came(&before).await.unwrap();
     assert!(world.denies(&before));
 }
+
+#[tokio::test]
+async fn what_is_of_before_counts_until_it_is_used_up_or_holds_no_more() {
+    let world = world().await;
+    let (_, text) = world.token(1, 3600, None).await;
+    let (second, minutes_ago) = (now().as_secs(), Timestamp::from_secs(now().as_secs() - 600));
+    assert!(!world.register.any_of_before(minutes_ago).await.unwrap());
+    assert!(world.register.any_of_before(Timestamp::from_secs(second)).await.unwrap(), "a token");
+    let given = world.join(&text, "w1", "key").await.unwrap();
+    assert!(world.register.any_of_before(now()).await.unwrap(), "a certificate");
+    world.register.revoke(&Which::Serial(given.serial)).await.unwrap();
+    assert!(!world.register.any_of_before(now()).await.unwrap());
+}

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    IssuedCertificate, Register, Which,
+    Authorities, IssuedCertificate, Register, TrustedAuthority, Which,
     register::wall,
     tokens::{JoinToken, NewToken},
 };
@@ -28,6 +28,7 @@ pub(crate) fn router(register: Register, token: Token) -> Router {
         .route("/sampan/v1/tokens", get(list).post(create))
         .route("/sampan/v1/tokens/{id}", delete(revoke))
         .route("/sampan/v1/certificates", get(list_certificates).delete(revoke_certificates))
+        .route("/sampan/v1/authorities", get(list_authorities).post(rotate).delete(finish))
         .with_state(register)
         .layer(middleware::from_fn_with_state(token, require_token))
 }
@@ -106,6 +107,39 @@ async fn list_certificates(State(register): State<Register>) -> Response {
     Json(json!({ "kind": "List", "apiVersion": "v1", "items": items })).into_response()
 }
 
+async fn list_authorities(State(register): State<Register>) -> Response {
+    let Some(authorities) = register.authorities() else { return none_here() };
+    let items: Vec<_> = authorities.list().iter().map(shown_authority).collect();
+    Json(json!({ "kind": "List", "apiVersion": "v1", "items": items })).into_response()
+}
+
+async fn rotate(State(register): State<Register>) -> Response {
+    change_authorities(&register, |authorities| authorities.rotate()).await
+}
+
+async fn finish(State(register): State<Register>) -> Response {
+    change_authorities(&register, |authorities| authorities.finish()).await
+}
+
+/// It blocks on the disk, where the keys are.
+async fn change_authorities(
+    register: &Register,
+    change: impl FnOnce(&dyn Authorities) -> Result<(), String> + Send + 'static,
+) -> Response {
+    let Some(authorities) = register.authorities().cloned() else { return none_here() };
+    let changed = tokio::task::spawn_blocking(move || change(&*authorities)).await;
+    register.name_authority();
+    match changed {
+        Ok(Ok(())) => list_authorities(State(register.clone())).await,
+        Ok(Err(why)) => refused(StatusCode::CONFLICT, &why),
+        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+fn none_here() -> Response {
+    refused(StatusCode::NOT_FOUND, "nobody joins this server, and it signs nothing: `sampan server` does")
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RevokeCertificates {
@@ -151,6 +185,14 @@ fn shown_certificate(certificate: &IssuedCertificate) -> serde_json::Value {
         "secondsLeft": certificate.expires.since(wall()).as_secs(),
         "revoked": certificate.revoked.map(rfc3339),
         "state": state,
+    })
+}
+
+fn shown_authority(authority: &TrustedAuthority) -> serde_json::Value {
+    json!({
+        "fingerprint": authority.fingerprint,
+        "since": rfc3339(authority.since),
+        "ends": rfc3339(authority.ends),
     })
 }
 

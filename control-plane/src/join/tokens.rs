@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use api::Timestamp;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -137,12 +138,17 @@ fn way_out(role: &str, name: &str) -> String {
 pub(crate) struct JoinTokens {
     store: Arc<dyn Store>,
     /// What a token carries, so that who joins knows the installation.
-    authority: String,
+    authority: Arc<Mutex<String>>,
 }
 
 impl JoinTokens {
     pub(crate) fn new(store: Arc<dyn Store>, authority: String) -> Self {
-        Self { store, authority }
+        Self { store, authority: Arc::new(Mutex::new(authority)) }
+    }
+
+    /// What tokens carry from now on. Those of before are as they are.
+    pub(super) fn set_authority(&self, fingerprint: String) {
+        *self.authority.lock() = fingerprint;
     }
 
     /// Makes a token: the text is shown this once.
@@ -161,7 +167,7 @@ impl JoinTokens {
         };
         self.forget_ended(at).await?;
         self.store.txn(vec![Compare::Absent(key(&token.id))], vec![put(&token)]).await?;
-        let text = format!("{VERSION}.{}.{secret}.{}", token.id, self.authority);
+        let text = format!("{VERSION}.{}.{secret}.{}", token.id, self.authority.lock());
         Ok((token, text))
     }
 
@@ -192,6 +198,13 @@ impl JoinTokens {
         let token: JoinToken = serde_json::from_slice(&stored.value).map_err(|_| JoinRefused::Unknown)?;
         check(&token, secret, role, name)?;
         Ok(Held { token, revision: stored.revision })
+    }
+
+    /// Whether a token of before this moment, or of its second, still lets somebody in.
+    pub(super) async fn any_of_before(&self, at: Timestamp) -> Result<bool, StoreError> {
+        let is_before = |token: &JoinToken| token.created.as_secs() <= at.as_secs();
+        let holds = |token: &JoinToken| is_before(token) && token.ends > now() && token.uses_left > 0;
+        Ok(self.list().await?.iter().any(holds))
     }
 
     async fn forget_ended(&self, at: Timestamp) -> Result<(), StoreError> {

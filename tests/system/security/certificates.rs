@@ -160,3 +160,35 @@ fn who_joined_with_a_token_goes_with_it_when_that_is_asked_for() {
     assert_eq!(certificates(&cluster, "w1")[0]["state"], "valid");
     refused(worker_command(folder, &cluster.sessions, "late"), "wrong or was revoked");
 }
+
+#[test]
+fn an_authority_is_replaced_under_those_that_run_and_who_comes_with_an_older_token_joins() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mut cluster = Cluster::start(folder, 1, &["--certificate-lifetime", "20s"]);
+    crate::failures::deploy_in(&cluster, 1);
+    new_token(&cluster, folder, &["--uses", "1"]);
+    let first = cluster.cli(&["certificate", "authorities"]);
+    let rotated = cluster.cli(&["certificate", "rotate"]);
+    assert_eq!((first.lines().count(), rotated.lines().count()), (2, 3), "{rotated}");
+    assert!(rotated.contains(first.lines().nth(1).and_then(|line| line.split(' ').next()).expect("a fingerprint")));
+    // With a token of before.
+    cluster.workers.push(Role::start(worker_command(folder, &cluster.sessions, "w2")));
+    wait_for_node(&cluster, "w2", "Ready");
+    let client = Client::new(&cluster.http, Some(HOST));
+    assert_eq!(client.get("/env").status, 200);
+    // A restart changes nothing.
+    let api = cluster.api.clone();
+    cluster.server.take().expect("it runs").kill();
+    let flags = ["--certificate-lifetime", "20s"];
+    cluster.server = Some(crate::failures::start_server(folder, &api, &cluster.sessions, &flags));
+    wait_for_node(&cluster, "w1", "Ready");
+    // All have renewed what the former has signed.
+    wait_for("the former is dropped", || {
+        (cluster.cli(&["certificate", "authorities"]).lines().count() == 2).then_some(())
+    });
+    assert!(!cluster.cli(&["certificate", "authorities"]).contains("trusted"));
+    wait_for_node(&cluster, "w1", "Ready");
+    wait_for_node(&cluster, "w2", "Ready");
+    assert_eq!(client.get("/env").status, 200);
+}

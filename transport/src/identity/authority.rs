@@ -50,7 +50,10 @@ pub enum AuthorityError {
     #[error("the request for a certificate cannot be used: {0}")]
     Request(String),
     /// Another is being replaced.
-    #[error("the authority was replaced {0}, and the one before is still trusted: that is to be dropped first")]
+    #[error(
+        "the authority was replaced {0}, and the one before is still trusted: it is dropped once nothing of it holds, or now with \
+         `sampan certificate rotate --finish`"
+    )]
     Rotating(String),
 }
 

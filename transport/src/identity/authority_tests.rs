@@ -64,7 +64,7 @@ fn another_takes_its_place_and_the_former_is_trusted_until_it_is_dropped() {
     let again = Authority::open(folder.path(), LIFETIME_OF_PEERS).unwrap();
     assert_eq!(roots(&again), [second.clone(), first]);
     let refused = again.rotate().err().unwrap().to_string();
-    assert!(refused.contains("still trusted"), "{refused}");
+    assert!(refused.contains("still trusted") && refused.contains("--finish"), "{refused}");
     again.drop_former().unwrap();
     assert_eq!(roots(&Authority::open(folder.path(), LIFETIME_OF_PEERS).unwrap()), [second]);
     again.rotate().unwrap();
