@@ -126,8 +126,8 @@ struct Revoke {
 
 fn name_or_serial(text: &str) -> Result<String, String> {
     let (role, name) = text.split_once('/').map_or((None, text), |(role, name)| (Some(role), name));
-    if let Some(role) = role.filter(|role| !["worker", "gateway"].contains(role)) {
-        return Err(format!("`{role}` is no role: write worker/NAME or gateway/NAME"));
+    if let Some(role) = role.filter(|role| !["worker", "gateway", "control-plane"].contains(role)) {
+        return Err(format!("`{role}` is no role: write worker/NAME, gateway/NAME or control-plane/main"));
     }
     api::check_dns_subdomain(name).map(|()| text.to_owned()).map_err(|why| why.to_string())
 }

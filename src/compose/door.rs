@@ -119,7 +119,7 @@ fn timestamp(at: SystemTime) -> Timestamp {
 pub(super) fn set_trust(authority: &Authority, denied: &watch::Receiver<Arc<Denied>>, identity: &Identity) {
     let now = || {
         let Denied { serials, keys } = Denied::clone(&denied.borrow());
-        Trust { authorities: authority.trusted(), revoked: Revoked { serials, keys } }
+        Trust::new(authority.trusted(), Revoked { serials, keys })
     };
     let mut trust = now();
     loop {
@@ -137,12 +137,25 @@ pub(super) fn set_trust(authority: &Authority, denied: &watch::Receiver<Arc<Deni
 
 /// As [`set_trust`], each time that something is revoked. An authority that was replaced is dropped once nothing of it holds.
 pub(super) async fn keep_trust(authority: &Authority, register: &Register, identity: &Identity) {
-    let mut denied = register.denied();
+    let (mut denied, mut trust) = (register.denied(), identity.trust());
     denied.mark_changed();
+    trust.mark_changed();
     loop {
         tokio::select! {
             changed = denied.changed() => match changed {
-                Ok(()) => set_trust(authority, &denied, identity),
+                Ok(()) => {
+                    renew_own_if_revoked(authority, &denied, identity);
+                    set_trust(authority, &denied, identity);
+                }
+                Err(_) => return,
+            },
+            // It changes with this process' own certificate, too.
+            changed = trust.changed() => match changed {
+                Ok(()) => {
+                    if let Err(error) = register.note_own(issued(&identity.certificate())).await {
+                        tracing::warn!(%error, "the control plane's own certificate could not be noted");
+                    }
+                }
                 Err(_) => return,
             },
             () = sleep(LOOK_EVERY) => {
@@ -153,6 +166,22 @@ pub(super) async fn keep_trust(authority: &Authority, register: &Register, ident
                 }
             }
         }
+    }
+}
+
+/// The control plane's own certificate may be revoked as any other: it has another then, before others hear of it.
+fn renew_own_if_revoked(authority: &Authority, denied: &watch::Receiver<Arc<Denied>>, identity: &Identity) {
+    let own = identity.certificate();
+    let is_revoked = {
+        let denied = denied.borrow();
+        denied.serials.contains(&own.serial) || denied.keys.contains(&own.key)
+    };
+    if !is_revoked {
+        return;
+    }
+    match authority.renew_own(identity) {
+        Ok(()) => tracing::info!("the control plane's own certificate was revoked: it has another, with another key"),
+        Err(error) => tracing::error!(%error, "the control plane's own certificate was revoked, and it has no other"),
     }
 }
 

@@ -7,7 +7,7 @@ use tonic::{Status, transport::Channel};
 
 use crate::{
     identity::{Identity, IdentityError, Peer, Request, Trust},
-    session::ControlPlaneClient,
+    session::{ControlPlaneClient, explain, is_of_unknown_authority},
     wire::{
         key_value_outcome, key_value_result,
         proto::{
@@ -188,6 +188,9 @@ pub enum JoinError {
     /// The control plane was not reached.
     #[error("the control plane is not reached: {0}")]
     Unreached(String),
+    /// What was reached shows a certificate of an authority that is not known here.
+    #[error("the control plane is not trusted: {0}")]
+    UnknownAuthority(String),
     /// What it gave cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -210,7 +213,8 @@ pub async fn ask_for_trust(client: &ControlPlaneClient, identity: &Identity) -> 
     match client.grpc().get_trust(Empty {}).await {
         Ok(answer) => Ok(identity.set_trust(Trust::from(answer.into_inner()))?),
         Err(status) if status.code() == tonic::Code::Unimplemented => Ok(()),
-        Err(status) => Err(JoinError::Unreached(crate::session::explain(&status))),
+        Err(status) if is_of_unknown_authority(&status) => Err(JoinError::UnknownAuthority(explain(&status))),
+        Err(status) => Err(JoinError::Unreached(explain(&status))),
     }
 }
 
@@ -237,7 +241,7 @@ async fn certify(
         tonic::Code::PermissionDenied | tonic::Code::InvalidArgument | tonic::Code::Unauthenticated => {
             JoinError::Refused { name: peer.name.clone(), why: status.message().to_owned() }
         }
-        _ => JoinError::Unreached(crate::session::explain(&status)),
+        _ => JoinError::Unreached(explain(&status)),
     })?;
     Ok(answer.into_inner().certificate)
 }

@@ -20,7 +20,7 @@ pub use broker::{Broker, BrokerClient, BrokerSocket, Wanted};
 pub use handles::{JoinError, RemoteImages, RemoteKeyValue, ask_for_trust, join, renew};
 pub use identity::{
     Asked, Authority, AuthorityCertificate, AuthorityError, Certificate, Fingerprint, Identity, IdentityError, Peer,
-    Request, Revoked, Role, Trust,
+    Request, Revoked, Role, TakenBack, Trust,
 };
 pub use machine::machine;
 pub use outbound::{AskedConnect, ConnectDesk, DirectConnect, Permit};

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use transport::{
     Admission, Applicant, Asked, Authority, Certificate, ControlPlaneClient, ControlPlaneWay, Identity, JoinError,
     Offer, Peer, RemoteDialer, RequestLimits, RequestListener, Revoked, Role, ServingThreads, SessionListener,
-    StrangerLimits, Trust, ask_for_trust, join, serve_requests, serve_sessions,
+    StrangerLimits, TakenBack, Trust, ask_for_trust, join, serve_requests, serve_sessions,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -83,7 +83,7 @@ impl World {
     }
 
     fn revoke(&self, revoked: Revoked) {
-        self.identity.set_trust(Trust { authorities: self.authority.trusted(), revoked }).unwrap();
+        self.identity.set_trust(Trust::new(self.authority.trusted(), revoked)).unwrap();
     }
 }
 
@@ -142,7 +142,7 @@ async fn workers_and_gateways_cut_each_other_off_when_they_hear_of_it() {
         let serving = tokio::spawn(replica.serve(Request::new(api::empty_body())));
         timeout(PATIENCE, REACHED.notified()).await.unwrap();
         let (knows, revoked) = if the_worker { (&gateway, &worker) } else { (&worker, &gateway) };
-        knows.set_trust(Trust { authorities: world.authority.trusted(), revoked: serial(revoked) }).unwrap();
+        knows.set_trust(Trust::new(world.authority.trusted(), serial(revoked))).unwrap();
         let ended = timeout(PATIENCE, serving).await.expect("it is cut off").unwrap();
         assert!(matches!(ended, Err(ServeError::Unreachable { .. })), "{:?}", ended.err());
         let again = timeout(PATIENCE, replica.serve(Request::new(api::empty_body()))).await.unwrap();
@@ -304,7 +304,7 @@ async fn while_an_authority_is_replaced_who_knows_the_former_alone_is_served_and
     world.authority.rotate().unwrap();
     told(&world);
     // Who trusts the former alone, and has not been told, comes in; so do tokens of before, and those of now.
-    let _session = world.session(&world.client(&old)).await;
+    let (_side, mut for_old) = world.session(&world.client(&old)).await;
     for authority in [before.clone(), world.authority.fingerprint()] {
         let client = ControlPlaneClient::new(ControlPlaneWay::Join { address: world.address.to_string(), authority });
         let answered = join(&client, "token", &old.certificate().peer, None).await.err().unwrap();
@@ -312,7 +312,7 @@ async fn while_an_authority_is_replaced_who_knows_the_former_alone_is_served_and
     }
     let new = world.peer(Role::Worker, "w2");
     ask_for_trust(&world.client(&new), &new).await.unwrap();
-    assert_eq!(new.trust().borrow().authorities, world.authority.trusted());
+    assert_eq!(new.trust().borrow().authorities(), world.authority.trusted());
     // A certificate of the new one is shown to a server that knows the former alone.
     let listener = RequestListener::bind(None, Some(("127.0.0.1:0".parse().unwrap(), untold.clone()))).await.unwrap();
     let address = listener.tcp_addr().unwrap();
@@ -332,6 +332,10 @@ async fn while_an_authority_is_replaced_who_knows_the_former_alone_is_served_and
     told(&world);
     assert!(ask_for_trust(&world.client(&untold), &untold).await.is_err());
     ask_for_trust(&world.client(&new), &new).await.unwrap();
+    // Who was in with a certificate of the former is cut off, and told why when it comes again.
+    timeout(PATIENCE, old.taken_back().cancelled()).await.expect("it comes again");
+    assert_eq!(old.why_taken_back(), Some(TakenBack::AuthorityEnded));
+    assert!(timeout(PATIENCE, for_old.rx.recv()).await.unwrap().is_none());
     let address = world.address.to_string();
     let client = ControlPlaneClient::new(ControlPlaneWay::Join { address, authority: before });
     assert!(matches!(join(&client, "token", &new.certificate().peer, None).await, Err(JoinError::Unreached(_))));

@@ -32,6 +32,8 @@ const MAX_OF_ONE: usize = 8;
 const KEPT_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// The role whose names have a Node.
 const WORKER: &str = "worker";
+/// The role of what signs for itself, and has no name to be bound.
+const CONTROL_PLANE: &str = "control-plane";
 
 /// A certificate that was given to a worker or a gateway, as it is kept until it ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +41,7 @@ const WORKER: &str = "worker";
 pub struct IssuedCertificate {
     /// In hexadecimal.
     pub serial: String,
-    /// `worker` or `gateway`.
+    /// `worker`, `gateway` or `control-plane`.
     pub role: String,
     /// Whose it is.
     pub name: String,
@@ -155,9 +157,10 @@ impl Register {
     }
 
     /// Whether a certificate or a token of before this moment, or of its second, still holds: certificates tell no more than
-    /// seconds.
+    /// seconds. The control plane's own does not count: it has another at once.
     pub async fn any_of_before(&self, at: Timestamp) -> Result<bool, StoreError> {
-        if self.inner.kept.lock().in_force().any(|it| it.issued.as_secs() <= at.as_secs()) {
+        let is_before = |it: &IssuedCertificate| it.role != CONTROL_PLANE && it.issued.as_secs() <= at.as_secs();
+        if self.inner.kept.lock().in_force().any(is_before) {
             return Ok(true);
         }
         self.inner.tokens.any_of_before(at).await
@@ -256,6 +259,28 @@ impl Register {
         let mut kept = self.inner.kept.lock();
         kept.names.insert((bound.role.clone(), bound.name.clone()), bound);
         kept.certificates.insert(certificate.serial.clone(), certificate);
+        Ok(())
+    }
+
+    /// Notes a certificate that the control plane has signed for itself. Of those of before, which ended with a process or were
+    /// replaced, few are kept.
+    pub async fn note_own(&self, own: IssuedCertificate) -> Result<(), StoreError> {
+        if self.has(&own.serial) {
+            return Ok(());
+        }
+        let _changing = self.inner.changing.lock().await;
+        self.forget_ended().await?;
+        let older: Vec<String> = {
+            let kept = self.inner.kept.lock();
+            let mut older: Vec<_> = kept.in_force().filter(|it| it.role == CONTROL_PLANE).collect();
+            older.sort_by_key(|it| std::cmp::Reverse(it.issued));
+            older.into_iter().skip(MAX_OF_ONE - 1).map(|it| it.serial.clone()).collect()
+        };
+        let gone = older.iter().map(|serial| Op::Delete(key(serial)));
+        self.write(Vec::new(), gone.chain([put(&own)]).collect()).await?;
+        let mut kept = self.inner.kept.lock();
+        older.iter().for_each(|serial| drop(kept.certificates.remove(serial)));
+        kept.certificates.insert(own.serial.clone(), own);
         Ok(())
     }
 

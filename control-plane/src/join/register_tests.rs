@@ -206,6 +206,22 @@ async fn a_certificate_of_before_is_noted_when_it_is_seen_and_can_be_revoked() {
 }
 
 #[tokio::test]
+async fn the_control_planes_own_certificates_are_noted_few_of_them_and_can_be_revoked() {
+    let world = world().await;
+    for n in 0..20 {
+        let own = IssuedCertificate { role: CONTROL_PLANE.to_owned(), ..certificate("main", &format!("k{n}"), 60) };
+        world.register.note_own(own.clone()).await.unwrap();
+        world.register.note_own(own.clone()).await.unwrap();
+        assert!(world.register.has(&own.serial));
+    }
+    assert_eq!(world.register.list().len(), MAX_OF_ONE);
+    let which = Which::Name { role: Some(CONTROL_PLANE.to_owned()), name: "main".to_owned() };
+    let (revoked, freed) = world.register.revoke(&which).await.unwrap();
+    assert_eq!((revoked.len(), freed), (MAX_OF_ONE, false), "it had no name that was bound");
+    assert!(world.denies(&revoked[0]));
+}
+
+#[tokio::test]
 async fn what_is_of_before_counts_until_it_is_used_up_or_holds_no_more() {
     let world = world().await;
     let (_, text) = world.token(1, 3600, None).await;

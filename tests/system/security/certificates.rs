@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    net::TcpStream,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output},
 };
@@ -11,7 +13,7 @@ use serde_json::Value;
 use crate::{
     client::Client,
     failures::{Cluster, worker_command},
-    sampan::{Role, Sampan, command, wait_for},
+    sampan::{Role, Sampan, command, free_address, wait_for},
 };
 
 const HOST: &str = "probe.default.localhost";
@@ -191,4 +193,123 @@ fn an_authority_is_replaced_under_those_that_run_and_who_comes_with_an_older_tok
     wait_for_node(&cluster, "w1", "Ready");
     wait_for_node(&cluster, "w2", "Ready");
     assert_eq!(client.get("/env").status, 200);
+}
+
+/// Of a text in PEM, the certificates.
+fn certificates_in(pem: &str) -> Vec<String> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    pem.split(BEGIN).skip(1).map(|rest| format!("{BEGIN}{rest}")).collect()
+}
+
+#[test]
+fn who_has_a_certificate_of_a_former_authority_alone_is_refused_once_that_is_ended_and_others_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mut cluster = Cluster::start(folder, 2, &[]);
+    crate::failures::deploy_in(&cluster, 2);
+    let identity = folder.join("w1/identity/worker-w1.pem");
+    let stolen = fs::read_to_string(&identity).expect("it is kept");
+    cluster.workers.remove(1).kill();
+    cluster.cli(&["certificate", "rotate"]);
+    for name in ["w1", "g1"] {
+        wait_for(&format!("{name} has a certificate of the new authority"), || {
+            (certificates(&cluster, name).len() == 2).then_some(())
+        });
+    }
+    let again =
+        command(&["certificate", "rotate", "--data-dir"]).arg(folder.join("server")).output().expect("it starts");
+    assert!(String::from_utf8_lossy(&again.stderr).contains("--finish"), "{again:?}");
+    let finished = cluster.cli(&["certificate", "rotate", "--finish"]);
+    assert_eq!(finished.lines().count(), 2, "{finished}");
+
+    // Who has renewed, and users, notice nothing.
+    assert!(kubectl(folder, &["get", "nodes"]).status.success(), "kubeconfigs are of another authority");
+    let client = Client::new(&cluster.http, Some(HOST));
+    wait_for("it serves", || client.try_get("/env").is_ok_and(|answer| answer.status == 200).then_some(()));
+    wait_for_node(&cluster, "w1", "Ready");
+
+    // Who has heard of the new one, and shows a certificate of the former.
+    let renewed = fs::read_to_string(&identity).expect("it is kept");
+    let known = certificates_in(&renewed).into_iter().skip(1).collect::<String>();
+    fs::create_dir_all(folder.join("thief/identity")).expect("a folder");
+    fs::write(folder.join("thief/identity/worker-w1.pem"), format!("{stolen}{known}")).expect("a file");
+    let mut thief = command(&["worker", "--join", &cluster.sessions, "--name", "w1", "--listen", "127.0.0.1:0"]);
+    thief.arg("--data-dir").arg(folder.join("thief"));
+    refused(thief, "is of an authority that was replaced");
+    // Who has not heard of it.
+    let mut away = command(&["worker", "--join", &cluster.sessions, "--name", "w2", "--listen", "127.0.0.1:0"]);
+    away.arg("--data-dir").arg(folder.join("w2"));
+    let away = Role::start(away);
+    away.wait_for_output("join again with a token");
+    away.kill();
+    new_token(&cluster, folder, &[]);
+    cluster.workers.push(Role::start(worker_command(folder, &cluster.sessions, "w2")));
+    wait_for_node(&cluster, "w2", "Ready");
+    wait_for_node(&cluster, "w1", "Ready");
+}
+
+/// Whether who shows this certificate is heard at an address.
+fn is_heard(address: &str, pem: &Path) -> bool {
+    let mut curl = Command::new("curl");
+    curl.args(["-sk", "--http1.1", "--max-time", "10", "--cert"]).arg(pem).arg(format!("https://{address}/"));
+    curl.output().expect("curl").status.success()
+}
+
+#[test]
+fn a_worker_that_starts_while_the_control_plane_is_away_knows_who_was_revoked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mut cluster = Cluster::start(folder, 0, &[]);
+    new_token(&cluster, folder, &[]);
+    let listen = free_address();
+    let worker = || {
+        let mut worker = command(&["worker", "--join", &cluster.sessions, "--name", "w1", "--listen", &listen]);
+        worker.arg("--token-file").arg(folder.join("token")).arg("--data-dir").arg(folder.join("w1"));
+        worker
+    };
+    let first = Role::start(worker());
+    wait_for_node(&cluster, "w1", "Ready");
+    let stolen = folder.join("stolen.pem");
+    fs::copy(folder.join("g1/identity/gateway-g1.pem"), &stolen).expect("it is kept");
+    assert!(is_heard(&listen, &stolen));
+    cluster.cli(&["certificate", "revoke", "gateway/g1"]);
+    let beside = folder.join("w1/identity/worker-w1.revoked");
+    let kept = wait_for("it is kept what is revoked", || {
+        fs::read_to_string(&beside).ok().filter(|text| text.contains("serial ") && text.contains("key "))
+    });
+    assert!(!kept.is_empty() && fs::metadata(&beside).expect("a file").permissions().mode() & 0o777 == 0o600);
+    assert!(!is_heard(&listen, &stolen));
+    first.kill();
+    let second = worker();
+    cluster.server.take().expect("it runs").kill();
+    let second = Role::start(second);
+    wait_for("it listens", || TcpStream::connect(&listen).ok());
+    assert!(!is_heard(&listen, &stolen));
+    second.kill();
+    fs::write(&beside, "nonsense").expect("a file");
+    let mut third = command(&["worker", "--join", &cluster.sessions, "--name", "w1", "--listen", &listen]);
+    third.arg("--data-dir").arg(folder.join("w1"));
+    refused(third, "worker-w1.revoked is damaged");
+}
+
+#[test]
+fn the_control_planes_own_certificate_is_listed_and_replaced_when_it_is_revoked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let cluster = Cluster::start(folder, 1, &[]);
+    let own = certificates(&cluster, "main");
+    assert_eq!(
+        (own.len(), own[0]["role"].as_str(), own[0]["state"].as_str()),
+        (1, Some("control-plane"), Some("valid"))
+    );
+    cluster.cli(&["certificate", "revoke", "control-plane/main"]);
+    wait_for("it has another, with another key", || {
+        let listed = certificates(&cluster, "main");
+        let valid: Vec<_> = listed.iter().filter(|it| it["state"] == "valid").collect();
+        (listed.len() == 2 && valid.len() == 1 && valid[0]["keySha256"] != own[0]["keySha256"]).then_some(())
+    });
+    new_token(&cluster, folder, &[]);
+    let _late = Role::start(worker_command(folder, &cluster.sessions, "late"));
+    wait_for_node(&cluster, "late", "Ready");
+    wait_for_node(&cluster, "w1", "Ready");
 }

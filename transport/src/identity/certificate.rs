@@ -1,7 +1,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::{Duration, SystemTime},
 };
@@ -23,7 +23,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{Certificate, Trust, trust::NotRevoked};
+use super::{
+    Certificate, Revoked, Trust,
+    trust::{NotRevoked, until},
+};
 
 /// Begins each certificate in PEM.
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
@@ -71,8 +74,18 @@ pub struct Identity {
     trust: watch::Sender<Arc<Trust>>,
     /// One change at a time.
     changing: Mutex<()>,
-    /// Cancelled once the control plane has said that this process' own certificate is revoked.
+    /// Cancelled once the control plane has said that this process' own certificate holds no more.
     taken_back: CancellationToken,
+    why_taken_back: OnceLock<TakenBack>,
+}
+
+/// Why a certificate holds no more, though its time is not over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakenBack {
+    /// An administrator has revoked it, and its key with it.
+    Revoked,
+    /// The authority that signed it was replaced, and is trusted no more.
+    AuthorityEnded,
 }
 
 struct Held {
@@ -99,16 +112,17 @@ impl Identity {
     fn holding(key: String, certificates: &str) -> Result<Self, IdentityError> {
         let mut certificates = certificates_in(certificates);
         let own = certificates.next().ok_or_else(|| unusable("it holds no certificate"))?;
-        let trust = Trust { authorities: certificates.collect(), ..Trust::default() };
+        let trust = Trust::new(certificates.collect(), Revoked::default());
         let trust = watch::Sender::new(Arc::new(trust));
         let held = ArcSwap::from_pointee(hold(key, own, &trust)?);
-        Ok(Self { held, trust, changing: Mutex::default(), taken_back: CancellationToken::new() })
+        let (taken_back, why_taken_back) = (CancellationToken::new(), OnceLock::new());
+        Ok(Self { held, trust, changing: Mutex::default(), taken_back, why_taken_back })
     }
 
     /// The key, the certificate and the authorities' certificates, to be kept where nobody else can read.
     pub fn pem(&self) -> String {
         let held = self.held.load();
-        format!("{}{}{}", held.key, held.own, self.trust.borrow().authorities.concat())
+        format!("{}{}{}", held.key, held.own, self.trust.borrow().authorities().concat())
     }
 
     /// Asks for another certificate of the same key.
@@ -121,13 +135,11 @@ impl Identity {
         let _changing = self.changing.lock();
         let mut certificates = certificates_in(certificate);
         let own = certificates.next().ok_or_else(|| unusable("it holds no certificate"))?;
-        let mut trust = Trust::clone(&self.trust.borrow());
-        for authority in certificates {
-            if !trust.authorities.contains(&authority) {
-                trust.authorities.push(authority);
-            }
-        }
-        self.change(request.key.serialize_pem(), own, trust)
+        let Trust { revoked, .. } = Trust::clone(&self.trust.borrow());
+        let mut authorities: Vec<String> = certificates.collect();
+        let before = self.trust.borrow().authorities().to_vec();
+        authorities.extend(before.into_iter().filter(|before| !authorities.contains(before)).collect::<Vec<_>>());
+        self.change(request.key.serialize_pem(), own, Trust::new(authorities, revoked))
     }
 
     /// Takes from others what this says from now on. Their connections that it says are revoked are cut.
@@ -164,9 +176,19 @@ impl Identity {
         self.held.load().certificate.clone()
     }
 
-    /// Resolves once the control plane has said that this process' own certificate is revoked.
+    /// Cancelled once the control plane has said that this process' own certificate holds no more.
     pub fn taken_back(&self) -> CancellationToken {
         self.taken_back.clone()
+    }
+
+    /// Why it does not; `None`: it does, for all that is known.
+    pub fn why_taken_back(&self) -> Option<TakenBack> {
+        self.why_taken_back.get().copied()
+    }
+
+    /// Resolves while another authority signs than has signed what this process shows: it is to be renewed.
+    pub async fn superseded(&self) {
+        until(self.trust(), |trust| trust.supersedes(&self.held.load().certificate)).await;
     }
 
     /// How long it still holds; zero if it does not.
@@ -205,7 +227,7 @@ fn hold(key_pem: String, own: String, trust: &watch::Sender<Arc<Trust>>) -> Resu
     let der = |pem: &String| CertificateDer::from_pem_slice(pem.as_bytes()).map_err(unusable);
     let mut chain = vec![der(&own)?];
     let mut roots = RootCertStore::empty();
-    for authority in &trust.borrow().authorities {
+    for authority in trust.borrow().authorities() {
         let authority = der(authority)?;
         if is_root(&authority) {
             roots.add(authority.clone()).map_err(unusable)?;
@@ -240,12 +262,19 @@ fn hold(key_pem: String, own: String, trust: &watch::Sender<Arc<Trust>>) -> Resu
     Ok(Held { key: key_pem, own, certificate, client: Arc::new(client), server: Arc::new(server) })
 }
 
+/// The name of an authority that has signed itself, in DER.
+pub(super) fn root_named(pem: &str) -> Option<Vec<u8>> {
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).ok().filter(is_root)?;
+    let (_, parsed) = X509Certificate::from_der(&der).ok()?;
+    Some(parsed.subject().as_raw().to_vec())
+}
+
 /// Who is on the other side, by the certificate that it showed. TLS has verified it.
 pub(crate) fn peer(connection: &rustls::CommonState) -> Option<Certificate> {
     Certificate::read(connection.peer_certificates()?.first()?)
 }
 
-/// A connection to the control plane, which may say over it that this process' certificate is revoked.
+/// A connection to the control plane, which may say over it that this process' certificate holds no more.
 pub(crate) struct Heard<S> {
     pub(crate) stream: S,
     pub(crate) identity: Arc<Identity>,
@@ -256,7 +285,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if let Poll::Ready(Err(error)) = &read {
             let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-            if cause == Some(&rustls::Error::AlertReceived(AlertDescription::CertificateRevoked)) {
+            let why = match cause {
+                Some(rustls::Error::AlertReceived(AlertDescription::CertificateRevoked)) => Some(TakenBack::Revoked),
+                Some(rustls::Error::AlertReceived(AlertDescription::UnknownCA)) => Some(TakenBack::AuthorityEnded),
+                _ => None,
+            };
+            if let Some(why) = why {
+                let _ = self.identity.why_taken_back.set(why);
                 self.identity.taken_back.cancel();
             }
         }

@@ -11,13 +11,13 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 
 pub use authority::{Asked, Authority, AuthorityCertificate, AuthorityError};
-pub use certificate::{Identity, IdentityError, Request};
+pub use certificate::{Identity, IdentityError, Request, TakenBack};
 pub use fingerprint::Fingerprint;
 pub use shown::Certificate;
 pub use trust::{Revoked, Trust};
 
 pub(crate) use certificate::{Heard, peer};
-pub(crate) use trust::revoked;
+pub(crate) use trust::{distrusted, revoked};
 
 /// How long the other side may take to show who it is.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);

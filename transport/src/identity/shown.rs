@@ -19,6 +19,8 @@ pub struct Certificate {
     pub issued: SystemTime,
     /// Until when it holds.
     pub expires: SystemTime,
+    /// The name of the authority that signed it, in DER.
+    pub(super) issuer: Vec<u8>,
 }
 
 impl Certificate {
@@ -36,6 +38,7 @@ impl Certificate {
             key: key_digest(parsed.public_key().raw),
             issued: moment(parsed.validity().not_before) + super::authority::BACKDATED,
             expires: moment(parsed.validity().not_after),
+            issuer: parsed.issuer().as_raw().to_vec(),
         })
     }
 }

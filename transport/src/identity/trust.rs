@@ -1,6 +1,11 @@
 //! What a process takes from others: certificates of these authorities, unless they are revoked.
 
-use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Debug, Display},
+    str::FromStr,
+    sync::Arc,
+};
 
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
@@ -10,15 +15,40 @@ use rustls::{
 };
 use tokio::sync::watch;
 
-use super::Certificate;
+use super::{Certificate, certificate::root_named};
 
 /// What certificates of others are held against. The control plane says it, whole, each time that it changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trust {
-    /// The authorities' certificates, each in PEM. One that another has signed leads from that one's certificates to it.
-    pub authorities: Vec<String>,
+    authorities: Vec<String>,
+    /// The names of those that have signed themselves, in their order.
+    roots: Vec<Vec<u8>>,
     /// What does not hold although one of them has signed it.
     pub revoked: Revoked,
+}
+
+impl Trust {
+    /// The authorities' certificates, each in PEM, the one that signs first. One that another has signed leads from that one's
+    /// certificates to it.
+    pub fn new(authorities: Vec<String>, revoked: Revoked) -> Self {
+        let roots = authorities.iter().filter_map(|pem| root_named(pem)).collect();
+        Self { authorities, roots, revoked }
+    }
+
+    /// As they were given.
+    pub fn authorities(&self) -> &[String] {
+        &self.authorities
+    }
+
+    /// Whether this certificate is of an authority that is trusted for what it is. One that is not may be reached from one that is.
+    pub(crate) fn knows_authority_of(&self, shown: &Certificate) -> bool {
+        self.roots.contains(&shown.issuer)
+    }
+
+    /// Whether another authority signs now than has signed this certificate.
+    pub(super) fn supersedes(&self, own: &Certificate) -> bool {
+        self.roots.first().is_some_and(|signs| *signs != own.issuer)
+    }
 }
 
 /// Certificates that were taken back before their time: by number, and all of a key.
@@ -37,11 +67,52 @@ impl Revoked {
     }
 }
 
+/// A line for each: `serial` or `key`, and which.
+impl Display for Revoked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serials.iter().try_for_each(|serial| writeln!(f, "serial {serial}"))?;
+        self.keys.iter().try_for_each(|key| writeln!(f, "key {key}"))
+    }
+}
+
+impl FromStr for Revoked {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut revoked = Self::default();
+        for (number, line) in (1..).zip(text.lines()) {
+            let is_hex = |which: &str| !which.is_empty() && which.bytes().all(|byte| byte.is_ascii_hexdigit());
+            match line.split_once(' ').filter(|(_, which)| is_hex(which)) {
+                Some(("serial", which)) => revoked.serials.insert(which.to_owned()),
+                Some(("key", which)) => revoked.keys.insert(which.to_owned()),
+                _ => return Err(format!("line {number} names neither a serial number nor a key")),
+            };
+        }
+        Ok(revoked)
+    }
+}
+
 /// Resolves once this certificate is revoked, which may be at once.
-pub(crate) async fn revoked(mut trust: watch::Receiver<Arc<Trust>>, certificate: Certificate) {
-    while !trust.borrow_and_update().revoked.has(&certificate) {
+pub(crate) async fn revoked(trust: watch::Receiver<Arc<Trust>>, certificate: Certificate) {
+    until(trust, |trust| trust.revoked.has(&certificate)).await;
+}
+
+/// Resolves once this certificate is taken no more: it is revoked, or its authority, which was `known` when it was taken or has
+/// become so, is trusted no more. That may be at once.
+pub(crate) async fn distrusted(trust: watch::Receiver<Arc<Trust>>, mut known: bool, certificate: Certificate) {
+    let is_distrusted = |trust: &Trust| {
+        let is_known = trust.knows_authority_of(&certificate);
+        let ended = known && !is_known;
+        known |= is_known;
+        ended || trust.revoked.has(&certificate)
+    };
+    until(trust, is_distrusted).await;
+}
+
+pub(super) async fn until(mut trust: watch::Receiver<Arc<Trust>>, mut is_so: impl FnMut(&Trust) -> bool) {
+    while !is_so(&trust.borrow_and_update()) {
         if trust.changed().await.is_err() {
-            // Nobody revokes anything any more.
+            // Nobody changes anything any more.
             std::future::pending().await
         }
     }
@@ -137,5 +208,21 @@ impl<V: ServerCertVerifier + ?Sized> ServerCertVerifier for NotRevoked<V> {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.inner.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_revoked_is_kept_as_text_and_read_again() {
+        let revoked = Revoked { serials: ["0a".to_owned(), "7f".to_owned()].into(), keys: ["ff".to_owned()].into() };
+        assert_eq!(revoked.to_string().parse(), Ok(revoked));
+        assert_eq!("".parse(), Ok(Revoked::default()));
+        for damaged in ["serial", "serial ", "serial xyz", "name 0a", "serial 0a\nke"] {
+            let why = damaged.parse::<Revoked>().unwrap_err();
+            assert!(why.contains("line"), "{damaged}: {why}");
+        }
     }
 }

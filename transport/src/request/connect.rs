@@ -10,7 +10,7 @@ use tokio_rustls::TlsConnector;
 use super::RequestLimits;
 use crate::{
     broker::{BrokerClient, Wanted},
-    identity::{Identity, peer, revoked},
+    identity::{Identity, distrusted, peer},
     peer::{Stream, connect_to},
 };
 
@@ -28,14 +28,14 @@ pub(super) enum Way {
 }
 
 impl Way {
-    /// A new connection within the time for it, and what resolves once the certificate of its other side is revoked.
+    /// A new connection within the time for it, and what resolves once the certificate of its other side holds no more.
     pub(super) async fn connect(
         &self,
         limits: &RequestLimits,
     ) -> io::Result<(TokioIo<Box<dyn Stream>>, BoxFuture<'static, ()>)> {
         let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {:?}", limits.connect));
-        let (stream, revoked) = timeout(limits.connect, self.open()).await.unwrap_or_else(|_| Err(late()))?;
-        Ok((TokioIo::new(stream), revoked))
+        let (stream, distrusted) = timeout(limits.connect, self.open()).await.unwrap_or_else(|_| Err(late()))?;
+        Ok((TokioIo::new(stream), distrusted))
     }
 
     async fn open(&self) -> io::Result<(Box<dyn Stream>, BoxFuture<'static, ()>)> {
@@ -48,10 +48,11 @@ impl Way {
             Self::Tls { address, name, identity } => {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
+                let then = identity.trust().borrow().clone();
                 let connector = TlsConnector::from(identity.client_config());
                 let stream = connector.connect(name.clone(), stream).await?;
                 let shown = peer(stream.get_ref().1).ok_or(io::ErrorKind::PermissionDenied)?;
-                Ok((Box::new(stream), Box::pin(revoked(identity.trust(), shown))))
+                Ok((Box::new(stream), Box::pin(distrusted(identity.trust(), then.knows_authority_of(&shown), shown))))
             }
             Self::None(why) => Err(io::Error::new(io::ErrorKind::AddrNotAvailable, why.clone())),
         }

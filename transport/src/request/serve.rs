@@ -261,6 +261,7 @@ async fn serve_tls(desk: Arc<Desk>, fd: OwnedFd, place: Place, identity: Option<
     // Answers are small and awaited. One that cannot be hurried is served all the same.
     let _ = stream.set_nodelay(true);
     place.turn().await;
+    let then = identity.trust().borrow().clone();
     let accept = TlsAcceptor::from(identity.server_config()).accept(stream);
     let stream = tokio::time::timeout(crate::identity::HANDSHAKE, accept).await??;
     let shown = crate::identity::peer(stream.get_ref().1);
@@ -270,8 +271,8 @@ async fn serve_tls(desk: Arc<Desk>, fd: OwnedFd, place: Place, identity: Option<
     place.shown_a_certificate();
     tokio::select! {
         biased;
-        () = crate::identity::revoked(identity.trust(), shown) => {
-            Err(io::Error::new(io::ErrorKind::PermissionDenied, "its certificate was revoked"))
+        () = crate::identity::distrusted(identity.trust(), then.knows_authority_of(&shown), shown) => {
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, "its certificate holds no more"))
         }
         served = connection(desk, stream) => served,
     }

@@ -297,7 +297,30 @@ pub(crate) fn explain(status: &Status) -> String {
         }
         source = error.source();
     }
+    if is_of_unknown_authority(status) {
+        words.push_str(
+            ": if its authority was replaced, and the one before ended while this process was away, join again with a token of \
+             `sampan token create` (--token-file)",
+        );
+    }
     words
+}
+
+/// Whether the other side showed a certificate of an authority that is not known here.
+pub(crate) fn is_of_unknown_authority(status: &Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let error_of_tls = match inner {
+            Some(inner) => inner.downcast_ref::<rustls::Error>(),
+            None => error.downcast_ref::<rustls::Error>(),
+        };
+        if let Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) = error_of_tls {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 /// Doubled with each failure, and apart for processes that failed together.

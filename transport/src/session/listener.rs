@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tonic::{Status, transport::server::Connected};
 
 use crate::{
-    identity::{Certificate, HANDSHAKE, Identity, Role, Trust, peer, revoked},
+    identity::{Certificate, HANDSHAKE, Identity, Role, Trust, distrusted, peer, revoked},
     peer::{Stream as ByteStream, bind_private, is_own_user},
     strangers::{Place, StrangerLimits, Strangers},
 };
@@ -176,6 +176,7 @@ async fn pause(after: AfterAccept, error: &io::Error) {
 async fn shake_hands(stream: TcpStream, from: IpAddr, place: Place, identity: Arc<Identity>, accepted: Arc<Accepted>) {
     let _ = stream.set_nodelay(true);
     place.turn().await;
+    let then = identity.trust().borrow().clone();
     let shaken = timeout(HANDSHAKE, TlsAcceptor::from(identity.server_config()).accept(stream)).await;
     match shaken {
         Ok(Ok(stream)) => {
@@ -184,7 +185,8 @@ async fn shake_hands(stream: TcpStream, from: IpAddr, place: Place, identity: Ar
             let _ = match shown {
                 Some(certificate) => {
                     place.shown_a_certificate();
-                    let who = Who::Peer(Shown { certificate, trust: identity.trust() });
+                    let known = then.knows_authority_of(&certificate);
+                    let who = Who::Peer(Shown { certificate, trust: identity.trust(), known });
                     accepted.known.send(Ok(Connection::new(stream, who, None))).await
                 }
                 None => accepted.strangers.send(Ok(Connection::new(stream, Who::Stranger(from), Some(place)))).await,
@@ -212,6 +214,8 @@ pub(super) enum Who {
 pub(super) struct Shown {
     pub(super) certificate: Certificate,
     pub(super) trust: watch::Receiver<Arc<Trust>>,
+    /// Whether its authority was known when it was taken.
+    known: bool,
 }
 
 impl Shown {
@@ -256,6 +260,14 @@ impl Who {
         }
     }
 
+    /// Resolves once the certificate that it showed is taken no more. Who has another may connect again, and go on.
+    fn distrusted(&self) -> BoxFuture<'static, ()> {
+        match self {
+            Self::Peer(shown) => Box::pin(distrusted(shown.trust.clone(), shown.known, shown.certificate.clone())),
+            Self::Local(_) | Self::Stranger(_) => Box::pin(std::future::pending()),
+        }
+    }
+
     /// Resolves once the certificate that it showed is revoked.
     pub(super) fn revoked(&self) -> BoxFuture<'static, ()> {
         match self {
@@ -265,7 +277,7 @@ impl Who {
     }
 }
 
-/// An accepted connection. It ends when the certificate that it showed is revoked; if it showed none, after a while.
+/// An accepted connection. It ends when the certificate that it showed holds no more; if it showed none, after a while.
 pub(super) struct Connection {
     stream: Box<dyn ByteStream>,
     who: Who,
@@ -278,7 +290,7 @@ impl Connection {
     fn new(stream: Box<dyn ByteStream>, who: Who, place: Option<Place>) -> Self {
         let ends: BoxFuture<'static, ()> = match &place {
             Some(place) => Box::pin(sleep(place.limits().time)),
-            None => who.revoked(),
+            None => who.distrusted(),
         };
         Self { stream, who, ends, _place: place, _seat: None }
     }

@@ -15,8 +15,8 @@ mod pump;
 mod server;
 mod whole_routes;
 
-pub(crate) use client::explain;
 pub use client::{ControlPlaneClient, ControlPlaneWay};
+pub(crate) use client::{explain, is_of_unknown_authority};
 pub use listener::{SessionEntry, SessionListener};
 pub use server::{Admission, Applicant, Offer, serve_sessions};
 

@@ -79,7 +79,7 @@ impl From<ObjectKey> for proto::ObjectKey {
 impl From<&Trust> for proto::Trust {
     fn from(trust: &Trust) -> Self {
         Self {
-            authorities: trust.authorities.clone(),
+            authorities: trust.authorities().to_vec(),
             revoked_serials: trust.revoked.serials.iter().cloned().collect(),
             revoked_keys: trust.revoked.keys.iter().cloned().collect(),
         }
@@ -89,7 +89,7 @@ impl From<&Trust> for proto::Trust {
 impl From<proto::Trust> for Trust {
     fn from(trust: proto::Trust) -> Self {
         let (serials, keys) = (trust.revoked_serials.into_iter().collect(), trust.revoked_keys.into_iter().collect());
-        Self { authorities: trust.authorities, revoked: Revoked { serials, keys } }
+        Self::new(trust.authorities, Revoked { serials, keys })
     }
 }
 
