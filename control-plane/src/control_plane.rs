@@ -140,7 +140,7 @@ struct Bound {
     certificates: Certificates,
     token: Token,
     tokens: Tokens,
-    audit: Option<AuditLog>,
+    audit: Option<Arc<AuditLog>>,
 }
 
 impl ControlPlane {
@@ -268,7 +268,14 @@ impl ControlPlane {
             let path = settings.path.clone();
             AuditLog::open(settings).map_err(|why| OpenError::Unusable { path, why: why.to_string() })
         });
-        let audit = opened.transpose()?;
+        let audit = opened.transpose()?.map(Arc::new);
+        if let Some(audit) = &audit {
+            self.measurements.count_lost_audit_events(audit.lost());
+            let path = self.config.data_dir.join(STORE_FILE);
+            let register = self.register().await;
+            let register = register.map_err(|error| OpenError::Unusable { path, why: error.to_string() })?;
+            register.set_audit(audit.clone());
+        }
         self.images.registries.set_own_hosts(own_hosts(address));
         *self.bound.lock() = Some(Bound { listener, certificates, token, tokens, audit });
         Ok(address)
@@ -344,7 +351,7 @@ impl ControlPlane {
             stop.cancelled().await;
             return Ok(());
         };
-        let (tokens, audit) = (Arc::new(tokens), audit.map(Arc::new));
+        let tokens = Arc::new(tokens);
         let (images, quota) = (self.images.store.clone(), self.config.upload_quota);
         let opened = tokio::task::spawn_blocking(move || Repositories::open_within(images, quota)).await;
         let opened = opened.map_err(|error| RunError::Registry(error.to_string()))?;

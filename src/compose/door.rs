@@ -49,6 +49,7 @@ impl Admission for Door {
                 }
                 Err(why) => {
                     if let Some(untold) = failures.failed(source) {
+                        register.note_refused(role, &name, source, &why);
                         let from = source.map_or_else(|| "this machine".to_owned(), |source| source.to_string());
                         tracing::warn!(
                             role,
@@ -87,14 +88,14 @@ impl Admission for Door {
 
 /// The token first, then the name, and only then is anything signed. What is signed is given once it has been noted.
 async fn admit(authority: &Authority, register: &Register, applicant: Applicant) -> Result<String, String> {
-    let Applicant { peer, token, request, .. } = applicant;
+    let Applicant { peer, token, request, source } = applicant;
     api::check_dns_subdomain(&peer.name).map_err(|error| error.to_string())?;
     let role = peer.role.as_str();
     register.check_token(&token, role, &peer.name).await.map_err(|error| error.to_string())?;
     let asked = Asked::read(&request).map_err(|error| error.to_string())?;
     let admitted = register.admit(&token, role, &peer.name, &asked.key()).await.map_err(|error| error.to_string())?;
     let (pem, certificate) = authority.sign(&asked, &peer).map_err(|error| error.to_string())?;
-    register.issue(admitted, issued(&certificate)).await.map_err(|error| error.to_string())?;
+    register.issue(admitted.from(source), issued(&certificate)).await.map_err(|error| error.to_string())?;
     Ok(pem)
 }
 

@@ -137,6 +137,11 @@ impl Metrics {
         }
         if let Some(measurements) = &self.autoscalers {
             text.autoscalers(&measurements.autoscalers());
+            if let Some(lost) = measurements.lost_audit_events() {
+                let name = "sampan_audit_events_lost_total";
+                text.family(name, "counter", "Events that the audit log could not take or write.");
+                text.value(name, &[], lost);
+            }
         }
         text.0
     }

@@ -1,9 +1,12 @@
 //! The audit log: who asked the API and the registry for what, when, and how it ended, as `Event` objects of `audit.k8s.io/v1`.
 //!
+//! What becomes of certificates is noted there too ([`certificates`]).
+//!
 //! Requests are noted at Kubernetes' level `Metadata`: nothing of a body, of a header that opens, or of an object's content is
 //! written. Lines are written beside the requests, through a bounded queue: a disk that is slow or full holds no request up, and
 //! what could not be written is counted and warned of.
 
+mod certificates;
 mod event;
 mod file;
 mod record;
@@ -13,6 +16,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use http::HeaderMap;
 
+pub(crate) use certificates::{Became, OfCertificate};
 pub(crate) use event::{Named, Reason, User};
 pub(crate) use record::{NotNoted, record};
 pub(crate) use writer::AuditLog;

@@ -28,20 +28,29 @@ const BATCH: usize = 256;
 const WARN_EVERY: Duration = Duration::from_secs(30);
 
 /// One event, before it is written out.
-pub(super) struct Entry {
-    asked: Arc<Asked>,
-    stage: Stage,
-    at: Timestamp,
-    outcome: Option<Outcome>,
+pub(super) enum Entry {
+    OfRequest {
+        asked: Arc<Asked>,
+        stage: Stage,
+        at: Timestamp,
+        outcome: Option<Outcome>,
+    },
+    /// As it is to be written.
+    Written(String),
 }
 
 impl Entry {
     pub(super) fn of(asked: &Arc<Asked>, stage: Stage, outcome: Option<Outcome>) -> Self {
-        Self { asked: asked.clone(), stage, at: Timestamp::now(), outcome }
+        Self::OfRequest { asked: asked.clone(), stage, at: Timestamp::now(), outcome }
     }
 
     fn write_to(&self, lines: &mut Vec<u8>) {
-        lines.extend_from_slice(self.asked.event(self.stage, self.at, self.outcome.as_ref()).to_string().as_bytes());
+        match self {
+            Self::OfRequest { asked, stage, at, outcome } => {
+                lines.extend_from_slice(asked.event(*stage, *at, outcome.as_ref()).to_string().as_bytes());
+            }
+            Self::Written(event) => lines.extend_from_slice(event.as_bytes()),
+        }
         lines.push(b'\n');
     }
 }
@@ -66,6 +75,11 @@ impl AuditLog {
         let writer = thread::Builder::new().name("audit-log".to_owned()).spawn(move || writer.run());
         let writer = writer.inspect_err(|error| tracing::error!(%error, "the audit log has no thread")).ok();
         Self { queue: Mutex::new(Some(queue)), writer: Mutex::new(writer), dropped }
+    }
+
+    /// Events that are missing from the log, as it is counted on.
+    pub(crate) fn lost(&self) -> Arc<AtomicU64> {
+        self.dropped.clone()
     }
 
     /// Has an event written, if there is room in the queue.

@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 
 use super::{Authorities, JoinRefused, JoinTokens};
 use crate::{
+    audit::{AuditLog, Became, OfCertificate},
     conditions::condition,
     identity::now,
     kind::NODE,
@@ -91,6 +93,15 @@ pub(crate) enum Which {
 pub struct Admitted {
     token: String,
     bound: Bound,
+    source: Option<IpAddr>,
+}
+
+impl Admitted {
+    /// From where it was asked for.
+    #[must_use]
+    pub fn from(self, source: Option<IpAddr>) -> Self {
+        Self { source, ..self }
+    }
 }
 
 /// Who has joined, by which names, and with which certificates. Clones are handles to the same.
@@ -108,6 +119,7 @@ struct Inner {
     kept: Mutex<Kept>,
     denied: watch::Sender<Arc<Denied>>,
     authorities: OnceLock<Arc<dyn Authorities>>,
+    audit: OnceLock<Arc<AuditLog>>,
     /// One change at a time, so that what is decided holds when it is written.
     changing: tokio::sync::Mutex<()>,
 }
@@ -135,14 +147,31 @@ impl Register {
         };
         let denied = watch::Sender::new(Arc::new(kept.denied()));
         let (kept, changing) = (Mutex::new(kept), tokio::sync::Mutex::default());
-        let authorities = OnceLock::new();
-        Ok(Self { inner: Arc::new(Inner { store, live, tokens, own_workers, kept, denied, authorities, changing }) })
+        let (authorities, audit) = (OnceLock::new(), OnceLock::new());
+        let inner = Inner { store, live, tokens, own_workers, kept, denied, authorities, audit, changing };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// What signs, for users who ask to see or to replace it. The first call holds.
     pub fn set_authorities(&self, authorities: Arc<dyn Authorities>) {
         let _ = self.inner.authorities.set(authorities);
         self.name_authority();
+    }
+
+    /// Where it is noted what becomes of certificates. The first call holds.
+    pub(crate) fn set_audit(&self, log: Arc<AuditLog>) {
+        let _ = self.inner.audit.set(log);
+    }
+
+    fn note(&self, of: &OfCertificate<'_>) {
+        if let Some(log) = self.inner.audit.get() {
+            log.certificate(of);
+        }
+    }
+
+    /// Has a join noted that was refused. The caller bounds how many.
+    pub fn note_refused(&self, role: &str, name: &str, source: Option<IpAddr>, why: &str) {
+        self.note(&OfCertificate { what: Became::Refused(why), role, name, serial: None, source });
     }
 
     pub(super) fn authorities(&self) -> Option<&Arc<dyn Authorities>> {
@@ -180,7 +209,7 @@ impl Register {
         self.check_token(text, role, name).await?;
         let bound = Bound { role: role.to_owned(), name: name.to_owned(), key: key.to_owned() };
         self.check_name(&bound).await?;
-        Ok(Admitted { token: text.to_owned(), bound })
+        Ok(Admitted { token: text.to_owned(), bound, source: None })
     }
 
     /// Whether a token holds for `name` in `role`: it is asked before anything is signed, or even read.
@@ -216,7 +245,7 @@ impl Register {
     pub async fn issue(&self, admitted: Admitted, mut certificate: IssuedCertificate) -> Result<(), JoinRefused> {
         let _changing = self.inner.changing.lock().await;
         self.forget_ended().await?;
-        let Admitted { token, bound } = admitted;
+        let Admitted { token, bound, source } = admitted;
         // Another may have come in between.
         let token = self.inner.tokens.look_up(&token, &bound.role, &bound.name).await?;
         self.check_name(&bound).await?;
@@ -230,6 +259,8 @@ impl Register {
             },
         )?;
         let mut kept = self.inner.kept.lock();
+        let joined = Became::Joined(certificate.token.as_deref().unwrap_or_default());
+        self.note(&OfCertificate { source, ..of(joined, &certificate) });
         kept.names.insert((bound.role.clone(), bound.name.clone()), bound);
         kept.certificates.insert(certificate.serial.clone(), certificate);
         Ok(())
@@ -257,6 +288,7 @@ impl Register {
         self.check_room(&bound)?;
         self.write(Vec::new(), vec![put_name(&bound), put(&certificate)]).await?;
         let mut kept = self.inner.kept.lock();
+        self.note(&of(Became::Renewed, &certificate));
         kept.names.insert((bound.role.clone(), bound.name.clone()), bound);
         kept.certificates.insert(certificate.serial.clone(), certificate);
         Ok(())
@@ -279,6 +311,7 @@ impl Register {
         let gone = older.iter().map(|serial| Op::Delete(key(serial)));
         self.write(Vec::new(), gone.chain([put(&own)]).collect()).await?;
         let mut kept = self.inner.kept.lock();
+        self.note(&of(Became::Renewed, &own));
         older.iter().for_each(|serial| drop(kept.certificates.remove(serial)));
         kept.certificates.insert(own.serial.clone(), own);
         Ok(())
@@ -332,6 +365,7 @@ impl Register {
         }
         let mut kept = self.inner.kept.lock();
         for it in &revoked {
+            self.note(&of(Became::Revoked, it));
             kept.certificates.insert(it.serial.clone(), it.clone());
         }
         for it in &freed {
@@ -383,6 +417,12 @@ impl Register {
         self.inner.denied.send_replace(Arc::new(kept.denied()));
         Ok(())
     }
+}
+
+/// What is noted of a certificate.
+fn of<'a>(what: Became<'a>, certificate: &'a IssuedCertificate) -> OfCertificate<'a> {
+    let IssuedCertificate { role, name, serial, .. } = certificate;
+    OfCertificate { what, role, name, serial: Some(serial), source: None }
 }
 
 impl IssuedCertificate {

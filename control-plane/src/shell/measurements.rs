@@ -1,4 +1,10 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use api::{ObjectKey, Timestamp, session::ServiceSample};
 use parking_lot::Mutex;
@@ -12,6 +18,7 @@ pub struct Measurements {
     services: Arc<Mutex<HashMap<ObjectKey, Measured>>>,
     /// By the Deployment that each scales.
     autoscalers: Arc<Mutex<HashMap<ObjectKey, Autoscaled>>>,
+    lost_audit_events: Arc<OnceLock<Arc<AtomicU64>>>,
 }
 
 /// What an autoscaler last decided, and how often its number changed.
@@ -50,6 +57,15 @@ impl Measurements {
 
     pub(super) fn woken(&self, service: &ObjectKey) {
         self.services.lock().entry(service.clone()).or_default().wakes += 1;
+    }
+
+    /// Audit events that could not be written, since the process started; `None`: there is no audit log.
+    pub fn lost_audit_events(&self) -> Option<u64> {
+        self.lost_audit_events.get().map(|lost| lost.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn count_lost_audit_events(&self, lost: Arc<AtomicU64>) {
+        let _ = self.lost_audit_events.set(lost);
     }
 
     /// What was decided of each Deployment that traffic scales.

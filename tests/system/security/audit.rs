@@ -146,3 +146,61 @@ fn a_file_that_cannot_be_written_keeps_the_server_from_starting_and_says_which()
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("/dev/full"), "{said}");
 }
+
+#[test]
+fn who_joined_was_refused_and_was_revoked_is_noted_and_what_is_lost_is_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let (logs, offered) = (folder.join("logs"), crate::sampan::free_address());
+    fs::create_dir(&logs).expect("a folder");
+    let log = logs.join("audit.log");
+    let flags = ["--audit-log", log.to_str().expect("UTF-8"), "--metrics", &offered];
+    let cluster = crate::failures::Cluster::start(folder, 1, &flags);
+    let text = fs::read_to_string(folder.join("token")).expect("a token");
+    let parts: Vec<_> = text.trim().split('.').collect();
+    let by = format!("sampan:join-token:{}", parts[1]);
+    let joined = wait_for("the join is noted", || {
+        let all = events(&log);
+        all.into_iter().find(|it| it["user"]["username"] == *by && it["annotations"]["sampan.dev/name"] == "w1")
+    });
+    assert_eq!(
+        (joined["verb"].as_str(), joined["objectRef"]["resource"].as_str()),
+        (Some("create"), Some("certificates"))
+    );
+    assert_eq!(joined["annotations"]["sampan.dev/role"], "worker");
+    assert_eq!(joined["sourceIPs"][0], "127.0.0.1");
+    for field in joined.as_object().expect("an object").keys() {
+        assert!(FIELDS.contains(&field.as_str()), "{field}");
+    }
+    let serial = joined["objectRef"]["name"].as_str().expect("a serial number").to_owned();
+
+    // A token that is used up lets nobody in.
+    let mut late = crate::sampan::Role::start(crate::failures::worker_command(folder, &cluster.sessions, "late"));
+    assert!(!late.ended().success());
+    let refused = event(&log, "create", "certificates", "ResponseComplete", "system:anonymous");
+    assert_eq!(
+        (refused["responseStatus"]["code"].as_u64(), &refused["annotations"]["sampan.dev/name"]),
+        (Some(403), &"late".into())
+    );
+    cluster.cli(&["certificate", "rotate"]);
+    let renewed = event(&log, "update", "certificates", "ResponseComplete", "sampan:worker:w1");
+    assert_ne!(renewed["objectRef"]["name"], *serial);
+    cluster.cli(&["certificate", "revoke", "worker/w1"]);
+    let revoked = wait_for("it is noted who was revoked", || {
+        events(&log).into_iter().find(|it| it["verb"] == "delete" && it["objectRef"]["name"] == *serial)
+    });
+    assert_eq!(revoked["user"]["username"], "sampan:admin");
+    assert!(!fs::read_to_string(&log).expect("an audit log").contains(parts[2]), "the token's secret is not in it");
+
+    let lost = || {
+        let text = crate::client::Client::new(&offered, None).get("/metrics").body;
+        let line = text.lines().find_map(|line| line.strip_prefix("sampan_audit_events_lost_total "));
+        line.expect("it is counted").parse::<u64>().expect("a number")
+    };
+    assert_eq!(lost(), 0);
+    fs::remove_dir_all(&logs).expect("it is removed");
+    wait_for("what is lost is counted", || {
+        cluster.cli(&["get", "nodes"]);
+        (lost() > 0).then_some(())
+    });
+}
