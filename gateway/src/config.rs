@@ -1,5 +1,6 @@
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     thread::available_parallelism,
     time::Duration,
 };
@@ -55,7 +56,9 @@ pub struct GatewayConfig {
     pub descriptors: usize,
     /// Bytes of memory that the process may have: `None`: what its cgroup says, if that says anything.
     pub memory_limit: Option<u64>,
-    /// What is done as that gets short.
+    /// Below this directory are `proc` and `sys`, where the kernel tells of memory.
+    pub system_root: PathBuf,
+    /// What is done as memory gets short.
     pub overload: OverloadThresholds,
     /// Requests at the same time on one HTTP/2 connection.
     pub max_concurrent_streams: u32,
@@ -96,6 +99,7 @@ impl Default for GatewayConfig {
             max_connections_per_source: None,
             descriptors: usize::MAX,
             memory_limit: None,
+            system_root: PathBuf::from("/"),
             overload: OverloadThresholds::default(),
             max_concurrent_streams: 128,
             queue_limit: 1024,

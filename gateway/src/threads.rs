@@ -1,9 +1,11 @@
 //! The serving threads: each a runtime, listeners and connections of its own.
 
 use std::{
+    future::poll_fn,
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
@@ -97,10 +99,17 @@ async fn accept_unless_overloaded(
     hall: &Hall,
     listener: &tokio::net::TcpListener,
 ) -> io::Result<(TcpStream, SocketAddr)> {
-    while hall.shared.overload.is_taken(OverloadAction::StopAcceptingConnections) {
-        sleep(ACCEPT_PAUSE).await;
+    loop {
+        // It is looked at each time that a connection has come, so that none is taken that came after memory got short.
+        let accepted = poll_fn(|cx| match hall.shared.overload.is_taken(OverloadAction::StopAcceptingConnections) {
+            true => Poll::Ready(None),
+            false => listener.poll_accept(cx).map(Some),
+        });
+        match accepted.await {
+            Some(accepted) => return accepted,
+            None => sleep(ACCEPT_PAUSE).await,
+        }
     }
-    listener.accept().await
 }
 
 async fn accept(hall: Hall, socket: TcpListener, opens: Opens, mut lane: Lane) {

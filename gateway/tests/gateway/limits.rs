@@ -229,3 +229,47 @@ async fn while_memory_is_short_requests_are_refused_and_connections_end_with_the
     let seen = raw(running.addr, format!("GET / HTTP/1.1\r\nhost: {CART}\r\n\r\n")).await;
     assert_eq!((seen.status, seen.reason()), (503, "Overloaded"));
 }
+
+#[tokio::test]
+async fn connections_stay_with_the_system_while_memory_is_short() {
+    for (limit, usage, cached) in [
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+    ] {
+        let root = std::env::temp_dir().join(format!("sampan-short-{}", std::process::id()));
+        let (own, groups) = (root.join("proc/self"), root.join("sys/fs/cgroup"));
+        let is_first = limit.starts_with("memory/");
+        std::fs::create_dir_all(&own).unwrap();
+        std::fs::create_dir_all(groups.join("memory")).unwrap();
+        std::fs::write(own.join("cgroup"), if is_first { "4:memory:/\n" } else { "0::/\n" }).unwrap();
+        std::fs::write(groups.join(limit), "1000\n").unwrap();
+        std::fs::write(
+            groups.join(if is_first { "memory/memory.stat" } else { "memory.stat" }),
+            format!("{cached} 100\n"),
+        )
+        .unwrap();
+        let used = |bytes: u64| std::fs::write(groups.join(usage), format!("{bytes}\n")).unwrap();
+        used(100);
+        let mut config = config();
+        config.system_root.clone_from(&root);
+        let running = cart(config, &[1], |name, _| async { text(name) }).await;
+        let short = |is: bool| {
+            let memory = running.gateway.measurements().memory;
+            memory.actions.contains(&(gateway::OverloadAction::StopAcceptingConnections, is))
+        };
+        let request = format!("GET / HTTP/1.1\r\nhost: {CART}\r\nconnection: close\r\n\r\n");
+        assert_eq!(raw(running.addr, request.clone()).await.status, 200);
+        used(1100);
+        until("memory is short", || short(true)).await;
+        let mut waiting = connect(running.addr).await;
+        waiting.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let early = tokio::time::timeout(Duration::from_millis(500), waiting.read_to_end(&mut answer)).await;
+        assert!(early.is_err() && running.gateway.measurements().connections == 0, "it is not accepted");
+        used(100);
+        tokio::time::timeout(PATIENCE, waiting.read_to_end(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+        assert!(short(false));
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+}
