@@ -6,7 +6,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use super::{
     MAX_REDIRECTS,
     endpoint::{Endpoint, not_for_namespaces},
-    reach::{Reach, TooNear, check, literal, seen},
+    reach::{Reach, TooNear, behind_a_proxy, check, check_name, literal, seen},
     registry::causes,
 };
 
@@ -52,6 +52,9 @@ impl Endpoint {
             let is_own = self.is_own(&url);
             let most = if is_own { self.own } else { self.named() };
             check(&url, most).map_err(|near| self.too_near(&url, &near))?;
+            if behind_a_proxy() {
+                check_name(&url, most).await.map_err(|near| self.too_near(&url, &near))?;
+            }
             let client = self.clients.reaching(most).map_err(NoAnswer::Forbidden)?;
             let mut request = client.request(method.clone(), url.clone());
             if with_body {

@@ -5,6 +5,7 @@ use std::{
     env, error, fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::LazyLock,
+    time::Duration,
 };
 
 use api::outbound;
@@ -12,6 +13,7 @@ use reqwest::{
     Url,
     dns::{Addrs, Name, Resolve, Resolving},
 };
+use tokio::time::timeout;
 
 /// How near to this machine an address is. Who is at one is believed about those that are no nearer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,6 +121,32 @@ pub(super) fn check(url: &Url, most: Reach) -> Result<(), TooNear> {
     }
 }
 
+/// How long a name may take that is looked up here though a proxy does it again.
+const LOOKUP: Duration = Duration::from_secs(5);
+
+/// Whether requests may go through a proxy, which looks names up by itself: none of [`Lookup`] then sees what they lead to.
+pub(super) fn behind_a_proxy() -> bool {
+    !PROXIES.is_empty()
+}
+
+/// Refuses a URL whose name leads here to an address that is nearer than `most`, for who asks through a proxy. What cannot be
+/// looked up here is known to the proxy alone, and is the proxy's to refuse.
+pub(super) async fn check_name(url: &Url, most: Reach) -> Result<(), TooNear> {
+    let Some(host) = url.host_str().filter(|_| literal(url).is_none()) else { return Ok(()) };
+    let near = |address: IpAddr| TooNear { host: host.to_owned(), address };
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    // What resolvers are to answer by themselves (RFC 6761, section 6.3), whether one here does or not.
+    if most < Reach::Loopback && (name == "localhost" || name.ends_with(".localhost")) {
+        return Err(near(Ipv4Addr::LOCALHOST.into()));
+    }
+    let Ok(Ok(found)) = timeout(LOOKUP, tokio::net::lookup_host((host, 0))).await else { return Ok(()) };
+    // The proxy takes whichever it likes.
+    match found.map(|at| at.ip()).find(|address| Reach::of(*address) > most) {
+        Some(address) => Err(near(address)),
+        None => Ok(()),
+    }
+}
+
 /// The address in a URL that has one in place of a name.
 pub(super) fn literal(url: &Url) -> Option<IpAddr> {
     url.host_str()?.trim_matches(['[', ']']).parse().ok()
@@ -198,6 +226,21 @@ mod tests {
         }
         check(&Url::parse("http://10.1.2.3/").unwrap(), Reach::Private).unwrap();
         check(&Url::parse("https://1.1.1.1/").unwrap(), Reach::Public).unwrap();
+    }
+
+    #[tokio::test]
+    async fn behind_a_proxy_names_are_looked_up_here_too_and_what_is_not_found_is_the_proxys() {
+        let asked = |url: &str, most: Reach| {
+            let url = Url::parse(url).unwrap();
+            async move { check_name(&url, most).await.map_err(|near| Reach::of(near.address)) }
+        };
+        for near in ["https://localhost/", "https://a.localhost/", "https://a.LOCALHOST./"] {
+            assert_eq!(asked(near, Reach::Public).await, Err(Reach::Loopback), "{near}");
+            assert_eq!(asked(near, Reach::Private).await, Err(Reach::Loopback), "{near}");
+        }
+        assert_eq!(asked("https://localhost/", Reach::Loopback).await, Ok(()));
+        assert_eq!(asked("https://registry.invalid/", Reach::Public).await, Ok(()));
+        assert_eq!(asked("https://10.0.0.1/", Reach::Public).await, Ok(()), "addresses are checked by `check`");
     }
 
     #[tokio::test]
