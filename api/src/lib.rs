@@ -5,6 +5,7 @@
 
 mod accept;
 mod address;
+mod authorize;
 mod body;
 mod digest;
 mod framing;
@@ -31,6 +32,7 @@ pub mod session;
 
 pub use accept::{ACCEPT_PAUSE, Accepting, AfterAccept};
 pub use address::Address;
+pub use authorize::{Authorize, Call, ConfirmAddress};
 pub use body::{Body, BodyError, empty_body, full_body};
 pub use digest::{Digest, InvalidDigest};
 pub use framing::{Content, frame_answer, frame_request};

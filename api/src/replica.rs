@@ -29,6 +29,8 @@ pub struct ReplicaSpec {
     pub reserves: Reserves,
     /// How readiness and liveness are found out.
     pub probes: Probes,
+    /// The control plane's seal: with it, a later life of it knows that it placed this replica on this worker. Empty: none.
+    pub seal: Vec<u8>,
 }
 
 /// What a guest may reach. Nothing, unless named here.

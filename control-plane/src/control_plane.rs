@@ -6,7 +6,7 @@ use std::{
 };
 
 use api::{
-    ClusterHttp, KeyValue, WorkerName,
+    ClusterHttp, ConfirmAddress, KeyValue, WorkerName,
     outbound::Connect,
     session::{ForGateway, ForWorker},
 };
@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Commands, Measurements, OpenError, RunError,
+    Commands, Measurements, OpenError, Peers, RunError,
     api_server::{ApiLimits, ApiState, Certificates, Live, Token, serve, write_kubeconfig},
     audit::{AuditLog, AuditSettings, Auditing},
     bootstrap::ensure_objects,
@@ -124,6 +124,7 @@ pub struct ControlPlane {
     key_value: Arc<dyn KeyValue>,
     logs: Logs,
     measurements: Measurements,
+    peers: Peers,
     images: Sources,
     inputs: mpsc::Sender<Input>,
     inbox: Mutex<Option<mpsc::Receiver<Input>>>,
@@ -131,6 +132,7 @@ pub struct ControlPlane {
     register: OnceCell<Register>,
     cluster: OnceLock<Arc<dyn ClusterHttp>>,
     ingress: OnceLock<SocketAddr>,
+    confirm: OnceLock<Arc<dyn ConfirmAddress>>,
     _lock: DataDirLock,
 }
 
@@ -176,6 +178,7 @@ impl ControlPlane {
             key_value,
             logs: Logs::default(),
             measurements: Measurements::default(),
+            peers: Peers::default(),
             images,
             inputs,
             inbox: Mutex::new(Some(inbox)),
@@ -183,6 +186,7 @@ impl ControlPlane {
             register: OnceCell::new(),
             cluster: OnceLock::new(),
             ingress: OnceLock::new(),
+            confirm: OnceLock::new(),
             _lock: lock,
         })
     }
@@ -194,7 +198,12 @@ impl ControlPlane {
 
     /// Lets a gateway join, before or while the control plane runs.
     pub fn attach_gateway(&self, session: ForGateway) {
-        self.attach(Input::AttachGateway(session));
+        self.attach(Input::AttachGateway(session, None));
+    }
+
+    /// Takes the session in which a worker routes what its guests call. It is told no more than that needs.
+    pub fn attach_router(&self, session: ForGateway, worker: WorkerName) {
+        self.attach(Input::AttachGateway(session, Some(worker)));
     }
 
     /// Where a gateway of this process takes requests for Ingresses: they show it as their address. Call it before
@@ -209,6 +218,12 @@ impl ControlPlane {
         let _ = self.cluster.set(gateway);
     }
 
+    /// How it is found out whether workers are where they advertise that they are; otherwise it is believed. Call it before
+    /// [`ControlPlane::run`].
+    pub fn confirm_addresses_through(&self, confirm: Arc<dyn ConfirmAddress>) {
+        let _ = self.confirm.set(confirm);
+    }
+
     /// The process of a worker has ended, as who started it saw: its replicas are replaced at once.
     pub fn worker_died(&self, worker: WorkerName) {
         // Without room in the queue, its silence tells.
@@ -219,6 +234,7 @@ impl ControlPlane {
     pub async fn register(&self) -> Result<Register, RunError> {
         let open = || {
             let tokens = JoinTokens::new(self.store.clone(), self.config.join_authority.clone().unwrap_or_default());
+            let tokens = tokens.telling(self.peers.clone());
             let (live, own) = (Arc::new(self.live.clone()), self.config.own_workers.clone());
             Register::open(self.store.clone(), live, tokens, own)
         };
@@ -240,6 +256,11 @@ impl ControlPlane {
     /// What gateways measured last at each Service.
     pub fn measurements(&self) -> Measurements {
         self.measurements.clone()
+    }
+
+    /// What each worker may ask and say.
+    pub fn peers(&self) -> Peers {
+        self.peers.clone()
     }
 
     /// What users may ask of the live state.
@@ -334,9 +355,11 @@ impl ControlPlane {
             projection: Projection::new(self.live.clone()),
             logs: self.logs.clone(),
             measurements: self.measurements.clone(),
+            peers: self.peers.clone(),
             images: Arc::new(self.images.clone()),
             seed: u64::from_le_bytes(seed),
             silence: self.config.silence,
+            confirm: self.confirm.get().cloned(),
             ingress: self.ingress.get().copied(),
             expected: Expected {
                 own: self.config.own_workers.iter().cloned().collect(),

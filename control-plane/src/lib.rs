@@ -29,6 +29,7 @@ mod identity;
 mod images;
 mod join;
 mod kind;
+mod peers;
 mod projection;
 mod registry;
 mod routing;
@@ -41,6 +42,7 @@ pub use audit::AuditSettings;
 pub use control_plane::{ControlPlane, ControlPlaneConfig, Persistence, Silence};
 pub use error::{OpenError, RunError};
 pub use join::{Admitted, Authorities, Denied, IssuedCertificate, JoinRefused, Register, TrustedAuthority};
+pub use peers::Peers;
 /// Policies tried out on traffic of the past: passed on to the command line, which does not know the scheduler.
 pub use scheduler::{autoscale::PolicyKind, replay};
 pub use shell::{Autoscaled, CommandError, Commands, Measured, Measurements};

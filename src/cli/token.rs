@@ -1,13 +1,18 @@
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::Context;
+use api::Taint;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::print_line;
+use super::{
+    print_line,
+    worker::{cpu, label},
+};
 use crate::client::connection::ClientArgs;
 
 /// Let workers and gateways of other machines join
@@ -30,7 +35,8 @@ enum TokenCommand {
 EXAMPLES:
   sampan token create --out token                   For one worker or gateway, within an hour
   sampan token create --role worker --name w1 --out token    For the worker `w1` alone
-  sampan token create --role worker --uses 10 --ttl 10m --out token    For ten workers, within ten minutes")]
+  sampan token create --role worker --uses 10 --ttl 10m --out token    For ten workers, within ten minutes
+  sampan token create --role worker --max-memory 8Gi --label sampan.dev/tier=edge --out token    For one that may have no more")]
 struct Create {
     /// File for it, which only this user may read; one that is there is replaced [default: standard output]
     #[arg(short, long, env = "SAMPAN_TOKEN_OUT", value_name = "FILE")]
@@ -51,6 +57,26 @@ struct Create {
     /// How many may join with it
     #[arg(long, env = "SAMPAN_TOKEN_USES", default_value_t = 1, value_name = "N")]
     uses: u32,
+
+    /// CPU that a worker may have for guests, whatever it says [default: what it says]
+    #[arg(long, env = "SAMPAN_TOKEN_MAX_CPU", value_name = "QUANTITY", value_parser = cpu)]
+    max_cpu: Option<u64>,
+
+    /// Memory that a worker may have for guests, such as `8Gi` [default: what it says]
+    #[arg(long, env = "SAMPAN_TOKEN_MAX_MEMORY", value_name = "QUANTITY", value_parser = bytes)]
+    max_memory: Option<u64>,
+
+    /// Replicas that a worker may take [default: what it says]
+    #[arg(long, env = "SAMPAN_TOKEN_MAX_REPLICAS", value_name = "N")]
+    max_replicas: Option<u32>,
+
+    /// Label that a worker's Node is given, also under `sampan.dev/`, which no worker gives itself; may be given again
+    #[arg(long = "label", env = "SAMPAN_TOKEN_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
+    labels: Vec<(String, String)>,
+
+    /// Taint that a worker's Node is given, also under `sampan.dev/`; may be given again
+    #[arg(long = "taint", env = "SAMPAN_TOKEN_TAINTS", value_name = "KEY=VALUE:EFFECT", value_delimiter = ',')]
+    taints: Vec<Taint>,
 
     #[command(flatten)]
     client: ClientArgs,
@@ -108,6 +134,10 @@ struct Revoked {
     certificates: Vec<super::certificate::Shown>,
 }
 
+fn bytes(text: &str) -> Result<u64, api::InvalidQuantity> {
+    text.parse::<api::Quantity>().map(api::Quantity::as_units)
+}
+
 impl Token {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self.command {
@@ -120,8 +150,11 @@ impl Token {
 
 impl Create {
     async fn run(self) -> anyhow::Result<()> {
+        let labels: BTreeMap<&str, &str> = self.labels.iter().map(|(key, value)| (&**key, &**value)).collect();
+        let allows = json!({ "cpuMillis": self.max_cpu, "memoryBytes": self.max_memory, "replicas": self.max_replicas,
+            "labels": labels, "taints": self.taints });
         let wanted = json!({ "role": self.role, "ttlSeconds": self.ttl.as_secs(), "uses": self.uses,
-            "name": self.name });
+            "name": self.name, "allows": allows });
         let request = http::Request::post("/sampan/v1/tokens")
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(serde_json::to_vec(&wanted)?)?;

@@ -27,13 +27,13 @@ const LAST: Duration = Duration::from_secs(3);
 EXAMPLES:
   sampan worker --join 10.0.0.1:7444 --token-file ./token --listen 0.0.0.0:7500 --advertise 10.0.0.2:7500
   sampan worker --join unix:/var/lib/sampan/run/control.sock --name second    A further one on the server's machine
-  sampan worker --join 10.0.0.1:7444 --label zone=a --taint gpu=yes:NoSchedule
+  sampan worker --join 10.0.0.1:7444 --listen 10.0.0.2:7500 --label zone=a --taint gpu=yes:NoSchedule
   sampan worker --join 10.0.0.1:7444 --key-value-file ./redis-url    With the store that the server was given")]
 pub(crate) struct Worker {
     #[command(flatten)]
     join: JoinArgs,
 
-    /// Where gateways of other machines reach it; without, only those of this machine do
+    /// Where gateways reach it, and the control plane looks for it; without, only those of this machine do, if it joins at a socket
     #[arg(long, env = "SAMPAN_LISTEN", value_name = "IP:PORT", value_parser = address)]
     listen: Option<SocketAddr>,
 
@@ -147,11 +147,11 @@ impl Worker {
     }
 }
 
-fn label(text: &str) -> Result<(String, String), String> {
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is no label: write KEY=VALUE"))?;
     if key.is_empty() { Err("a label has a key: write KEY=VALUE".to_owned()) } else { Ok((key.into(), value.into())) }
 }
 
-fn cpu(text: &str) -> Result<u64, api::InvalidQuantity> {
+pub(super) fn cpu(text: &str) -> Result<u64, api::InvalidQuantity> {
     text.parse::<api::Quantity>().map(api::Quantity::as_millis)
 }

@@ -11,7 +11,7 @@ use anyhow::Context;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use transport::{
-    ControlPlaneClient, ControlPlaneWay, Fingerprint, Identity, JoinError, Peer, Revoked, TakenBack, Trust,
+    ControlPlaneClient, ControlPlaneWay, Fingerprint, Identity, JoinError, Peer, Revoked, Role, TakenBack, Trust,
     ask_for_trust, join, renew,
 };
 
@@ -43,7 +43,8 @@ pub(super) async fn join_as(
             anyhow::bail!("`broker:` is for processes that Sampan starts: write HOST:PORT, or unix:PATH")
         }
         JoinAddress::Socket(path) => {
-            return Ok((ControlPlaneClient::new(ControlPlaneWay::Socket(path.clone())), None));
+            let client = ControlPlaneClient::new(ControlPlaneWay::Socket(path.clone()));
+            return Ok((if peer.role == Role::Worker { client.as_worker(&peer.name) } else { client }, None));
         }
         JoinAddress::Tcp(address) => address.clone(),
     };

@@ -14,6 +14,7 @@ mod joining;
 mod nearby;
 mod partition;
 mod process;
+mod rules;
 mod server;
 mod supervisor;
 mod up;

@@ -1,15 +1,15 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use api::session;
+use api::{Authorize, session};
 use control_plane::{ControlPlane, Silence};
 use gateway::Gateway;
 use registry_client::{ImageStore, Registries};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use transport::{
-    Admission, Authority, DirectConnect, Identity, Offer, RemoteDialer, RequestLimits, SessionListener, StrangerLimits,
-    serve_sessions,
+    Admission, Authority, CheckedAddresses, DirectConnect, Identity, Offer, RemoteDialer, RequestLimits,
+    SessionListener, StrangerLimits, serve_sessions,
 };
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     door::{Door, Rotation, keep_trust, set_trust},
     images::StoredImages,
     make_private, only,
+    rules::Rules,
     supervisor::{Supervisor, own_workers},
 };
 use crate::{config::ServerArgs, errors::HintExt, metrics::Metrics, serve::Addresses};
@@ -78,7 +79,9 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let listener = listener.hint("choose another address with --sessions, or another directory with --data-dir")?;
     let sessions = listener.tcp_addr();
     let door = Arc::new(Door::new(authority.clone(), register.clone()));
-    let offer = offer(&control, &images, door);
+    control.confirm_addresses_through(Arc::new(CheckedAddresses::new(identity.clone())));
+    let rules = Rules { peers: control.peers(), started: own_workers.iter().cloned().collect(), dir: dir.clone() };
+    let offer = offer(&control, &images, door, Arc::new(rules));
     let supervisor = Supervisor::new(own_workers, plan, &dir, control.clone(), &offer);
 
     // The gateway ends first, then the workers that it needs, then what all of them need.
@@ -140,11 +143,20 @@ async fn keep_own_renewed(authority: &Authority, identity: &Identity) {
     }
 }
 
-fn offer(control: &Arc<ControlPlane>, images: &ImageStore, admission: Arc<dyn Admission>) -> Offer {
+fn offer(
+    control: &Arc<ControlPlane>,
+    images: &ImageStore,
+    admission: Arc<dyn Admission>,
+    rules: Arc<dyn Authorize>,
+) -> Offer {
     let (for_workers, for_gateways) = (control.clone(), control.clone());
     Offer {
         worker: Arc::new(move |session| for_workers.attach_worker(session)),
-        gateway: Arc::new(move |session| for_gateways.attach_gateway(session)),
+        gateway: Arc::new(move |session, worker| match worker {
+            Some(worker) => for_gateways.attach_router(session, worker),
+            None => for_gateways.attach_gateway(session),
+        }),
+        rules,
         key_value: control.key_value(),
         images: Arc::new(StoredImages(images.clone())),
         admission,

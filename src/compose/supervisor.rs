@@ -65,7 +65,7 @@ pub(super) fn own_workers(count: u16) -> Vec<WorkerName> {
 }
 
 impl Supervisor {
-    /// Each is offered as much of `offer` as what runs in it is granted.
+    /// Each is offered this, of which it may have what the offer's rules say.
     pub(super) fn new(
         names: Vec<WorkerName>,
         plan: &ServerPlan,
@@ -77,7 +77,7 @@ impl Supervisor {
         let workers = names.into_iter().map(|name| {
             let bound = Bound::new(&name.0, dir);
             let process = WorkerProcess::new(&bound, &name.0, dir, (&plan.server.worker, &collection));
-            let offer = bound.narrowed(offer.clone());
+            let offer = bound.noting(offer.clone());
             (name, process, bound, offer)
         });
         Self { workers: workers.collect(), control }

@@ -1,5 +1,8 @@
 use std::{
+    fs,
     net::SocketAddr,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -78,6 +81,11 @@ pub(super) async fn prepare(plan: &WorkerPlan) -> anyhow::Result<Prepared> {
     let listener = RequestListener::bind(Some(socket.clone()), tcp).await;
     let listener = listener.with_context(|| format!("requests cannot be taken at {}", socket.display()));
     let listener = listener.hint("choose another address with --listen, or another directory with --data-dir")?;
+    if identity.is_some() && plan.listen.is_none() {
+        tracing::warn!(
+            "no gateway reaches this worker: it joined over the network, and has no address of its own (--listen)"
+        );
+    }
     let tcp = listener.tcp_addr().map(|bound| plan.advertise.clone().unwrap_or_else(|| bound.to_string()));
     let config = placed(plan, &dir, tcp)?;
     Ok(Prepared { dir, peer, client, identity, broker: None, listener, config })
@@ -104,6 +112,32 @@ fn placed(plan: &WorkerPlan, dir: &DataDir, tcp: Option<String>) -> anyhow::Resu
     Ok(config)
 }
 
+/// On the machine of its control plane a worker is found by its name, beside the socket at which it joined: a link there leads to
+/// where this process, or one that it starts, takes requests. Who was started by the control plane is there already.
+pub(super) fn be_found(plan: &WorkerPlan, dir: &DataDir, socket: &Path) -> anyhow::Result<()> {
+    let JoinAddress::Socket(control) = &plan.join.join else { return Ok(()) };
+    let absolute = |path: &Path| -> std::io::Result<PathBuf> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Ok(folder.canonicalize()?.join(path.file_name().unwrap_or_default()))
+    };
+    let own = dir.request_socket(&plan.name);
+    let link = || -> std::io::Result<()> {
+        let place = absolute(&control.with_file_name(own.file_name().unwrap_or_default()))?;
+        let (own, socket) = (absolute(&own)?, absolute(socket)?);
+        if place == socket {
+            return Ok(());
+        }
+        if place != own && fs::symlink_metadata(&place).is_ok_and(|there| !there.is_symlink()) {
+            return Err(std::io::Error::other("another worker of this name is there: choose another --name"));
+        }
+        let new = place.with_extension("new");
+        let _ = fs::remove_file(&new);
+        symlink(socket, &new)?;
+        fs::rename(new, place)
+    };
+    link().with_context(|| format!("worker `{}` cannot be found beside {}", plan.name, control.display()))
+}
+
 /// Starts a worker. It leaves when `leave` is cancelled: its replicas are moved first, for as long as its drain timeout.
 /// `shutdown` ends it at once.
 pub(crate) async fn worker(
@@ -114,6 +148,7 @@ pub(crate) async fn worker(
 ) -> anyhow::Result<(WorkerName, Roles)> {
     let Prepared { dir, peer, client, identity, broker, listener, config: mut worker_config } = prepare(plan).await?;
     worker_config.compile = confined.compile;
+    be_found(plan, &dir, &dir.request_socket(&peer.name))?;
     let name = worker_config.name.clone();
     let replicas = Replicas::new();
     let elsewhere = RemoteDialer::new(RequestLimits::default(), identity.clone(), Handle::current());

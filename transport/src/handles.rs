@@ -7,7 +7,7 @@ use tonic::{Status, transport::Channel};
 
 use crate::{
     identity::{Identity, IdentityError, Peer, Request, Trust},
-    session::{ControlPlaneClient, explain, is_of_unknown_authority},
+    session::{ControlPlaneClient, Naming, explain, is_of_unknown_authority},
     wire::{
         key_value_outcome, key_value_result,
         proto::{
@@ -21,36 +21,48 @@ use crate::{
 /// Bytes of one piece of a component.
 const PIECE: usize = 1 << 20;
 
+/// Which image is asked for.
+pub(crate) fn digest(asked: &str) -> Result<Digest, Status> {
+    asked.parse().map_err(|error| Status::invalid_argument(format!("{error}")))
+}
+
 /// What the server sends for an image.
-pub(crate) async fn image_chunks(images: &dyn FetchImage, digest: &str) -> Result<Vec<ImageChunk>, Status> {
-    let digest: Digest = digest.parse().map_err(|error| Status::invalid_argument(format!("{error}")))?;
+pub(crate) async fn image_chunks(images: &dyn FetchImage, digest: Digest) -> Result<Vec<ImageChunk>, Status> {
     let ImageBytes { manifest, component } = images.fetch(digest).await.map_err(Status::not_found)?;
     let first = ImageChunk { manifest: manifest.into(), component: Vec::new() };
     let pieces = component.chunks(PIECE).map(|piece| ImageChunk { manifest: Vec::new(), component: piece.to_vec() });
     Ok(std::iter::once(first).chain(pieces).collect())
 }
 
+/// Takes from a request which bucket it is for.
+pub(crate) fn bucket(request: &mut KeyValueRequest) -> Bucket {
+    Bucket { namespace: std::mem::take(&mut request.namespace), name: std::mem::take(&mut request.bucket) }
+}
+
 /// Carries out one operation for a worker.
-pub(crate) async fn key_value_answer(store: &dyn KeyValue, request: KeyValueRequest) -> Result<KeyValueAnswer, Status> {
-    let bucket = Bucket { namespace: request.namespace, name: request.bucket };
+pub(crate) async fn key_value_answer(
+    store: &dyn KeyValue,
+    bucket: &Bucket,
+    request: KeyValueRequest,
+) -> Result<KeyValueAnswer, Status> {
     let operation = request.operation.ok_or_else(|| Status::unimplemented("an operation that is not known"))?;
     let result = match operation {
         Operation::Get(Keys { keys }) => store
-            .get(&bucket, keys)
+            .get(bucket, keys)
             .await
             .map(|values| Outcome::Values(Values { values: values.into_iter().map(Into::into).collect() })),
         Operation::Set(Entries { entries }) => {
             let entries = entries.into_iter().map(|entry| (entry.key, entry.value.into())).collect();
-            store.set(&bucket, entries).await.map(|()| Outcome::Done(Empty {}))
+            store.set(bucket, entries).await.map(|()| Outcome::Done(Empty {}))
         }
-        Operation::Delete(Keys { keys }) => store.delete(&bucket, keys).await.map(|()| Outcome::Done(Empty {})),
+        Operation::Delete(Keys { keys }) => store.delete(bucket, keys).await.map(|()| Outcome::Done(Empty {})),
         Operation::List(ListKeys { cursor, limit }) => {
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-            store.list(&bucket, cursor, limit).await.map(|listing| Outcome::Listing(listing.into()))
+            store.list(bucket, cursor, limit).await.map(|listing| Outcome::Listing(listing.into()))
         }
-        Operation::Increment(Increment { key, delta }) => store.increment(&bucket, key, delta).await.map(Outcome::Sum),
+        Operation::Increment(Increment { key, delta }) => store.increment(bucket, key, delta).await.map(Outcome::Sum),
         Operation::Swap(Swap { key, expected, value }) => {
-            let swapped = store.swap(&bucket, key, expected.map(Into::into), value.into()).await;
+            let swapped = store.swap(bucket, key, expected.map(Into::into), value.into()).await;
             swapped.map(|current| current.map_or(Outcome::Done(Empty {}), |current| Outcome::Current(current.into())))
         }
     };
@@ -58,23 +70,23 @@ pub(crate) async fn key_value_answer(store: &dyn KeyValue, request: KeyValueRequ
 }
 
 /// The control plane's images, for a worker of another process.
-pub struct RemoteImages(Grpc<Channel>);
+pub struct RemoteImages(Grpc<Channel>, Naming);
 
 impl RemoteImages {
     /// Through this client.
     pub fn new(client: &ControlPlaneClient) -> Self {
-        Self(client.grpc())
+        Self(client.grpc(), client.naming())
     }
 }
 
 impl FetchImage for RemoteImages {
     fn fetch(&self, digest: Digest) -> BoxFuture<'static, Result<ImageBytes, String>> {
-        let mut grpc = self.0.clone();
+        let (mut grpc, naming) = (self.0.clone(), self.1.clone());
         Box::pin(async move {
             let failed =
                 |status: Status| format!("the control plane does not give image {digest}: {}", status.message());
             let request = ImageRequest { digest: digest.to_string() };
-            let mut chunks = grpc.fetch_image(request).await.map_err(failed)?.into_inner();
+            let mut chunks = grpc.fetch_image(naming.request(request)).await.map_err(failed)?.into_inner();
             let (mut manifest, mut component) = (Vec::new(), BytesMut::new());
             while let Some(chunk) = chunks.message().await.map_err(failed)? {
                 manifest.extend(chunk.manifest);
@@ -86,17 +98,18 @@ impl FetchImage for RemoteImages {
 }
 
 /// The control plane's key-value store, for a worker of another process.
-pub struct RemoteKeyValue(Grpc<Channel>);
+pub struct RemoteKeyValue(Grpc<Channel>, Naming);
 
 impl RemoteKeyValue {
     /// Through this client.
     pub fn new(client: &ControlPlaneClient) -> Self {
-        Self(client.grpc())
+        Self(client.grpc(), client.naming())
     }
 
     fn ask(&self, bucket: &Bucket, operation: Operation) -> BoxFuture<'static, Result<Outcome, KeyValueError>> {
         let (mut grpc, bucket) = (self.0.clone(), bucket.clone());
         let request = KeyValueRequest { namespace: bucket.namespace, bucket: bucket.name, operation: Some(operation) };
+        let request = self.1.request(request);
         Box::pin(async move {
             let answer = grpc.key_value(request).await;
             key_value_result(answer.map_err(|status| KeyValueError::Store(status.message().to_owned()))?.into_inner())

@@ -25,7 +25,8 @@ pub use identity::{
 pub use machine::machine;
 pub use outbound::{AskedConnect, ConnectDesk, DirectConnect, Permit};
 pub use request::{
-    RemoteDialer, RequestLimits, RequestListener, ServingThreads, bind_for_another, connect_for_another, serve_requests,
+    CheckedAddresses, RemoteDialer, RequestLimits, RequestListener, ServingThreads, bind_for_another,
+    connect_for_another, serve_requests,
 };
 #[cfg(any(fuzzing, test))]
 pub use session::fuzzing;

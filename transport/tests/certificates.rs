@@ -52,7 +52,8 @@ async fn world(strangers: StrangerLimits) -> World {
     let asked = Arc::<AtomicUsize>::default();
     let offer = Offer {
         worker: Arc::new(move |session| drop(given.send(session))),
-        gateway: Arc::new(|_| {}),
+        gateway: Arc::new(|_, _| {}),
+        rules: Arc::new(Anything),
         key_value: Arc::new(Nothing),
         images: Arc::new(Nothing),
         admission: Arc::new(Counting(asked.clone())),
@@ -339,4 +340,29 @@ async fn while_an_authority_is_replaced_who_knows_the_former_alone_is_served_and
     let address = world.address.to_string();
     let client = ControlPlaneClient::new(ControlPlaneWay::Join { address, authority: before });
     assert!(matches!(join(&client, "token", &new.certificate().peer, None).await, Err(JoinError::Unreached(_))));
+}
+
+/// Nothing was started here, and everybody may everything.
+struct Anything;
+
+impl api::Authorize for Anything {
+    fn local(
+        &self,
+        started: Option<&api::WorkerName>,
+        says: Option<&api::WorkerName>,
+    ) -> Result<Option<api::WorkerName>, String> {
+        Ok(started.or(says).cloned())
+    }
+
+    fn socket(&self, _: &api::WorkerName) -> Option<String> {
+        None
+    }
+
+    fn call(&self, _: &api::WorkerName, _: api::Call<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn hear(&self, _: &api::WorkerName, message: api::session::WorkerUp) -> Option<api::session::WorkerUp> {
+        Some(message)
+    }
 }

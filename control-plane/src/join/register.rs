@@ -251,13 +251,17 @@ impl Register {
         self.check_name(&bound).await?;
         self.check_room(&bound)?;
         certificate.token = Some(token.id().to_owned());
+        let allowed = token.allows(&bound.role, &bound.name);
+        let note = allowed.as_ref().map(|(worker, allowance)| allowance.note(&worker.0));
         let (compare, used) = token.used_by(&format!("{}/{}", bound.role, bound.name));
-        self.write(vec![compare], vec![used, put_name(&bound), put(&certificate)]).await.map_err(
-            |error| match error {
-                StoreError::Conflict { .. } => JoinRefused::Store(StoreError::Busy),
-                error => error.into(),
-            },
-        )?;
+        let ops = [used, put_name(&bound), put(&certificate)].into_iter().chain(note);
+        self.write(vec![compare], ops.collect()).await.map_err(|error| match error {
+            StoreError::Conflict { .. } => JoinRefused::Store(StoreError::Busy),
+            error => error.into(),
+        })?;
+        if let Some((worker, allowance)) = allowed {
+            self.inner.tokens.allow(&worker, allowance);
+        }
         let mut kept = self.inner.kept.lock();
         let joined = Became::Joined(certificate.token.as_deref().unwrap_or_default());
         self.note(&OfCertificate { source, ..of(joined, &certificate) });

@@ -21,7 +21,13 @@ async fn open(store: &Arc<dyn Store>, live: &Arc<dyn Store>) -> Register {
 
 impl World {
     async fn token(&self, uses: u32, ttl_seconds: u64, name: Option<&str>) -> (String, String) {
-        let new = NewToken { role: Some(WORKER.to_owned()), name: name.map(str::to_owned), ttl_seconds, uses };
+        let new = NewToken {
+            role: Some(WORKER.to_owned()),
+            name: name.map(str::to_owned),
+            ttl_seconds,
+            uses,
+            allows: Default::default(),
+        };
         let (token, text) = self.register.inner.tokens.create(&new).await.unwrap();
         (token.id, text)
     }

@@ -206,6 +206,7 @@ fn shown(token: &JoinToken) -> serde_json::Value {
         "secondsLeft": token.ends.since(now()).as_secs(),
         "usesLeft": token.uses_left,
         "usedBy": token.used_by,
+        "allows": token.allows,
     })
 }
 

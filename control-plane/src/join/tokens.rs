@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use api::Timestamp;
+use api::{Timestamp, WorkerName};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     identity::now,
+    peers::{Allowance, Peers},
     store::{Compare, Op, Revision, Store, StoreError, object_key},
 };
 
@@ -22,6 +23,8 @@ const SECRET_BYTES: usize = 16;
 const VERSION: &str = "sampan1";
 /// Tokens that are kept at a time; ended ones make room.
 const MAX_TOKENS: usize = 1000;
+/// The role whose tokens say what those may that join.
+const WORKER: &str = "worker";
 
 /// A token as it is kept: never its secret, but a digest of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +42,9 @@ pub(crate) struct JoinToken {
     pub(crate) uses_left: u32,
     /// Who joined with it.
     pub(crate) used_by: Vec<String>,
+    /// What a worker may that joins with it.
+    #[serde(default)]
+    pub(crate) allows: Allowance,
 }
 
 /// What a new token is to be.
@@ -50,6 +56,8 @@ pub(crate) struct NewToken {
     pub(crate) name: Option<String>,
     pub(crate) ttl_seconds: u64,
     pub(crate) uses: u32,
+    #[serde(default)]
+    pub(crate) allows: Allowance,
 }
 
 /// Why a token does not let anybody in.
@@ -139,16 +147,28 @@ pub(crate) struct JoinTokens {
     store: Arc<dyn Store>,
     /// What a token carries, so that who joins knows the installation.
     authority: Arc<Mutex<String>>,
+    /// Who is told what workers may that join.
+    peers: Peers,
 }
 
 impl JoinTokens {
     pub(crate) fn new(store: Arc<dyn Store>, authority: String) -> Self {
-        Self { store, authority: Arc::new(Mutex::new(authority)) }
+        Self { store, authority: Arc::new(Mutex::new(authority)), peers: Peers::default() }
     }
 
     /// What tokens carry from now on. Those of before are as they are.
     pub(super) fn set_authority(&self, fingerprint: String) {
         *self.authority.lock() = fingerprint;
+    }
+
+    /// Tells `peers` what workers may that join.
+    pub(crate) fn telling(self, peers: Peers) -> Self {
+        Self { peers, ..self }
+    }
+
+    /// A worker has joined, and may this.
+    pub(super) fn allow(&self, worker: &WorkerName, allowance: Allowance) {
+        self.peers.allow(worker, allowance);
     }
 
     /// Makes a token: the text is shown this once.
@@ -163,6 +183,7 @@ impl JoinTokens {
             ends: at + Duration::from_secs(new.ttl_seconds),
             uses_left: new.uses,
             used_by: Vec::new(),
+            allows: new.allows.clone(),
             id,
         };
         self.forget_ended(at).await?;
@@ -228,6 +249,11 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn id(&self) -> &str {
         &self.token.id
+    }
+
+    /// What a worker may that joins with it by this name; `None`: it is for another role.
+    pub(super) fn allows(&self, role: &str, name: &str) -> Option<(WorkerName, Allowance)> {
+        (role == WORKER).then(|| (WorkerName(name.into()), self.token.allows.clone()))
     }
 
     /// What uses it once: it must be as it was read.

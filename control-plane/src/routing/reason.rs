@@ -66,7 +66,9 @@ fn replica_reason(view: &ReplicaView, selected: &[&ReplicaView]) -> String {
         ReplicaState::Starting => format!("{count} replicas are starting"),
         ReplicaState::Stopping => format!("{count} replicas are stopping"),
         ReplicaState::Standby { .. } => "a replica is being prepared".to_owned(),
-        ReplicaState::Ready => format!("{count} replicas have just become ready"),
+        ReplicaState::Ready => {
+            format!("{count} replicas are ready, on workers that gateways do not reach: `kubectl get events` says why")
+        }
     }
 }
 

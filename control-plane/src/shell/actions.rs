@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::{
-    Digest, ObjectKey, Timestamp, annotations,
+    Digest, ObjectKey, Timestamp, WorkerName, annotations,
     replica::{ReplicaSpec, Reserves},
     session::WorkerDown,
 };
@@ -31,6 +31,7 @@ impl Shell {
                 if let Some(spec) = self.spec(&subject, &revision, digest, created) {
                     // A worker that has gone in the meantime: the end of its session is in the queue, and the scheduler acts
                     // on it.
+                    self.place(&worker, &spec);
                     self.workers.send(&worker, WorkerDown::Start(spec));
                 }
             }
@@ -38,12 +39,14 @@ impl Shell {
                 let subject = environment::Subject { id: &id, worker: &worker, template: &template };
                 self.images.check_reuse(&revision, &template.limits, &digest);
                 if let Some(spec) = self.spec(&subject, &revision, digest, created) {
+                    self.place(&worker, &spec);
                     self.workers.send(&worker, WorkerDown::Standby(spec));
                 }
             }
             Action::Stop { worker, id, grace } => {
                 // Gateways must know first: a replica that stops refuses new requests.
                 self.tell_gateways();
+                self.peers.stop(&worker, &id, grace);
                 self.workers.send(&worker, WorkerDown::Stop { id, grace });
             }
             Action::ResolveImage { revision, reference, pull } => {
@@ -63,6 +66,7 @@ impl Shell {
             Action::PublishReplica(view) => self.publish_replica(view, now),
             Action::RemoveReplica(id) => {
                 self.logs.retire(&id, now);
+                self.peers.take_away(&id);
                 self.projection.remove_replica(&id);
                 if let Some(revision) = self.replicas.remove(&id) {
                     self.network.remove_replica(&revision, &id);
@@ -73,6 +77,7 @@ impl Shell {
                 self.projection.publish_worker(view, now);
             }
             Action::RemoveWorker(name) => {
+                self.peers.forget(&name);
                 self.forget_worker(&name);
                 self.projection.remove_worker(&name);
             }
@@ -86,6 +91,12 @@ impl Shell {
             Action::Emit { about, kind, reason, message } => self.emit(about, kind, reason, &message, now),
             Action::WakeAt(at) => self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at))),
         }
+    }
+
+    /// A worker is about to be told of a replica. What that may ask and call is there before it runs.
+    fn place(&mut self, worker: &WorkerName, spec: &ReplicaSpec) {
+        self.peers.place(worker, spec);
+        self.gateways.follow_guests(&self.peers, &self.network);
     }
 
     /// What a worker is told of a replica; `None` if something that it needs is missing, which the scheduler is told.
@@ -104,7 +115,7 @@ impl Shell {
                 return None;
             }
         };
-        Some(Arc::new(ReplicaSpec {
+        let mut spec = ReplicaSpec {
             id,
             revision: revision.name.to_string(),
             created,
@@ -118,7 +129,12 @@ impl Shell {
                 memory_bytes: template.requests.memory_bytes,
             },
             probes: template.probes.clone(),
-        }))
+            seal: Vec::new(),
+        };
+        if let Some(seal) = &self.seal {
+            seal.put(subject.worker, &mut spec);
+        }
+        Some(Arc::new(spec))
     }
 
     fn put_revision(&mut self, revision: Revision) {
@@ -184,7 +200,7 @@ impl Shell {
         self.emit(about, EventKind::Warning, "IsolationNotHonoured", &message, now());
     }
 
-    fn emit(&mut self, about: Subject, kind: EventKind, reason: &str, message: &str, now: Timestamp) {
+    pub(super) fn emit(&mut self, about: Subject, kind: EventKind, reason: &str, message: &str, now: Timestamp) {
         let about = match about {
             Subject::Deployment(key) => About { kind: DEPLOYMENT, uid: self.deployment_uid(&key).to_owned(), key },
             Subject::Revision(key) => About { kind: REPLICA_SET, uid: self.revision_uid(&key), key },

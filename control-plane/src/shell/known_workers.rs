@@ -117,7 +117,7 @@ impl Shell {
 
     pub(super) fn forget_worker(&mut self, name: &WorkerName) {
         self.known_workers.0.remove(name);
-        self.network.set_address(name, None);
+        self.no_longer_advertised(name);
         self.writer.delete(key(name));
     }
 }

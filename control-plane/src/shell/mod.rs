@@ -4,6 +4,7 @@
 //! Around it are tasks of their own: a reader for each session, image look-ups, and the writer to the durable store.
 
 mod actions;
+mod advertised;
 mod autoscaler_status;
 mod autoscaler_trouble;
 mod autoscalers;
@@ -39,7 +40,7 @@ use std::{
 };
 
 use api::{
-    ObjectKey, ReplicaId, Timestamp, WorkerName,
+    Address, ConfirmAddress, ObjectKey, ReplicaId, Timestamp, WorkerName,
     session::{ForGateway, ForWorker, GatewayUp, WorkerUp},
 };
 use scheduler::{Event, GatewayId, Scheduler, Settings};
@@ -49,6 +50,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Silence,
     logs::Logs,
+    peers::{Peers, Seal},
     projection::Projection,
     routing::{Claims, Refused},
     store::Store,
@@ -59,6 +61,7 @@ pub(crate) use images::{NotReused, PullNews, ResolveImage, Sources};
 pub(crate) use known_workers::{Expected, key as worker_key, record as worker_record};
 pub use measurements::{Autoscaled, Measured, Measurements};
 
+use advertised::Advertised;
 use autoscalers::Autoscalers;
 use gateways::Gateways;
 use images::Images;
@@ -99,10 +102,12 @@ pub(crate) enum Input {
     AttachWorker(ForWorker),
     /// A worker says something.
     FromWorker(SessionId, WorkerUp),
+    /// A worker was looked for where it advertises that it is. The error is for people.
+    Confirmed { worker: WorkerName, address: Address, result: Result<(), String> },
     /// A worker session ended.
     WorkerGone(SessionId),
-    /// A gateway session begins.
-    AttachGateway(ForGateway),
+    /// A gateway session begins: of a gateway, or of a worker that routes what its guests call.
+    AttachGateway(ForGateway, Option<WorkerName>),
     /// A gateway says something.
     FromGateway(SessionId, GatewayUp),
     /// A gateway session ended.
@@ -117,10 +122,14 @@ pub(crate) struct Handles {
     pub(crate) projection: Projection,
     pub(crate) logs: Logs,
     pub(crate) measurements: Measurements,
+    /// What each worker may ask and say.
+    pub(crate) peers: Peers,
     pub(crate) images: Arc<dyn ResolveImage>,
     /// Makes decisions that are left to chance the same in each run with the same seed.
     pub(crate) seed: u64,
     pub(crate) silence: Silence,
+    /// Finds out whether workers are where they advertise that they are; `None`: it is believed.
+    pub(crate) confirm: Option<Arc<dyn ConfirmAddress>>,
     /// Where a gateway of this process takes requests for Ingresses.
     pub(crate) ingress: Option<SocketAddr>,
     /// The workers that may come.
@@ -134,6 +143,9 @@ pub(crate) struct Shell {
     projection: Projection,
     logs: Logs,
     measurements: Measurements,
+    peers: Peers,
+    /// Known once the store is read.
+    seal: Option<Seal>,
     images: Images,
     inbox: mpsc::Receiver<Input>,
     /// For the tasks that report to the shell.
@@ -151,6 +163,7 @@ pub(crate) struct Shell {
     /// What Ingresses do not get, as was said of them last.
     refused: BTreeMap<ObjectKey, BTreeSet<Refused>>,
     workers: Workers,
+    advertised: Advertised,
     gateways: Gateways,
     expected: Expected,
     known_workers: KnownWorkers,
@@ -184,6 +197,8 @@ impl Shell {
             projection: handles.projection,
             logs: handles.logs,
             measurements: handles.measurements,
+            peers: handles.peers,
+            seal: None,
             images: Images::new(handles.images, inputs.clone(), (tasks.clone(), shutdown.clone())),
             inbox,
             inputs,
@@ -196,6 +211,7 @@ impl Shell {
             claims: Claims::default(),
             refused: BTreeMap::new(),
             workers: Workers::default(),
+            advertised: Advertised::new(handles.confirm),
             gateways: Gateways::default(),
             expected: handles.expected,
             known_workers: KnownWorkers::default(),

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Input, Shell, known_workers::KnownWorkers, network::News};
 use crate::{
     identity::now,
+    peers::Seal,
     store::{Revision, StoreError, Watch, WatchEvent},
 };
 
@@ -35,6 +36,8 @@ impl Shell {
     }
 
     async fn work(&mut self, ready: impl FnOnce()) -> Result<(), StoreError> {
+        self.seal = Some(Seal::open(&*self.store).await?);
+        self.peers.read_allowances(&*self.store).await?;
         self.known_workers = KnownWorkers::read(&*self.store, &self.expected).await?;
         for known in self.known_workers.events(&self.expected) {
             self.step(known);
@@ -69,9 +72,11 @@ impl Shell {
                 _ = housekeeping.tick() => {
                     self.projection.events.expire(now());
                     self.logs.expire(now());
+                    self.peers.expire();
                 }
             }
             self.tell_gateways();
+            self.gateways.follow_guests(&self.peers, &self.network);
             self.flush();
         }
     }
@@ -131,12 +136,13 @@ impl Shell {
             Input::NotReused(news) => self.not_reused(&news),
             Input::AttachWorker(session) => self.attach_worker(session),
             Input::FromWorker(session, message) => self.worker_says(session, message),
+            Input::Confirmed { worker, address, result } => self.confirmed(&worker, address, result),
             Input::WorkerGone(session) => {
                 if let Some(worker) = self.workers.detach(session) {
                     self.step(Event::WorkerDisconnected(worker));
                 }
             }
-            Input::AttachGateway(session) => self.attach_gateway(session),
+            Input::AttachGateway(session, worker) => self.attach_gateway(session, worker),
             Input::FromGateway(session, message) => self.gateway_says(session, message),
             Input::GatewayGone(session) => {
                 self.gateways.detach(session);
@@ -148,7 +154,8 @@ impl Shell {
     /// Tells gateways what has changed since they were told last. Before a replica is told to stop, and after each batch.
     /// Before workers have said what they run, gateways are told of routes alone: they may know better than this process.
     pub(super) fn tell_gateways(&mut self) {
-        let news = self.network.news(self.scheduler.is_settled());
+        let settled = self.scheduler.is_settled() && !self.advertised.holds_back(now());
+        let news = self.network.news(settled);
         if news.is_empty() {
             return;
         }

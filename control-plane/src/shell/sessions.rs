@@ -1,13 +1,14 @@
 //! Sessions of workers and gateways: each has a task that reads it and hands what it says to the shell.
 
 use api::{
-    ObjectKey,
-    session::{ForGateway, ForWorker, GatewayUp, WorkerUp},
+    ObjectKey, WorkerName,
+    replica::{ReplicaPhase, Reserves},
+    session::{ForGateway, ForWorker, GatewayUp, WorkerHello, WorkerUp},
 };
 use scheduler::{Event, EventKind};
 use tokio::sync::mpsc;
 
-use super::{Input, SessionId, Shell};
+use super::{Input, SessionId, Shell, gateways::Scope};
 use crate::{identity::now, kind::SERVICE, projection::About, projection::Report};
 
 impl Shell {
@@ -25,9 +26,10 @@ impl Shell {
         });
     }
 
-    pub(super) fn attach_gateway(&mut self, session: ForGateway) {
+    pub(super) fn attach_gateway(&mut self, session: ForGateway, worker: Option<WorkerName>) {
         let id = self.new_session();
-        self.gateways.attach(id, session.tx, &self.network);
+        let scope = worker.map_or(Scope::Whole, |worker| Scope::Guests { used: self.peers.is_used(&worker), worker });
+        self.gateways.attach(id, session.tx, scope, &self.network);
         self.read(session.rx, Input::GatewayGone(id), move |message| Some(Input::FromGateway(id, message)));
     }
 
@@ -57,25 +59,79 @@ impl Shell {
         });
     }
 
-    pub(super) fn worker_says(&mut self, session: SessionId, message: WorkerUp) {
-        if let WorkerUp::Hello(hello) = &message {
+    pub(super) fn worker_says(&mut self, session: SessionId, mut message: WorkerUp) {
+        if let WorkerUp::Hello(hello) = &mut message {
             self.workers.name(session, &hello.name);
-            self.network.set_address(&hello.name, hello.address.clone());
+            self.advertised(&hello.name, hello.address.clone());
+            self.recognise(hello);
         }
         match self.workers.worker(session) {
-            Some(worker) => self.step(Event::Worker { worker, message }),
+            Some(worker) => {
+                if let WorkerUp::Phase { id, phase: ReplicaPhase::Stopped } = &message {
+                    self.peers.stopped(&worker, id);
+                }
+                self.step(Event::Worker { worker, message });
+            }
             // The rest of a session that was replaced or ended, or a worker that did not say its name first.
             None => tracing::debug!("a message of a worker session that is over was dropped"),
         }
     }
 
+    /// What a worker says that it runs is taken for so where it was placed there. The rest is nobody's, and is told to stop.
+    fn recognise(&self, hello: &mut WorkerHello) {
+        let Some(seal) = &self.seal else { return };
+        let mut forged = 0;
+        for running in &mut hello.running {
+            if !seal.holds(&hello.name, &running.spec) {
+                forged += 1;
+                // As it is on its way out, nobody takes it over; and what it holds is not known.
+                (running.phase, running.spec.reserves) = (ReplicaPhase::Draining, Reserves::default());
+            }
+        }
+        if forged > 0 {
+            tracing::warn!(worker = %hello.name, forged, "the worker runs what was not placed there: it is told to stop it");
+        }
+        let placed = hello.running.iter().map(|running| &running.spec).filter(|spec| seal.holds(&hello.name, spec));
+        self.peers.runs(&hello.name, placed);
+    }
+
     pub(super) fn gateway_says(&mut self, session: SessionId, message: GatewayUp) {
         match message {
-            GatewayUp::Listener { service, port, outcome } => self.listened(&service, port, outcome),
-            GatewayUp::Samples(samples) => self.sampled(session.gateway(), samples),
-            GatewayUp::Wake { service, queued, in_flight } => {
-                self.waiting(session.gateway(), &service, queued, in_flight);
+            GatewayUp::Listener { service, port, outcome } => {
+                if self.gateways.listens(session) {
+                    self.listened(&service, port, outcome);
+                } else {
+                    self.refuse(session, &service);
+                }
             }
+            GatewayUp::Samples(mut samples) => {
+                samples.retain(|sample| self.may_speak_of(session, &sample.service));
+                self.sampled(session.gateway(), samples);
+            }
+            GatewayUp::Wake { service, queued, in_flight } => {
+                if self.may_speak_of(session, &service) {
+                    self.waiting(session.gateway(), &service, queued, in_flight);
+                }
+            }
+        }
+    }
+
+    /// A gateway speaks only of Services whose endpoints it was told.
+    fn may_speak_of(&self, session: SessionId, service: &ObjectKey) -> bool {
+        // One that is gone meanwhile is nobody's any more.
+        if !self.network.is_told(service) {
+            return false;
+        }
+        let may = self.gateways.is_told(session);
+        if !may {
+            self.refuse(session, service);
+        }
+        may
+    }
+
+    fn refuse(&self, session: SessionId, service: &ObjectKey) {
+        if let Some(worker) = self.gateways.worker(session) {
+            self.peers.no_gateway(worker, service);
         }
     }
 

@@ -79,6 +79,7 @@ impl Fleet {
             reserves: Reserves::default(),
             limits: Limits { request_deadline: Duration::from_secs(20), ..Limits::default() },
             probes: Probes::default(),
+            seal: Vec::new(),
         }
     }
 

@@ -240,6 +240,7 @@ pub(crate) fn running(hash: &str, suffix: &str) -> RunningReplica {
             limits: template.limits.clone(),
             reserves: Default::default(),
             probes: template.probes.clone(),
+            seal: Vec::new(),
         },
         phase: ReplicaPhase::Ready,
     }

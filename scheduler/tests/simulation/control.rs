@@ -179,6 +179,7 @@ fn spec(
         limits: template.limits.clone(),
         reserves: Reserves { cpu_millis: template.requests.cpu_millis, memory_bytes: template.requests.memory_bytes },
         probes: template.probes.clone(),
+        seal: Vec::new(),
     })
 }
 

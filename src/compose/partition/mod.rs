@@ -22,12 +22,11 @@ use super::{
     confinement::Confined,
     images::spawn_collection,
     joining,
-    worker::{LAST_WORDS, Prepared, WorkerPlan, end, key_value, prepare, serving_threads},
+    worker::{LAST_WORDS, Prepared, WorkerPlan, be_found, end, key_value, prepare, serving_threads},
 };
 use crate::metrics::Metrics;
 use replicas::Partition;
 pub(crate) use sharing::Sharing;
-use sharing::process_name;
 use tenant::{ByProcess, Tenants};
 
 /// Starts it. It ends as a worker does.
@@ -38,15 +37,14 @@ pub(crate) async fn partition(
     leave: &CancellationToken,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(WorkerName, Roles)> {
-    let Prepared { dir, peer, client, identity, listener, mut config, .. } = prepare(plan).await?;
+    let Prepared { dir, peer, client, identity, listener, config, .. } = prepare(plan).await?;
     let name = config.name.clone();
     let ended = CancellationToken::new();
-    let elsewhere = RemoteDialer::new(RequestLimits::default(), None, Handle::current()).until(ended.clone());
-    if let (Some(group), Some(address)) = (sharing.lasting(), &mut config.address) {
-        // Gateways of this machine need not go through this process.
-        let socket = dir.request_socket(&process_name(&name, group));
-        address.socket = socket.to_str().map(str::to_owned);
-    }
+    // Its processes end before it does, which is nothing to warn of.
+    let served = CancellationToken::new();
+    let elsewhere = RemoteDialer::new(RequestLimits::default(), None, Handle::current()).until(served.clone());
+    // Gateways of this machine need not go through this process, where one runs all.
+    be_found(plan, &dir, &dir.request_socket(&sharing.found_at(&name)))?;
     let dialer = Arc::new(ByProcess::new(sharing, name.clone(), dir.clone(), elsewhere));
     let tenants = Tenants::new(
         sharing,
@@ -77,6 +75,7 @@ pub(crate) async fn partition(
     roles.spawn("the worker", async move {
         let _ended = ended.clone().drop_guard();
         while partition.run(client.worker_session(ended.clone()), &ending).await == Ended::Session {}
+        served.cancel();
         tokio::time::sleep(LAST_WORDS).await;
         // Its processes need what they are offered here to their end.
         partition.end().await;

@@ -124,6 +124,7 @@ impl Partition {
             WorkerDown::Standby(spec) => self.take(spec, WorkerDown::Standby, up).await,
             WorkerDown::Stop { id, grace } if self.running.contains_key(&id) => {
                 let group = self.sharing.group(&id).to_owned();
+                self.tenants.stop_within(&group, &id, grace);
                 self.tell(&group, WorkerDown::Stop { id, grace }).await;
             }
             WorkerDown::Stop { id, .. } => send(up, said(&id, ReplicaPhase::Stopped)).await,
@@ -137,6 +138,7 @@ impl Partition {
         let group = self.sharing.group(&spec.id).to_owned();
         let held = Held { spec: spec.clone(), phase: ReplicaPhase::Starting, slots: None, order };
         self.running.insert(spec.id.clone(), held);
+        self.tenants.place(&group, &spec);
         send(up, said(&spec.id, ReplicaPhase::Starting)).await;
         self.tenants.ensure(&group);
         // Without a session yet, it is told when it says hello.
@@ -215,6 +217,7 @@ impl Partition {
             };
             let phase = ReplicaPhase::Failed(Failure { reason: FailureReason::Error, message });
             self.running.remove(&id);
+            self.tenants.ended(group, &id);
             send(up, said(&id, phase)).await;
         }
     }
@@ -226,6 +229,7 @@ impl Partition {
     async fn phase(&mut self, id: ReplicaId, phase: ReplicaPhase, up: &Up) {
         if matches!(phase, ReplicaPhase::Stopped | ReplicaPhase::Failed(_)) {
             self.running.remove(&id);
+            self.tenants.ended(self.sharing.group(&id), &id);
         } else if let Some(held) = self.running.get_mut(&id) {
             held.phase = phase.clone();
         }

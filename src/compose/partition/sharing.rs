@@ -30,6 +30,11 @@ impl Sharing {
         (self == Self::Namespace).then(|| dir.of_process(process))
     }
 
+    /// The process at whose socket those of this machine find a worker's replicas: the one that runs all, or the one that joined.
+    pub(super) fn found_at(self, worker: &WorkerName) -> String {
+        self.lasting().map_or_else(|| worker.to_string(), |group| process_name(worker, group))
+    }
+
     /// The process that is there whatever runs.
     pub(super) fn lasting(self) -> Option<&'static str> {
         (self == Self::Worker).then_some(ALL)

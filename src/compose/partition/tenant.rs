@@ -1,9 +1,11 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use api::{
-    Address, Dialer, KeyValue, Serve, WorkerName,
-    session::{Endpoint, ForGateway, ForWorker, Session, WorkerDown, WorkerUp},
+    Address, Dialer, KeyValue, ReplicaId, Serve, WorkerName,
+    replica::ReplicaSpec,
+    session::{Endpoint, ForGateway, ForWorker, GatewayDown, Session, WorkerDown, WorkerUp},
 };
+use control_plane::Peers;
 use futures::future::{BoxFuture, ready};
 use registry_client::hosted::CollectionConfig;
 use tokio::sync::mpsc;
@@ -14,6 +16,7 @@ use super::sharing::{Sharing, process_name};
 use crate::{
     compose::{
         process::Bound,
+        rules::Rules,
         supervisor::{WorkerProcess, serve_process},
     },
     config::WorkerLimitArgs,
@@ -47,6 +50,8 @@ pub(super) struct Tenants {
     tasks: TaskTracker,
     running: HashMap<String, CancellationToken>,
     news: mpsc::Sender<News>,
+    /// What runs in each process, and so may be asked and said by it.
+    peers: Peers,
 }
 
 impl Tenants {
@@ -59,8 +64,49 @@ impl Tenants {
         stop: CancellationToken,
     ) -> (Self, mpsc::Receiver<News>) {
         let (news, inbox) = mpsc::channel(WAITING);
-        let (tasks, running) = (TaskTracker::new(), HashMap::new());
-        (Self { sharing, name, dir, limits, threads, collection, key_value, client, stop, tasks, running, news }, inbox)
+        let (tasks, running, peers) = (TaskTracker::new(), HashMap::new(), Peers::default());
+        let tenants = Self {
+            sharing,
+            name,
+            dir,
+            limits,
+            threads,
+            collection,
+            key_value,
+            client,
+            stop,
+            tasks,
+            running,
+            news,
+            peers,
+        };
+        (tenants, inbox)
+    }
+
+    /// The process of a group is about to be told to run a replica.
+    pub(super) fn place(&self, group: &str, spec: &ReplicaSpec) {
+        self.peers.place(&self.process(group), spec);
+    }
+
+    /// The process of a group is told to stop a replica.
+    pub(super) fn stop_within(&self, group: &str, id: &ReplicaId, grace: Duration) {
+        self.peers.stop(&self.process(group), id, grace);
+    }
+
+    /// A replica of a group's process has ended.
+    pub(super) fn ended(&self, group: &str, id: &ReplicaId) {
+        self.peers.stopped(&self.process(group), id);
+        self.peers.expire();
+    }
+
+    fn process(&self, group: &str) -> WorkerName {
+        WorkerName(process_name(&self.name, group).into())
+    }
+
+    /// This worker, and where its own processes find its replicas.
+    fn found_at(&self) -> (WorkerName, Address) {
+        let socket = self.dir.request_socket(&self.sharing.found_at(&self.name)).to_str().map(str::to_owned);
+        (self.name.clone(), Address { machine: machine().to_owned(), socket, tcp: None })
     }
 
     /// Starts the process of a group, if it does not run.
@@ -76,7 +122,7 @@ impl Tenants {
         let process =
             WorkerProcess::new(&bound, &name, own.as_ref().unwrap_or(&self.dir), (&self.limits, &self.collection));
         let process = process.with_threads(self.threads).with_own_images(own.is_some());
-        let offer = bound.narrowed(self.offer(group));
+        let offer = bound.noting(self.offer(group));
         let (news, group) = (self.news.clone(), group.to_owned());
         self.tasks.spawn(async move {
             let died = || {
@@ -91,6 +137,7 @@ impl Tenants {
     pub(super) fn dismiss(&mut self, group: &str) {
         if let Some(stop) = self.running.remove(group) {
             stop.cancel();
+            self.peers.forget(&self.process(group));
         }
     }
 
@@ -104,10 +151,13 @@ impl Tenants {
     /// What a process is offered: its sessions end here, the rest is the control plane's, or the store's.
     fn offer(&self, group: &str) -> Offer {
         let (news, client, stop) = (self.news.clone(), self.client.clone(), self.stop.clone());
-        let group = group.to_owned();
+        let started = [self.process(group)].into();
+        let rules = Rules { peers: self.peers.clone(), started, dir: self.dir.clone() };
+        let (own, group) = (self.found_at(), group.to_owned());
         Offer {
             worker: Arc::new(move |session| hear(session, group.clone(), news.clone())),
-            gateway: Arc::new(move |session| pass_on(session, &client, &stop)),
+            gateway: Arc::new(move |session, _| pass_on(session, &client, own.clone(), &stop)),
+            rules: Arc::new(rules),
             key_value: self.key_value.clone(),
             images: Arc::new(RemoteImages::new(&self.client)),
             admission: Arc::new(Nobody),
@@ -131,21 +181,30 @@ fn hear(session: ForWorker, group: String, news: mpsc::Sender<News>) {
 }
 
 /// Joins the routing of a process' calls to the control plane's: each message is handed on.
-fn pass_on(session: ForGateway, client: &ControlPlaneClient, stop: &CancellationToken) {
+fn pass_on(session: ForGateway, client: &ControlPlaneClient, own: (WorkerName, Address), stop: &CancellationToken) {
     let (stop, Session { tx: near_tx, rx: near_rx }) = (stop.child_token(), session);
     let Session { tx: far_tx, rx: far_rx } = client.gateway_session(stop.clone());
     tokio::spawn(async move {
         let _ended = stop.clone().drop_guard();
         tokio::select! {
-            () = all(near_rx, far_tx) => {}
-            () = all(far_rx, near_tx) => {}
+            () = all(near_rx, far_tx, |_| {}) => {}
+            () = all(far_rx, near_tx, |message| lead_home(message, &own)) => {}
             () = stop.cancelled() => {}
         }
     });
 }
 
-async fn all<M>(mut from: mpsc::Receiver<M>, to: mpsc::Sender<M>) {
-    while let Some(message) = from.recv().await {
+/// Of a worker that joined over the network the control plane tells an address alone, which its own processes cannot dial.
+fn lead_home(message: &mut GatewayDown, (own, address): &(WorkerName, Address)) {
+    let GatewayDown::Endpoints { endpoints, .. } = message else { return };
+    for endpoint in endpoints.iter_mut().filter(|endpoint| endpoint.worker == *own) {
+        endpoint.address = Some(address.clone());
+    }
+}
+
+async fn all<M>(mut from: mpsc::Receiver<M>, to: mpsc::Sender<M>, change: impl Fn(&mut M)) {
+    while let Some(mut message) = from.recv().await {
+        change(&mut message);
         if to.send(message).await.is_err() {
             return;
         }
@@ -187,5 +246,35 @@ impl Dialer for ByProcess {
         let socket = self.dir.request_socket(&name).to_str().map(str::to_owned);
         let address = Some(Address { machine: machine().to_owned(), socket, tcp: None });
         self.elsewhere.dial(&Endpoint { worker: WorkerName(name.into()), address, ..endpoint.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::ObjectKey;
+
+    use super::*;
+
+    #[test]
+    fn processes_find_replicas_of_their_worker_at_its_socket_and_others_where_they_are() {
+        let far = |worker: &str| Endpoint {
+            replica: ReplicaId(ObjectKey::new("shop", "a")),
+            worker: WorkerName(worker.into()),
+            concurrency: 1,
+            request_deadline: Duration::from_secs(1),
+            address: Some(Address { tcp: Some("192.0.2.1:7500".to_owned()), ..Address::default() }),
+            standby: false,
+        };
+        let home = Address { machine: machine().to_owned(), socket: Some("/run/w.sock".to_owned()), tcp: None };
+        let mut told = GatewayDown::Endpoints {
+            service: ObjectKey::new("shop", "a"),
+            endpoints: vec![far("w"), far("other")],
+            reason: None,
+            hopeless: false,
+        };
+        lead_home(&mut told, &(WorkerName("w".into()), home.clone()));
+        let GatewayDown::Endpoints { endpoints, .. } = told else { panic!("it is another message") };
+        assert_eq!(endpoints[0].address, Some(home));
+        assert_eq!(endpoints[1].address, far("other").address);
     }
 }

@@ -4,7 +4,7 @@ use std::{
 };
 
 use api::{
-    Bucket, Digest, ReplicaId,
+    ReplicaId,
     outbound::{OutboundGrants, Reach},
     replica::{ReplicaPhase, ReplicaSpec},
     session::{RunningReplica, WorkerDown, WorkerUp},
@@ -12,8 +12,8 @@ use api::{
 use parking_lot::Mutex;
 use transport::Permit;
 
-/// What runs in a worker's process, and with it what that process may have: connections, stores, images. What the process says of
-/// itself takes grants away, and never adds one.
+/// What runs in a worker's process, and with it which hosts that process may be connected to. What the process says of itself takes
+/// grants away, and never adds one.
 #[derive(Default)]
 pub(in crate::compose) struct Granted {
     state: Mutex<State>,
@@ -28,8 +28,6 @@ struct State {
 
 struct Replica {
     outbound: OutboundGrants,
-    stores: Vec<String>,
-    image: Digest,
     /// When what it was doing must have ended; `None`: it has not been told to stop.
     ends: Option<Instant>,
 }
@@ -75,20 +73,9 @@ impl Granted {
 
     /// Which addresses a host may have at this moment.
     pub(super) fn allow_at(&self, host: &str, port: u16, now: Instant) -> Option<Reach> {
-        self.state.lock().running(now).find_map(|(_, replica)| replica.outbound.allow(host, port))
-    }
-
-    /// Whether a replica in it may use this store.
-    pub(super) fn allows_store(&self, bucket: &Bucket) -> bool {
         let state = self.state.lock();
-        state
-            .running(Instant::now())
-            .any(|(id, replica)| *id.0.namespace == *bucket.namespace && replica.stores.contains(&bucket.name))
-    }
-
-    /// Whether a replica in it is of this image.
-    pub(super) fn allows_image(&self, image: &Digest) -> bool {
-        self.state.lock().running(Instant::now()).any(|(_, replica)| replica.image == *image)
+        let mut running = state.replicas.values().filter(|replica| replica.ends.is_none_or(|ends| now < ends));
+        running.find_map(|replica| replica.outbound.allow(host, port))
     }
 }
 
@@ -96,12 +83,7 @@ impl State {
     fn grant(&mut self, spec: &ReplicaSpec) {
         // A replica whose grants cannot be read does not start.
         let outbound = OutboundGrants::parse(&spec.grants.outbound).unwrap_or_default();
-        let (stores, image) = (spec.grants.key_value.clone(), spec.digest.clone());
-        self.replicas.insert(spec.id.clone(), Replica { outbound, stores, image, ends: None });
-    }
-
-    fn running(&self, now: Instant) -> impl Iterator<Item = (&ReplicaId, &Replica)> {
-        self.replicas.iter().filter(move |(_, replica)| replica.ends.is_none_or(|ends| now < ends))
+        self.replicas.insert(spec.id.clone(), Replica { outbound, ends: None });
     }
 }
 

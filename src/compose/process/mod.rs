@@ -1,18 +1,20 @@
-//! What a worker's process that was started here may have. It opens nothing itself: it asks for each connection, and who started it,
-//! its control plane too, knows what runs in it and what that is granted.
+//! What a worker's process that was started here may reach. It opens nothing itself: it asks for each connection, and who started it,
+//! its control plane too, knows what runs in it and what that is granted. What it may ask and say in its sessions, `rules` know.
 
 mod broker;
 mod granted;
-mod handles;
 mod told;
 mod watch;
 
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
-use api::session::{ForGateway, ForWorker};
+use api::{
+    WorkerName,
+    session::{ForGateway, ForWorker},
+};
 use transport::{Offer, SessionListener};
 
 use crate::paths::DataDir;
@@ -20,7 +22,6 @@ use crate::paths::DataDir;
 pub(super) use broker::ProcessBroker;
 pub(super) use granted::Granted;
 
-use handles::{GrantedImages, GrantedKeyValue};
 use told::{Told, routed};
 use watch::watched;
 
@@ -31,7 +32,6 @@ pub(super) struct Bound {
     /// Where its sessions are taken.
     pub(super) listener: SessionListener,
     told: Arc<Told>,
-    requests: PathBuf,
 }
 
 impl Bound {
@@ -40,22 +40,21 @@ impl Bound {
         let (granted, told) = (Arc::<Granted>::default(), Arc::<Told>::default());
         let (listener, sessions) = SessionListener::of_process(name);
         let requests = dir.request_socket(name);
-        let broker = ProcessBroker::new(sessions, granted.clone(), requests.clone(), told.clone());
-        Self { granted, broker: Arc::new(broker), listener, told, requests }
+        let broker = ProcessBroker::new(sessions, granted.clone(), requests, told.clone());
+        Self { granted, broker: Arc::new(broker), listener, told }
     }
 
-    /// As much of an offer as the process may have.
-    pub(super) fn narrowed(&self, offer: Offer) -> Offer {
+    /// The offer for the process, with note taken of what it is told.
+    pub(super) fn noting(&self, offer: Offer) -> Offer {
         let (granted, told) = (self.granted.clone(), self.told.clone());
         let (worker, gateway) = (offer.worker, offer.gateway);
-        let requests = self.requests.to_str().map(str::to_owned);
         Offer {
             // All that comes in there is this process, whatever it calls itself.
-            worker: Arc::new(move |session: ForWorker| worker(watched(session, granted.clone(), requests.clone()))),
-            gateway: Arc::new(move |session: ForGateway| gateway(routed(session, told.clone()))),
-            key_value: Arc::new(GrantedKeyValue { granted: self.granted.clone(), store: offer.key_value }),
-            images: Arc::new(GrantedImages { granted: self.granted.clone(), images: offer.images }),
-            admission: offer.admission,
+            worker: Arc::new(move |session: ForWorker| worker(watched(session, granted.clone()))),
+            gateway: Arc::new(move |session: ForGateway, process: Option<WorkerName>| {
+                gateway(routed(session, told.clone()), process);
+            }),
+            ..offer
         }
     }
 }

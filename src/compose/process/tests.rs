@@ -4,7 +4,7 @@ use std::{
 };
 
 use api::{
-    Address, Bucket, Digest, ObjectKey, ReplicaId, Timestamp, WorkerName,
+    Address, Digest, ObjectKey, ReplicaId, Timestamp, WorkerName,
     outbound::Reach,
     replica::{Failure, FailureReason, Grants, Limits, Probes, ReplicaPhase, ReplicaSpec, Reserves},
     session::{
@@ -38,6 +38,7 @@ fn spec(name: &str, outbound: &str) -> ReplicaSpec {
         limits: Limits::default(),
         reserves: Reserves::default(),
         probes: Probes::default(),
+        seal: Vec::new(),
     }
 }
 
@@ -78,7 +79,7 @@ impl Watched {
     fn begin(granted: &Arc<Granted>) -> Self {
         let (worker, watched_side) = in_process();
         let granted = granted.clone();
-        Self { worker, control_plane: watched(watched_side, granted, None) }
+        Self { worker, control_plane: watched(watched_side, granted) }
     }
 
     /// Sends, and waits until it is there: what is to be noted of it has been.
@@ -153,26 +154,9 @@ async fn a_worker_grants_itself_nothing() {
 fn another_process_has_nothing_of_what_the_one_before_had() {
     let granted = Granted::default();
     granted.told(granted.joined(&[]), &start("a", "a.example"), Instant::now());
-    assert!(granted.allow("a.example", 443).is_some() && granted.allows_image(&Digest::from_sha256([0; 32])));
+    assert!(granted.allow("a.example", 443).is_some());
     granted.began();
-    assert!(granted.allow("a.example", 443).is_none() && !granted.allows_image(&Digest::from_sha256([0; 32])));
-}
-
-#[test]
-fn a_process_has_the_stores_and_images_of_what_runs_in_it_and_no_others() {
-    let granted = Granted::default();
-    let mut spec = spec("a", "a.example");
-    spec.grants.key_value = vec!["carts".to_owned()];
-    granted.told(granted.joined(&[]), &WorkerDown::Start(Arc::new(spec)), Instant::now());
-    let allows = |namespace: &str, name: &str| {
-        granted.allows_store(&Bucket { namespace: namespace.to_owned(), name: name.to_owned() })
-    };
-    assert_eq!([allows("shop", "carts"), allows("shop", "other"), allows("bank", "carts")], [true, false, false]);
-    assert!(
-        granted.allows_image(&Digest::from_sha256([0; 32])) && !granted.allows_image(&Digest::from_sha256([1; 32]))
-    );
-    granted.heard(&phase("a", ReplicaPhase::Stopped));
-    assert!(!allows("shop", "carts"));
+    assert!(granted.allow("a.example", 443).is_none());
 }
 
 #[tokio::test]

@@ -8,33 +8,24 @@ use tokio::sync::mpsc;
 
 use super::Granted;
 
-/// A process' worker session, as it is, of which `granted` takes note; it takes requests at `requests`.
-pub(super) fn watched(session: ForWorker, granted: Arc<Granted>, requests: Option<String>) -> ForWorker {
+/// A process' worker session, as it is, of which `granted` takes note.
+pub(super) fn watched(session: ForWorker, granted: Arc<Granted>) -> ForWorker {
     let (to_control_plane, for_control_plane) = in_process();
-    tokio::spawn(carry(session, to_control_plane, granted, requests));
+    tokio::spawn(carry(session, to_control_plane, granted));
     for_control_plane
 }
 
 /// Hands messages on in both directions until either side has ended.
-async fn carry(
-    worker: ForWorker,
-    control_plane: Session<WorkerUp, WorkerDown>,
-    granted: Arc<Granted>,
-    requests: Option<String>,
-) {
+async fn carry(worker: ForWorker, control_plane: Session<WorkerUp, WorkerDown>, granted: Arc<Granted>) {
     let noted: OnceLock<u64> = OnceLock::new();
-    let up = |message: &mut WorkerUp| match message {
+    let up = |message: &WorkerUp| match message {
         WorkerUp::Hello(hello) => {
             // A worker says hello once in a session. Of one that does so again, no more is granted.
             let _ = noted.set(granted.joined(&hello.running));
-            // It takes requests where its name says, whatever it says.
-            if let Some(address) = &mut hello.address {
-                (address.socket, address.tcp) = (requests.clone(), None);
-            }
         }
         message => granted.heard(message),
     };
-    let down = |message: &mut WorkerDown| {
+    let down = |message: &WorkerDown| {
         if let Some(session) = noted.get() {
             // Before the worker knows it, so that it never asks too early.
             granted.told(*session, message, Instant::now());
@@ -46,9 +37,9 @@ async fn carry(
     }
 }
 
-pub(super) async fn hand_on<M>(mut from: mpsc::Receiver<M>, to: mpsc::Sender<M>, note: impl Fn(&mut M)) {
-    while let Some(mut message) = from.recv().await {
-        note(&mut message);
+pub(super) async fn hand_on<M>(mut from: mpsc::Receiver<M>, to: mpsc::Sender<M>, note: impl Fn(&M)) {
+    while let Some(message) = from.recv().await {
+        note(&message);
         if to.send(message).await.is_err() {
             return;
         }

@@ -28,7 +28,7 @@ pub(crate) use load::{Kind, Load};
 use crate::sampan::{Role, Sampan, command, free_address, wait_for};
 
 /// The host of the test guest's Service.
-const HOST: &str = "probe.default.localhost";
+pub(crate) const HOST: &str = "probe.default.localhost";
 
 /// Deploys the test guest with so many replicas, and waits until all serve.
 fn deploy(sampan: &Sampan, replicas: usize) {

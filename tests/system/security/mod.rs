@@ -10,6 +10,7 @@ mod floods;
 mod host_calls;
 mod listeners;
 mod paths;
+mod peers;
 mod policies;
 mod priorities;
 mod public;

@@ -2,6 +2,7 @@
 
 mod body;
 mod carried;
+mod confirm;
 mod connect;
 mod dialer;
 mod gone;
@@ -13,6 +14,7 @@ mod serve;
 
 use std::time::Duration;
 
+pub use confirm::CheckedAddresses;
 pub use dialer::RemoteDialer;
 pub use serve::{RequestListener, ServingThreads, bind_for_another, connect_for_another, serve_requests};
 

@@ -18,12 +18,13 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 use tonic::{
-    Code, Status, Streaming,
+    Code, Request, Status, Streaming,
     transport::{Channel, Endpoint, Uri},
 };
 
 use super::{
     MAX_MESSAGE_BYTES, PROTOCOL,
+    asker::say_name,
     frame::{Content, Message, Packet},
     pump::{Broken, Line},
 };
@@ -112,7 +113,21 @@ impl ControlPlaneWay {
 #[derive(Clone)]
 pub struct ControlPlaneClient {
     way: ControlPlaneWay,
+    naming: Naming,
     connected: Arc<AtomicBool>,
+}
+
+/// What a worker is called. On its own machine nothing else says so, beyond the network its certificate does.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Naming(Option<Arc<str>>);
+
+impl Naming {
+    /// A request that says it.
+    pub(crate) fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        self.0.iter().for_each(|name| say_name(&mut request, name));
+        request
+    }
 }
 
 /// What a client sends, and the call that carries it.
@@ -121,6 +136,7 @@ trait Opens: Message {
 
     fn call(
         grpc: Grpc<Channel>,
+        naming: &Naming,
         frames: impl Stream<Item = Self::Frame> + Send + 'static,
     ) -> BoxFuture<'static, Result<Streaming<<Self::Down as Message>::Frame>, Status>>;
 }
@@ -130,8 +146,10 @@ impl Opens for WorkerUp {
 
     fn call(
         mut grpc: Grpc<Channel>,
+        naming: &Naming,
         frames: impl Stream<Item = Self::Frame> + Send + 'static,
     ) -> BoxFuture<'static, Result<Streaming<<WorkerDown as Message>::Frame>, Status>> {
+        let frames = naming.request(frames);
         Box::pin(async move { Ok(grpc.worker_session(frames).await?.into_inner()) })
     }
 }
@@ -141,8 +159,10 @@ impl Opens for GatewayUp {
 
     fn call(
         mut grpc: Grpc<Channel>,
+        naming: &Naming,
         frames: impl Stream<Item = Self::Frame> + Send + 'static,
     ) -> BoxFuture<'static, Result<Streaming<<GatewayDown as Message>::Frame>, Status>> {
+        let frames = naming.request(frames);
         Box::pin(async move { Ok(grpc.gateway_session(frames).await?.into_inner()) })
     }
 }
@@ -150,7 +170,17 @@ impl Opens for GatewayUp {
 impl ControlPlaneClient {
     /// Connects nowhere yet.
     pub fn new(way: ControlPlaneWay) -> Self {
-        Self { way, connected: Arc::default() }
+        Self { way, naming: Naming::default(), connected: Arc::default() }
+    }
+
+    /// Asks and speaks as the worker of this name, and may no more than that.
+    #[must_use]
+    pub fn as_worker(self, name: &str) -> Self {
+        Self { naming: Naming(Some(name.into())), ..self }
+    }
+
+    pub(crate) fn naming(&self) -> Naming {
+        self.naming.clone()
     }
 
     /// Whether a session has a connection now.
@@ -176,7 +206,7 @@ impl ControlPlaneClient {
 
     fn begin<Up: Opens>(&self, stop: CancellationToken) -> Session<Up, Up::Down> {
         let (here, there) = in_process();
-        let line = Line::new(there, Box::new(|_| Ok(()))).heard_by(self.way.identity());
+        let line = Line::new(there, Box::new(|message| Ok(Some(message)))).heard_by(self.way.identity());
         let client = self.clone();
         tokio::spawn(async move {
             client.keep::<Up>(line, &stop).await;
@@ -243,7 +273,7 @@ impl ControlPlaneClient {
         let frames = stream::poll_fn(move |cx| frames.poll_recv(cx));
         let frames = stream::once(std::future::ready(Up::pack(first))).chain(frames);
         let answered = async {
-            let mut incoming = Up::call(self.grpc(), frames).await?;
+            let mut incoming = Up::call(self.grpc(), &self.naming, frames).await?;
             let first = incoming.message().await?.ok_or_else(|| Status::unavailable("the connection was closed"))?;
             Ok::<_, Status>((incoming, Up::Down::unpack(first).map_err(|error| Status::internal(error.to_string()))?))
         };

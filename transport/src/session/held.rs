@@ -16,7 +16,7 @@ use super::{
     PROTOCOL,
     frame::{Content, Message},
     listener::Who,
-    pump::{Broken, Check, Line},
+    pump::{Broken, Hear, Line},
 };
 use crate::wire::proto::{Opened, Opening};
 
@@ -29,7 +29,7 @@ const IN_CONNECTION: usize = 64;
 
 pub(super) type Frames<F> = Pin<Box<dyn Stream<Item = Result<F, Status>> + Send>>;
 
-/// Sessions in one direction each, by the name that their clients chose.
+/// Sessions in one direction each, by their owners and the names that these chose.
 pub(super) struct Sessions<Out: Message, In: Message> {
     held: Arc<Mutex<ByName<Out, In>>>,
 }
@@ -50,18 +50,20 @@ struct Held<Out: Message, In: Message> {
 }
 
 impl<Out: Message, In: Message> Sessions<Out, In> {
-    /// Takes up a session over a new connection. `attach` takes a new one, with the protocol that its client speaks. It ends
-    /// with the certificate of who opens it.
+    /// Takes up a session of `owner`, who alone can resume it, over a new connection. `attach` takes a new one, with the protocol
+    /// that its client speaks. It ends with the certificate of who opens it.
     pub(super) async fn open(
         &self,
         who: Who,
         mut incoming: Streaming<In::Frame>,
+        owner: &str,
         shutdown: &CancellationToken,
-        check: Check<In>,
+        hear: Hear<In>,
         attach: impl Fn(u32, Session<Out, In>),
     ) -> Result<Frames<Out::Frame>, Status> {
-        let opening = opening::<In>(&mut incoming).await?;
-        let held = self.held(&opening, check, attach)?;
+        let mut opening = opening::<In>(&mut incoming).await?;
+        opening.session = [owner.as_bytes(), b"\n", &opening.session].concat();
+        let held = self.held(&opening, hear, attach)?;
         let stop = shutdown.child_token();
         std::mem::replace(&mut *held.carried.lock(), stop.clone()).cancel();
         let mut line = held.line.clone().lock_owned().await;
@@ -100,7 +102,7 @@ impl<Out: Message, In: Message> Sessions<Out, In> {
     fn held(
         &self,
         opening: &Opening,
-        check: Check<In>,
+        hear: Hear<In>,
         attach: impl Fn(u32, Session<Out, In>),
     ) -> Result<Arc<Held<Out, In>>, Status> {
         let mut held = self.held.lock();
@@ -109,7 +111,7 @@ impl<Out: Message, In: Message> Sessions<Out, In> {
             None if opening.resumes => Err(Status::not_found("this session is not known: begin another")),
             None => {
                 let (there, here) = in_process::<In, Out>();
-                let line = Arc::new(tokio::sync::Mutex::new(Line::new(there, check)));
+                let line = Arc::new(tokio::sync::Mutex::new(Line::new(there, hear)));
                 let new = Arc::new(Held { line, carried: Mutex::default() });
                 held.insert(opening.session.clone(), new.clone());
                 attach(opening.protocol, here);

@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tonic::{Status, transport::server::Connected};
 
 use crate::{
-    identity::{Certificate, HANDSHAKE, Identity, Role, Trust, distrusted, peer, revoked},
+    identity::{Certificate, HANDSHAKE, Identity, Trust, distrusted, peer, revoked},
     peer::{Stream as ByteStream, bind_private, is_own_user},
     strangers::{Place, StrangerLimits, Strangers},
 };
@@ -229,29 +229,6 @@ impl Shown {
 }
 
 impl Who {
-    /// Whether it may speak as this role; answers the name that it is bound to.
-    pub(super) fn must_be(&self, role: Role) -> Result<Option<String>, Status> {
-        match self {
-            Self::Local(None) => Ok(None),
-            Self::Local(Some(name)) if role == Role::Worker => Ok(Some(name.clone())),
-            Self::Local(Some(name)) => {
-                Err(Status::permission_denied(format!("the process of worker `{name}` is no {}", role.as_str())))
-            }
-            Self::Peer(shown) => {
-                let peer = &shown.holds()?.peer;
-                if peer.role == role {
-                    return Ok(Some(peer.name.clone()));
-                }
-                let (is, role) = (peer.role.as_str(), role.as_str());
-                Err(Status::permission_denied(format!(
-                    "{is} `{}` is no {role}: join with a token of its own",
-                    peer.name
-                )))
-            }
-            Self::Stranger(_) => Err(Status::unauthenticated("no certificate was shown: join with a token")),
-        }
-    }
-
     /// What certificates are held against, for who showed one.
     pub(super) fn trust(&self) -> Option<watch::Receiver<Arc<Trust>>> {
         match self {

@@ -4,6 +4,7 @@
 //! the other has not received. When the server has forgotten the session, or has been started anew, the session ends: who
 //! held it begins another, whose first message says everything.
 
+mod asker;
 mod client;
 mod frame;
 #[cfg(any(fuzzing, test))]
@@ -16,7 +17,7 @@ mod server;
 mod whole_routes;
 
 pub use client::{ControlPlaneClient, ControlPlaneWay};
-pub(crate) use client::{explain, is_of_unknown_authority};
+pub(crate) use client::{Naming, explain, is_of_unknown_authority};
 pub use listener::{SessionEntry, SessionListener};
 pub use server::{Admission, Applicant, Offer, serve_sessions};
 

@@ -28,14 +28,14 @@ pub(super) struct Line<Out, In> {
     pub(super) ledger: Ledger<Out>,
     /// A message that came and has not been taken yet.
     pending: Option<In>,
-    /// Whether the other side may say this.
-    check: Check<In>,
+    /// What counts of what the other side says.
+    hear: Hear<In>,
     /// What hears from the control plane whom to trust, if this process is known by a certificate.
     hears: Option<Arc<Identity>>,
 }
 
-/// Says why a message is not taken from who sent it.
-pub(super) type Check<M> = Box<dyn Fn(&M) -> Result<(), String> + Send + Sync>;
+/// What is left of a message when what may not be said is taken out; or why the session ends with it.
+pub(super) type Hear<M> = Box<dyn FnMut(M) -> Result<Option<M>, String> + Send>;
 
 /// Why a connection carries no more.
 #[derive(Debug)]
@@ -50,8 +50,8 @@ pub(super) enum Broken {
 
 impl<Out: Message, In: Message> Line<Out, In> {
     /// `inner` is the far side of the session that somebody here holds: what they send comes out of it.
-    pub(super) fn new(inner: Session<In, Out>, check: Check<In>) -> Self {
-        Self { inner, ledger: Ledger::new(), pending: None, check, hears: None }
+    pub(super) fn new(inner: Session<In, Out>, hear: Hear<In>) -> Self {
+        Self { inner, ledger: Ledger::new(), pending: None, hear, hears: None }
     }
 
     /// The side of a process that has an identity hears whom to trust.
@@ -139,8 +139,7 @@ impl<Out: Message, In: Message> Line<Out, In> {
         };
         match content.filter(|_| new) {
             Some(Content::Message(message)) => {
-                (self.check)(&message).map_err(Broken::Refused)?;
-                self.pending = Some(message);
+                self.pending = (self.hear)(message).map_err(Broken::Refused)?;
             }
             Some(Content::Trust(trust)) => {
                 if let Some(Err(error)) = self.hears.as_ref().map(|identity| identity.set_trust(trust)) {

@@ -3,7 +3,7 @@
 use std::{io, net::IpAddr, sync::Arc};
 
 use api::{
-    FetchImage, KeyValue,
+    Authorize, Call, FetchImage, KeyValue, WorkerName,
     session::{ForGateway, ForWorker, GatewayDown, GatewayUp, WorkerDown, WorkerUp},
 };
 use futures::{future::BoxFuture, stream};
@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status, Streaming, transport::Server};
 
 use super::{
     MAX_MESSAGE_BYTES,
+    asker::{Asker, Hearing},
     held::{Frames, Sessions},
     listener::{Accepted, Connection, SessionListener, Who},
     whole_routes::for_protocol,
@@ -65,8 +66,10 @@ pub trait Admission: Send + Sync {
 pub struct Offer {
     /// Takes a worker session.
     pub worker: Arc<dyn Fn(ForWorker) + Send + Sync>,
-    /// Takes a gateway session.
-    pub gateway: Arc<dyn Fn(ForGateway) + Send + Sync>,
+    /// Takes a gateway session: of a gateway, or of a worker that routes what its guests call.
+    pub gateway: Arc<dyn Fn(ForGateway, Option<WorkerName>) + Send + Sync>,
+    /// What workers may ask and say.
+    pub rules: Arc<dyn Authorize>,
     /// The store behind `wasi:keyvalue`.
     pub key_value: Arc<dyn KeyValue>,
     /// The images that have been pulled.
@@ -130,15 +133,17 @@ impl Desk {
             self.offer.admission.came(&shown.certificate);
         }
     }
-}
 
-/// A worker speaks for itself alone.
-fn says_own_name(bound: Option<String>) -> impl Fn(&WorkerUp) -> Result<(), String> + Send + Sync {
-    move |message| match (message, &bound) {
-        (WorkerUp::Hello(hello), Some(name)) if *hello.name.0 != **name => {
-            Err(format!("worker `{name}` called itself `{}`", hello.name))
+    fn asker<T>(&self, request: &Request<T>) -> Result<Asker, Status> {
+        Asker::of(request, &*self.offer.rules)
+    }
+
+    /// Whether a worker may ask this; the machine's user may.
+    fn allow(&self, worker: Option<(WorkerName, bool)>, call: Call<'_>) -> Result<(), Status> {
+        match worker {
+            Some((name, _)) => self.offer.rules.call(&name, call).map_err(Status::permission_denied),
+            None => Ok(()),
         }
-        _ => Ok(()),
     }
 }
 
@@ -153,29 +158,38 @@ impl ControlPlane for Desk {
         request: Request<Streaming<WorkerFrame>>,
     ) -> Result<Response<Self::WorkerSessionStream>, Status> {
         let who = who(&request);
-        let bound = who.must_be(Role::Worker)?;
+        let asker = self.asker(&request)?;
+        let (owner, worker) = (asker.to_string(), asker.worker()?);
         self.came(&who);
         let attach = |_, session| (self.offer.worker)(session);
-        let check = Box::new(says_own_name(bound));
-        self.workers.open(who, request.into_inner(), &self.shutdown, check, attach).await.map(Response::new)
+        let mut hearing = Hearing::new(self.offer.rules.clone(), worker);
+        let hear = Box::new(move |message| hearing.hear(message));
+        self.workers.open(who, request.into_inner(), &owner, &self.shutdown, hear, attach).await.map(Response::new)
     }
 
     async fn gateway_session(
         &self,
         request: Request<Streaming<GatewayFrame>>,
     ) -> Result<Response<Self::GatewaySessionStream>, Status> {
-        let who = who(&request);
         // A worker routes what its guests call, as a gateway does.
-        who.must_be(Role::Gateway).or_else(|refused| who.must_be(Role::Worker).map_err(|_| refused))?;
+        let who = who(&request);
+        let asker = self.asker(&request)?;
         self.came(&who);
-        let attach = |protocol, session| (self.offer.gateway)(for_protocol(protocol, session));
-        let check = Box::new(|_: &GatewayUp| Ok(()));
-        self.gateways.open(who, request.into_inner(), &self.shutdown, check, attach).await.map(Response::new)
+        let owner = asker.to_string();
+        let of = match asker {
+            Asker::Worker { name, .. } => Some(name),
+            Asker::Gateway(_) | Asker::User => None,
+        };
+        let attach = |protocol, session| (self.offer.gateway)(for_protocol(protocol, session), of.clone());
+        let hear = Box::new(|message: GatewayUp| Ok(Some(message)));
+        self.gateways.open(who, request.into_inner(), &owner, &self.shutdown, hear, attach).await.map(Response::new)
     }
 
     async fn fetch_image(&self, request: Request<ImageRequest>) -> Result<Response<Self::FetchImageStream>, Status> {
-        who(&request).must_be(Role::Worker)?;
-        let chunks = handles::image_chunks(&*self.offer.images, &request.into_inner().digest).await?;
+        let worker = self.asker(&request)?.worker()?;
+        let digest = handles::digest(&request.into_inner().digest)?;
+        self.allow(worker, Call::Image(&digest))?;
+        let chunks = handles::image_chunks(&*self.offer.images, digest).await?;
         Ok(Response::new(Box::pin(stream::iter(chunks.into_iter().map(Ok)))))
     }
 
@@ -212,8 +226,11 @@ impl ControlPlane for Desk {
     }
 
     async fn key_value(&self, request: Request<KeyValueRequest>) -> Result<Response<KeyValueAnswer>, Status> {
-        who(&request).must_be(Role::Worker)?;
-        let answer = handles::key_value_answer(&*self.offer.key_value, request.into_inner()).await?;
+        let worker = self.asker(&request)?.worker()?;
+        let mut asked = request.into_inner();
+        let bucket = handles::bucket(&mut asked);
+        self.allow(worker, Call::KeyValue(&bucket))?;
+        let answer = handles::key_value_answer(&*self.offer.key_value, &bucket, asked).await?;
         Ok(Response::new(answer))
     }
 }

@@ -26,6 +26,7 @@ impl From<ReplicaSpec> for proto::ReplicaSpec {
             liveness: spec.probes.liveness.map(Into::into),
             reserved_cpu_millis: spec.reserves.cpu_millis,
             reserved_memory_bytes: spec.reserves.memory_bytes,
+            seal: spec.seal,
         }
     }
 }
@@ -49,6 +50,7 @@ impl TryFrom<proto::ReplicaSpec> for ReplicaSpec {
                 readiness: spec.readiness.map(Into::into),
                 liveness: spec.liveness.map(Into::into),
             },
+            seal: spec.seal,
         })
     }
 }

@@ -64,6 +64,7 @@ fn spec() -> ReplicaSpec {
         },
         reserves: Reserves::default(),
         probes: Probes { startup: Some(probe("/s")), readiness: Some(probe("/r")), liveness: None },
+        seal: Vec::new(),
     }
 }
 

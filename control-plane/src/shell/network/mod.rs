@@ -86,12 +86,22 @@ impl Network {
     /// Where gateways of other processes reach a worker, as it says.
     pub(super) fn set_address(&mut self, worker: &WorkerName, address: Option<Address>) {
         let before = match address.clone() {
-            Some(address) => self.addresses.insert(worker.clone(), address),
+            Some(address) => self.addresses.insert(worker.clone(), Some(address)),
             None => self.addresses.remove(worker),
         };
-        if before == address {
-            return;
+        if before != address.map(Some) {
+            self.moved(worker);
         }
+    }
+
+    /// A worker is not known to be reached anywhere: its replicas are no endpoints yet.
+    pub(super) fn set_unreached(&mut self, worker: &WorkerName) {
+        if self.addresses.insert(worker.clone(), None) != Some(None) {
+            self.moved(worker);
+        }
+    }
+
+    fn moved(&mut self, worker: &WorkerName) {
         let there = |view: &&ReplicaView| view.worker.as_ref() == Some(worker);
         let replicas = self.replicas.values().flat_map(BTreeMap::values).map(Box::as_ref);
         let moved: Vec<ReplicaView> = replicas.filter(there).cloned().collect();

@@ -91,6 +91,11 @@ impl Network {
         self.told.get(key).map_or(&[], |told| &told.endpoints)
     }
 
+    /// Whether gateways have been told of a Service's endpoints.
+    pub(in crate::shell) fn is_told(&self, key: &ObjectKey) -> bool {
+        self.told.contains_key(key)
+    }
+
     /// Every Service that has been told of.
     pub(in crate::shell) fn told_services(&self) -> impl Iterator<Item = &ObjectKey> {
         self.told.keys()

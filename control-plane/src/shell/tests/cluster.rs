@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Commands, Measurements,
+    Commands, Measurements, Peers,
     identity::now,
     kind::Kind,
     logs::Logs,
@@ -97,9 +97,11 @@ impl Cluster {
             projection: Projection::new(live.clone()),
             logs: logs.clone(),
             measurements: measurements.clone(),
+            peers: Peers::default(),
             images: Arc::new(Images),
             seed: 1,
             silence: crate::Silence::IN_PROCESS,
+            confirm: None,
             ingress: Some(INGRESS_ADDRESS),
             expected,
         };
@@ -157,7 +159,7 @@ impl Cluster {
 
     pub(super) fn gateway(&self) -> Gateway {
         let (side, ours) = in_process();
-        self.inputs.try_send(Input::AttachGateway(ours)).unwrap();
+        self.inputs.try_send(Input::AttachGateway(ours, None)).unwrap();
         Gateway { side, routes: BTreeMap::new(), endpoints: BTreeMap::new() }
     }
 }

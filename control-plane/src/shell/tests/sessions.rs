@@ -137,7 +137,9 @@ async fn a_pod_that_is_deleted_is_replaced_and_a_cordoned_node_takes_none() {
 #[tokio::test]
 async fn samples_are_kept_as_the_last_measurements() {
     let cluster = Cluster::start();
-    let gateway = cluster.gateway();
+    let mut gateway = cluster.gateway();
+    cluster.put(SERVICE, &self::service("hello", "ClusterIP")).await;
+    gateway.lacks("hello", "no deployment").await;
     let service = api::ObjectKey::new("default", "hello");
     assert_eq!(cluster.measurements.of(&service), None, "nothing measured is nothing known");
     let sample = ServiceSample {
@@ -153,12 +155,15 @@ async fn samples_are_kept_as_the_last_measurements() {
         service_sum: std::time::Duration::from_millis(7),
         presence: std::time::Duration::from_millis(7),
     };
-    gateway.side.tx.send(GatewayUp::Samples(vec![sample.clone()])).await.unwrap();
+    let other = api::ObjectKey::new("default", "unknown");
+    let unknown = ServiceSample { service: other.clone(), ..sample.clone() };
+    gateway.side.tx.send(GatewayUp::Samples(vec![unknown, sample.clone()])).await.unwrap();
     gateway.side.tx.send(GatewayUp::Wake { service: service.clone(), queued: 1, in_flight: 0 }).await.unwrap();
     let measured = eventually("the sample is kept", async || {
         cluster.measurements.of(&service).filter(|measured| measured.wakes == 1)
     })
     .await;
     assert_eq!(measured.last.unwrap().0, sample);
+    assert_eq!(cluster.measurements.of(&other), None, "the gateway was not told of it");
     cluster.stop().await;
 }

@@ -1,0 +1,133 @@
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use api::{Bucket, Digest, ReplicaId, Timestamp, replica::ReplicaSpec};
+
+/// What a replica still asks as it stops has so long beyond its grace.
+const AFTER_GRACE: Duration = Duration::from_secs(5);
+/// What is said last of a replica, such as lines of its log, has so long to come.
+const LAST_WORDS: Duration = Duration::from_secs(60);
+
+/// What was placed on one worker.
+#[derive(Debug, Default)]
+pub(super) struct Placed {
+    replicas: HashMap<ReplicaId, Replica>,
+    by_namespace: HashMap<String, HashSet<ReplicaId>>,
+    by_digest: HashMap<Digest, HashSet<ReplicaId>>,
+}
+
+#[derive(Debug)]
+struct Replica {
+    digest: Digest,
+    /// The stores that it is granted.
+    stores: Vec<String>,
+    /// When it may ask nothing any more; `None`: it is placed here.
+    ends: Option<Timestamp>,
+    /// Whether the worker has been told to stop it: being told again gives it no more time.
+    told: bool,
+    /// Since when it has stopped, as the worker says.
+    stopped: Option<Timestamp>,
+}
+
+impl Placed {
+    pub(super) fn place(&mut self, spec: &ReplicaSpec) {
+        self.remove(&spec.id);
+        let (id, digest, stores) = (spec.id.clone(), spec.digest.clone(), spec.grants.key_value.clone());
+        self.by_namespace.entry(id.0.namespace.to_string()).or_default().insert(id.clone());
+        self.by_digest.entry(digest.clone()).or_default().insert(id.clone());
+        self.replicas.insert(id, Replica { digest, stores, ends: None, told: false, stopped: None });
+    }
+
+    pub(super) fn stop(&mut self, id: &ReplicaId, ends: Timestamp) {
+        if let Some(replica) = self.replicas.get_mut(id).filter(|replica| !replica.told && replica.stopped.is_none()) {
+            replica.told = true;
+            replica.ends = Some(ends + AFTER_GRACE);
+        }
+    }
+
+    pub(super) fn take_away(&mut self, id: &ReplicaId, now: Timestamp) {
+        if let Some(replica) = self.replicas.get_mut(id) {
+            replica.ends.get_or_insert(now);
+        }
+    }
+
+    pub(super) fn stopped(&mut self, id: &ReplicaId, now: Timestamp) {
+        if let Some(replica) = self.replicas.get_mut(id) {
+            replica.ends = Some(replica.ends.map_or(now, |ends| ends.min(now)));
+            replica.stopped.get_or_insert(now);
+        }
+    }
+
+    /// The worker begins a session. What it does not run and is to run no more has ended.
+    pub(super) fn runs<'a>(&mut self, running: impl Iterator<Item = &'a ReplicaSpec>, now: Timestamp) {
+        let mut there = HashSet::new();
+        for spec in running {
+            there.insert(spec.id.clone());
+            if !self.replicas.contains_key(&spec.id) {
+                self.place(spec);
+            }
+        }
+        for (id, replica) in &mut self.replicas {
+            if replica.ends.is_some() && !there.contains(id) {
+                replica.stopped.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Forgets what has had its last words.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        let over = |replica: &Replica| replica.stopped.is_some_and(|since| now.since(since) > LAST_WORDS);
+        let gone: Vec<ReplicaId> =
+            self.replicas.iter().filter(|(_, replica)| over(replica)).map(|(id, _)| id.clone()).collect();
+        gone.iter().for_each(|id| self.remove(id));
+    }
+
+    /// Whether a replica that may run is granted a store.
+    pub(super) fn may_use(&self, bucket: &Bucket, now: Timestamp) -> bool {
+        let here = self.by_namespace.get(&bucket.namespace).into_iter().flatten();
+        here.filter_map(|id| self.replicas.get(id)).any(|it| it.may_run(now) && it.stores.contains(&bucket.name))
+    }
+
+    /// Whether a replica that may run is of an image.
+    pub(super) fn may_have(&self, digest: &Digest, now: Timestamp) -> bool {
+        let here = self.by_digest.get(digest).into_iter().flatten();
+        here.filter_map(|id| self.replicas.get(id)).any(|replica| replica.may_run(now))
+    }
+
+    /// Whether a replica was placed here and may be spoken of.
+    pub(super) fn knows(&self, id: &ReplicaId) -> bool {
+        self.replicas.contains_key(id)
+    }
+
+    pub(super) fn knows_image(&self, digest: &Digest) -> bool {
+        self.by_digest.contains_key(digest)
+    }
+
+    pub(super) fn is_used(&self, now: Timestamp) -> bool {
+        self.replicas.values().any(|replica| replica.may_run(now))
+    }
+
+    fn remove(&mut self, id: &ReplicaId) {
+        let Some(replica) = self.replicas.remove(id) else { return };
+        if let Some(there) = self.by_namespace.get_mut(&*id.0.namespace) {
+            there.remove(id);
+            if there.is_empty() {
+                self.by_namespace.remove(&*id.0.namespace);
+            }
+        }
+        if let Some(there) = self.by_digest.get_mut(&replica.digest) {
+            there.remove(id);
+            if there.is_empty() {
+                self.by_digest.remove(&replica.digest);
+            }
+        }
+    }
+}
+
+impl Replica {
+    fn may_run(&self, now: Timestamp) -> bool {
+        self.ends.is_none_or(|ends| now < ends)
+    }
+}

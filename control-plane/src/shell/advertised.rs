@@ -1,0 +1,124 @@
+//! Addresses that workers of other machines advertise. One is used once its worker has shown itself there, and asked again
+//! when it changes.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use api::{Address, ConfirmAddress, Timestamp, WorkerName};
+use scheduler::{EventKind, Subject};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{Input, Shell};
+use crate::identity::now;
+
+/// The wait before an address that was not confirmed is asked again; each further one doubles it.
+const AGAIN_FIRST: Duration = Duration::from_millis(500);
+/// The longest such wait.
+const AGAIN_LAST: Duration = Duration::from_secs(30);
+/// After a start, gateways are told of no endpoints for so long at most because some of their addresses are still asked.
+const HELD_BACK: Duration = Duration::from_secs(3);
+
+/// What each worker advertises.
+#[derive(Default)]
+pub(super) struct Advertised {
+    /// Finds out whether it is so; `None`: it is believed.
+    confirm: Option<Arc<dyn ConfirmAddress>>,
+    workers: BTreeMap<WorkerName, Claim>,
+    since: Option<Timestamp>,
+}
+
+struct Claim {
+    address: Address,
+    confirmed: bool,
+    /// Ends the asking.
+    _asking: DropGuard,
+}
+
+impl Advertised {
+    pub(super) fn new(confirm: Option<Arc<dyn ConfirmAddress>>) -> Self {
+        Self { confirm, ..Self::default() }
+    }
+
+    /// Whether endpoints are not told yet, as those of some workers would be missing that are known by gateways.
+    pub(super) fn holds_back(&mut self, now: Timestamp) -> bool {
+        let since = *self.since.get_or_insert(now);
+        now.since(since) < HELD_BACK && self.workers.values().any(|claim| !claim.confirmed)
+    }
+}
+
+impl Shell {
+    /// A worker says where it is reached.
+    pub(super) fn advertised(&mut self, worker: &WorkerName, address: Option<Address>) {
+        let asked = address.as_ref().and_then(|address| Some((address.tcp.clone()?, self.advertised.confirm.clone()?)));
+        let Some((tcp, confirm)) = asked else {
+            self.advertised.workers.remove(worker);
+            return match address {
+                Some(Address { socket: None, tcp: None, .. }) => self.network.set_unreached(worker),
+                address => self.network.set_address(worker, address),
+            };
+        };
+        let address = address.unwrap_or_default();
+        if self.advertised.workers.get(worker).is_some_and(|claim| claim.address == address) {
+            return;
+        }
+        let stop = CancellationToken::new();
+        let claim = Claim { address: address.clone(), confirmed: false, _asking: stop.clone().drop_guard() };
+        if self.advertised.workers.insert(worker.clone(), claim).is_none_or(|before| !before.confirmed) {
+            self.network.set_unreached(worker);
+        }
+        let (inputs, shutdown, worker) = (self.inputs.clone(), self.shutdown.clone(), worker.clone());
+        self.tasks.spawn(async move {
+            let asking = async {
+                let mut pause = AGAIN_FIRST;
+                let mut told = false;
+                loop {
+                    let result = confirm.confirm(&worker, &tcp).await;
+                    let confirmed = result.is_ok();
+                    // That it failed is told once.
+                    if confirmed || !std::mem::replace(&mut told, true) {
+                        let said = Input::Confirmed { worker: worker.clone(), address: address.clone(), result };
+                        if inputs.send(said).await.is_err() {
+                            return;
+                        }
+                    }
+                    if confirmed {
+                        return;
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(AGAIN_LAST);
+                }
+            };
+            tokio::select! {
+                () = asking => {}
+                () = stop.cancelled() => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
+    }
+
+    /// Whether a worker was found where it advertises that it is.
+    pub(super) fn confirmed(&mut self, worker: &WorkerName, address: Address, result: Result<(), String>) {
+        let Some(claim) = self.advertised.workers.get_mut(worker).filter(|claim| claim.address == address) else {
+            return;
+        };
+        match result {
+            Ok(()) => {
+                claim.confirmed = true;
+                self.network.set_address(worker, Some(address));
+            }
+            Err(why) => {
+                let at = address.tcp.unwrap_or_default();
+                let message = format!(
+                    "the worker is not found at {at}, which it advertises, and gets no requests until it is: {why}. \
+                     Name what others reach it at with --advertise"
+                );
+                tracing::warn!(%worker, address = at, why, "the worker is not found where it advertises that it is");
+                self.emit(Subject::Worker(worker.clone()), EventKind::Warning, "AddressNotConfirmed", &message, now());
+            }
+        }
+    }
+
+    pub(super) fn no_longer_advertised(&mut self, worker: &WorkerName) {
+        self.advertised.workers.remove(worker);
+        self.network.set_address(worker, None);
+    }
+}
