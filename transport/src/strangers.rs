@@ -18,6 +18,8 @@ pub struct StrangerLimits {
     pub connections: usize,
     /// Of these, from one address; of IPv6, from one network of 64 bits.
     pub by_source: usize,
+    /// As many from one where somebody has shown a certificate: who has one may come in bursts.
+    pub by_known_source: usize,
     /// How long one stays open.
     pub time: Duration,
     /// Bytes of a message.
@@ -26,7 +28,13 @@ pub struct StrangerLimits {
 
 impl Default for StrangerLimits {
     fn default() -> Self {
-        Self { connections: 128, by_source: 16, time: Duration::from_secs(10), message_bytes: 16 << 10 }
+        Self {
+            connections: 128,
+            by_source: 16,
+            by_known_source: 16,
+            time: Duration::from_secs(10),
+            message_bytes: 16 << 10,
+        }
     }
 }
 
@@ -78,9 +86,13 @@ impl Strangers {
         let source = source_of(address);
         let mut state = self.state.lock();
         let is_known = state.known.contains(&source);
-        let places = if is_known { self.limits.connections } else { self.limits.connections.div_ceil(2) };
+        let StrangerLimits { connections, by_source, by_known_source, .. } = self.limits;
+        let (places, share) = match is_known {
+            true => (connections, by_known_source.max(by_source)),
+            false => (connections.div_ceil(2), by_source),
+        };
         let from_there = state.by_source.get(&source).copied().unwrap_or(0);
-        if state.connections >= places || from_there >= self.limits.by_source {
+        if state.connections >= places || from_there >= share {
             return None;
         }
         let wait = if is_known { Duration::ZERO } else { state.rate.comes(address, now) };
@@ -175,5 +187,15 @@ mod tests {
         let crowd: Vec<_> = (2..100).filter_map(|last| strangers.enter(from(last))).collect();
         assert_eq!(crowd.len(), 4, "half of the places");
         assert!(strangers.enter(from(1)).is_some());
+    }
+
+    #[test]
+    fn where_somebody_has_shown_a_certificate_bursts_may_come_from() {
+        let limits = StrangerLimits { connections: 8, by_source: 3, by_known_source: 6, ..StrangerLimits::default() };
+        let strangers = Strangers::new(limits);
+        let of = |address| (0..8).map_while(|_| strangers.enter(address)).collect::<Vec<_>>().len();
+        assert_eq!(of(from(1)), 3);
+        strangers.enter(from(1)).expect("a place").shown_a_certificate();
+        assert_eq!((of(from(1)), of(from(2))), (6, 3));
     }
 }

@@ -49,6 +49,14 @@ const FIRST_BYTES_WITHIN: std::time::Duration = std::time::Duration::from_secs(1
 /// How a heartbeat begins, as hyper writes it. Not what a client can make a gateway write: its `x-sampan-` headers are gone,
 /// and neither its path nor its body comes before the first header.
 const HEARTBEAT: &[u8] = b"GET / HTTP/1.1\r\nx-sampan-ping:";
+/// Gateways connect anew in bursts, each request that finds no connection for itself.
+const STRANGERS: StrangerLimits = StrangerLimits {
+    connections: 1024,
+    by_source: 64,
+    by_known_source: 512,
+    time: std::time::Duration::from_secs(10),
+    message_bytes: 0,
+};
 /// Handles of replicas that a thread keeps, so that most requests look nothing up.
 const KNOWN: usize = 1024;
 
@@ -78,14 +86,14 @@ impl RequestListener {
             Some((address, identity)) => Some((TcpListener::bind(address).await?, identity)),
             None => None,
         };
-        Ok(Self { socket, tcp, strangers: Strangers::new(StrangerLimits::default()) })
+        Ok(Self { socket, tcp, strangers: Strangers::new(STRANGERS) })
     }
 
     /// At a Unix socket that another process has bound with [`bind_for_another`]. To be called within a runtime.
     pub fn given(socket: OwnedFd) -> io::Result<Self> {
         let socket = std::os::unix::net::UnixListener::from(socket);
         socket.set_nonblocking(true)?;
-        let strangers = Strangers::new(StrangerLimits::default());
+        let strangers = Strangers::new(STRANGERS);
         Ok(Self { socket: Some(UnixListener::from_std(socket)?), tcp: None, strangers })
     }
 
