@@ -25,7 +25,7 @@ pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
 const DOMAIN: &str = "sampan.internal";
 
 /// What a process is to the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// It holds the state and decides.
     ControlPlane,
@@ -63,7 +63,7 @@ impl Role {
 }
 
 /// Who the other side of a connection is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Peer {
     /// What it is.
     pub role: Role,

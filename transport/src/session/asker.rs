@@ -1,10 +1,13 @@
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use api::{Address, Authorize, WorkerName, session::WorkerUp};
 use tonic::{Request, Status, metadata::MetadataValue};
 
-use super::listener::Who;
-use crate::{identity::Role, machine::machine};
+use super::listener::{Shown, Who};
+use crate::{
+    identity::{Peer, Role},
+    machine::machine,
+};
 
 /// What a client of the same machine calls itself, as a worker. It takes rights away, and gives none.
 const WORKER: &str = "x-sampan-worker";
@@ -24,8 +27,11 @@ impl Asker {
     /// Who is at the other end of the connection that a request came over.
     pub(super) fn of<T>(request: &Request<T>, rules: &dyn Authorize) -> Result<Self, Status> {
         match request.extensions().get::<Who>() {
-            Some(Who::Local(started)) => {
-                let started = started.as_deref().map(|name| WorkerName(name.into()));
+            Some(who @ (Who::Started(_) | Who::Local(_))) => {
+                let started = match who {
+                    Who::Started(name) => Some(WorkerName(name.as_str().into())),
+                    _ => None,
+                };
                 let says = request.metadata().get(WORKER).and_then(|name| name.to_str().ok());
                 let says = says.map(|name| WorkerName(name.into()));
                 let name = rules.local(started.as_ref(), says.as_ref()).map_err(Status::permission_denied)?;
@@ -55,12 +61,33 @@ impl Asker {
     }
 }
 
-impl fmt::Display for Asker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Whose a session is: who else knows its number cannot go on with it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Owner {
+    /// Of the process that was started here by this name.
+    Started(String),
+    /// Of a process of this machine, as a worker of this name or for the user. Where processes have no numbers, all are one.
+    Local(Option<i32>, Option<WorkerName>),
+    /// Of who has this key, whatever certificate it shows for it, as this peer.
+    Key(Peer, String),
+    /// Of nobody.
+    Nobody,
+}
+
+impl Who {
+    /// Whose the sessions are that it begins.
+    pub(super) fn owner(&self, asker: &Asker) -> Owner {
         match self {
-            Self::Worker { name, .. } => write!(f, "worker {name}"),
-            Self::Gateway(name) => write!(f, "gateway {name}"),
-            Self::User => f.write_str("user"),
+            Self::Started(name) => Owner::Started(name.clone()),
+            Self::Local(process) => Owner::Local(
+                *process,
+                match asker {
+                    Asker::Worker { name, .. } => Some(name.clone()),
+                    Asker::Gateway(_) | Asker::User => None,
+                },
+            ),
+            Self::Peer(Shown { certificate, .. }) => Owner::Key(certificate.peer.clone(), certificate.key.clone()),
+            Self::Stranger(_) => Owner::Nobody,
         }
     }
 }
@@ -100,6 +127,10 @@ impl Hearing {
         if let WorkerUp::Hello(hello) = &mut message {
             // Paths and files are named after it.
             api::check_dns_subdomain(&hello.name.0).map_err(|error| error.to_string())?;
+            if self.bound.is_none() {
+                // Who comes by itself and has not said a name before is not one that was started here.
+                self.bound = self.rules.local(None, Some(&hello.name))?;
+            }
             let name = self.bound.get_or_insert_with(|| hello.name.clone());
             if hello.name != *name {
                 return Err(format!("worker `{name}` called itself `{}`", hello.name));

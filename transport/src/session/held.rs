@@ -14,6 +14,7 @@ use tonic::{Status, Streaming};
 
 use super::{
     PROTOCOL,
+    asker::Owner,
     frame::{Content, Message},
     listener::Who,
     pump::{Broken, Hear, Line},
@@ -26,15 +27,19 @@ const RESUME_WITHIN: Duration = Duration::from_secs(10);
 const OPENING: Duration = Duration::from_secs(5);
 /// Frames on their way into a connection.
 const IN_CONNECTION: usize = 64;
+/// Sessions of each kind that one peer has at a time. A worker has one, and one for what each of its processes calls. Tests have few.
+pub(super) const OF_A_PEER: usize = if cfg!(test) { 8 } else { 1024 };
+/// The longest number of a session, in bytes.
+const MAX_NUMBER: usize = 64;
 
 pub(super) type Frames<F> = Pin<Box<dyn Stream<Item = Result<F, Status>> + Send>>;
 
-/// Sessions in one direction each, by their owners and the names that these chose.
+/// Sessions of one kind, by their owners and the numbers that these chose.
 pub(super) struct Sessions<Out: Message, In: Message> {
-    held: Arc<Mutex<ByName<Out, In>>>,
+    held: Arc<Mutex<ByOwner<Out, In>>>,
 }
 
-type ByName<Out, In> = HashMap<Vec<u8>, Arc<Held<Out, In>>>;
+type ByOwner<Out, In> = HashMap<Owner, HashMap<Vec<u8>, Arc<Held<Out, In>>>>;
 
 impl<Out: Message, In: Message> Default for Sessions<Out, In> {
     fn default() -> Self {
@@ -56,19 +61,18 @@ impl<Out: Message, In: Message> Sessions<Out, In> {
         &self,
         who: Who,
         mut incoming: Streaming<In::Frame>,
-        owner: &str,
+        owner: Owner,
         shutdown: &CancellationToken,
         hear: Hear<In>,
         attach: impl Fn(u32, Session<Out, In>),
     ) -> Result<Frames<Out::Frame>, Status> {
-        let mut opening = opening::<In>(&mut incoming).await?;
-        opening.session = [owner.as_bytes(), b"\n", &opening.session].concat();
-        let held = self.held(&opening, hear, attach)?;
+        let opening = opening::<In>(&mut incoming).await?;
+        let held = self.held(&owner, &opening, hear, attach)?;
         let stop = shutdown.child_token();
         std::mem::replace(&mut *held.carried.lock(), stop.clone()).cancel();
         let mut line = held.line.clone().lock_owned().await;
         let Some(again) = line.ledger.resend(opening.received) else {
-            self.held.lock().remove(&opening.session);
+            forget(&mut self.held.lock(), &owner, &held);
             return Err(Status::not_found("what was not received is not here any more"));
         };
         let (outgoing, mut frames) = mpsc::channel(IN_CONNECTION);
@@ -94,29 +98,43 @@ impl<Out: Message, In: Message> Sessions<Out, In> {
             if let Broken::Refused(why) = &ended {
                 tracing::warn!(why, "a session was ended");
             }
-            sessions.lock().retain(|_, other| !Arc::ptr_eq(other, &held));
+            forget(&mut sessions.lock(), &owner, &held);
         });
         Ok(Box::pin(stream::poll_fn(move |cx| frames.poll_recv(cx)).map(Ok)))
     }
 
     fn held(
         &self,
+        owner: &Owner,
         opening: &Opening,
         hear: Hear<In>,
         attach: impl Fn(u32, Session<Out, In>),
     ) -> Result<Arc<Held<Out, In>>, Status> {
         let mut held = self.held.lock();
-        match held.get(&opening.session) {
+        let own = held.get(owner);
+        match own.and_then(|own| own.get(&opening.session)) {
             Some(known) => Ok(known.clone()),
             None if opening.resumes => Err(Status::not_found("this session is not known: begin another")),
+            None if own.is_some_and(|own| own.len() >= OF_A_PEER) => {
+                Err(Status::resource_exhausted(format!("it has {OF_A_PEER} sessions: end others first")))
+            }
             None => {
                 let (there, here) = in_process::<In, Out>();
                 let line = Arc::new(tokio::sync::Mutex::new(Line::new(there, hear)));
                 let new = Arc::new(Held { line, carried: Mutex::default() });
-                held.insert(opening.session.clone(), new.clone());
+                held.entry(owner.clone()).or_default().insert(opening.session.clone(), new.clone());
                 attach(opening.protocol, here);
                 Ok(new)
             }
+        }
+    }
+}
+
+fn forget<Out: Message, In: Message>(held: &mut ByOwner<Out, In>, owner: &Owner, gone: &Arc<Held<Out, In>>) {
+    if let Some(own) = held.get_mut(owner) {
+        own.retain(|_, other| !Arc::ptr_eq(other, gone));
+        if own.is_empty() {
+            held.remove(owner);
         }
     }
 }
@@ -127,7 +145,7 @@ async fn opening<In: Message>(incoming: &mut Streaming<In::Frame>) -> Result<Ope
     let first = first.map_err(|_| Status::deadline_exceeded("the stream did not begin in time"))??;
     let first = first.map(In::unpack).transpose().map_err(|error| Status::invalid_argument(error.to_string()))?;
     match first.and_then(|packet| packet.content) {
-        Some(Content::Opening(opening)) if !opening.session.is_empty() => Ok(opening),
+        Some(Content::Opening(opening)) if (1..=MAX_NUMBER).contains(&opening.session.len()) => Ok(opening),
         _ => Err(Status::invalid_argument("a stream begins with the opening of a session")),
     }
 }

@@ -53,7 +53,7 @@ impl SessionEntry {
         // This end is nobody else's: who has the other cannot make it block.
         let (ours, theirs) = BlockingStream::pair()?;
         ours.set_nonblocking(true)?;
-        let (stream, who) = (Box::new(UnixStream::from_std(ours)?), Who::Local(Some(self.name.clone())));
+        let (stream, who) = (Box::new(UnixStream::from_std(ours)?), Who::Started(self.name.clone()));
         let connection = Connection { _seat: Some(seat), ..Connection::new(stream, who, None) };
         self.opened.send(connection).await.map_err(|_| io::Error::other("no sessions are taken any more"))?;
         Ok(theirs.into())
@@ -109,7 +109,8 @@ impl SessionListener {
                 () = accepted.known.closed() => return,
                 connected = local(self.socket.as_ref()) => match connected {
                     Ok(stream) if is_own_user(&stream) => {
-                        let connection = Connection::new(Box::new(stream), Who::Local(None), None);
+                        let who = Who::Local(stream.peer_cred().ok().and_then(|peer| peer.pid()));
+                        let connection = Connection::new(Box::new(stream), who, None);
                         let _ = accepted.known.send(Ok(connection)).await;
                         Ok(())
                     }
@@ -200,9 +201,10 @@ async fn shake_hands(stream: TcpStream, from: IpAddr, place: Place, identity: Ar
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
 pub(super) enum Who {
-    /// A process of this user on this machine: one that was started here, by the name that it was given then, or `None`: one that
-    /// came by itself.
-    Local(Option<String>),
+    /// A process that was started here, by the name that it was given then.
+    Started(String),
+    /// A process of this user on this machine that came by itself, by its number, if that is known.
+    Local(Option<i32>),
     /// Who showed a certificate.
     Peer(Shown),
     /// Who showed none, and where it is.
@@ -233,7 +235,7 @@ impl Who {
     pub(super) fn trust(&self) -> Option<watch::Receiver<Arc<Trust>>> {
         match self {
             Self::Peer(shown) => Some(shown.trust.clone()),
-            Self::Local(_) | Self::Stranger(_) => None,
+            Self::Started(_) | Self::Local(_) | Self::Stranger(_) => None,
         }
     }
 
@@ -249,7 +251,7 @@ impl Who {
     pub(super) fn revoked(&self) -> BoxFuture<'static, ()> {
         match self {
             Self::Peer(shown) => Box::pin(revoked(shown.trust.clone(), shown.certificate.clone())),
-            Self::Local(_) | Self::Stranger(_) => Box::pin(std::future::pending()),
+            Self::Started(_) | Self::Local(_) | Self::Stranger(_) => Box::pin(std::future::pending()),
         }
     }
 }

@@ -14,6 +14,8 @@ mod ledger;
 mod listener;
 mod pump;
 mod server;
+#[cfg(test)]
+mod tests;
 mod whole_routes;
 
 pub use client::{ControlPlaneClient, ControlPlaneWay};

@@ -159,12 +159,12 @@ impl ControlPlane for Desk {
     ) -> Result<Response<Self::WorkerSessionStream>, Status> {
         let who = who(&request);
         let asker = self.asker(&request)?;
-        let (owner, worker) = (asker.to_string(), asker.worker()?);
+        let (owner, worker) = (who.owner(&asker), asker.worker()?);
         self.came(&who);
         let attach = |_, session| (self.offer.worker)(session);
         let mut hearing = Hearing::new(self.offer.rules.clone(), worker);
         let hear = Box::new(move |message| hearing.hear(message));
-        self.workers.open(who, request.into_inner(), &owner, &self.shutdown, hear, attach).await.map(Response::new)
+        self.workers.open(who, request.into_inner(), owner, &self.shutdown, hear, attach).await.map(Response::new)
     }
 
     async fn gateway_session(
@@ -175,14 +175,14 @@ impl ControlPlane for Desk {
         let who = who(&request);
         let asker = self.asker(&request)?;
         self.came(&who);
-        let owner = asker.to_string();
+        let owner = who.owner(&asker);
         let of = match asker {
             Asker::Worker { name, .. } => Some(name),
             Asker::Gateway(_) | Asker::User => None,
         };
         let attach = |protocol, session| (self.offer.gateway)(for_protocol(protocol, session), of.clone());
         let hear = Box::new(|message: GatewayUp| Ok(Some(message)));
-        self.gateways.open(who, request.into_inner(), &owner, &self.shutdown, hear, attach).await.map(Response::new)
+        self.gateways.open(who, request.into_inner(), owner, &self.shutdown, hear, attach).await.map(Response::new)
     }
 
     async fn fetch_image(&self, request: Request<ImageRequest>) -> Result<Response<Self::FetchImageStream>, Status> {
@@ -202,7 +202,7 @@ impl ControlPlane for Desk {
         let admission = &self.offer.admission;
         let source = match &who {
             Who::Stranger(from) => Some(*from),
-            Who::Local(_) | Who::Peer(_) => None,
+            Who::Started(_) | Who::Local(_) | Who::Peer(_) => None,
         };
         let certificate = match &who {
             Who::Peer(shown) if token.is_empty() && shown.certificate.peer == peer => {
@@ -220,7 +220,9 @@ impl ControlPlane for Desk {
                 shown.holds()?;
                 Ok(Response::new((&**shown.trust.borrow()).into()))
             }
-            Who::Local(_) => Err(Status::unimplemented("who comes over a Unix socket shows no certificate")),
+            Who::Started(_) | Who::Local(_) => {
+                Err(Status::unimplemented("who comes over a Unix socket shows no certificate"))
+            }
             Who::Stranger(_) => Err(Status::unauthenticated("no certificate was shown: join with a token")),
         }
     }

@@ -1,0 +1,256 @@
+#![allow(clippy::unwrap_used, reason = "a failing test may panic anywhere")]
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use api::{
+    Authorize, Bucket, Call, Digest, FetchImage, ImageBytes, KeyValue, KeyValueError, Listing, WorkerName,
+    session::{Capacity, ForWorker, WorkerHello, WorkerUp},
+};
+use bytes::Bytes;
+use futures::{
+    StreamExt,
+    future::{BoxFuture, ready},
+    stream,
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status, Streaming};
+
+use super::{
+    Admission, Applicant, ControlPlaneClient, ControlPlaneWay, Offer, PROTOCOL, SessionListener,
+    frame::{Content, Message, Packet},
+    serve_sessions,
+};
+use crate::{
+    identity::{Asked, Authority, Certificate, Identity, Peer, Request as CertificateRequest, Role},
+    strangers::StrangerLimits,
+    wire::proto::{Opening, ToWorkerFrame, WorkerFrame},
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The worker that was started here.
+const OWN: &str = "own";
+
+struct World {
+    authority: Authority,
+    address: String,
+    socket: std::path::PathBuf,
+    sessions: mpsc::UnboundedReceiver<ForWorker>,
+    _folder: tempfile::TempDir,
+}
+
+async fn world() -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::open(folder.path(), Duration::from_secs(600)).unwrap();
+    let identity = Arc::new(authority.own_identity().unwrap());
+    let (given, sessions) = mpsc::unbounded_channel();
+    let offer = Offer {
+        worker: Arc::new(move |session| drop(given.send(session))),
+        gateway: Arc::new(|_, _| {}),
+        rules: Arc::new(OneStarted),
+        key_value: Arc::new(Nothing),
+        images: Arc::new(Nothing),
+        admission: Arc::new(Nothing),
+    };
+    let socket = folder.path().join("s");
+    let tcp = Some(("127.0.0.1:0".parse().unwrap(), identity));
+    let listener = SessionListener::bind(socket.clone(), tcp, StrangerLimits::default()).await.unwrap();
+    let address = listener.tcp_addr().unwrap().to_string();
+    tokio::spawn(serve_sessions(listener, offer, CancellationToken::new()));
+    World { authority, address, socket, sessions, _folder: folder }
+}
+
+impl World {
+    fn identity(&self, request: CertificateRequest, name: &str) -> Arc<Identity> {
+        let peer = Peer { role: Role::Worker, name: name.to_owned() };
+        let (pem, _) = self.authority.sign(&Asked::read(request.der()).unwrap(), &peer).unwrap();
+        Arc::new(Identity::of(request, &pem).unwrap())
+    }
+
+    fn over_tls(&self, identity: &Arc<Identity>) -> ControlPlaneClient {
+        let (address, identity) = (self.address.clone(), identity.clone());
+        ControlPlaneClient::new(ControlPlaneWay::Tls { address, identity })
+    }
+
+    async fn session(&mut self) -> ForWorker {
+        timeout(PATIENCE, self.sessions.recv()).await.expect("a session").unwrap()
+    }
+}
+
+fn local(socket: &Path) -> ControlPlaneClient {
+    ControlPlaneClient::new(ControlPlaneWay::Socket(socket.to_owned()))
+}
+
+fn frame(sequence: u64, content: Content<WorkerUp>) -> WorkerFrame {
+    WorkerUp::pack(Packet { sequence, acknowledged: 0, content: Some(content), ends: false })
+}
+
+type Opened = (mpsc::UnboundedSender<WorkerFrame>, Streaming<ToWorkerFrame>);
+
+/// Opens a session of this number, or goes on with it, as a client does that chooses what it says.
+async fn open(client: &ControlPlaneClient, number: &[u8], resumes: bool) -> Result<Opened, Status> {
+    let (frames, mut sent) = mpsc::unbounded_channel();
+    let opening = Opening { protocol: PROTOCOL, session: number.to_vec(), received: 0, resumes };
+    frames.send(frame(0, Content::Opening(opening))).unwrap();
+    let sent = stream::poll_fn(move |cx| sent.poll_recv(cx));
+    let answered = async {
+        let mut incoming = client.grpc().worker_session(client.naming().request(sent)).await?.into_inner();
+        incoming.message().await?.ok_or_else(|| Status::unavailable("closed"))?;
+        Ok((frames, incoming))
+    };
+    timeout(PATIENCE, answered).await.expect("an answer")
+}
+
+fn hello(name: &str) -> WorkerUp {
+    WorkerUp::Hello(WorkerHello {
+        name: WorkerName(name.into()),
+        capacity: Capacity { cpu_millis: 1, memory_bytes: 1, replicas: 1 },
+        labels: Default::default(),
+        taints: Vec::new(),
+        address: None,
+        running: Vec::new(),
+        cached: Vec::new(),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_gone_on_with_by_who_has_the_key_that_began_it_and_by_nobody_else() {
+    let mut world = world().await;
+    let first = world.identity(CertificateRequest::new().unwrap(), "w");
+    let (began, _said) = open(&world.over_tls(&first), b"number", false).await.unwrap();
+    let mut session = world.session().await;
+    // Another key under the same name, another name, and a process of this machine that says the name.
+    let same_name = world.over_tls(&world.identity(CertificateRequest::new().unwrap(), "w"));
+    let other = world.over_tls(&world.identity(CertificateRequest::new().unwrap(), "other"));
+    let here = local(&world.socket).as_worker("w");
+    for thief in [same_name, other, here] {
+        let refused = open(&thief, b"number", true).await.expect_err("it is another's");
+        assert_eq!(refused.code(), Code::NotFound, "{refused}");
+    }
+    began.send(frame(1, Content::Message(hello("w")))).unwrap();
+    assert!(matches!(timeout(PATIENCE, session.rx.recv()).await.unwrap(), Some(WorkerUp::Hello(_))), "it goes on");
+    drop(began);
+    // With another certificate for the same key.
+    let renewed = world.identity(first.request().unwrap(), "w");
+    assert_ne!(renewed.certificate().serial, first.certificate().serial);
+    let (went_on, _said) = open(&world.over_tls(&renewed), b"number", true).await.expect("it is its own");
+    went_on.send(frame(2, Content::Message(WorkerUp::Leaving))).unwrap();
+    assert!(matches!(timeout(PATIENCE, session.rx.recv()).await.unwrap(), Some(WorkerUp::Leaving)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_by_itself_is_no_worker_that_was_started_here_whether_it_says_so_first_or_later() {
+    let mut world = world().await;
+    let refused = open(&local(&world.socket).as_worker(OWN), b"a", false).await.expect_err("it says so first");
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let (late, mut said) = open(&local(&world.socket), b"b", false).await.unwrap();
+    let mut session = world.session().await;
+    late.send(frame(1, Content::Message(hello(OWN)))).unwrap();
+    assert!(timeout(PATIENCE, session.rx.recv()).await.unwrap().is_none(), "the session ends without a word of it");
+    timeout(PATIENCE, async { while said.next().await.is_some_and(|frame| frame.is_ok()) {} }).await.unwrap();
+    let (another, _said) = open(&local(&world.socket), b"c", false).await.unwrap();
+    let mut session = world.session().await;
+    another.send(frame(1, Content::Message(hello("second")))).unwrap();
+    assert!(matches!(timeout(PATIENCE, session.rx.recv()).await.unwrap(), Some(WorkerUp::Hello(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_peer_has_a_bounded_number_of_sessions_and_takes_none_of_anothers() {
+    let mut world = world().await;
+    let (greedy, other) = (local(&world.socket).as_worker("greedy"), local(&world.socket).as_worker("other"));
+    let mut kept = Vec::new();
+    for number in 0..super::held::OF_A_PEER {
+        let (frames, _) = open(&greedy, &number.to_be_bytes(), false).await.unwrap();
+        // The session is held for a while after its connection has ended.
+        kept.push((frames, world.session().await));
+    }
+    let refused = open(&greedy, b"one more", false).await.expect_err("it has enough");
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    open(&other, b"first", false).await.expect("another has its own");
+    let long = open(&other, &[0; 65], false).await.expect_err("a number is short");
+    assert_eq!(long.code(), Code::InvalidArgument);
+}
+
+/// One worker was started here. Everybody may everything.
+struct OneStarted;
+
+impl Authorize for OneStarted {
+    fn local(&self, started: Option<&WorkerName>, says: Option<&WorkerName>) -> Result<Option<WorkerName>, String> {
+        match says {
+            Some(name) if started.is_none() && *name.0 == *OWN => Err("it was started here".to_owned()),
+            _ => Ok(started.or(says).cloned()),
+        }
+    }
+
+    fn socket(&self, _: &WorkerName) -> Option<String> {
+        None
+    }
+
+    fn call(&self, _: &WorkerName, _: Call<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn hear(&self, _: &WorkerName, message: WorkerUp) -> Option<WorkerUp> {
+        Some(message)
+    }
+}
+
+/// Nothing is asked of it here.
+struct Nothing;
+
+impl Admission for Nothing {
+    fn join(&self, _: Applicant) -> BoxFuture<'static, Result<String, String>> {
+        Box::pin(ready(Err("nobody joins here".to_owned())))
+    }
+
+    fn renew(&self, _: Certificate, _: Vec<u8>) -> BoxFuture<'static, Result<String, String>> {
+        Box::pin(ready(Err("nobody renews here".to_owned())))
+    }
+
+    fn came(&self, _: &Certificate) {}
+}
+
+impl FetchImage for Nothing {
+    fn fetch(&self, _: Digest) -> BoxFuture<'static, Result<ImageBytes, String>> {
+        Box::pin(ready(Err("there are no images".to_owned())))
+    }
+}
+
+fn no_store<T>() -> BoxFuture<'static, Result<T, KeyValueError>>
+where
+    T: Send + 'static,
+{
+    Box::pin(ready(Err(KeyValueError::Store("there is no store".into()))))
+}
+
+impl KeyValue for Nothing {
+    fn get(&self, _: &Bucket, _: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
+        no_store()
+    }
+
+    fn set(&self, _: &Bucket, _: Vec<(String, Bytes)>) -> BoxFuture<'static, Result<(), KeyValueError>> {
+        no_store()
+    }
+
+    fn delete(&self, _: &Bucket, _: Vec<String>) -> BoxFuture<'static, Result<(), KeyValueError>> {
+        no_store()
+    }
+
+    fn list(&self, _: &Bucket, _: Option<String>, _: usize) -> BoxFuture<'static, Result<Listing, KeyValueError>> {
+        no_store()
+    }
+
+    fn increment(&self, _: &Bucket, _: String, _: i64) -> BoxFuture<'static, Result<i64, KeyValueError>> {
+        no_store()
+    }
+
+    fn swap(
+        &self,
+        _: &Bucket,
+        _: String,
+        _: Option<Bytes>,
+        _: Bytes,
+    ) -> BoxFuture<'static, Result<Option<Option<Bytes>>, KeyValueError>> {
+        no_store()
+    }
+}
