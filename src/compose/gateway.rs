@@ -28,7 +28,7 @@ pub(crate) async fn gateway(
     let dialer = dialer.until(shutdown.clone());
     let gateway = Gateway::new(config::gateway(http, limits), Arc::new(dialer));
     let address = gateway.bind()?;
-    let counted = Metrics { gateway: Some(gateway.clone()), control_plane: Some(client.clone()), autoscalers: None };
+    let counted = Metrics { gateway: Some(gateway.clone()), control_plane: Some(client.clone()), ..Metrics::default() };
     let (offered, stop) = (metrics.offer(counted).await?, shutdown.clone());
     let mut roles = Roles::new(shutdown);
     roles.spawn("the listener for metrics", async move { stop.run_until_cancelled(offered).await.unwrap_or(Ok(())) });

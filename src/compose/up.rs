@@ -33,7 +33,7 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
     };
     let mut worker = Worker::new(worker_config, images.clone(), replicas, handles)?;
     let counted =
-        Metrics { gateway: Some(gateway.clone()), control_plane: None, autoscalers: Some(control.measurements()) };
+        Metrics { gateway: Some(gateway.clone()), autoscalers: Some(control.measurements()), ..Metrics::default() };
     let offered = args.metrics.offer(counted).await?;
     let (http, api) = (gateway.bind()?, control.bind().await?);
     control.show_ingresses_at(http);

@@ -177,7 +177,7 @@ pub(crate) async fn worker(
     let here = replicas.dialer();
     let mut worker = Worker::new(worker_config, ImageStore::open(dir.images())?, replicas, handles)?;
 
-    let counted = Metrics { gateway: Some(inside.clone()), control_plane: Some(client.clone()), autoscalers: None };
+    let counted = Metrics { gateway: Some(inside.clone()), control_plane: Some(client.clone()), ..Metrics::default() };
     let (offered, stop) = (plan.metrics.offer(counted).await?, ended.clone());
     let ending = Ending { leave: leave.clone(), now: CancellationToken::new() };
     let mut roles = Roles::new(shutdown);

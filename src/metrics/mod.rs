@@ -9,7 +9,7 @@ use api::{
     ACCEPT_PAUSE, Accepting, AfterAccept,
     http1::{Checked, Refuse, Refused, Violation},
 };
-use control_plane::Measurements;
+use control_plane::{Measurements, Peers};
 use gateway::Gateway;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     pub(crate) gateway: Option<Gateway>,
     pub(crate) control_plane: Option<ControlPlaneClient>,
     pub(crate) autoscalers: Option<Measurements>,
+    pub(crate) peers: Option<Peers>,
 }
 
 impl MetricsArgs {
@@ -142,6 +143,9 @@ impl Metrics {
                 text.family(name, "counter", "Events that the audit log could not take or write.");
                 text.value(name, &[], lost);
             }
+        }
+        if let Some(peers) = &self.peers {
+            text.peers(&peers.refused());
         }
         text.0
     }

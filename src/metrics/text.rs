@@ -1,6 +1,6 @@
 use std::fmt::{Display, Write};
 
-use api::ObjectKey;
+use api::{ObjectKey, WorkerName};
 use control_plane::Autoscaled;
 
 /// A name, its type, what it means, and how it is read.
@@ -64,6 +64,19 @@ impl Text {
                 let labels = [("namespace", &*service.service.namespace), ("service", &*service.service.name)];
                 self.value(name, &labels, read(service));
             }
+        }
+    }
+
+    /// What workers were refused.
+    pub(super) fn peers(&mut self, refused: &[(WorkerName, u64)]) {
+        const NAME: &str = "sampan_worker_refusals_total";
+        self.family(
+            NAME,
+            "counter",
+            "Calls and messages of a worker that were refused, as nothing placed there allows them.",
+        );
+        for (worker, count) in refused {
+            self.value(NAME, &[("worker", &*worker.0)], *count);
         }
     }
 

@@ -137,6 +137,15 @@ pub struct Guard {
     pub outside: Verdict,
 }
 
+impl Guard {
+    /// The policy that keeps replicas of a revision from the port, found by going through what is known.
+    pub fn denies(&self, caller: &ObjectKey) -> Option<&str> {
+        let of_revision = self.revisions.iter().find(|(known, _)| known == caller).map(|(_, verdict)| verdict);
+        let of_namespace = || self.namespaces.iter().find(|(known, _)| *known == *caller.namespace);
+        of_revision.or_else(|| of_namespace().map(|(_, verdict)| verdict)).unwrap_or(&self.others).as_deref()
+    }
+}
+
 /// Who may send to hosts outside at some ports. Whoever is not named may.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leaving {

@@ -13,7 +13,11 @@ mod seal;
 mod tests;
 mod warnings;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use api::{Call, ObjectKey, ReplicaId, Timestamp, WorkerName, replica::ReplicaSpec, session::WorkerUp};
 use parking_lot::Mutex;
@@ -24,6 +28,7 @@ use crate::{
 };
 pub(crate) use allowance::Allowance;
 use decision::{Asked, Refusal, decide};
+pub(crate) use placed::Claim;
 use placed::Placed;
 pub(crate) use seal::Seal;
 use warnings::Warnings;
@@ -37,6 +42,8 @@ pub struct Peers {
 #[derive(Debug, Default)]
 struct State {
     workers: HashMap<WorkerName, Placed>,
+    /// Those that have said in this life what they ran before it.
+    heard: HashSet<WorkerName>,
     allowances: HashMap<WorkerName, Allowance>,
     warnings: Warnings,
 }
@@ -63,9 +70,21 @@ impl Peers {
         self.change(worker, |placed| placed.stopped(id, now()));
     }
 
-    /// A worker has said what it runs. What of it was sealed is placed there, until it is told otherwise.
-    pub(crate) fn runs<'a>(&self, worker: &WorkerName, running: impl Iterator<Item = &'a ReplicaSpec>) {
-        self.state.lock().workers.entry(worker.clone()).or_default().runs(running, now());
+    /// What follows from it that a worker runs a replica that was sealed for it: once placed there, it may be so no more. Of an
+    /// earlier life that is believed which it says first: what it leaves out then has ended.
+    pub(crate) fn claim(&self, worker: &WorkerName, id: &ReplicaId) -> Claim {
+        let state = self.state.lock();
+        match state.workers.get(worker).map_or(Claim::Over, |placed| placed.claim(id)) {
+            Claim::Over if !state.heard.contains(worker) => Claim::Open,
+            claim => claim,
+        }
+    }
+
+    /// A worker has said that it runs these, and nothing else.
+    pub(crate) fn runs(&self, worker: &WorkerName, running: &HashSet<ReplicaId>) {
+        let mut state = self.state.lock();
+        state.heard.insert(worker.clone());
+        state.workers.entry(worker.clone()).or_default().runs(running, now());
     }
 
     /// There is no such worker any more.
@@ -79,6 +98,14 @@ impl Peers {
     pub(crate) fn is_used(&self, worker: &WorkerName) -> bool {
         let at = now();
         self.state.lock().workers.get(worker).is_some_and(|placed| placed.is_used(at))
+    }
+
+    /// The revisions whose replicas may run on a worker, if that may be others than when there were `seen` changes; and how many
+    /// there are now.
+    pub(crate) fn guests(&self, worker: &WorkerName, seen: u64) -> Option<(BTreeSet<ObjectKey>, u64)> {
+        let state = self.state.lock();
+        let placed = state.workers.get(worker)?;
+        (placed.changes() != seen).then(|| (placed.guests(now()), placed.changes()))
     }
 
     /// Whether a worker may ask this. The error is for people.
@@ -119,9 +146,9 @@ impl Peers {
         self.state.lock().warnings.refused(worker, &refusal, now());
     }
 
-    /// How much was refused since the process started.
-    pub fn refused(&self) -> u64 {
-        self.state.lock().warnings.count()
+    /// How often each worker was refused what it asked or said, since the process started or it was forgotten.
+    pub fn refused(&self) -> Vec<(WorkerName, u64)> {
+        self.state.lock().warnings.counts()
     }
 
     /// Forgets what ended long ago.

@@ -1,9 +1,9 @@
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
-use api::{Bucket, Digest, ReplicaId, Timestamp, replica::ReplicaSpec};
+use api::{Bucket, Digest, ObjectKey, ReplicaId, Timestamp, replica::ReplicaSpec};
 
 /// What a replica still asks as it stops has so long beyond its grace.
 const AFTER_GRACE: Duration = Duration::from_secs(5);
@@ -16,10 +16,13 @@ pub(super) struct Placed {
     replicas: HashMap<ReplicaId, Replica>,
     by_namespace: HashMap<String, HashSet<ReplicaId>>,
     by_digest: HashMap<Digest, HashSet<ReplicaId>>,
+    /// Counts what may have changed whose replicas run.
+    changes: u64,
 }
 
 #[derive(Debug)]
 struct Replica {
+    revision: ObjectKey,
     digest: Digest,
     /// The stores that it is granted.
     stores: Vec<String>,
@@ -31,13 +34,26 @@ struct Replica {
     stopped: Option<Timestamp>,
 }
 
+/// What follows from it that a worker runs a replica that was once placed there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// It is placed there.
+    Holds,
+    /// Whether it is still to run there is for the scheduler to say.
+    Open,
+    /// It was told to stop, or said that it had.
+    Over,
+}
+
 impl Placed {
     pub(super) fn place(&mut self, spec: &ReplicaSpec) {
         self.remove(&spec.id);
         let (id, digest, stores) = (spec.id.clone(), spec.digest.clone(), spec.grants.key_value.clone());
         self.by_namespace.entry(id.0.namespace.to_string()).or_default().insert(id.clone());
         self.by_digest.entry(digest.clone()).or_default().insert(id.clone());
-        self.replicas.insert(id, Replica { digest, stores, ends: None, told: false, stopped: None });
+        let revision = ObjectKey::new(id.0.namespace.clone(), spec.revision.as_str());
+        self.replicas.insert(id, Replica { revision, digest, stores, ends: None, told: false, stopped: None });
+        self.changes += 1;
     }
 
     pub(super) fn stop(&mut self, id: &ReplicaId, ends: Timestamp) {
@@ -50,6 +66,7 @@ impl Placed {
     pub(super) fn take_away(&mut self, id: &ReplicaId, now: Timestamp) {
         if let Some(replica) = self.replicas.get_mut(id) {
             replica.ends.get_or_insert(now);
+            self.changes += 1;
         }
     }
 
@@ -57,28 +74,33 @@ impl Placed {
         if let Some(replica) = self.replicas.get_mut(id) {
             replica.ends = Some(replica.ends.map_or(now, |ends| ends.min(now)));
             replica.stopped.get_or_insert(now);
+            self.changes += 1;
         }
     }
 
-    /// The worker begins a session. What it does not run and is to run no more has ended.
-    pub(super) fn runs<'a>(&mut self, running: impl Iterator<Item = &'a ReplicaSpec>, now: Timestamp) {
-        let mut there = HashSet::new();
-        for spec in running {
-            there.insert(spec.id.clone());
-            if !self.replicas.contains_key(&spec.id) {
-                self.place(spec);
-            }
-        }
+    /// The worker begins a session in which it runs these. Of the others, what is to run no more has ended.
+    pub(super) fn runs(&mut self, running: &HashSet<ReplicaId>, now: Timestamp) {
         for (id, replica) in &mut self.replicas {
-            if replica.ends.is_some() && !there.contains(id) {
+            if replica.ends.is_some() && !running.contains(id) {
                 replica.stopped.get_or_insert(now);
             }
         }
     }
 
+    /// What is known of a replica that was placed here in this life.
+    pub(super) fn claim(&self, id: &ReplicaId) -> Claim {
+        match self.replicas.get(id) {
+            Some(Replica { told: false, stopped: None, ends: None, .. }) => Claim::Holds,
+            // It was given up while its worker was away, which has not been told yet.
+            Some(Replica { told: false, stopped: None, ends: Some(_), .. }) => Claim::Open,
+            Some(_) | None => Claim::Over,
+        }
+    }
+
     /// Forgets what has had its last words.
     pub(super) fn expire(&mut self, now: Timestamp) {
-        let over = |replica: &Replica| replica.stopped.is_some_and(|since| now.since(since) > LAST_WORDS);
+        let long_ago = |at: Option<Timestamp>| at.is_some_and(|at| now.since(at) > LAST_WORDS);
+        let over = |replica: &Replica| long_ago(replica.stopped) || (replica.told && long_ago(replica.ends));
         let gone: Vec<ReplicaId> =
             self.replicas.iter().filter(|(_, replica)| over(replica)).map(|(id, _)| id.clone()).collect();
         gone.iter().for_each(|id| self.remove(id));
@@ -109,8 +131,19 @@ impl Placed {
         self.replicas.values().any(|replica| replica.may_run(now))
     }
 
+    /// The revisions of what may run.
+    pub(super) fn guests(&self, now: Timestamp) -> BTreeSet<ObjectKey> {
+        self.replicas.values().filter(|replica| replica.may_run(now)).map(|replica| replica.revision.clone()).collect()
+    }
+
+    /// Another number once something was placed here or has ended.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     fn remove(&mut self, id: &ReplicaId) {
         let Some(replica) = self.replicas.remove(id) else { return };
+        self.changes += 1;
         if let Some(there) = self.by_namespace.get_mut(&*id.0.namespace) {
             there.remove(id);
             if there.is_empty() {

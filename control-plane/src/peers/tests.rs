@@ -12,7 +12,7 @@ use super::{
     Peers, Seal,
     decision::{Asked, decide},
     heard::cut,
-    placed::Placed,
+    placed::{Claim, Placed},
 };
 use crate::{identity::now, store::MemoryStore};
 
@@ -90,10 +90,22 @@ fn a_worker_may_what_follows_from_what_is_placed_on_it() {
         (Asked::Says(&id("runs", "b")), soon, "speaks of replica runs/b, which was not placed there"),
         (Asked::Compiled(&image(1)), soon, ""),
         (Asked::Compiled(&image(9)), soon, "of which no replica was placed there"),
-        (Asked::Label("zone"), soon, ""),
-        (Asked::Label("sampan.dev/tier"), soon, "has no label `sampan.dev/tier`"),
-        (Asked::Taint("gpu"), soon, ""),
-        (Asked::Taint("sampan.dev/dedicated"), soon, "has no taint `sampan.dev/dedicated`"),
+        (Asked::Label("zone", "a"), soon, ""),
+        (Asked::Label("example.com/zone", ""), soon, ""),
+        (Asked::Label("sampan.dev/tier", "gold"), soon, "gives itself no label `sampan.dev/tier`"),
+        (Asked::Label("topology.kubernetes.io/zone", "a"), soon, ""),
+        (Asked::Label("kubernetes.io/arch", "wasm32"), soon, ""),
+        (Asked::Label("node.kubernetes.io/anything", "a"), soon, ""),
+        (Asked::Label("own.kubelet.kubernetes.io/anything", "a"), soon, ""),
+        (Asked::Label("notkubernetes.io/anything", "a"), soon, ""),
+        (Asked::Label("node-restriction.kubernetes.io/pci", "yes"), soon, "gives itself no label `node-restriction"),
+        (Asked::Label("node-role.kubernetes.io/control-plane", ""), soon, "gives itself no label `node-role"),
+        (Asked::Label("kubernetes.io/role", "a"), soon, "gives itself no label `kubernetes.io/role`"),
+        (Asked::Label("deep.k8s.io/anything", "a"), soon, "gives itself no label `deep.k8s.io/anything`"),
+        (Asked::Label("two words", "a"), soon, "which is not written as one"),
+        (Asked::Label("zone", &"a".repeat(64)), soon, "which is not written as one"),
+        (Asked::Taint("gpu", "yes"), soon, ""),
+        (Asked::Taint("sampan.dev/dedicated", ""), soon, "gives itself no taint `sampan.dev/dedicated`"),
     ];
     let placed = placed();
     for (asked, at, refusal) in table {
@@ -130,12 +142,69 @@ fn what_has_stopped_has_its_last_words_and_is_forgotten() {
     assert!(placed.knows(&id("stopped", "a")));
     placed.expire(START + Duration::from_secs(3600));
     assert!(!placed.knows(&id("stopped", "a")));
-    assert!(placed.knows(&id("runs", "a")) && placed.knows(&id("drains", "a")));
+    assert!(placed.knows(&id("runs", "a")) && placed.knows(&id("lost", "a")));
+    assert!(!placed.knows(&id("drains", "a")), "its grace is over, whatever its worker does not say");
     // A session that begins says what runs; what was to end and is not there has ended.
-    placed.runs([spec(id("runs", "a"), 1, &[])].iter(), START);
+    placed.runs(&[id("runs", "a")].into(), START);
     placed.expire(START + Duration::from_secs(3600));
-    assert!(placed.knows(&id("runs", "a")) && !placed.knows(&id("drains", "a")));
-    assert!(placed.may_use(&bucket("runs", "default"), START), "what it says of its grants changes nothing");
+    assert!(placed.knows(&id("runs", "a")) && !placed.knows(&id("lost", "a")));
+    assert!(placed.may_use(&bucket("runs", "default"), START));
+}
+
+#[test]
+fn what_is_over_is_not_placed_again_by_saying_that_it_runs() {
+    let peers = Peers::default();
+    let (w, runs, ended, lost) = (worker("w"), id("shop", "runs"), id("shop", "ended"), id("shop", "lost"));
+    // Of an earlier life it says first what it runs. The scheduler takes that up, or does not.
+    assert_eq!(peers.claim(&w, &runs), Claim::Open);
+    peers.runs(&w, &[runs.clone(), ended.clone()].into());
+    assert!(!peers.is_used(&w), "what the scheduler does not take up has no rights");
+    for id in [&runs, &ended, &lost] {
+        peers.place(&w, &spec(id.clone(), 1, &["default"]));
+    }
+    peers.stop(&w, &ended, GRACE);
+    peers.take_away(&lost);
+    assert_eq!([&runs, &ended, &lost].map(|id| peers.claim(&w, id)), [Claim::Holds, Claim::Over, Claim::Open]);
+    // What it left out, and what has been forgotten meanwhile, comes back as little.
+    peers.stopped(&w, &runs);
+    assert_eq!(peers.claim(&w, &runs), Claim::Over);
+    assert_eq!(peers.claim(&w, &id("shop", "left-out")), Claim::Over);
+    peers.forget(&w);
+    assert_eq!([&runs, &ended, &lost].map(|id| peers.claim(&w, id)), [Claim::Over; 3]);
+}
+
+#[test]
+fn words_and_labels_are_bounded() {
+    let (own, placed) = (id("runs", "a"), placed());
+    let heard = |message| cut(message, &mut |asked| decide(&worker("w"), asked, &placed, START).is_ok());
+    let long = || "é".repeat(1 << 20);
+    let line = LogLine { at: START, source: LogSource::Stdout, text: long() };
+    match heard(WorkerUp::Log { id: own.clone(), lines: vec![line] }) {
+        Some(WorkerUp::Log { lines, .. }) => assert_eq!(lines[0].text.len(), LogLine::MAX_BYTES),
+        other => panic!("{other:?}"),
+    }
+    match heard(WorkerUp::Traps { id: own.clone(), count: 1, last: long() }) {
+        Some(WorkerUp::Traps { last, .. }) => assert_eq!(last.len(), 4096),
+        other => panic!("{other:?}"),
+    }
+    let failure = Failure { reason: FailureReason::Error, message: long() };
+    match heard(WorkerUp::Phase { id: own, phase: ReplicaPhase::Failed(failure) }) {
+        Some(WorkerUp::Phase { phase: ReplicaPhase::Failed(failure), .. }) => assert_eq!(failure.message.len(), 4096),
+        other => panic!("{other:?}"),
+    }
+    let hello = WorkerHello {
+        name: worker("w"),
+        capacity: Capacity { cpu_millis: 1, memory_bytes: 1, replicas: 1 },
+        labels: (0..10_000).map(|number| (format!("label-{number}"), String::new())).collect(),
+        taints: Vec::new(),
+        address: None,
+        running: Vec::new(),
+        cached: vec![image(1); 20_000],
+    };
+    match heard(WorkerUp::Hello(hello)) {
+        Some(WorkerUp::Hello(left)) => assert_eq!((left.labels.len(), left.cached.len()), (100, 10_000)),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -194,7 +263,7 @@ fn what_is_refused_is_counted_and_one_worker_gains_nothing_for_another() {
     assert_eq!(peers.call(&w1, api::Call::KeyValue(&store)), Ok(()));
     assert!(peers.call(&w2, api::Call::KeyValue(&store)).is_err());
     assert!(peers.hear(&w2, WorkerUp::Slots { id: id("shop", "a"), slots: 1 }).is_none());
-    assert_eq!(peers.refused(), 2);
+    assert_eq!(peers.refused(), [(w2.clone(), 2)]);
     peers.stopped(&w1, &id("shop", "a"));
     assert!(peers.call(&w1, api::Call::KeyValue(&store)).is_err());
     assert!(!peers.is_used(&w1));

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use api::{Timestamp, WorkerName};
 
@@ -10,28 +10,34 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Counts what is refused, and says so in few lines.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
+    of: BTreeMap<WorkerName, Refused>,
+}
+
+#[derive(Debug, Default)]
+struct Refused {
     count: u64,
-    /// When each worker was last warned of, and how often it has been refused since.
-    of: HashMap<WorkerName, (Timestamp, u64)>,
+    /// When it was last warned of, and how often it has been refused since.
+    warned: Option<Timestamp>,
+    unsaid: u64,
 }
 
 impl Warnings {
     pub(super) fn refused(&mut self, worker: &WorkerName, refusal: &Refusal, now: Timestamp) {
-        self.count += 1;
-        let since = match self.of.get_mut(worker) {
-            Some((at, since)) if now.since(*at) < EVERY => return *since += 1,
-            Some((_, since)) => *since,
-            None => 0,
-        };
-        self.of.insert(worker.clone(), (now, 0));
-        tracing::warn!(why = %refusal, unsaid = since, "refused, as are others of its kind");
+        let refused = self.of.entry(worker.clone()).or_default();
+        refused.count += 1;
+        if refused.warned.is_some_and(|at| now.since(at) < EVERY) {
+            refused.unsaid += 1;
+            return;
+        }
+        tracing::warn!(why = %refusal, unsaid = refused.unsaid, "refused, as are others of its kind");
+        (refused.warned, refused.unsaid) = (Some(now), 0);
     }
 
     pub(super) fn forget(&mut self, worker: &WorkerName) {
         self.of.remove(worker);
     }
 
-    pub(super) fn count(&self) -> u64 {
-        self.count
+    pub(super) fn counts(&self) -> Vec<(WorkerName, u64)> {
+        self.of.iter().map(|(worker, refused)| (worker.clone(), refused.count)).collect()
     }
 }

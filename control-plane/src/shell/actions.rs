@@ -94,7 +94,7 @@ impl Shell {
     }
 
     /// A worker is about to be told of a replica. What that may ask and call is there before it runs.
-    fn place(&mut self, worker: &WorkerName, spec: &ReplicaSpec) {
+    pub(super) fn place(&mut self, worker: &WorkerName, spec: &ReplicaSpec) {
         self.peers.place(worker, spec);
         self.gateways.follow_guests(&self.peers, &self.network);
     }

@@ -4,7 +4,7 @@ use std::{
 };
 
 use api::{
-    WorkerName,
+    ObjectKey, WorkerName,
     session::{GatewayDown, Routes, ServiceRoute},
 };
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -27,11 +27,15 @@ pub(super) struct Gateways {
 pub(super) enum Scope {
     /// A gateway: everything.
     Whole,
-    /// A worker that routes what its guests call: the Services that they may call, as long as any are placed there.
+    /// A worker that routes what its guests call: the Services, as long as any guests are placed there, and the endpoints of those
+    /// that they may call.
     Guests {
         worker: WorkerName,
         /// Whether any are.
         used: bool,
+        /// Their revisions, as of so many changes; looked at where policies say who may call.
+        guests: BTreeSet<ObjectKey>,
+        changes: u64,
     },
 }
 
@@ -66,25 +70,37 @@ impl Gateways {
     /// Tells every gateway what has changed.
     pub(super) fn tell(&mut self, news: &BTreeSet<News>, network: &Network) {
         for gateway in self.sessions.values_mut().filter(|gateway| gateway.is_told()) {
-            gateway.waits.extend(news.iter().cloned());
+            gateway.add(news, network);
             gateway.flush(network);
         }
     }
 
-    /// Tells workers that route what their guests call of all Services once they have guests, and of none once they have none.
+    /// Tells workers that route what their guests call of Services once they have guests, of none once they have none, and of the
+    /// endpoints of others once other guests are there.
     pub(super) fn follow_guests(&mut self, peers: &Peers, network: &Network) {
         for gateway in self.sessions.values_mut() {
-            let Scope::Guests { worker, used } = &mut gateway.scope else { continue };
+            let Scope::Guests { worker, used, guests, changes } = &mut gateway.scope else { continue };
             let is_used = peers.is_used(worker);
+            let now = if network.is_policed() { peers.guests(worker, *changes) } else { None };
+            let before = now.map(|(now, seen)| {
+                *changes = seen;
+                std::mem::replace(guests, now)
+            });
             if std::mem::replace(used, is_used) != is_used {
                 gateway.tell_anew(network);
+            } else if let Some(before) = before.filter(|before| before != guests) {
+                let turned = |key: &&ObjectKey| network.may_call(key, &before) != network.may_call(key, guests);
+                let turned: Vec<_> = network.told_services().filter(turned).cloned().map(News::Endpoints).collect();
+                gateway.waits.extend(turned);
+                gateway.flush(network);
             }
         }
     }
 
-    /// Whether the other side has been told of endpoints, and so may speak of Services.
-    pub(super) fn is_told(&self, session: SessionId) -> bool {
-        self.sessions.get(&session).is_some_and(Gateway::is_told)
+    /// Whether the other side has been told of the endpoints of a Service, and so may speak of it.
+    pub(super) fn is_told(&self, session: SessionId, service: &ObjectKey, network: &Network) -> bool {
+        let told = |gateway: &Gateway| gateway.is_told() && gateway.scope.has_endpoints(service, network);
+        network.is_told(service) && self.sessions.get(&session).is_some_and(told)
     }
 
     /// Whether it listens for clients.
@@ -118,9 +134,25 @@ impl Gateway {
 
     /// Routes replace all that was known; who may not leave, and endpoints, follow.
     fn tell_anew(&mut self, network: &Network) {
-        let endpoints = network.told_services().filter(|_| self.is_told()).cloned().map(News::Endpoints);
+        let told = |key: &&ObjectKey| self.is_told() && self.scope.has_endpoints(key, network);
+        let endpoints = network.told_services().filter(told).cloned().map(News::Endpoints);
         self.waits = endpoints.chain([News::Routes, News::Leaving]).collect();
         self.flush(network);
+    }
+
+    /// What it is told of news.
+    fn add(&mut self, news: &BTreeSet<News>, network: &Network) {
+        for news in news {
+            match news {
+                News::Endpoints(key) if !self.scope.has_endpoints(key, network) => continue,
+                // With it, who may call it may have changed, and so whether its endpoints are told.
+                News::Service(key) if self.scope != Scope::Whole && network.is_told(key) => {
+                    self.waits.insert(News::Endpoints(key.clone()));
+                }
+                _ => {}
+            }
+            self.waits.insert(news.clone());
+        }
     }
 
     fn flush(&mut self, network: &Network) {
@@ -144,7 +176,21 @@ impl Scope {
         match self {
             Self::Whole => network.message(news),
             Self::Guests { used: false, .. } => (*news == News::Routes).then(|| GatewayDown::Routes(Arc::default())),
-            Self::Guests { used: true, .. } => network.message(news).and_then(for_guests),
+            Self::Guests { used: true, .. } => match (network.message(news)?, news) {
+                (GatewayDown::Endpoints { service, .. }, News::Endpoints(key)) if !self.has_endpoints(key, network) => {
+                    let reason = Some("a NetworkPolicy keeps all guests of this worker from it".to_owned());
+                    Some(GatewayDown::Endpoints { service, endpoints: Vec::new(), reason, hopeless: true })
+                }
+                (message, _) => for_guests(message),
+            },
+        }
+    }
+
+    /// Whether it is told the endpoints of a Service.
+    fn has_endpoints(&self, service: &ObjectKey, network: &Network) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Guests { guests, .. } => network.may_call(service, guests),
         }
     }
 }
@@ -165,10 +211,7 @@ fn for_guests(message: GatewayDown) -> Option<GatewayDown> {
 
 #[cfg(test)]
 mod tests {
-    use api::{
-        ObjectKey,
-        session::{Guard, Ingress, Leaving},
-    };
+    use api::session::{Guard, Ingress, Leaving};
 
     use super::*;
 

@@ -76,7 +76,6 @@ impl Shell {
                 }
             }
             self.tell_gateways();
-            self.gateways.follow_guests(&self.peers, &self.network);
             self.flush();
         }
     }
@@ -156,6 +155,7 @@ impl Shell {
     pub(super) fn tell_gateways(&mut self) {
         let settled = self.scheduler.is_settled() && !self.advertised.holds_back(now());
         let news = self.network.news(settled);
+        self.gateways.follow_guests(&self.peers, &self.network);
         if news.is_empty() {
             return;
         }

@@ -2,14 +2,14 @@
 
 use api::{
     ObjectKey, WorkerName,
-    replica::{ReplicaPhase, Reserves},
+    replica::{ReplicaPhase, ReplicaSpec, Reserves},
     session::{ForGateway, ForWorker, GatewayUp, WorkerHello, WorkerUp},
 };
 use scheduler::{Event, EventKind};
 use tokio::sync::mpsc;
 
 use super::{Input, SessionId, Shell, gateways::Scope};
-use crate::{identity::now, kind::SERVICE, projection::About, projection::Report};
+use crate::{identity::now, kind::SERVICE, peers::Claim, projection::About, projection::Report};
 
 impl Shell {
     pub(super) fn attach_worker(&mut self, session: ForWorker) {
@@ -28,7 +28,10 @@ impl Shell {
 
     pub(super) fn attach_gateway(&mut self, session: ForGateway, worker: Option<WorkerName>) {
         let id = self.new_session();
-        let scope = worker.map_or(Scope::Whole, |worker| Scope::Guests { used: self.peers.is_used(&worker), worker });
+        let scope = worker.map_or(Scope::Whole, |worker| {
+            let (guests, changes) = self.peers.guests(&worker, 0).unwrap_or_default();
+            Scope::Guests { used: self.peers.is_used(&worker), worker, guests, changes }
+        });
         self.gateways.attach(id, session.tx, scope, &self.network);
         self.read(session.rx, Input::GatewayGone(id), move |message| Some(Input::FromGateway(id, message)));
     }
@@ -60,39 +63,52 @@ impl Shell {
     }
 
     pub(super) fn worker_says(&mut self, session: SessionId, mut message: WorkerUp) {
+        let mut open = Vec::new();
         if let WorkerUp::Hello(hello) = &mut message {
             self.workers.name(session, &hello.name);
             self.advertised(&hello.name, hello.address.clone());
-            self.recognise(hello);
+            open = self.recognise(hello);
         }
         match self.workers.worker(session) {
             Some(worker) => {
                 if let WorkerUp::Phase { id, phase: ReplicaPhase::Stopped } = &message {
                     self.peers.stopped(&worker, id);
                 }
-                self.step(Event::Worker { worker, message });
+                self.step(Event::Worker { worker: worker.clone(), message });
+                for spec in &open {
+                    if self.network.runs_on(&spec.revision, &spec.id) == Some(&worker) {
+                        self.place(&worker, spec);
+                    }
+                }
             }
             // The rest of a session that was replaced or ended, or a worker that did not say its name first.
             None => tracing::debug!("a message of a worker session that is over was dropped"),
         }
     }
 
-    /// What a worker says that it runs is taken for so where it was placed there. The rest is nobody's, and is told to stop.
-    fn recognise(&self, hello: &mut WorkerHello) {
-        let Some(seal) = &self.seal else { return };
-        let mut forged = 0;
+    /// What a worker says that it runs is taken for so where it was placed there and is not over. The rest is nobody's, and is
+    /// told to stop. Returned is what has rights once the scheduler has taken it up.
+    fn recognise(&self, hello: &mut WorkerHello) -> Vec<ReplicaSpec> {
+        let Some(seal) = &self.seal else { return Vec::new() };
+        let (mut forged, mut open) = (0, Vec::new());
         for running in &mut hello.running {
             if !seal.holds(&hello.name, &running.spec) {
                 forged += 1;
                 // As it is on its way out, nobody takes it over; and what it holds is not known.
                 (running.phase, running.spec.reserves) = (ReplicaPhase::Draining, Reserves::default());
+                continue;
+            }
+            match self.peers.claim(&hello.name, &running.spec.id) {
+                Claim::Holds => {}
+                Claim::Open => open.push(running.spec.clone()),
+                Claim::Over => running.phase = ReplicaPhase::Draining,
             }
         }
         if forged > 0 {
             tracing::warn!(worker = %hello.name, forged, "the worker runs what was not placed there: it is told to stop it");
         }
-        let placed = hello.running.iter().map(|running| &running.spec).filter(|spec| seal.holds(&hello.name, spec));
-        self.peers.runs(&hello.name, placed);
+        self.peers.runs(&hello.name, &hello.running.iter().map(|running| running.spec.id.clone()).collect());
+        open
     }
 
     pub(super) fn gateway_says(&mut self, session: SessionId, message: GatewayUp) {
@@ -122,7 +138,7 @@ impl Shell {
         if !self.network.is_told(service) {
             return false;
         }
-        let may = self.gateways.is_told(session);
+        let may = self.gateways.is_told(session, service, &self.network);
         if !may {
             self.refuse(session, service);
         }

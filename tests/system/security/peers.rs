@@ -19,7 +19,8 @@ use api::{
         Failure, FailureReason, Grants, Limits, LogLine, LogSource, Probes, ReplicaPhase, ReplicaSpec, Reserves,
     },
     session::{
-        Capacity, CpuUsage, GatewayUp, RunningReplica, ServiceSample, WorkerDown, WorkerHello, WorkerSide, WorkerUp,
+        Capacity, CpuUsage, GatewayDown, GatewayUp, RunningReplica, ServiceSample, WorkerDown, WorkerHello, WorkerSide,
+        WorkerUp,
     },
 };
 use tokio::{
@@ -201,12 +202,19 @@ fn a_joined_worker_says_nothing_of_replicas_of_others_and_has_no_rights_of_the_a
     let attacker = Attacker::join(&sampan, &sessions, Role::Worker, "mallory");
     let taint = |key: &str| Taint { key: key.to_owned(), value: String::new(), effect: TaintEffect::NoSchedule };
     let hello = WorkerHello { taints: vec![taint("own"), taint("sampan.dev/own")], ..attacker.hello(0) };
-    let labels = [("sampan.dev/tier", "gold"), ("zone", "a")].map(|(key, value)| (key.into(), value.into())).into();
+    let own = [("zone", "a"), ("topology.kubernetes.io/zone", "a")];
+    let reserved = [("sampan.dev/tier", "gold"), ("node-restriction.kubernetes.io/tier", "gold")];
+    let labels = own.into_iter().chain(reserved).map(|(key, value)| (key.into(), value.into())).collect();
     let session = attacker.session(WorkerHello { labels, ..hello.clone() });
     wait_for("the label of its own is there", || {
         sampan.kubectl_ok(&["get", "nodes", "-l", "zone=a", "-o", "name"]).contains("mallory").then_some(())
     });
-    assert_eq!(sampan.kubectl_ok(&["get", "nodes", "-l", "sampan.dev/tier=gold", "-o", "name"]), "");
+    assert!(
+        sampan.kubectl_ok(&["get", "nodes", "-l", "topology.kubernetes.io/zone=a", "-o", "name"]).contains("mallory")
+    );
+    for (label, _) in reserved {
+        assert_eq!(sampan.kubectl_ok(&["get", "nodes", "-l", label, "-o", "name"]), "", "{label}");
+    }
     assert_eq!(jsonpath(&sampan, &["node", "mallory"], "{.spec.taints[*].key}"), "own");
     let line = LogLine { at: Timestamp::from_secs(1), source: LogSource::Stdout, text: "a forged line".to_owned() };
     let failure = Failure { reason: FailureReason::Error, message: "forged".to_owned() };
@@ -371,6 +379,160 @@ fn a_joined_worker_points_nobody_at_a_socket_of_their_own_machine() {
     may().expect("its requests in flight go on");
     attacker.say(&session, WorkerUp::Phase { id, phase: ReplicaPhase::Stopped });
     wait_for("it may no more", || may().err());
+}
+
+/// Says that it runs a replica as it was told to, in a new session, and waits until it is told to stop that.
+fn claim(attacker: &Attacker, spec: &ReplicaSpec) -> WorkerSide {
+    let running = vec![RunningReplica { spec: spec.clone(), phase: ReplicaPhase::Ready }];
+    let mut session = attacker.session(WorkerHello { running, ..attacker.hello(0) });
+    attacker.runtime.block_on(async {
+        loop {
+            match timeout(PATIENCE, session.rx.recv()).await.expect("it is told").expect("the session goes on") {
+                WorkerDown::Stop { id, .. } => break assert_eq!(id, spec.id),
+                WorkerDown::Start(_) | WorkerDown::Standby(_) => {}
+            }
+        }
+    });
+    session
+}
+
+#[test]
+fn a_joined_worker_has_what_one_placement_needs_until_that_is_over_and_lends_it_to_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sampan, sessions) = server(folder.path());
+    let attacker = Attacker::join(&sampan, &sessions, Role::Worker, "mallory");
+    let accomplice = Attacker::join(&sampan, &sessions, Role::Worker, "eve");
+    let address = Address { tcp: Some(free_address()), ..Address::default() };
+    let (mut session, spec) = be_placed(&sampan, &attacker, address);
+    let uses = |attacker: &Attacker, namespace: &str, name: &str| {
+        let bucket = Bucket { namespace: namespace.to_owned(), name: name.to_owned() };
+        let _inside = attacker.runtime.enter();
+        let store = RemoteKeyValue::new(&attacker.client);
+        attacker.runtime.block_on(store.get(&bucket, vec!["a".to_owned()])).map(drop)
+    };
+    let fetches = |attacker: &Attacker, digest: Digest| {
+        let _inside = attacker.runtime.enter();
+        let images = RemoteImages::new(&attacker.client);
+        attacker.runtime.block_on(images.fetch(digest)).map(drop)
+    };
+    uses(&attacker, "default", "default").expect("its guest may");
+    fetches(&attacker, spec.digest.clone()).expect("its guest is made of it");
+    for (namespace, name) in
+        [("kube-system", "default"), ("default", "other"), ("", "default"), ("default/", "default")]
+    {
+        uses(&attacker, namespace, name).expect_err("it is not granted there");
+    }
+    fetches(&attacker, Digest::from_sha256([7; 32])).expect_err("no guest there is made of it");
+    // What was placed on one worker is not on another that has been told of it.
+    let _accomplice = claim(&accomplice, &spec);
+    uses(&accomplice, "default", "default").expect_err("it was not placed there");
+    fetches(&accomplice, spec.digest.clone()).expect_err("it was not placed there");
+    // It moves away, and comes back by no word of its worker: neither in this session nor in another.
+    sampan.kubectl_ok(&["scale", "deployment/probe", "--replicas", "0"]);
+    attacker.runtime.block_on(async {
+        while !matches!(session.rx.recv().await.expect("the session goes on"), WorkerDown::Stop { .. }) {}
+    });
+    attacker.say(&session, WorkerUp::Phase { id: spec.id.clone(), phase: ReplicaPhase::Stopped });
+    wait_for("it may no more", || uses(&attacker, "default", "default").err());
+    attacker.say(&session, WorkerUp::Phase { id: spec.id.clone(), phase: ReplicaPhase::Ready });
+    let running = vec![RunningReplica { spec: (*spec).clone(), phase: ReplicaPhase::Ready }];
+    attacker.say(&session, WorkerUp::Hello(WorkerHello { running, ..attacker.hello(10) }));
+    let _again = claim(&attacker, &spec);
+    for _ in 0..10 {
+        uses(&attacker, "default", "default").expect_err("it was over");
+        fetches(&attacker, spec.digest.clone()).expect_err("it was over");
+        thread::sleep(QUIET / 10);
+    }
+    assert!(!sampan.kubectl_ok(&["get", "pods"]).contains(&*spec.id.0.name), "nobody takes it for a replica");
+}
+
+#[test]
+fn a_joined_worker_is_told_no_endpoints_that_policies_keep_all_its_guests_from_and_measures_none_of_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sampan, sessions) = server(folder.path());
+    deploy_probe(&sampan);
+    let (victim, ..) = victim(&sampan);
+    let attacker = Attacker::join(&sampan, &sessions, Role::Worker, "mallory");
+    sampan.kubectl_ok(&["create", "namespace", "shop"]);
+    let policy = "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: own, namespace: default}
+spec: {podSelector: {matchLabels: {app: probe}}, ingress: [{from: [{podSelector: {}}]}]}
+";
+    let guest = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: guest, namespace: shop}
+spec:
+  selector: {matchLabels: {app: guest}}
+  template: {metadata: {labels: {app: guest}}, spec: {containers: [{name: main, image: 'probe:test'}]}}
+";
+    let apply = |text: &str| {
+        let file = folder.path().join("applied.yaml");
+        std::fs::write(&file, text).expect("a manifest");
+        sampan.kubectl_ok(&["apply", "-f", file.to_str().expect("UTF-8")]);
+    };
+    sampan.kubectl_ok(&["cordon", &jsonpath(&sampan, &["nodes"], "{.items[0].metadata.name}")]);
+    let mut worker = attacker.session(attacker.hello(10));
+    apply(guest);
+    let placed = attacker.runtime.block_on(timeout(PATIENCE, worker.rx.recv())).expect("a replica");
+    assert!(matches!(placed, Some(WorkerDown::Start(_))), "{placed:?}");
+    let key = || ObjectKey::new("default", "probe");
+    let mut session = attacker.runtime.block_on(async { attacker.client.gateway_session(attacker.stop.clone()) });
+    let mut told = |wanted: &str, is_it: &dyn Fn(&[ReplicaId]) -> bool| {
+        attacker.runtime.block_on(async {
+            loop {
+                let message = timeout(PATIENCE, session.rx.recv()).await.unwrap_or_else(|_| panic!("{wanted}"));
+                if let GatewayDown::Endpoints { service, endpoints, .. } = message.expect("the session goes on")
+                    && service == key()
+                    && is_it(&endpoints.into_iter().map(|endpoint| endpoint.replica).collect::<Vec<_>>())
+                {
+                    return;
+                }
+            }
+        });
+    };
+    told("without a policy all may call it", &|replicas| replicas.contains(&victim));
+    apply(policy);
+    told("what it knew of it is taken back", &<[ReplicaId]>::is_empty);
+    let second = Duration::from_secs(1);
+    let sample = ServiceSample {
+        service: key(),
+        window: second,
+        arrivals: 1_000_000,
+        completed: 1_000_000,
+        failed: 0,
+        in_flight: 1000,
+        queued: 1000,
+        latency_sum: second,
+        served: 1_000_000,
+        service_sum: second,
+        presence: second,
+    };
+    attacker.runtime.block_on(session.tx.send(GatewayUp::Samples(vec![sample]))).expect("the session goes on");
+    sampan.wait_for_output("worker `mallory` speaks of Service default/probe");
+    // Who comes anew is told as little, and who may call it is told again.
+    let mut session = attacker.runtime.block_on(async { attacker.client.gateway_session(attacker.stop.clone()) });
+    attacker.runtime.block_on(async {
+        let until = tokio::time::Instant::now() + QUIET;
+        while let Ok(message) = tokio::time::timeout_at(until, session.rx.recv()).await {
+            match message.expect("the session goes on") {
+                GatewayDown::Endpoints { service, endpoints, .. } if service == key() => assert_eq!(endpoints, []),
+                _ => {}
+            }
+        }
+    });
+    sampan.kubectl_ok(&["delete", "networkpolicy", "own"]);
+    attacker.runtime.block_on(async {
+        loop {
+            let message = timeout(PATIENCE, session.rx.recv()).await.expect("it is told again");
+            match message.expect("the session goes on") {
+                GatewayDown::Endpoints { service, endpoints, .. } if service == key() && !endpoints.is_empty() => {
+                    return;
+                }
+                _ => {}
+            }
+        }
+    });
 }
 
 #[test]

@@ -199,6 +199,12 @@ impl Network {
         replicas.insert(view.id.clone(), Box::new(view));
     }
 
+    /// The worker that is to run a replica of a revision.
+    pub(super) fn runs_on(&self, revision: &str, id: &ReplicaId) -> Option<&WorkerName> {
+        let view = self.replicas.get(&ObjectKey::new(id.0.namespace.clone(), revision))?.get(id)?;
+        view.worker.as_ref().filter(|_| view.state != ReplicaState::Stopping)
+    }
+
     pub(super) fn remove_replica(&mut self, revision: &ObjectKey, id: &ReplicaId) {
         let Some(replicas) = self.replicas.get_mut(revision) else { return };
         let Some(view) = replicas.remove(id) else { return };

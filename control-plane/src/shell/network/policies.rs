@@ -50,6 +50,19 @@ impl Network {
         }
     }
 
+    /// Whether anything keeps anybody from calling a Service.
+    pub(in crate::shell) fn is_policed(&self) -> bool {
+        !self.policing.policies.is_empty()
+    }
+
+    /// Whether replicas of any of these revisions may call a port of a Service, as was last decided.
+    pub(in crate::shell) fn may_call(&self, service: &ObjectKey, revisions: &BTreeSet<ObjectKey>) -> bool {
+        let Some(guards) = self.policing.guards.get(service) else { return true };
+        let ports = self.services.get(service).into_iter().flat_map(|service| &service.ports);
+        let mut guarded = ports.map(|port| guards.iter().find(|guard| guard.port == port.port));
+        guarded.any(|guard| guard.is_none_or(|guard| revisions.iter().any(|caller| guard.denies(caller).is_none())))
+    }
+
     /// A namespace has these labels; `None`: it is gone.
     pub(in crate::shell) fn set_namespace(&mut self, name: &str, labels: Option<Labels>) {
         let before = match labels.clone() {
