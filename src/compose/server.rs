@@ -17,6 +17,7 @@ use super::{
     door::{Door, Rotation, keep_trust, set_trust},
     images::StoredImages,
     make_private, only,
+    process::Elsewhere,
     rules::Rules,
     supervisor::{Supervisor, own_workers},
 };
@@ -82,14 +83,17 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     control.confirm_addresses_through(Arc::new(CheckedAddresses::new(identity.clone())));
     let rules = Rules { peers: control.peers(), started: own_workers.iter().cloned().collect(), dir: dir.clone() };
     let offer = offer(&control, &images, door, Arc::new(rules));
-    let supervisor = Supervisor::new(own_workers, plan, &dir, control.clone(), &offer);
+    let (workers_end, control_ends) = (CancellationToken::new(), CancellationToken::new());
+    let far = RemoteDialer::new(RequestLimits::default(), Some(identity.clone()), Handle::current());
+    let elsewhere = Elsewhere::new("server", &dir, far.until(workers_end.clone()));
+    let supervisor = Supervisor::new(own_workers, plan, &dir, control.clone(), (&offer, &elsewhere));
 
     // The gateway ends first, then the workers that it needs, then what all of them need.
     let gateway_ends = shutdown.child_token();
-    let (workers_end, control_ends) = (CancellationToken::new(), CancellationToken::new());
     let (gateway_ended, workers_ended) = (workers_end.clone().drop_guard(), control_ends.clone().drop_guard());
     let mut roles = Roles::new(shutdown);
-    let (mut http, mut counted) = (None, Metrics { autoscalers: Some(control.measurements()), ..Metrics::default() });
+    let (autoscalers, peers) = (Some(control.measurements()), Some(control.peers()));
+    let (mut http, mut counted) = (None, Metrics { autoscalers, peers, ..Metrics::default() });
     if plan.gateway {
         let dialer = RemoteDialer::new(RequestLimits::default(), Some(identity.clone()), Handle::current());
         let dialer = dialer.until(workers_end.clone());
@@ -126,6 +130,10 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
         stop.run_until_cancelled(kept).await;
         Ok(())
     });
+    if plan.workers > 0 {
+        let stop = control_ends.clone();
+        roles.spawn("the way to other machines", async move { Ok(elsewhere.serve(stop).await?) });
+    }
     let stop = control_ends.clone();
     roles.spawn("the listener for sessions", async move { Ok(serve_sessions(listener, offer, stop).await?) });
     roles.spawn("the control plane", async move { Ok(control.run(control_ends).await?) });

@@ -23,7 +23,7 @@ use transport::{BrokerSocket, Offer, serve_sessions};
 
 use super::{
     ServerPlan, collection, machine_name,
-    process::{Bound, Granted, ProcessBroker},
+    process::{Bound, Elsewhere, Granted, ProcessBroker},
 };
 use crate::{config::WorkerLimitArgs, paths::DataDir};
 
@@ -71,11 +71,11 @@ impl Supervisor {
         plan: &ServerPlan,
         dir: &DataDir,
         control: Arc<ControlPlane>,
-        offer: &Offer,
+        (offer, elsewhere): (&Offer, &Arc<Elsewhere>),
     ) -> Self {
         let collection = collection(&plan.server.images);
         let workers = names.into_iter().map(|name| {
-            let bound = Bound::new(&name.0, dir);
+            let bound = Bound::new(&name.0, dir, elsewhere.clone());
             let process = WorkerProcess::new(&bound, &name.0, dir, (&plan.server.worker, &collection));
             let offer = bound.noting(offer.clone());
             (name, process, bound, offer)

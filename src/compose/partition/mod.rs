@@ -22,6 +22,7 @@ use super::{
     confinement::Confined,
     images::spawn_collection,
     joining,
+    process::Elsewhere,
     worker::{LAST_WORDS, Prepared, WorkerPlan, be_found, end, key_value, prepare, serving_threads},
 };
 use crate::metrics::Metrics;
@@ -42,16 +43,18 @@ pub(crate) async fn partition(
     let ended = CancellationToken::new();
     // Its processes end before it does, which is nothing to warn of.
     let served = CancellationToken::new();
-    let elsewhere = RemoteDialer::new(RequestLimits::default(), None, Handle::current()).until(served.clone());
+    let near = RemoteDialer::new(RequestLimits::default(), None, Handle::current()).until(served.clone());
+    let far = RemoteDialer::new(RequestLimits::default(), identity.clone(), Handle::current()).until(served.clone());
+    let elsewhere = Elsewhere::new(&name.0, &dir, far);
     // Gateways of this machine need not go through this process, where one runs all.
     be_found(plan, &dir, &dir.request_socket(&sharing.found_at(&name)))?;
-    let dialer = Arc::new(ByProcess::new(sharing, name.clone(), dir.clone(), elsewhere));
+    let dialer = Arc::new(ByProcess::new(sharing, name.clone(), dir.clone(), near));
     let tenants = Tenants::new(
         sharing,
         (name.clone(), dir.clone()),
         (plan.limits.clone(), plan.threads, plan.collection.clone().unwrap_or_default()),
         key_value(confined.redis, &client, Arc::new(DirectConnect)),
-        client.clone(),
+        (client.clone(), elsewhere.clone()),
         ended.clone(),
     );
     let mut partition = Partition::new(sharing, config, tenants);
@@ -66,6 +69,8 @@ pub(crate) async fn partition(
     }
     joining::spawn_renewal(&mut roles, &client, identity, (peer, dir), ended.clone());
     let threads = serving_threads(plan);
+    let stop = ended.clone();
+    roles.spawn("the way to other machines", async move { Ok(elsewhere.serve(stop).await?) });
     let stop = ended.clone();
     roles.spawn("the listener for requests", async move {
         serve_requests(listener, dialer, threads, stop).await.context("requests cannot be taken")

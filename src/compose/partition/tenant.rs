@@ -15,7 +15,7 @@ use transport::{Admission, Applicant, Certificate, ControlPlaneClient, Offer, Re
 use super::sharing::{Sharing, process_name};
 use crate::{
     compose::{
-        process::Bound,
+        process::{Bound, Elsewhere},
         rules::Rules,
         supervisor::{WorkerProcess, serve_process},
     },
@@ -46,6 +46,7 @@ pub(super) struct Tenants {
     collection: CollectionConfig,
     key_value: Arc<dyn KeyValue>,
     client: ControlPlaneClient,
+    elsewhere: Arc<Elsewhere>,
     stop: CancellationToken,
     tasks: TaskTracker,
     running: HashMap<String, CancellationToken>,
@@ -60,7 +61,7 @@ impl Tenants {
         (name, dir): (WorkerName, DataDir),
         (limits, threads, collection): (WorkerLimitArgs, Option<u16>, CollectionConfig),
         key_value: Arc<dyn KeyValue>,
-        client: ControlPlaneClient,
+        (client, elsewhere): (ControlPlaneClient, Arc<Elsewhere>),
         stop: CancellationToken,
     ) -> (Self, mpsc::Receiver<News>) {
         let (news, inbox) = mpsc::channel(WAITING);
@@ -74,6 +75,7 @@ impl Tenants {
             collection,
             key_value,
             client,
+            elsewhere,
             stop,
             tasks,
             running,
@@ -117,7 +119,7 @@ impl Tenants {
         let stop = self.stop.child_token();
         self.running.insert(group.to_owned(), stop.clone());
         let name = process_name(&self.name, group);
-        let bound = Bound::new(&name, &self.dir);
+        let bound = Bound::new(&name, &self.dir, self.elsewhere.clone());
         let own = self.sharing.own_dir(&self.dir, &name);
         let process =
             WorkerProcess::new(&bound, &name, own.as_ref().unwrap_or(&self.dir), (&self.limits, &self.collection));

@@ -2,6 +2,7 @@
 //! its control plane too, knows what runs in it and what that is granted. What it may ask and say in its sessions, `rules` know.
 
 mod broker;
+mod elsewhere;
 mod granted;
 mod told;
 mod watch;
@@ -20,6 +21,7 @@ use transport::{Offer, SessionListener};
 use crate::paths::DataDir;
 
 pub(super) use broker::ProcessBroker;
+pub(super) use elsewhere::Elsewhere;
 pub(super) use granted::Granted;
 
 use told::{Told, routed};
@@ -32,27 +34,28 @@ pub(super) struct Bound {
     /// Where its sessions are taken.
     pub(super) listener: SessionListener,
     told: Arc<Told>,
+    elsewhere: Arc<Elsewhere>,
 }
 
 impl Bound {
-    /// The process of the worker with this name.
-    pub(super) fn new(name: &str, dir: &DataDir) -> Self {
+    /// The process of the worker with this name, which reaches other machines this way.
+    pub(super) fn new(name: &str, dir: &DataDir, elsewhere: Arc<Elsewhere>) -> Self {
         let (granted, told) = (Arc::<Granted>::default(), Arc::<Told>::default());
         let (listener, sessions) = SessionListener::of_process(name);
         let requests = dir.request_socket(name);
         let broker = ProcessBroker::new(sessions, granted.clone(), requests, told.clone());
-        Self { granted, broker: Arc::new(broker), listener, told }
+        Self { granted, broker: Arc::new(broker), listener, told, elsewhere }
     }
 
     /// The offer for the process, with note taken of what it is told.
     pub(super) fn noting(&self, offer: Offer) -> Offer {
-        let (granted, told) = (self.granted.clone(), self.told.clone());
+        let (granted, told, elsewhere) = (self.granted.clone(), self.told.clone(), self.elsewhere.clone());
         let (worker, gateway) = (offer.worker, offer.gateway);
         Offer {
             // All that comes in there is this process, whatever it calls itself.
             worker: Arc::new(move |session: ForWorker| worker(watched(session, granted.clone()))),
             gateway: Arc::new(move |session: ForGateway, process: Option<WorkerName>| {
-                gateway(routed(session, told.clone()), process);
+                gateway(routed(session, told.clone(), elsewhere.clone()), process);
             }),
             ..offer
         }

@@ -12,10 +12,11 @@ use api::{
         WorkerUp, in_process,
     },
 };
-use tokio::time::timeout;
-use transport::Permit;
+use tokio::{runtime::Handle, time::timeout};
+use transport::{Permit, RemoteDialer, RequestLimits};
 
-use super::{Granted, Told, routed, watched};
+use super::{Elsewhere, Granted, Told, routed, watched};
+use crate::paths::DataDirArgs;
 
 /// Long enough for a slow machine; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -163,7 +164,9 @@ fn another_process_has_nothing_of_what_the_one_before_had() {
 async fn a_process_is_led_to_workers_that_it_was_told_of_and_to_no_other_socket() {
     let told = Arc::<Told>::default();
     let (process, session) = in_process();
-    let control_plane = routed(session, told.clone());
+    let dir = DataDirArgs { data_dir: Some("/data".into()) }.resolve().unwrap();
+    let far = RemoteDialer::new(RequestLimits::default(), None, Handle::current());
+    let control_plane = routed(session, told.clone(), Elsewhere::new("w", &dir, far));
     let mut process: GatewaySide = process;
     let endpoint = |worker: &str, socket: &str| Endpoint {
         replica: id("a"),

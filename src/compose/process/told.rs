@@ -9,7 +9,7 @@ use api::{
 };
 use parking_lot::Mutex;
 
-use super::watch::hand_on;
+use super::{Elsewhere, watch::hand_on};
 
 /// Workers of this machine that a process was told of, to route what its guests call.
 #[derive(Default)]
@@ -38,14 +38,17 @@ impl Told {
     }
 }
 
-/// A process' gateway session, as it is, of which `told` takes note.
-pub(super) fn routed(session: ForGateway, told: Arc<Told>) -> ForGateway {
+/// A process' gateway session, of which `told` takes note. What is on other machines is reached by way of this process.
+pub(super) fn routed(session: ForGateway, told: Arc<Told>, elsewhere: Arc<Elsewhere>) -> ForGateway {
     let (to_control_plane, for_control_plane) = in_process();
     tokio::spawn(async move {
         tokio::select! {
             () = hand_on(session.rx, to_control_plane.tx, |_| {}) => {}
             // Before the process knows it, so that it never asks too early.
-            () = hand_on(to_control_plane.rx, session.tx, |message| told.note(message)) => {}
+            () = hand_on(to_control_plane.rx, session.tx, |message| {
+                elsewhere.lead(message);
+                told.note(message);
+            }) => {}
         }
     });
     for_control_plane

@@ -18,14 +18,14 @@ pub(super) fn watched(session: ForWorker, granted: Arc<Granted>) -> ForWorker {
 /// Hands messages on in both directions until either side has ended.
 async fn carry(worker: ForWorker, control_plane: Session<WorkerUp, WorkerDown>, granted: Arc<Granted>) {
     let noted: OnceLock<u64> = OnceLock::new();
-    let up = |message: &WorkerUp| match message {
+    let up = |message: &mut WorkerUp| match message {
         WorkerUp::Hello(hello) => {
             // A worker says hello once in a session. Of one that does so again, no more is granted.
             let _ = noted.set(granted.joined(&hello.running));
         }
         message => granted.heard(message),
     };
-    let down = |message: &WorkerDown| {
+    let down = |message: &mut WorkerDown| {
         if let Some(session) = noted.get() {
             // Before the worker knows it, so that it never asks too early.
             granted.told(*session, message, Instant::now());
@@ -37,9 +37,9 @@ async fn carry(worker: ForWorker, control_plane: Session<WorkerUp, WorkerDown>, 
     }
 }
 
-pub(super) async fn hand_on<M>(mut from: mpsc::Receiver<M>, to: mpsc::Sender<M>, note: impl Fn(&M)) {
-    while let Some(message) = from.recv().await {
-        note(&message);
+pub(super) async fn hand_on<M>(mut from: mpsc::Receiver<M>, to: mpsc::Sender<M>, note: impl Fn(&mut M)) {
+    while let Some(mut message) = from.recv().await {
+        note(&mut message);
         if to.send(message).await.is_err() {
             return;
         }

@@ -1,8 +1,8 @@
-use super::{HOST, pods};
+use super::{Cluster, HOST, pods};
 use crate::{
     client::Client,
     kubectl::deploy_probe,
-    sampan::{Role, Sampan, command, signal, wait_for},
+    sampan::{Role, Sampan, command, guest, signal, wait_for},
 };
 
 const OTHER: &str = "probe.other.localhost";
@@ -68,4 +68,50 @@ fn replicas_of_different_namespaces_share_no_process_and_one_that_ends_is_no_oth
     assert_eq!(pods(&sampan).len(), 2);
     signal("TERM", worker.id());
     wait_for("nothing is left running", || sampan.process("w.default").is_none().then_some(()));
+}
+
+#[test]
+fn guests_without_network_reach_services_that_run_on_other_machines_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let on = |place: &'static str| ["--label", place];
+    let (one, two) = (on("place=one"), on("place=two"));
+    let cluster = Cluster::start_with(folder.path(), &[&one, &two], &["--workers", "1"]);
+    cluster.cli(&["build", guest("probe").to_str().expect("UTF-8"), "-t", "probe:test"]);
+    let nodes = cluster.cli(&["get", "nodes"]);
+    let own = nodes.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    let own = own.into_iter().find(|name| !["w1", "w2"].contains(name)).expect("the server's worker").to_owned();
+    let app = |name: &str, place: &str| {
+        format!(
+            "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}}}
+spec:
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}, annotations: {{sampan.dev/key-value: default, sampan.dev/outbound: called}}}}
+    spec: {{nodeSelector: {{{place}}}, containers: [{{name: main, image: 'probe:test'}}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec: {{selector: {{app: {name}}}, ports: [{{port: 80}}]}}
+---
+"
+        )
+    };
+    let file = folder.path().join("apps.yaml");
+    let at_server = format!("kubernetes.io/hostname: {own}");
+    let apps = app("called", "place: two") + &app("caller", "place: one") + &app("inside", &at_server);
+    std::fs::write(&file, apps).expect("a manifest");
+    cluster.cli(&["apply", "-f", file.to_str().expect("UTF-8")]);
+    for name in ["called", "caller", "inside"] {
+        cluster.cli(&["rollout", "status", &format!("deployment/{name}")]);
+    }
+    // From a worker that joined, and from one that the server started.
+    for caller in ["caller", "inside"] {
+        let client = Client::new(&cluster.http, Some(&format!("{caller}.default.localhost")));
+        wait_for("the other machine answers", || {
+            (client.get("/fetch?url=http://called/env").status == 200).then_some(())
+        });
+    }
 }

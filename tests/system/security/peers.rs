@@ -474,7 +474,7 @@ spec:
     sampan.kubectl_ok(&["cordon", &jsonpath(&sampan, &["nodes"], "{.items[0].metadata.name}")]);
     let mut worker = attacker.session(attacker.hello(10));
     apply(guest);
-    let placed = attacker.runtime.block_on(timeout(PATIENCE, worker.rx.recv())).expect("a replica");
+    let placed = attacker.runtime.block_on(async { timeout(PATIENCE, worker.rx.recv()).await.expect("a replica") });
     assert!(matches!(placed, Some(WorkerDown::Start(_))), "{placed:?}");
     let key = || ObjectKey::new("default", "probe");
     let mut session = attacker.runtime.block_on(async { attacker.client.gateway_session(attacker.stop.clone()) });
@@ -555,7 +555,7 @@ fn an_address_that_a_worker_advertises_is_used_once_it_has_shown_itself_there() 
         transport::RequestListener::bind(None, own).await.expect("a listener")
     });
     let own = listener.tcp_addr().expect("an address").to_string();
-    let threads = transport::ServingThreads { count: 1, on_start: || {} };
+    let threads = transport::ServingThreads { count: 1, start: api::start_thread };
     let nobody = Arc::new(NoReplica);
     attacker.runtime.spawn(transport::serve_requests(listener, nobody, threads, attacker.stop.clone()));
     let running = vec![RunningReplica { spec: (*spec).clone(), phase: ReplicaPhase::Ready }];

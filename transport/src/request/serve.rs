@@ -273,7 +273,9 @@ async fn serve_tls(desk: Arc<Desk>, fd: OwnedFd, place: Place, identity: Option<
     let accept = TlsAcceptor::from(identity.server_config()).accept(stream);
     let stream = tokio::time::timeout(crate::identity::HANDSHAKE, accept).await??;
     let shown = crate::identity::peer(stream.get_ref().1);
-    let Some(shown) = shown.filter(|shown| matches!(shown.peer.role, Role::Gateway | Role::Worker)) else {
+    let Some(shown) =
+        shown.filter(|shown| matches!(shown.peer.role, Role::Gateway | Role::Worker | Role::ControlPlane))
+    else {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "neither a gateway nor a worker"));
     };
     place.shown_a_certificate();

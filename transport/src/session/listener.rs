@@ -243,7 +243,7 @@ impl Who {
     fn distrusted(&self) -> BoxFuture<'static, ()> {
         match self {
             Self::Peer(shown) => Box::pin(distrusted(shown.trust.clone(), shown.known, shown.certificate.clone())),
-            Self::Local(_) | Self::Stranger(_) => Box::pin(std::future::pending()),
+            Self::Started(_) | Self::Local(_) | Self::Stranger(_) => Box::pin(std::future::pending()),
         }
     }
 
