@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    env, fs,
+    env,
     path::{Path, PathBuf},
 };
 
@@ -80,14 +80,7 @@ impl DataDir {
         self.root.join("cache")
     }
 
-    /// Where compiled components of this directory and of its processes are.
-    pub(crate) fn compile_caches(&self) -> Vec<PathBuf> {
-        let processes = fs::read_dir(self.root.join(PROCESSES)).into_iter().flatten().flatten();
-        let own = processes.map(|process| Self { root: process.path() }.compile_cache());
-        std::iter::once(self.compile_cache()).chain(own).collect()
-    }
-
-    /// What a worker's process of this name keeps for itself, which is then all that it sees of this directory.
+    /// What a worker's process of this name is lent, which is all that it sees of this directory.
     pub(crate) fn of_process(&self, process: &str) -> Self {
         Self { root: self.root.join(PROCESSES).join(file_name(process).as_ref()) }
     }

@@ -5,6 +5,7 @@
 
 mod accept;
 mod address;
+mod artifact;
 mod authorize;
 mod body;
 mod digest;
@@ -32,6 +33,7 @@ pub mod session;
 
 pub use accept::{ACCEPT_PAUSE, Accepting, AfterAccept};
 pub use address::Address;
+pub use artifact::OpenArtifact;
 pub use authorize::{Authorize, Call, ConfirmAddress};
 pub use body::{Body, BodyError, empty_body, full_body};
 pub use digest::{Digest, InvalidDigest};

@@ -191,6 +191,19 @@ impl FailureReason {
             Self::NodeLost => "NodeLost",
         }
     }
+
+    /// The reason that is written so. One that is not known is an [`Error`](Self::Error).
+    pub fn parse(text: &str) -> Self {
+        let all = [
+            Self::ErrImagePull,
+            Self::ImagePullBackOff,
+            Self::InvalidImage,
+            Self::CreateContainerConfigError,
+            Self::OomKilled,
+            Self::NodeLost,
+        ];
+        all.into_iter().find(|reason| reason.as_str() == text).unwrap_or(Self::Error)
+    }
 }
 
 /// One line of a replica's log.

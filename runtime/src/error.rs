@@ -34,8 +34,9 @@ pub enum WorkerError {
 pub(crate) enum StartError {
     #[error(transparent)]
     Image(#[from] ImageError),
-    #[error("image `{image}`: {source}")]
-    NotAComponent { image: String, source: registry_client::NotAComponent },
+    /// Who opens artifacts says why there is none.
+    #[error("{}", .0.message)]
+    Artifact(Failure),
     #[error("image `{image}` cannot be compiled: {why}")]
     Compile { image: String, why: String },
     #[error("image `{image}`: a component of {bytes} bytes is larger than the limit of {limit_bytes} bytes")]
@@ -73,6 +74,9 @@ pub(crate) enum StartError {
 impl StartError {
     /// How the API shows it.
     pub(crate) fn into_failure(self) -> Failure {
+        if let Self::Artifact(failure) = self {
+            return failure;
+        }
         let reason = match &self {
             Self::Image(ImageError::Unsupported { .. } | ImageError::NotAComponent { .. }) => {
                 FailureReason::InvalidImage

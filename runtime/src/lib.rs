@@ -2,8 +2,8 @@
 //!
 //! A [`Worker`] follows its session: it fetches, compiles, links and probes what it is told to start,
 //! and drains what it is told to stop. The replicas that it runs answer requests through
-//! [`Replicas`], on the thread that asks. It decides nothing about where or how many replicas run,
-//! listens on no socket, routes no request, and keeps nothing but compiled components on disk.
+//! [`Replicas`], on the thread that asks. What runs in them was compiled by [`Artifacts`], perhaps of another process. A worker
+//! decides nothing about where or how many replicas run, listens on no socket, routes no request, and keeps nothing on disk.
 
 mod capabilities;
 mod compile;
@@ -17,7 +17,9 @@ mod sandbox;
 mod worker;
 
 pub use capabilities::{grants_for, refuse_imports};
-pub use compile::{Compile, CompileProcess, CompileServer, compile_stdin, compiled_components, serve_compiles};
+#[cfg(debug_assertions)]
+pub use compile::serve_instead;
+pub use compile::{Artifacts, Compile, CompileProcess, CompileServer, compiled_components, serve_compiles};
 pub use error::WorkerError;
 pub use priority::{
     at_first_priority, do_costly_work_on_this_thread, keep_first_priority, lower_this_thread, start_serving_thread,

@@ -88,8 +88,7 @@ impl Images {
 }
 
 async fn list(client: &ClientArgs) -> anyhow::Result<()> {
-    let caches = client.data.resolve()?.compile_caches();
-    let compiled = caches.iter().flat_map(|cache| runtime::compiled_components(cache)).collect();
+    let compiled = runtime::compiled_components(&client.data.resolve()?.compile_cache());
     let asked = async { client.connect().await?.get::<Listed>("/sampan/v1/images").await };
     match asked.await {
         Ok(listed) => print(&listed.items, &compiled, true),

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{compose, terminal};
+use crate::terminal;
 
 /// Runs HTTP services as WebAssembly components and keeps them running.
 #[derive(Debug, Parser)]
@@ -81,17 +81,12 @@ enum Command {
 #[derive(Debug, Parser)]
 #[command(name = "sampan", disable_help_subcommand = true)]
 enum Internal {
-    /// What a worker starts before it gives up starting anything: it starts the other
+    /// What compiles components, for who started it
     CompileServer {
         /// Address space that each may use
         memory_bytes: u64,
         /// How long each may take
         timeout_millis: u64,
-    },
-    /// What the server starts to compile a component, from standard input to standard output
-    Compile {
-        /// Address space that it may use
-        memory_bytes: u64,
     },
 }
 
@@ -107,14 +102,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
 impl Internal {
     fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::CompileServer { memory_bytes, timeout_millis } => Ok(runtime::serve_compiles(
-                compose::compile_process(memory_bytes, Duration::from_millis(timeout_millis))?,
-            )?),
-            Self::Compile { memory_bytes } => runtime::compile_stdin(memory_bytes).or_else(|why| {
-                // The server reads this, as it stands.
-                terminal::print_error(why);
-                std::process::exit(1)
-            }),
+            Self::CompileServer { memory_bytes, timeout_millis } => {
+                Ok(runtime::serve_compiles(memory_bytes, Duration::from_millis(timeout_millis))?)
+            }
         }
     }
 }

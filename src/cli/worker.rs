@@ -73,10 +73,6 @@ pub(crate) struct Worker {
     #[arg(long, env = "SAMPAN_NO_SANDBOX")]
     no_sandbox: bool,
 
-    /// See to the images in its directory: nobody else does
-    #[arg(long, env = "SAMPAN_OWN_IMAGES", hide = true)]
-    own_images: bool,
-
     #[command(flatten)]
     limits: WorkerLimitArgs,
 
@@ -112,8 +108,8 @@ impl Worker {
             drain_timeout,
             limits: self.limits,
             key_value: self.key_value,
-            // Who started this process sees to the images that it shares with it.
-            collection: (!brokered || self.own_images).then(|| compose::collection(&self.images)),
+            // Who started this process sees to images.
+            collection: (!brokered).then(|| compose::collection(&self.images)),
             metrics: self.metrics,
             data: self.data,
         };

@@ -1,12 +1,12 @@
 //! From flags to how the roles are set up.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{env, fs, path::PathBuf, time::Duration};
 
 use api::WorkerName;
 use control_plane::{ApiLimits, AuditSettings, ControlPlaneConfig, Persistence, Silence};
 use gateway::GatewayConfig;
 use registry_client::hosted::CollectionConfig;
-use runtime::{Compile, CompileProcess, WorkerConfig};
+use runtime::{Compile, CompileProcess, CompileServer, WorkerConfig};
 
 use super::DRAIN;
 use crate::{
@@ -104,19 +104,18 @@ pub(super) fn gateway(http: &HttpArgs, limits: &GatewayLimitArgs) -> GatewayConf
     }
 }
 
-pub(super) fn worker(name: &str, limits: &WorkerLimitArgs, dir: &DataDir) -> WorkerConfig {
-    let mut config = WorkerConfig::new(WorkerName(name.into()), dir.compile_cache());
+pub(super) fn worker(name: &str, limits: &WorkerLimitArgs) -> WorkerConfig {
+    let mut config = WorkerConfig::new(WorkerName(name.into()));
     config.labels = [
         ("kubernetes.io/hostname", name),
-        ("kubernetes.io/os", std::env::consts::OS),
+        ("kubernetes.io/os", env::consts::OS),
         ("kubernetes.io/arch", architecture()),
         // As kubelets do, for manifests of before.
-        ("beta.kubernetes.io/os", std::env::consts::OS),
+        ("beta.kubernetes.io/os", env::consts::OS),
         ("beta.kubernetes.io/arch", architecture()),
     ]
     .map(|(label, value)| (label.to_owned(), value.to_owned()))
     .into();
-    config.compile = limited_compile_process(limits).map_or(Compile::InThreads, Compile::Process);
     if let Some(warm_bytes) = limits.warm_memory {
         config.warm_bytes = warm_bytes;
     }
@@ -134,7 +133,7 @@ pub(super) fn worker(name: &str, limits: &WorkerLimitArgs, dir: &DataDir) -> Wor
 
 /// What Kubernetes calls this machine's architecture, which is what Go does.
 fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
+    match env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         "x86" => "386",
@@ -142,22 +141,16 @@ fn architecture() -> &'static str {
     }
 }
 
-/// Compiles in a process of its own, of this program.
-pub(crate) fn compile_process(memory_bytes: u64, timeout: Duration) -> std::io::Result<CompileProcess> {
-    let program = std::env::current_exe()?;
-    Ok(CompileProcess {
-        // The program that runs, also when its file has been replaced meanwhile.
-        program: Some(PathBuf::from("/proc/self/exe")).filter(|path| path.exists()).unwrap_or(program),
-        args: vec!["compile".to_owned()],
-        memory_bytes,
-        timeout,
-    })
-}
-
-/// The same, within the limits that were set.
-pub(super) fn limited_compile_process(limits: &WorkerLimitArgs) -> Option<CompileProcess> {
+/// Compiles in processes of their own, of this program, within the limits that were set.
+pub(super) fn compile(limits: &WorkerLimitArgs) -> Compile {
     let memory_bytes = limits.compile_memory.unwrap_or(CompileProcess::DEFAULT_MEMORY_BYTES);
-    compile_process(memory_bytes, limits.compile_timeout.unwrap_or(CompileProcess::DEFAULT_TIMEOUT)).ok()
+    let timeout = limits.compile_timeout.unwrap_or(CompileProcess::DEFAULT_TIMEOUT);
+    // The program that runs, also when its file has been replaced meanwhile.
+    let program = Some(PathBuf::from("/proc/self/exe")).filter(|path| path.exists()).map_or_else(env::current_exe, Ok);
+    let args = vec!["compile-server".to_owned(), memory_bytes.to_string(), timeout.as_millis().to_string()];
+    program.map_or(Compile::InThreads, |program| {
+        Compile::Server(CompileServer::new(CompileProcess { program, args, memory_bytes, timeout }))
+    })
 }
 
 /// The machine's name, if it can name a Node.

@@ -2,22 +2,32 @@
 //! as any other and has given up what any other gives up; then it tries what must not be possible, and says what was.
 
 use std::{
-    fs,
-    io::{self, Read},
-    os::unix::net::UnixStream as BlockingStream,
+    fs::{self, File},
+    io::{self, IoSlice, Read, Write},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::{fs::PermissionsExt, net::UnixStream as BlockingStream},
+    },
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use api::{
-    Bucket, Digest, FetchImage, KeyValue, WorkerName,
+    Bucket, Digest, FetchImage, KeyValue, OpenArtifact, WorkerName,
     outbound::{Connect, Reach},
-    session::{Capacity, WorkerHello, WorkerSide, WorkerUp},
+    session::{Capacity, WorkerDown, WorkerHello, WorkerSide, WorkerUp},
+};
+use rustix::{
+    fs::{MemfdFlags, memfd_create},
+    io::Errno,
+    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
 };
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use transport::{
-    AskedConnect, BrokerClient, ControlPlaneClient, ControlPlaneWay, RemoteImages, RemoteKeyValue, Wanted,
+    AskedArtifacts, AskedConnect, BrokerClient, ControlPlaneClient, ControlPlaneWay, RemoteImages, RemoteKeyValue,
+    Wanted,
 };
 
 use super::WorkerPlan;
@@ -56,8 +66,9 @@ fn say<T, E: std::fmt::Display>(what: &str, tried: Result<T, E>) {
 
 fn files(root: &Path, own: &Path) {
     let others = |name: &str| root.join(name);
-    for dir in ["", "run", "images", "cache", "cluster", "identity", "processes"] {
-        let dir = others(dir);
+    let dirs =
+        ["", "run", "images", "images/blobs", "images/blobs/sha256", "cache", "cluster", "identity", "processes"];
+    for dir in dirs.into_iter().chain(["processes/w.default/cache"]).map(others) {
         say(&format!("list {}", dir.display()), fs::read_dir(&dir));
         say(&format!("write in {}", dir.display()), fs::write(dir.join("planted"), "x"));
         say(&format!("link in {}", dir.display()), std::os::unix::fs::symlink("/etc/passwd", dir.join("link")));
@@ -74,15 +85,20 @@ fn files(root: &Path, own: &Path) {
     let mut files: Vec<PathBuf> = known.into_iter().map(others).collect();
     files.extend(["run/control.sock", "run/w.sock", "run/w.default.sock"].map(others));
     files.extend(["cache/key", "images/index.json"].map(|file| others("processes/w.default").join(file)));
+    files.push(own.join("cache/key"));
     files.push(others("identity/worker-w.pem"));
     files.extend(["/etc/passwd", "/etc/shadow", "/proc/1/environ"].map(PathBuf::from));
-    let planted = own.join("images/planted");
+    let planted = own.join("cache/planted");
+    // Its own directory, which it sees.
+    say("write in its own directory", fs::write(own.join("cache/planted"), "x"));
+    say("make a directory in its own", fs::create_dir(own.join("cache/more")));
+    say("widen its own directory", fs::set_permissions(own.join("cache"), fs::Permissions::from_mode(0o777)));
     for file in files {
         let shown = file.display().to_string();
         say(&format!("read {shown}"), fs::File::open(&file).and_then(|mut file| file.read(&mut [0])));
         say(&format!("replace {shown}"), fs::write(&planted, "x").and_then(|()| fs::rename(&planted, &file)));
         say(&format!("remove {shown}"), fs::remove_file(&file));
-        say(&format!("link {shown}"), fs::hard_link(&file, own.join("images/stolen")));
+        say(&format!("link {shown}"), fs::hard_link(&file, own.join("cache/stolen")));
     }
 }
 
@@ -113,10 +129,13 @@ async fn asked(broker: &BrokerClient, name: &str) {
     // As itself it has a session; otherwise the rest would prove nothing.
     let mut as_itself = client.worker_session(stop.clone());
     let told = hello(&mut as_itself, name).await;
-    print_error(format_args!("hostile: a session under its own name: {}", if told { "told" } else { "not told" }));
+    print_error(format_args!(
+        "hostile: a session under its own name: {}",
+        if told.is_some() { "told" } else { "not told" }
+    ));
     for other in ["w", "w.default", "w.guests"] {
         let mut session = client.worker_session(stop.clone());
-        let told = hello(&mut session, other).await;
+        let told = hello(&mut session, other).await.is_some();
         say(&format!("a session as {other}"), told.then_some(()).ok_or("it is told nothing"));
     }
     let store = RemoteKeyValue::new(&client);
@@ -128,8 +147,12 @@ async fn asked(broker: &BrokerClient, name: &str) {
     say("write another's store", store.set(&bucket, vec![("greeting".to_owned(), "forged".into())]).await);
     say("count in another's store", store.increment(&bucket, "n".to_owned(), 1).await);
     say("delete in another's store", store.delete(&bucket, vec!["greeting".to_owned()]).await);
+    if let Some(WorkerDown::Start(spec) | WorkerDown::Standby(spec)) = told {
+        artifacts(broker, &spec.digest).await;
+    }
     if let Some(image) = std::env::var(IMAGE).ok().and_then(|image| image.parse::<Digest>().ok()) {
-        say("fetch another's image", RemoteImages::new(&client).fetch(image).await);
+        say("fetch another's image", RemoteImages::new(&client).fetch(image.clone()).await);
+        say("be lent another's artifact", lent_of(broker, &image).await);
     }
     let connect = AskedConnect::new(broker.clone());
     for host in ["127.0.0.1", "example.com"] {
@@ -144,8 +167,64 @@ async fn asked(broker: &BrokerClient, name: &str) {
     stop.cancel();
 }
 
-/// Whether who says this name is told what to run.
-async fn hello(session: &mut WorkerSide, name: &str) -> bool {
+async fn lent_of(broker: &BrokerClient, image: &Digest) -> Result<File, String> {
+    AskedArtifacts::new(broker.clone()).open_artifact("x", image).await.map_err(|why| why.message)
+}
+
+/// What was compiled of its own image it is lent. It is to change nothing of it, have nothing of its own making taken in its place,
+/// and reach no other file by who lends it.
+async fn artifacts(broker: &BrokerClient, digest: &Digest) {
+    let lent = match lent_of(broker, digest).await {
+        Ok(lent) => lent,
+        Err(why) => return print_error(format_args!("hostile: its own artifact is not lent: {why}")),
+    };
+    print_error("hostile: its own artifact: lent");
+    let path = PathBuf::from(format!("/proc/self/fd/{}", lent.as_raw_fd()));
+    let named = fs::read_link(&path).unwrap_or_default();
+    for path in [&path, &named] {
+        let shown = path.display();
+        say(&format!("open {shown} to write"), File::options().write(true).open(path));
+        say(&format!("empty {shown}"), File::options().write(true).truncate(true).open(path));
+        say(&format!("widen {shown}"), fs::set_permissions(path, fs::Permissions::from_mode(0o777)));
+        say(&format!("remove {shown}"), fs::remove_file(path));
+        say(&format!("link {shown}"), fs::hard_link(path, named.with_extension("more")));
+    }
+    say("write to what it was lent", (&lent).write(b"x"));
+    say("shorten what it was lent", lent.set_len(0));
+    say("widen what it was lent", lent.set_permissions(fs::Permissions::from_mode(0o777)));
+    say("say that it is older", lent.set_modified(SystemTime::UNIX_EPOCH));
+    // An artifact of its own making comes along.
+    let made = memfd_create("made", MemfdFlags::CLOEXEC).map(File::from);
+    let made = made.and_then(|mut made| made.write_all(b"\x7fELF of its own").map(|()| made).map_err(|_| Errno::IO));
+    for asked in [
+        "/etc/passwd",
+        "../../../cache/key",
+        "key",
+        "sha256:../../../cache/key",
+        "keep",
+        digest.as_str(),
+        &"a".repeat(9000),
+    ] {
+        let Ok(made) = &made else { return print_error("hostile: nothing could be made") };
+        let Ok(desk) = broker.open(Wanted::Artifact).await else { continue };
+        let asking = SendAncillaryMessage::ScmRights(&[made.as_fd()]);
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut beside = SendAncillaryBuffer::new(&mut space);
+        beside.push(asking);
+        let _ = sendmsg(&desk, &[IoSlice::new(asked.as_bytes())], &mut beside, SendFlags::NOSIGNAL);
+        let mut answer = vec![0; 1 << 10];
+        let answered = BlockingStream::from(desk).read(&mut answer);
+        let answer = String::from_utf8_lossy(&answer[..answered.unwrap_or_default()]).into_owned();
+        let shown = asked.get(..100).unwrap_or(asked);
+        // What is its own it is lent again, as it was compiled: the test sees whether it is what it was.
+        if asked != digest.as_str() {
+            say(&format!("be lent {shown}"), if answer == "opened" { Ok(()) } else { Err(answer) });
+        }
+    }
+}
+
+/// What who says this name is told first.
+async fn hello(session: &mut WorkerSide, name: &str) -> Option<WorkerDown> {
     let hello = WorkerHello {
         name: WorkerName(name.into()),
         capacity: Capacity { cpu_millis: 1000, memory_bytes: 1 << 30, replicas: 10 },
@@ -159,5 +238,5 @@ async fn hello(session: &mut WorkerSide, name: &str) -> bool {
         session.tx.send(WorkerUp::Hello(hello)).await.map_err(io::Error::other)?;
         session.rx.recv().await.ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))
     };
-    timeout(PATIENCE, told).await.is_ok_and(|told| told.is_ok())
+    timeout(PATIENCE, told).await.ok()?.ok()
 }

@@ -20,7 +20,7 @@ mod supervisor;
 mod up;
 mod worker;
 
-pub(crate) use config::{collection, compile_process, machine_name};
+pub(crate) use config::{collection, machine_name};
 pub(crate) use confinement::confine;
 pub(crate) use gateway::gateway;
 #[cfg(debug_assertions)]

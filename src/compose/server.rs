@@ -5,6 +5,7 @@ use api::{Authorize, session};
 use control_plane::{ControlPlane, Silence};
 use gateway::Gateway;
 use registry_client::{ImageStore, Registries};
+use runtime::Artifacts;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use transport::{
@@ -86,7 +87,9 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let (workers_end, control_ends) = (CancellationToken::new(), CancellationToken::new());
     let far = RemoteDialer::new(RequestLimits::default(), Some(identity.clone()), Handle::current());
     let elsewhere = Elsewhere::new("server", &dir, far.until(workers_end.clone()));
-    let supervisor = Supervisor::new(own_workers, plan, &dir, control.clone(), (&offer, &elsewhere));
+    let stored = Arc::new(StoredImages(images.clone()));
+    let artifacts = Artifacts::open(images.clone(), stored, &dir.compile_cache(), config::compile(&args.worker))?;
+    let supervisor = Supervisor::new(own_workers, plan, &dir, control.clone(), (&offer, &elsewhere, &artifacts));
 
     // The gateway ends first, then the workers that it needs, then what all of them need.
     let gateway_ends = shutdown.child_token();

@@ -9,7 +9,7 @@ use std::{
 
 use api::WorkerName;
 use control_plane::ControlPlane;
-use registry_client::hosted::CollectionConfig;
+use runtime::Artifacts;
 use tokio::{
     process::{Child, Command},
     runtime::Handle,
@@ -22,8 +22,8 @@ use tokio_util::{
 use transport::{BrokerSocket, Offer, serve_sessions};
 
 use super::{
-    ServerPlan, collection, machine_name,
-    process::{Bound, Elsewhere, Granted, ProcessBroker},
+    ServerPlan, machine_name,
+    process::{Bound, Elsewhere, Granted, Lent, ProcessBroker},
 };
 use crate::{config::WorkerLimitArgs, paths::DataDir};
 
@@ -49,6 +49,7 @@ fn is_for_workers(name: &str) -> bool {
 pub(super) struct WorkerProcess {
     arguments: Vec<OsString>,
     granted: Arc<Granted>,
+    lent: Arc<Lent>,
     broker: Arc<ProcessBroker>,
 }
 
@@ -65,18 +66,17 @@ pub(super) fn own_workers(count: u16) -> Vec<WorkerName> {
 }
 
 impl Supervisor {
-    /// Each is offered this, of which it may have what the offer's rules say.
+    /// Each is offered this, of which it may have what the offer's rules say, and lent artifacts.
     pub(super) fn new(
         names: Vec<WorkerName>,
         plan: &ServerPlan,
         dir: &DataDir,
         control: Arc<ControlPlane>,
-        (offer, elsewhere): (&Offer, &Arc<Elsewhere>),
+        (offer, elsewhere, artifacts): (&Offer, &Arc<Elsewhere>, &Artifacts),
     ) -> Self {
-        let collection = collection(&plan.server.images);
         let workers = names.into_iter().map(|name| {
-            let bound = Bound::new(&name.0, dir, elsewhere.clone());
-            let process = WorkerProcess::new(&bound, &name.0, dir, (&plan.server.worker, &collection));
+            let bound = Bound::new(&name.0, dir, elsewhere.clone(), artifacts.clone());
+            let process = WorkerProcess::new(&bound, &name.0, dir, &plan.server.worker);
             let offer = bound.noting(offer.clone());
             (name, process, bound, offer)
         });
@@ -100,33 +100,20 @@ impl Supervisor {
 }
 
 impl WorkerProcess {
-    /// One that is bound to a name, and keeps images and what it compiles in `dir`.
-    pub(super) fn new(
-        bound: &Bound,
-        name: &str,
-        dir: &DataDir,
-        (limits, collection): (&WorkerLimitArgs, &CollectionConfig),
-    ) -> Self {
+    /// One that is bound to a name, and sees of `dir` what it is lent there.
+    pub(super) fn new(bound: &Bound, name: &str, dir: &DataDir, limits: &WorkerLimitArgs) -> Self {
+        let dir = dir.of_process(name);
         let mut arguments: Vec<OsString> = vec!["worker".into(), "--join".into(), "broker:".into()];
         arguments.extend(["--name".into(), name.into(), "--data-dir".into(), dir.root().into()]);
         let mut give = |flag: &str, value: Option<String>| {
             arguments.extend(value.into_iter().flat_map(|value| [OsString::from(flag), value.into()]));
         };
-        give("--image-max-age", Some(api::format_span(collection.max_age)));
-        give("--image-max-bytes", collection.max_bytes.map(|bytes| bytes.to_string()));
-        give("--compile-memory", limits.compile_memory.map(|bytes| bytes.to_string()));
-        give("--compile-timeout", limits.compile_timeout.map(api::format_span));
         give("--warm-memory", limits.warm_memory.map(|bytes| bytes.to_string()));
         give("--kept-memory", limits.kept_memory.map(|bytes| bytes.to_string()));
         give("--guest-memory", limits.guest_memory.map(|bytes| bytes.to_string()));
         give("--max-handles", limits.max_handles.map(|handles| handles.to_string()));
-        Self { arguments, granted: bound.granted.clone(), broker: bound.broker.clone() }
-    }
-
-    /// Whose directory is no other's, so that it sees to the images there itself.
-    pub(super) fn with_own_images(mut self, own: bool) -> Self {
-        self.arguments.extend(own.then(|| "--own-images".into()));
-        self
+        let (granted, lent, broker) = (bound.granted.clone(), bound.lent.clone(), bound.broker.clone());
+        Self { arguments, granted, lent, broker }
     }
 
     /// With so many threads that serve requests, if it is not to have its default.
@@ -141,6 +128,7 @@ impl WorkerProcess {
         let program = std::env::current_exe()?;
         let (socket, theirs) = BrokerSocket::pair()?;
         self.granted.began();
+        self.lent.began()?;
         let environment = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_for_workers));
         let mut command = Command::new(program);
         command
@@ -181,7 +169,11 @@ pub(super) async fn serve_process(
         let _ended = ended.drop_guard_ref();
         keep_running(name, process, died, stop).await;
     };
-    let (served, ()) = tokio::join!(sessions, running);
+    let lent = process.lent.clone();
+    let served = tokio::select! {
+        (served, ()) = async { tokio::join!(sessions, running) } => served,
+        () = lent.keep_used() => Ok(()),
+    };
     if let Err(error) = served {
         tracing::error!(worker = %name, %error, "sessions of its process cannot be taken");
     }

@@ -4,7 +4,7 @@ use api::session;
 use control_plane::{ControlPlane, Silence};
 use gateway::Gateway;
 use registry_client::Registries;
-use runtime::{Ending, Handles, Replicas, Worker};
+use runtime::{Artifacts, Ending, Handles, Replicas, Worker};
 use tokio_util::sync::CancellationToken;
 use transport::DirectConnect;
 
@@ -18,20 +18,23 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
     let registries = Registries::new(args.registries.settings()?)?;
     let redis = args.key_value.resolve()?;
     let connect = Arc::new(DirectConnect);
-    let worker_config = config::worker(&machine_name(), &args.worker, &dir);
+    let worker_config = config::worker(&machine_name(), &args.worker);
     let own_workers = vec![worker_config.name.clone()];
     let control_config = config::control_plane(args, redis.as_ref(), &dir, Silence::IN_PROCESS, own_workers)?;
     let control = Arc::new(ControlPlane::open(control_config, images.clone(), registries, connect.clone())?);
     let replicas = Replicas::new();
     let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), replicas.dialer());
     control.reach_services_through(gateway.cluster_http());
+    let stored = Arc::new(StoredImages(images.clone()));
+    let compile = config::compile(&args.worker);
     let handles = Handles {
         key_value: control.key_value(),
         cluster_http: gateway.cluster_http(),
-        images: Arc::new(StoredImages(images.clone())),
+        artifacts: Arc::new(Artifacts::open(images.clone(), stored.clone(), &dir.compile_cache(), compile)?),
+        images: stored,
         connect,
     };
-    let mut worker = Worker::new(worker_config, images.clone(), replicas, handles)?;
+    let mut worker = Worker::new(worker_config, replicas, handles)?;
     let counted =
         Metrics { gateway: Some(gateway.clone()), autoscalers: Some(control.measurements()), ..Metrics::default() };
     let offered = args.metrics.offer(counted).await?;

@@ -8,16 +8,16 @@ use std::{
 };
 
 use anyhow::Context;
-use api::{Address, KeyValue, Taint, WorkerName, outbound::Connect};
+use api::{Address, KeyValue, OpenArtifact, Taint, WorkerName, outbound::Connect};
 use control_plane::key_value::{RedisKeyValue, SealedKeyValue};
 use gateway::{Gateway, GatewayConfig};
 use registry_client::{ImageStore, hosted::CollectionConfig};
-use runtime::{Ended, Ending, Handles, Replicas, Worker, WorkerConfig};
+use runtime::{Artifacts, Ended, Ending, Handles, Replicas, Worker, WorkerConfig};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use transport::{
-    AskedConnect, BrokerClient, ControlPlaneClient, ControlPlaneWay, DirectConnect, Identity, Peer, RemoteDialer,
-    RemoteImages, RemoteKeyValue, RequestLimits, RequestListener, Role, ServingThreads, Wanted, machine,
+    AskedArtifacts, AskedConnect, BrokerClient, ControlPlaneClient, ControlPlaneWay, DirectConnect, Identity, Peer,
+    RemoteDialer, RemoteImages, RemoteKeyValue, RequestLimits, RequestListener, Role, ServingThreads, Wanted, machine,
     serve_requests,
 };
 
@@ -104,7 +104,7 @@ async fn prepare_brokered(plan: &WorkerPlan, dir: DataDir, peer: Peer) -> anyhow
 
 /// How the worker is set up, with where it is reached.
 fn placed(plan: &WorkerPlan, dir: &DataDir, tcp: Option<String>) -> anyhow::Result<WorkerConfig> {
-    let mut config = config::worker(&plan.name, &plan.limits, dir);
+    let mut config = config::worker(&plan.name, &plan.limits);
     apply(plan, &mut config);
     let socket = dir.request_socket(&plan.name);
     let socket = socket.to_str().context("the data directory's path is no UTF-8")?.to_owned();
@@ -146,8 +146,7 @@ pub(crate) async fn worker(
     leave: &CancellationToken,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(WorkerName, Roles)> {
-    let Prepared { dir, peer, client, identity, broker, listener, config: mut worker_config } = prepare(plan).await?;
-    worker_config.compile = confined.compile;
+    let Prepared { dir, peer, client, identity, broker, listener, config: worker_config } = prepare(plan).await?;
     be_found(plan, &dir, &dir.request_socket(&peer.name))?;
     let name = worker_config.name.clone();
     let replicas = Replicas::new();
@@ -165,17 +164,22 @@ pub(crate) async fn worker(
     let dialer = Nearby { own: name.clone(), here: replicas.dialer(), elsewhere: Arc::new(elsewhere) };
     // What its guests call is routed here: a gateway that listens nowhere.
     let inside = Gateway::new(GatewayConfig::default(), Arc::new(dialer));
+    let artifacts: Arc<dyn OpenArtifact> = match &broker {
+        Some(broker) => Arc::new(AskedArtifacts::new(broker.clone())),
+        None => Arc::new(own_artifacts(plan, &dir, &client)?),
+    };
     let connect = connect(broker);
     let handles = Handles {
         key_value: key_value(confined.redis, &client, connect.clone()),
         cluster_http: inside.cluster_http(),
+        artifacts,
         images: Arc::new(RemoteImages::new(&client)),
         connect,
     };
     let ended = CancellationToken::new();
     let threads = serving_threads(plan);
     let here = replicas.dialer();
-    let mut worker = Worker::new(worker_config, ImageStore::open(dir.images())?, replicas, handles)?;
+    let mut worker = Worker::new(worker_config, replicas, handles)?;
 
     let counted = Metrics { gateway: Some(inside.clone()), control_plane: Some(client.clone()), ..Metrics::default() };
     let (offered, stop) = (plan.metrics.offer(counted).await?, ended.clone());
@@ -219,6 +223,16 @@ pub(super) fn key_value(
     let store = RedisKeyValue::new(redis.settings, connect, redis.quota);
     tokio::spawn(store.clone().connected());
     Arc::new(SealedKeyValue::new(Arc::new(store), redis.encryption))
+}
+
+/// What is compiled on this machine, of images of the control plane.
+pub(super) fn own_artifacts(
+    plan: &WorkerPlan,
+    dir: &DataDir,
+    client: &ControlPlaneClient,
+) -> anyhow::Result<Artifacts> {
+    let (images, elsewhere) = (ImageStore::open(dir.images())?, Arc::new(RemoteImages::new(client)));
+    Ok(Artifacts::open(images, elsewhere, &dir.compile_cache(), config::compile(&plan.limits))?)
 }
 
 /// By who started this process, or from here if it has joined by itself.

@@ -38,6 +38,8 @@ pub enum Wanted {
     Control,
     /// A connection to who makes those to hosts outside.
     Connect,
+    /// A connection to who gives compiled components.
+    Artifact,
     /// The socket at which it takes requests.
     Requests,
     /// A connection to where another worker of this machine takes requests.
@@ -54,6 +56,7 @@ impl Wanted {
         match self {
             Self::Control => "control".to_owned(),
             Self::Connect => "connect".to_owned(),
+            Self::Artifact => "artifact".to_owned(),
             Self::Requests => "requests".to_owned(),
             Self::Worker { name, socket } => format!("worker {name} {socket}"),
         }
@@ -63,6 +66,7 @@ impl Wanted {
         Some(match packet {
             "control" => Self::Control,
             "connect" => Self::Connect,
+            "artifact" => Self::Artifact,
             "requests" => Self::Requests,
             other => {
                 let (name, socket) = other.strip_prefix("worker ")?.split_once(' ')?;

@@ -4,6 +4,7 @@
 //! Either side of a session or of a request is what it is in one process: a pair of channels, a `Serve`. It decides
 //! nothing about what is sent.
 
+mod artifact;
 mod broker;
 mod descriptor;
 mod handles;
@@ -16,6 +17,7 @@ mod session;
 mod strangers;
 mod wire;
 
+pub use artifact::{ArtifactDesk, AskedArtifacts, Give};
 pub use broker::{Broker, BrokerClient, BrokerSocket, Wanted};
 pub use handles::{JoinError, RemoteImages, RemoteKeyValue, ask_for_trust, join, renew};
 pub use identity::{

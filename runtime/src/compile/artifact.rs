@@ -1,8 +1,9 @@
 use std::{
     collections::{BTreeSet, HashMap},
-    fs, hash,
+    fs::{self, File},
+    hash,
     hash::{Hash, Hasher},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -10,7 +11,6 @@ use std::{
 
 use api::Digest;
 use parking_lot::Mutex;
-use wasmtime::component::Component;
 
 use super::seal::Seal;
 use crate::WorkerError;
@@ -37,9 +37,27 @@ pub(super) struct ArtifactCache {
 /// What tells a file from another, and from itself after a change: device, inode, size, and when its inode last changed.
 type Stamp = (u64, u64, u64, (i64, i64));
 
-fn stamp(path: &Path) -> Option<Stamp> {
-    let file = fs::metadata(path).ok()?;
+fn stamp(file: &File) -> Option<Stamp> {
+    let file = file.metadata().ok()?;
     Some((file.dev(), file.ino(), file.size(), (file.ctime(), file.ctime_nsec())))
+}
+
+/// Has `lent` be the same file as `kept`, or one with the same content where a file cannot have two names.
+fn link(kept: &Path, lent: &Path) -> io::Result<()> {
+    let inode = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    let wanted = inode(kept)?;
+    match inode(lent) {
+        Ok(there) if there == wanted => return Ok(()),
+        Ok(_) => fs::remove_file(lent)?,
+        Err(_) => {}
+    }
+    match fs::hard_link(kept, lent) {
+        // Another has been faster: it is checked as this one would be.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
+        Err(_) => fs::copy(kept, lent).map(drop),
+        Ok(()) => Ok(()),
+    }
 }
 
 /// The digests, in hexadecimal, of the components that have been compiled into this directory.
@@ -53,6 +71,7 @@ pub fn compiled_components(dir: &Path) -> BTreeSet<String> {
 }
 
 impl ArtifactCache {
+    /// In `dir`, for what this engine compiles.
     pub(super) fn open(dir: &Path, engine: &wasmtime::Engine) -> Result<Self, WorkerError> {
         let failed = |action| move |source| WorkerError::Cache { action, path: dir.to_owned(), source };
         private_files::create_dir(dir).map_err(failed("create"))?;
@@ -67,30 +86,51 @@ impl ArtifactCache {
         self.path(digest, ARTIFACT).exists()
     }
 
-    /// The component, if it is here and sealed by this installation. Anything else is as good as nothing.
-    pub(super) fn load(&self, engine: &wasmtime::Engine, digest: &Digest) -> Option<Component> {
-        let path = self.path(digest, ARTIFACT);
-        if !self.is_sealed(digest, &path)? {
+    /// The artifact of a component, if it is here and sealed by this installation. Anything else is as good as nothing.
+    pub(super) fn find(&self, digest: &Digest) -> Option<File> {
+        self.open_sealed(digest, &self.path(digest, ARTIFACT))
+    }
+
+    /// As [`find`](Self::find), by a link in `dir`: for who sees of all files those in there alone. Says where that is.
+    pub(super) fn lend(&self, digest: &Digest, dir: &Path) -> Option<(File, PathBuf)> {
+        let (kept, lent) = (self.path(digest, ARTIFACT), dir.join(format!("{}.{ARTIFACT}", self.name(digest))));
+        if let Err(error) = link(&kept, &lent) {
+            let is_missing = error.kind() == io::ErrorKind::NotFound;
+            if !is_missing {
+                tracing::warn!(path = %lent.display(), %error, "a compiled component cannot be linked");
+            }
+            return None;
+        }
+        // What is checked is what is lent: the very file.
+        let Some(file) = self.open_sealed(digest, &lent) else {
+            let _ = fs::remove_file(&lent);
+            return None;
+        };
+        Some((file, lent))
+    }
+
+    fn open_sealed(&self, digest: &Digest, path: &Path) -> Option<File> {
+        let mut file = File::open(path).ok()?;
+        if !self.is_sealed(digest, &mut file)? {
             tracing::warn!(path = %path.display(), "the compiled component does not bear our seal: compiling it again");
             return None;
         }
-        #[allow(unsafe_code, reason = "the one place where machine code is taken from disk")]
-        // SAFETY: the bytes were made by `precompile_component` with this key's owner's engine, as the seal shows. The
-        // file is only ever replaced by rename, in a directory that only this user can write, so its mapping stays.
-        let component = unsafe { Component::deserialize_file(engine, &path) };
-        component.inspect_err(|error| tracing::warn!(path = %path.display(), %error, "cannot load")).ok()
+        Some(file)
     }
 
-    /// Whether an artifact bears our seal; `None` if there is none. What was checked once is not read again while its file
-    /// is the same.
-    fn is_sealed(&self, digest: &Digest, path: &Path) -> Option<bool> {
-        let before = stamp(path)?;
+    /// Whether an artifact bears our seal; `None` if it cannot be told. What was checked once is not read again while the file is
+    /// the same.
+    fn is_sealed(&self, digest: &Digest, file: &mut File) -> Option<bool> {
+        let before = stamp(file)?;
         if self.checked.lock().get(digest) == Some(&before) {
             return Some(true);
         }
-        let artifact = fs::read(path).ok()?;
-        let seal = fs::read(self.path(digest, SEAL)).ok()?;
-        let fits = self.seal.fits(&self.name(digest), &artifact, &seal);
+        let mut artifact = Vec::new();
+        file.read_to_end(&mut artifact).ok()?;
+        let fits = match fs::read(self.path(digest, SEAL)) {
+            Ok(seal) => self.seal.fits(&self.name(digest), &artifact, &seal),
+            Err(_) => false,
+        };
         if fits {
             self.checked.lock().insert(digest.clone(), before);
         }
@@ -177,7 +217,25 @@ mod tests {
         fixture.filled();
         let next = fixture.cache();
         assert!(next.contains(&fixture.digest));
-        assert!(next.load(&fixture.engine, &fixture.digest).is_some());
+        assert!(next.find(&fixture.digest).is_some());
+    }
+
+    #[test]
+    fn what_is_lent_is_the_sealed_file_itself_and_nothing_that_lay_in_its_place() {
+        let fixture = Fixture::new();
+        let (cache, run) = (fixture.filled(), tempfile::tempdir().unwrap());
+        let kept = fs::metadata(cache.path(&fixture.digest, ARTIFACT)).unwrap();
+        let lend = || cache.lend(&fixture.digest, run.path());
+        let (file, path) = lend().unwrap();
+        assert_eq!(file.metadata().unwrap().ino(), kept.ino());
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "planted").unwrap();
+        let (file, _) = lend().unwrap();
+        assert_eq!(file.metadata().unwrap().ino(), kept.ino());
+        // What is changed through the link is no longer sealed, and is not lent.
+        fs::write(&path, "planted").unwrap();
+        assert!(lend().is_none() && !path.exists());
+        assert!(cache.lend(&Digest::from_sha256([8; 32]), run.path()).is_none());
     }
 
     #[test]
@@ -189,7 +247,7 @@ mod tests {
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
         fs::write(&path, bytes).unwrap();
-        assert!(cache.load(&fixture.engine, &fixture.digest).is_none());
+        assert!(cache.find(&fixture.digest).is_none());
     }
 
     #[test]
@@ -199,11 +257,11 @@ mod tests {
         let path = cache.path(&fixture.digest, ARTIFACT);
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        assert!(cache.load(&fixture.engine, &fixture.digest).is_none());
+        assert!(cache.find(&fixture.digest).is_none());
         fs::write(&path, bytes).unwrap();
-        assert!(cache.load(&fixture.engine, &fixture.digest).is_some());
+        assert!(cache.find(&fixture.digest).is_some());
         fs::remove_file(cache.path(&fixture.digest, SEAL)).unwrap();
-        assert!(fixture.cache().load(&fixture.engine, &fixture.digest).is_none());
+        assert!(fixture.cache().find(&fixture.digest).is_none());
     }
 
     #[test]
@@ -214,7 +272,7 @@ mod tests {
         for extension in [ARTIFACT, SEAL] {
             fs::copy(cache.path(&fixture.digest, extension), cache.path(&other, extension)).unwrap();
         }
-        assert!(cache.load(&fixture.engine, &other).is_none());
+        assert!(cache.find(&other).is_none());
     }
 
     #[test]
@@ -222,10 +280,10 @@ mod tests {
         let fixture = Fixture::new();
         fixture.filled();
         fs::write(fixture.dir.path().join("key"), "").unwrap();
-        assert!(fixture.cache().load(&fixture.engine, &fixture.digest).is_none());
+        assert!(fixture.cache().find(&fixture.digest).is_none());
         let cache = fixture.filled();
-        assert!(cache.load(&fixture.engine, &fixture.digest).is_some());
-        assert!(fixture.cache().load(&fixture.engine, &fixture.digest).is_some());
+        assert!(cache.find(&fixture.digest).is_some());
+        assert!(fixture.cache().find(&fixture.digest).is_some());
     }
 
     #[test]
@@ -236,6 +294,6 @@ mod tests {
         let key = fixture.dir.path().join("key");
         assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
         fs::remove_file(key).unwrap();
-        assert!(fixture.cache().load(&fixture.engine, &fixture.digest).is_none());
+        assert!(fixture.cache().find(&fixture.digest).is_none());
     }
 }

@@ -1,100 +1,132 @@
-//! What a worker and its compile server say to each other: connections that are handed over, and on each of them a
-//! component one way and an answer the other. Lengths go first, so that what was cut off is seen.
+//! What is said between a compile server and who started it: for each component two descriptors, the component and the end of a
+//! socket for the answer. The answer is an artifact, as a descriptor too, or words.
 
 use std::{
-    io::{self, IoSlice, IoSliceMut},
+    fs::File,
+    io::{self, IoSlice, IoSliceMut, Read, Seek, Write},
     mem::MaybeUninit,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream as BlockingStream,
     },
 };
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
+use rustix::{
+    fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+        recvmsg, sendmsg,
+    },
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest},
+    io::{AsyncReadExt, Interest},
     net::UnixStream,
 };
 
-const ARTIFACT: u8 = 0;
-const REFUSAL: u8 = 1;
+/// The longest refusal; what would be longer is cut.
+pub(super) const MAX_WORDS_BYTES: usize = 32 << 10;
+/// Descriptors that come with one message.
+const PASSED: usize = 2;
 
-/// A connection as tokio uses it.
+/// A socket as tokio uses it.
 pub(super) fn connection(stream: BlockingStream) -> io::Result<UnixStream> {
     stream.set_nonblocking(true)?;
     UnixStream::from_std(stream)
 }
 
-/// Gives one end of a connection to the other process.
-pub(super) fn hand_over(control: &BlockingStream, end: BlockingStream) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let ends = [end.as_fd()];
-    ancillary.push(SendAncillaryMessage::ScmRights(&ends));
+/// A file in memory that nobody else can open.
+pub(super) fn memory(bytes: &[u8]) -> io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(memfd_create("sampan-compile", flags)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Gives the other process a component, and the end of a socket for its answer.
+pub(super) fn hand_over(control: &BlockingStream, component: &File, answer: &BlockingStream) -> io::Result<()> {
     // There is room for many more than there are compiles at the same time: a full socket is a server that hangs.
-    sendmsg(control, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
+    send(control, &[0], &[component.as_fd(), answer.as_fd()], SendFlags::DONTWAIT)
+}
+
+/// What was handed over: the component, and where the answer is for. `None`: there will be no more.
+pub(super) async fn take_over(control: &UnixStream) -> io::Result<Option<(File, UnixStream)>> {
+    let mut byte = [0];
+    let (length, passed) = control.async_io(Interest::READABLE, || receive(control.as_fd(), &mut byte)).await?;
+    if length == 0 {
+        return Ok(None);
+    }
+    let [Some(component), Some(answer)] = passed else { return Err(io::ErrorKind::InvalidData.into()) };
+    Ok(Some((component.into(), connection(answer.into())?)))
+}
+
+/// Answers with what was written to `artifact`, which nobody can change from now on, or with words.
+pub(super) async fn send_answer(to: &UnixStream, answer: Result<File, String>) -> io::Result<()> {
+    let (words, artifact) = match &answer {
+        Ok(artifact) => {
+            let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+            fcntl_add_seals(artifact, seals)?;
+            ("compiled", Some(artifact.as_fd()))
+        }
+        Err(why) => (&why[..why.floor_char_boundary(MAX_WORDS_BYTES)], None),
+    };
+    let send = || send(to, words.as_bytes(), artifact.as_slice(), SendFlags::empty());
+    to.async_io(Interest::WRITABLE, send).await
+}
+
+/// The artifact, of up to so many bytes, or why there is none.
+pub(super) async fn receive_answer(from: &mut UnixStream, limit_bytes: u64) -> io::Result<Result<Vec<u8>, String>> {
+    let mut words = vec![0; MAX_WORDS_BYTES];
+    let (length, passed) = from.async_io(Interest::READABLE, || receive(from.as_fd(), &mut words)).await?;
+    let [artifact, _] = passed;
+    match artifact {
+        Some(artifact) => {
+            let mut artifact = File::from(artifact);
+            let read = move || {
+                let length = artifact.seek(io::SeekFrom::End(0))?;
+                if length > limit_bytes {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        format!("{length} bytes, over {limit_bytes}"),
+                    ));
+                }
+                artifact.rewind()?;
+                let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+                artifact.read_to_end(&mut bytes)?;
+                Ok(bytes)
+            };
+            tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?.map(Ok)
+        }
+        None if length == 0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        None => {
+            words.truncate(length);
+            // Long ones may come in pieces.
+            from.take(MAX_WORDS_BYTES as u64).read_to_end(&mut words).await?;
+            Ok(Err(String::from_utf8_lossy(&words).into_owned()))
+        }
+    }
+}
+
+fn send(to: impl AsFd, bytes: &[u8], passed: &[BorrowedFd<'_>], flags: SendFlags) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PASSED))];
+    let mut beside = SendAncillaryBuffer::new(&mut space);
+    if !passed.is_empty() {
+        beside.push(SendAncillaryMessage::ScmRights(passed));
+    }
+    sendmsg(to, &[IoSlice::new(bytes)], &mut beside, SendFlags::NOSIGNAL | flags)?;
     Ok(())
 }
 
-/// The next connection that was handed over. `None`: there will be no more.
-pub(super) async fn take_over(control: &UnixStream) -> io::Result<Option<UnixStream>> {
-    let end = control.async_io(Interest::READABLE, || take_now(control)).await?;
-    end.map(|end| connection(end.into())).transpose()
-}
-
-fn take_now(control: &UnixStream) -> io::Result<Option<OwnedFd>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    let received = recvmsg(control, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-    if received.bytes == 0 {
-        return Ok(None);
-    }
-    let ends = ancillary.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut ends) => ends.next(),
-        _ => None,
+fn receive(from: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<(usize, [Option<OwnedFd>; PASSED])> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PASSED))];
+    let mut beside = RecvAncillaryBuffer::new(&mut space);
+    let length = recvmsg(from, &mut [IoSliceMut::new(bytes)], &mut beside, RecvFlags::CMSG_CLOEXEC)?.bytes;
+    let mut passed = beside.drain().flat_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(passed) => passed.collect::<Vec<_>>(),
+        _ => Vec::new(),
     });
-    ends.last().map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a message without a connection"))
-}
-
-pub(super) async fn send(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
-    to.write_u64_le(bytes.len() as u64).await?;
-    to.write_all(bytes).await
-}
-
-pub(super) async fn receive(from: &mut (impl AsyncRead + Unpin), limit_bytes: u64) -> io::Result<Vec<u8>> {
-    let length = from.read_u64_le().await?;
-    if length > limit_bytes {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{length} bytes, over {limit_bytes}")));
-    }
-    // What is said to come is not reserved for: it may never come.
-    let mut bytes = Vec::new();
-    from.take(length).read_to_end(&mut bytes).await?;
-    if bytes.len() as u64 == length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-}
-
-pub(super) async fn send_answer(
-    to: &mut (impl AsyncWrite + Unpin),
-    answer: &Result<Vec<u8>, String>,
-) -> io::Result<()> {
-    let (kind, bytes) = match answer {
-        Ok(artifact) => (ARTIFACT, artifact.as_slice()),
-        Err(why) => (REFUSAL, why.as_bytes()),
-    };
-    to.write_u8(kind).await?;
-    send(to, bytes).await
-}
-
-pub(super) async fn receive_answer(
-    from: &mut (impl AsyncRead + Unpin),
-    limit_bytes: u64,
-) -> io::Result<Result<Vec<u8>, String>> {
-    let kind = from.read_u8().await?;
-    let bytes = receive(from, limit_bytes).await?;
-    Ok(if kind == ARTIFACT { Ok(bytes) } else { Err(String::from_utf8_lossy(&bytes).into_owned()) })
+    let passed = [passed.next(), passed.next()];
+    Ok((length, passed))
 }
 
 #[cfg(test)]
@@ -102,14 +134,19 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_connection_that_is_handed_over_reaches_the_other_end_with_both_kinds_of_answers() {
+    async fn a_component_that_is_handed_over_is_answered_with_an_artifact_or_with_words() {
         let (ours, theirs) = BlockingStream::pair().unwrap();
         let theirs = connection(theirs).unwrap();
         for answer in [Ok(b"code".to_vec()), Err("why".to_owned())] {
             let (near, far) = BlockingStream::pair().unwrap();
-            hand_over(&ours, far).unwrap();
-            let mut far = take_over(&theirs).await.unwrap().unwrap();
-            send_answer(&mut far, &answer).await.unwrap();
+            hand_over(&ours, &memory(b"component").unwrap(), &far).unwrap();
+            drop(far);
+            let (mut component, far) = take_over(&theirs).await.unwrap().unwrap();
+            let mut bytes = Vec::new();
+            component.read_to_end(&mut bytes).unwrap();
+            assert_eq!(bytes, b"component");
+            send_answer(&far, answer.clone().map(|code| memory(&code).unwrap())).await.unwrap();
+            drop(far);
             assert_eq!(receive_answer(&mut connection(near).unwrap(), 100).await.unwrap(), answer);
         }
         drop(ours);
@@ -117,11 +154,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_cut_off_or_too_large_is_an_error() {
-        let mut sent = Vec::new();
-        send(&mut sent, b"component").await.unwrap();
-        assert_eq!(receive(&mut sent.as_slice(), 9).await.unwrap(), b"component");
-        assert!(receive(&mut sent.as_slice(), 8).await.is_err());
-        assert!(receive(&mut &sent[..sent.len() - 1], 9).await.is_err());
+    async fn an_artifact_that_is_too_large_and_an_answer_that_does_not_come_are_errors() {
+        for (code, limit_bytes) in [(Some(b"artifact"), 7), (None, 100)] {
+            let (near, far) = BlockingStream::pair().unwrap();
+            let far = connection(far).unwrap();
+            if let Some(code) = code {
+                send_answer(&far, Ok(memory(code).unwrap())).await.unwrap();
+            }
+            drop(far);
+            assert!(receive_answer(&mut connection(near).unwrap(), limit_bytes).await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_artifact_that_was_given_back_is_changed_by_nobody() {
+        let (near, far) = BlockingStream::pair().unwrap();
+        let artifact = memory(b"artifact").unwrap();
+        let mut again = artifact.try_clone().unwrap();
+        send_answer(&connection(far).unwrap(), Ok(artifact)).await.unwrap();
+        assert!(again.write_all(b"x").is_err() && again.set_len(0).is_err());
+        assert_eq!(receive_answer(&mut connection(near).unwrap(), 100).await.unwrap().unwrap(), b"artifact");
     }
 }

@@ -1,30 +1,34 @@
 //! From component bytes to something that can be instantiated: compiled once, kept on disk, shared in the process.
 
+mod alone;
 mod artifact;
+mod artifacts;
 mod compiler;
 mod exchange;
 mod keeping;
-mod process;
 mod seal;
 mod serve;
 mod server;
 mod warm;
 
 pub use artifact::compiled_components;
+pub use artifacts::Artifacts;
 pub(crate) use keeping::{Keeping, thread_faults};
-pub use process::{CompileProcess, compile_stdin};
 pub use serve::serve_compiles;
-pub use server::CompileServer;
+#[cfg(debug_assertions)]
+pub use serve::serve_instead;
+pub use server::{CompileProcess, CompileServer};
 
 use std::{
     collections::{HashMap, HashSet},
+    fs::File,
+    os::fd::AsRawFd,
     sync::{Arc, OnceLock, Weak},
     time::Instant,
 };
 
-use api::{Digest, FetchImage, replica::ReplicaSpec};
+use api::{Digest, FetchImage, OpenArtifact, replica::ReplicaSpec};
 use parking_lot::Mutex;
-use registry_client::{ImageError, ImageStore};
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
@@ -36,8 +40,6 @@ use crate::{
     worker::WorkerConfig,
 };
 
-use artifact::ArtifactCache;
-use compiler::Compiler;
 use warm::WarmPool;
 
 /// Components that are compiled at the same time. Each uses all processors.
@@ -48,9 +50,7 @@ const AT_ONCE: usize = 2;
 pub enum Compile {
     /// On threads of this process, which give way to those that serve. Nothing limits their memory.
     InThreads,
-    /// Each in a limited process, which this one starts.
-    Process(CompileProcess),
-    /// Each in a limited process, which another one starts that was there before: for a worker in a sandbox.
+    /// Each in a limited process, which reaches nothing.
     Server(CompileServer),
 }
 
@@ -74,11 +74,8 @@ pub(crate) struct Components {
     linker: Linker<GuestState>,
     /// The engine that keeps memory, with its linker.
     kept: Option<(wasmtime::Engine, Linker<GuestState>)>,
-    images: ImageStore,
-    /// Where images come from that are not in `images`.
-    elsewhere: Arc<dyn FetchImage>,
-    cache: Arc<ArtifactCache>,
-    compiler: Compiler,
+    artifacts: Arc<dyn OpenArtifact>,
+    images: Arc<dyn FetchImage>,
     places: Mutex<HashMap<Digest, Place>>,
     warm: WarmPool<LoadedComponent>,
 }
@@ -87,8 +84,8 @@ impl Components {
     pub(crate) fn new(
         config: &WorkerConfig,
         engine: &GuestEngine,
-        images: ImageStore,
-        elsewhere: Arc<dyn FetchImage>,
+        artifacts: Arc<dyn OpenArtifact>,
+        images: Arc<dyn FetchImage>,
     ) -> Result<Self, WorkerError> {
         let kept = match &engine.kept {
             Some(kept) => Some((kept.wasm.clone(), capabilities::linker(&kept.wasm).map_err(WorkerError::Engine)?)),
@@ -97,17 +94,15 @@ impl Components {
         Ok(Self {
             kept,
             linker: capabilities::linker(&engine.wasm).map_err(WorkerError::Engine)?,
-            cache: Arc::new(ArtifactCache::open(&config.cache_dir, &engine.wasm)?),
-            compiler: Compiler::new(engine.wasm.clone(), config)?,
             engine: engine.wasm.clone(),
+            artifacts,
             images,
-            elsewhere,
             places: Mutex::default(),
             warm: WarmPool::new(config.warm_bytes),
         })
     }
 
-    /// The component of a replica's image: from this process, else from the cache, else compiled.
+    /// The component of a replica's image: from this process, else from its artifact.
     pub(crate) async fn load(&self, spec: &ReplicaSpec) -> Result<Arc<LoadedComponent>, StartError> {
         if let Some(component) = self.warm.take(&spec.digest, Instant::now()) {
             return Ok(component);
@@ -117,7 +112,7 @@ impl Components {
         if let Some(component) = loaded.upgrade() {
             return Ok(component);
         }
-        let component = self.component(spec).await?;
+        let component = self.component(&spec.image, &spec.digest, &self.engine).await?;
         let component = Arc::new(self.link(&spec.image, &component)?);
         *loaded = Arc::downgrade(&component);
         self.warm.keep(&spec.digest, &component, component.mapped_bytes, Instant::now());
@@ -129,24 +124,18 @@ impl Components {
         if let Some(known) = component.answers_once.get() {
             return known.as_deref();
         }
-        let (images, digest) = (self.images.clone(), spec.digest.clone());
-        // Compiled from an image that is not here any more, it is taken for one of the others.
-        let read = move || images.component(&digest).ok().and_then(|found| registry_client::answers_once(&found.bytes));
-        let made_by = blocking(read).await.ok()?;
+        // Of an image that is not to be had any more, it is taken for one of the others.
+        let image = self.images.fetch(spec.digest.clone()).await.ok()?;
+        let made_by = blocking(move || registry_client::answers_once(&image.component)).await.ok()?;
         component.answers_once.get_or_init(|| made_by).as_deref()
     }
 
     /// Links a component to the engine that keeps memory, if that is worth it and was not done yet.
-    pub(crate) async fn keep(&self, digest: &Digest, component: &LoadedComponent) {
+    pub(crate) async fn keep(&self, spec: &ReplicaSpec, component: &LoadedComponent) {
         let Some((engine, linker)) = self.kept.as_ref().filter(|_| component.keeping.is_wanted()) else { return };
-        let (images, cache, digest, linker) = (self.images.clone(), self.cache.clone(), digest.clone(), linker.clone());
-        let engine = engine.clone();
-        let linked = blocking(move || {
-            let again = cache.load(&engine, &images.component_digest(&digest).ok()?)?;
-            linker.instantiate_pre(&again).and_then(ProxyPre::new).ok()
-        });
-        // What is gone from the disk meanwhile goes on as before.
-        if let Ok(Some(linked)) = linked.await {
+        // What is gone meanwhile goes on as before.
+        let Ok(again) = self.component(&spec.image, &spec.digest, engine).await else { return };
+        if let Ok(linked) = linker.instantiate_pre(&again).and_then(ProxyPre::new) {
             component.keeping.keep(linked);
         }
     }
@@ -156,20 +145,14 @@ impl Components {
         self.warm.trim(short_of_memory, Instant::now());
     }
 
-    /// The images whose component is compiled and on disk.
+    /// The images whose component is compiled, as far as this process is to tell it.
     pub(crate) fn cached(&self) -> Vec<Digest> {
-        let images = self.images.list().unwrap_or_default();
-        images
-            .into_iter()
-            .filter(|image| self.cache.contains(&image.component_digest))
-            .map(|image| image.digest)
-            .collect()
+        self.artifacts.compiled()
     }
 
-    /// Says of images that they are in use, on a thread that may block.
+    /// Says of images that they are in use.
     pub(crate) fn are_used(&self, digests: HashSet<Digest>) {
-        let images = self.images.clone();
-        tokio::task::spawn_blocking(move || digests.iter().for_each(|digest| images.is_used(digest)));
+        self.artifacts.are_used(digests);
     }
 
     fn place(&self, digest: &Digest) -> Place {
@@ -183,46 +166,15 @@ impl Components {
         places.entry(digest.clone()).or_default().clone()
     }
 
-    async fn component(&self, spec: &ReplicaSpec) -> Result<Component, StartError> {
-        let (images, cache, engine) = (self.images.clone(), self.cache.clone(), self.engine.clone());
-        let digest = spec.digest.clone();
-        // Compiled already, its bytes need not be read: what is sealed was made of bytes that were checked.
-        let compiled = move || cache.load(&engine, &images.component_digest(&digest).ok()?);
-        if let Some(component) = blocking(compiled).await? {
-            return Ok(component);
-        }
-        let source = self.source(spec).await?;
-        let began = Instant::now();
-        let artifact = self.compiler.compile(&spec.image, source.bytes).await?;
-        tracing::debug!(image = spec.image, compile_ms = began.elapsed().as_millis(), "compiled a component");
-        let (cache, engine) = (self.cache.clone(), self.engine.clone());
-        blocking(move || {
-            cache.store(&source.digest, &artifact).map_err(|error| StartError::Cache(error.to_string()))?;
-            cache.load(&engine, &source.digest).ok_or_else(|| {
-                StartError::Cache("what was just written cannot be read back; is another process writing there?".into())
-            })
-        })
-        .await?
-    }
-
-    /// The component's bytes: from this worker's store, else from where all images are.
-    async fn source(&self, spec: &ReplicaSpec) -> Result<registry_client::Component, StartError> {
-        let (images, digest) = (self.images.clone(), spec.digest.clone());
-        let missing = match blocking(move || images.component(&digest)).await? {
-            Err(missing @ (ImageError::DigestNotFound { .. } | ImageError::Damaged { .. })) => missing,
-            found => return Ok(found?),
-        };
-        let fetched = self.elsewhere.fetch(spec.digest.clone()).await.map_err(|why| {
-            tracing::debug!(image = spec.image, why, "the image is nowhere else either");
-            missing
-        })?;
-        let (images, digest, reference) = (self.images.clone(), spec.digest.clone(), spec.image.clone());
-        blocking(move || {
-            images.take_in(&reference, &digest, &fetched)?;
-            images.component(&digest)
-        })
-        .await?
-        .map_err(StartError::from)
+    async fn component(
+        &self,
+        image: &str,
+        digest: &Digest,
+        engine: &wasmtime::Engine,
+    ) -> Result<Component, StartError> {
+        let file = self.artifacts.open_artifact(image, digest).await.map_err(StartError::Artifact)?;
+        let engine = engine.clone();
+        blocking(move || map(&engine, &file)).await?
     }
 
     fn link(&self, image: &str, component: &Component) -> Result<LoadedComponent, StartError> {
@@ -236,6 +188,17 @@ impl Components {
         let mapped_bytes = mapped.end.addr().saturating_sub(mapped.start.addr()) as u64;
         Ok(LoadedComponent { pre, imports, mapped_bytes, answers_once: OnceLock::new(), keeping: Keeping::default() })
     }
+}
+
+/// Takes machine code from an artifact.
+fn map(engine: &wasmtime::Engine, artifact: &File) -> Result<Component, StartError> {
+    // The engine opens what it maps by a path, and this is the one that leads to an open file.
+    let path = format!("/proc/self/fd/{}", artifact.as_raw_fd());
+    #[allow(unsafe_code, reason = "the one place where machine code is taken from disk")]
+    // SAFETY: the bytes were made by `precompile_component` with an engine of this installation, as the seal has shown to who
+    // opened this file. It is only ever replaced by another file, in a directory that only this user can write.
+    let component = unsafe { Component::deserialize_file(engine, path) };
+    component.map_err(|error| StartError::Cache(format!("{error:#}")))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StartError> {

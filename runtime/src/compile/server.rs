@@ -1,7 +1,5 @@
-//! Compiling for a worker that may not start programs: a process that was started before it gave that up does it.
-//!
-//! The worker hands each compile a connection of its own, over a socket that both have had since the start. When either
-//! end goes away, so does the compile.
+//! Compiling by a process that does nothing else, has no files and reaches nobody: it is given components, and gives artifacts back,
+//! as descriptors, over a socket that only it and who started it have.
 
 use std::{
     io,
@@ -9,7 +7,8 @@ use std::{
         fd::OwnedFd,
         unix::{net::UnixStream, process::CommandExt},
     },
-    process::{Child, Command, Stdio},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -17,69 +16,128 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::{CompileProcess, exchange, process::too_late};
+use super::exchange;
 
 /// What the server has beyond the limit of a compile, to say that it was passed.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-/// A process that compiles for this one, each component in a limited process. It ends with this one.
+/// How components are compiled in processes of their own.
 #[derive(Debug, Clone)]
-pub struct CompileServer(Arc<Running>);
+pub struct CompileProcess {
+    /// The program that calls [`serve_compiles`](crate::serve_compiles).
+    pub program: PathBuf,
+    /// The arguments that make it do so, with the same limits.
+    pub args: Vec<String>,
+    /// Address space that a compile may use, and bytes that its artifact may have.
+    pub memory_bytes: u64,
+    /// How long a compile may take.
+    pub timeout: Duration,
+}
 
+impl CompileProcess {
+    /// Address space: some ten times what the largest known components need.
+    pub const DEFAULT_MEMORY_BYTES: u64 = 4 << 30;
+    /// Time: a minute is much for components of 40 MB on one core.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
+}
+
+/// A process that compiles for this one, each component in a process of its own. It begins when it is first needed, and again
+/// should it end; and ends with this one. Clones share it.
+#[derive(Debug, Clone)]
+pub struct CompileServer(Arc<Server>);
+
+#[derive(Debug)]
+struct Server {
+    process: CompileProcess,
+    running: Mutex<Option<Running>>,
+}
+
+/// It ends when its socket is closed.
 #[derive(Debug)]
 struct Running {
     control: UnixStream,
-    child: Mutex<Child>,
-    memory_bytes: u64,
-    timeout: Duration,
+    child: Child,
 }
 
 impl CompileServer {
-    /// Starts `process.program` with these arguments, which make it call [`serve_compiles`](crate::serve_compiles) with
-    /// the same `process`.
-    ///
-    /// To be called from the main thread: the server ends with the thread that started it.
-    pub fn start(process: &CompileProcess, args: &[String]) -> io::Result<Self> {
-        let (control, theirs) = UnixStream::pair()?;
-        let child = Command::new(&process.program)
-            .args(args)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            // A terminal's Ctrl-C is for the worker, which may still need it.
-            .process_group(0)
-            .spawn()?;
-        let (memory_bytes, timeout) = (process.memory_bytes, process.timeout);
-        Ok(Self(Arc::new(Running { control, child: Mutex::new(child), memory_bytes, timeout })))
+    /// One that has not been started yet.
+    pub fn new(process: CompileProcess) -> Self {
+        Self(Arc::new(Server { process, running: Mutex::default() }))
+    }
+
+    /// Starts it before it is needed, for who cannot do so later.
+    pub fn start(&self) -> io::Result<()> {
+        let mut running = self.0.running.lock();
+        if running.is_none() {
+            *running = Some(self.0.process.start()?);
+        }
+        Ok(())
     }
 
     /// The artifact, or why there is none, for people.
     pub(super) async fn compile(&self, component: Bytes) -> Result<Vec<u8>, String> {
-        match tokio::time::timeout(self.0.timeout + LAST_WORDS, self.ask(component)).await {
+        let timeout = self.0.process.timeout;
+        match tokio::time::timeout(timeout + LAST_WORDS, self.ask(component)).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => Err(self.explain(&error)),
-            Err(_) => Err(too_late(self.0.timeout)),
+            Ok(Err(error)) => Err(format!("the compile server cannot be used: {error}")),
+            Err(_) => Err(too_late(timeout)),
         }
     }
 
     async fn ask(&self, component: Bytes) -> io::Result<Result<Vec<u8>, String>> {
-        let (ours, theirs) = UnixStream::pair()?;
-        exchange::hand_over(&self.0.control, theirs)?;
-        let mut connection = exchange::connection(ours)?;
-        exchange::send(&mut connection, &component).await?;
-        // An artifact fits into the memory of what makes it.
-        exchange::receive_answer(&mut connection, self.0.memory_bytes).await
+        let server = self.0.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let (ours, theirs) = UnixStream::pair()?;
+            server.hand_over(&exchange::memory(&component)?, &theirs)?;
+            Ok::<_, io::Error>(ours)
+        });
+        let mut answer = exchange::connection(asked.await.map_err(io::Error::other)??)?;
+        exchange::receive_answer(&mut answer, self.0.process.memory_bytes).await
     }
+}
 
-    fn explain(&self, error: &io::Error) -> String {
-        match self.0.child.lock().try_wait() {
-            Ok(Some(status)) => {
-                format!(
-                    "the compile server has ended with {status}: nothing is compiled until this worker is restarted"
-                )
-            }
-            _ => format!("the compile server cannot be used: {error}"),
+impl Server {
+    /// Gives the process a component, which is started if there is none.
+    fn hand_over(&self, component: &std::fs::File, answer: &UnixStream) -> io::Result<()> {
+        let mut running = self.running.lock();
+        if let Some(status) = running.as_mut().and_then(Running::ended) {
+            tracing::warn!(%status, "the compile server has ended, and is started again");
+            *running = None;
+            let again = |error| io::Error::other(format!("it has ended with {status}, and cannot be started: {error}"));
+            *running = Some(self.process.start().map_err(again)?);
         }
+        let server = match &mut *running {
+            Some(server) => server,
+            none => none.insert(self.process.start()?),
+        };
+        exchange::hand_over(&server.control, component, answer)
     }
+}
+
+impl Running {
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+}
+
+impl CompileProcess {
+    fn start(&self) -> io::Result<Running> {
+        let (control, theirs) = UnixStream::pair()?;
+        let child = Command::new(&self.program)
+            .args(&self.args)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            // A terminal's Ctrl-C is for this process, which may still need it.
+            .process_group(0)
+            .spawn()?;
+        Ok(Running { control, child })
+    }
+}
+
+/// Why there is no artifact: time is over, which says nothing of the component where the machine is busy.
+pub(super) fn too_late(timeout: Duration) -> String {
+    let limit = api::format_span(timeout);
+    format!("it takes longer than {limit} to compile: it is tried again, and `--compile-timeout` raises the limit")
 }

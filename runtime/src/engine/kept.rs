@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     fn slots(kept_memory_bytes: u64) -> usize {
-        let mut config = WorkerConfig::new(WorkerName("w".into()), "unused");
+        let mut config = WorkerConfig::new(WorkerName("w".into()));
         config.kept_memory_bytes = kept_memory_bytes;
         let Some(engine) = KeptEngine::new(&config).unwrap() else { return 0 };
         let taken: Vec<_> = std::iter::from_fn(|| engine.slot()).collect();

@@ -4,8 +4,8 @@ use std::{
 };
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreated,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 
 use super::{Network, Sandbox, SandboxGap};
@@ -48,24 +48,36 @@ pub(super) fn close(sandbox: &Sandbox) -> Result<(), SandboxGap> {
     for path in sandbox.read.iter().chain(&sandbox.read_write).filter(|path| !path.exists()) {
         tracing::warn!(path = %path.display(), "does not exist, and so stays closed to this process");
     }
-    let network = match sandbox.network {
+    let network: Vec<PathBuf> = match sandbox.network {
         Network::Own => NETWORK_READ.iter().map(PathBuf::from).chain(resolver(Path::new(RESOLVER))).collect(),
         Network::Asked => Vec::new(),
     };
     let always = ALWAYS_READ.iter().map(PathBuf::from).chain(network);
+    restrict(sandbox.network, |rules| {
+        rules
+            .add_rules(path_beneath_rules(always, reading()))?
+            .add_rules(path_beneath_rules(["/dev/null"], reading() | AccessFs::WriteFile))?
+            .add_rules(path_beneath_rules(&sandbox.read, reading()))?
+            .add_rules(path_beneath_rules(&sandbox.read_write, changing()))
+    })
+}
+
+/// Closes all files without exception, and all that [`close`] closes beside.
+pub(super) fn close_all() -> Result<(), SandboxGap> {
+    restrict(Network::Asked, Ok)
+}
+
+fn restrict(
+    network: Network,
+    open: impl FnOnce(RulesetCreated) -> Result<RulesetCreated, RulesetError>,
+) -> Result<(), SandboxGap> {
     let rules =
         Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(AccessFs::from_all(RULES))?;
-    let rules = match sandbox.network {
+    let rules = match network {
         Network::Own => rules,
         Network::Asked => rules.handle_access(AccessNet::from_all(RULES))?,
     };
-    let status = rules
-        .scope(Scope::from_all(RULES))?
-        .create()?
-        .add_rules(path_beneath_rules(always, reading()))?
-        .add_rules(path_beneath_rules(["/dev/null"], reading() | AccessFs::WriteFile))?
-        .add_rules(path_beneath_rules(&sandbox.read, reading()))?
-        .add_rules(path_beneath_rules(&sandbox.read_write, changing()))?
+    let status = open(rules.scope(Scope::from_all(RULES))?.create()?)?
         // New privileges have been ruled out before. Where that was refused, they may be all the same: by who started this.
         .no_new_privs(false)
         .restrict_self()?;

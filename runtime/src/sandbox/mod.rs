@@ -11,6 +11,8 @@ mod system_calls;
 
 use std::{fs, io, path::PathBuf};
 
+use seccomp::Does;
+
 /// What stays open to a process that enters. All else is closed to it, and to what it starts, until its end.
 #[derive(Debug, Clone, Default)]
 pub struct Sandbox {
@@ -69,23 +71,37 @@ impl Sandbox {
     /// Gives up all but what is named, for good. What cannot be given up here is told, and warned of in the log.
     ///
     /// To be called on the main thread before any other is started: Landlock and capabilities are of threads, which
-    /// inherit them when they start. What needs programs, such as a [`CompileServer`](crate::CompileServer), must have
-    /// been started, and the directories that are named must exist. They must be open to this user without privileges.
+    /// inherit them when they start. The directories that are named must exist. They must be open to this user without privileges.
     pub fn enter(&self) -> Vec<SandboxGap> {
-        let steps = [
-            alone(),
-            rustix::thread::set_no_new_privs(true).map_err(|error| SandboxGap::NewPrivileges(error.into())),
-            files::close(self),
-            privileges::drop_all().map_err(SandboxGap::Capabilities),
-            // The last: it closes the calls that the others need.
-            seccomp::limit(self.network).map_err(SandboxGap::SystemCalls),
-        ];
-        let gaps: Vec<_> = steps.into_iter().filter_map(Result::err).collect();
+        let changes_files = !self.read_write.is_empty();
+        let gaps = give_up(|| files::close(self), Does::Work { network: self.network, changes_files });
         for gap in &gaps {
             tracing::warn!("the worker's sandbox has a gap: {gap}");
         }
         gaps
     }
+}
+
+/// A compile server's: it has no file at all, and speaks over the sockets that it has been given alone.
+pub(crate) fn enter_as_compile_server() -> Vec<SandboxGap> {
+    give_up(files::close_all, Does::StartCompiles)
+}
+
+/// Within that, what a process gives up beside that compiles one component.
+pub(crate) fn enter_as_compiler() -> Result<(), SandboxGap> {
+    Ok(seccomp::limit(Does::Compile)?)
+}
+
+fn give_up(close_files: impl FnOnce() -> Result<(), SandboxGap>, does: Does) -> Vec<SandboxGap> {
+    let steps = [
+        alone(),
+        rustix::thread::set_no_new_privs(true).map_err(|error| SandboxGap::NewPrivileges(error.into())),
+        close_files(),
+        privileges::drop_all().map_err(SandboxGap::Capabilities),
+        // The last: it closes the calls that the others need.
+        seccomp::limit(does).map_err(SandboxGap::SystemCalls),
+    ];
+    steps.into_iter().filter_map(Result::err).collect()
 }
 
 /// Whether this is the only thread. Where `/proc` does not tell, it is believed.

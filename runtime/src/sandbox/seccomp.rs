@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use libc::{
     AF_INET, AF_INET6, AF_UNIX, CLONE_THREAD, CLONE_VM, FIOCLEX, FIONBIO, FIONREAD, MSG_FASTOPEN, PR_SET_NAME,
-    PR_SET_VMA, PRIO_PROCESS, SOCK_DGRAM, SOCK_STREAM, TCGETS, TIOCGWINSZ,
+    PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, PR_SET_VMA, PRIO_PROCESS, SOCK_DGRAM, SOCK_STREAM, TCGETS, TIOCGWINSZ,
 };
 use libc::{
     F_ADD_SEALS, F_DUPFD, F_DUPFD_CLOEXEC, F_GET_SEALS, F_GETFD, F_GETFL, F_GETLK, F_OFD_GETLK, F_OFD_SETLK,
@@ -13,7 +13,10 @@ use seccompiler::{
     SeccompRule, apply_filter_all_threads,
 };
 
-use super::{Network, system_calls};
+use super::{
+    Network,
+    system_calls::{ALWAYS, CHANGING, IMAGES, PASSING, READING, SOCKETS, older},
+};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
@@ -21,6 +24,8 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 const SOCKET_TYPE: u64 = 0xf;
 /// What a process without a network does not do with sockets: it is given those that it has.
 const SOCKETS_OF_ITS_OWN: &[i64] = &[libc::SYS_bind, libc::SYS_connect, libc::SYS_listen];
+/// The signal that tells of a process' end, in the flags of `clone`.
+const SIGNAL: i32 = 0xff;
 /// Every new namespace that `clone` can make.
 const NEW_NAMESPACES: i32 = libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
@@ -30,15 +35,30 @@ const NEW_NAMESPACES: i32 = libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET;
 
-/// Leaves this process the system calls that a worker makes. All others fail; none kills, so that one that was missed
-/// is an error that can be read.
-pub(super) fn limit(network: Network) -> Result<(), Error> {
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Does {
+    /// It runs guests.
+    Work {
+        network: Network,
+        /// Whether any of the files that are open to it may be changed.
+        changes_files: bool,
+    },
+    /// It copies itself for each compile, and ends such copies.
+    StartCompiles,
+    /// It reads from a descriptor that it has, and writes to another.
+    Compile,
+}
+
+/// Leaves this process the system calls that it makes. All others fail; none kills, so that one that was missed is an error that
+/// can be read.
+pub(super) fn limit(does: Does) -> Result<(), Error> {
     // What clone3 makes is in memory that no filter sees. The C library then takes clone instead. This filter goes
     // first, because the other closes the call that installs them.
     let unknown = SeccompAction::Errno(libc::ENOSYS as u32);
     apply_filter_all_threads(&program([(libc::SYS_clone3, Vec::new())].into(), SeccompAction::Allow, unknown)?)?;
     let denied = SeccompAction::Errno(libc::EPERM as u32);
-    apply_filter_all_threads(&program(allowed(network)?, denied, SeccompAction::Allow)?)
+    apply_filter_all_threads(&program(allowed(does)?, denied, SeccompAction::Allow)?)
 }
 
 fn program(rules: Rules, others: SeccompAction, these: SeccompAction) -> Result<BpfProgram, Error> {
@@ -46,28 +66,46 @@ fn program(rules: Rules, others: SeccompAction, these: SeccompAction) -> Result<
     Ok(SeccompFilter::new(rules, others, these, arch)?.try_into()?)
 }
 
-fn allowed(network: Network) -> Result<Rules, BackendError> {
+fn allowed(does: Does) -> Result<Rules, BackendError> {
     let this = u64::from(rustix::process::getpid().as_raw_nonzero().get().unsigned_abs());
-    let calls = system_calls::ALLOWED.iter().chain(system_calls::ALLOWED_OLDER);
+    let unlimited: &[&[i64]] = match does {
+        Does::Work { changes_files: true, .. } => {
+            &[PASSING, SOCKETS, IMAGES, READING, older::READING, CHANGING, older::CHANGING]
+        }
+        Does::Work { changes_files: false, .. } => &[PASSING, SOCKETS, IMAGES, READING, older::READING],
+        Does::StartCompiles => &[PASSING],
+        Does::Compile => &[],
+    };
+    let calls = [ALWAYS, older::ALWAYS].into_iter().chain(unlimited.iter().copied()).flatten();
     let mut rules: Rules = calls.map(|&call| (call, Vec::new())).collect();
     // The other filter answers it.
     rules.insert(libc::SYS_clone3, Vec::new());
     rules.insert(libc::SYS_clone, vec![rule([threads_alone()?])?]);
-    match network {
-        Network::Own => {
+    match does {
+        Does::Work { network: Network::Own, .. } => {
             rules.insert(libc::SYS_socket, sockets(&[AF_UNIX, AF_INET, AF_INET6], &[SOCK_STREAM, SOCK_DGRAM])?);
             rules.insert(libc::SYS_socketpair, sockets(&[AF_UNIX], &[SOCK_STREAM, SOCK_DGRAM])?);
         }
         // It is given all of its sockets. Landlock does not see who connects to a socket of this machine by its path; no
         // datagram's address may name one either.
-        Network::Asked => {
+        Does::Work { network: Network::Asked, .. } => {
             SOCKETS_OF_ITS_OWN.iter().for_each(|call| drop(rules.remove(call)));
             rules.insert(libc::SYS_socketpair, sockets(&[AF_UNIX], &[SOCK_STREAM])?);
         }
+        Does::StartCompiles => {
+            rules.insert(libc::SYS_socketpair, sockets(&[AF_UNIX], &[SOCK_STREAM])?);
+            rules.insert(libc::SYS_clone, vec![rule([threads_alone()?])?, rule([copies_alone()?])?]);
+            rules.insert(libc::SYS_kill, any_of(1, [libc::SIGKILL as u64])?);
+            // The copies limit themselves further. Nothing is gained by it that was lost.
+            rules.insert(libc::SYS_seccomp, Vec::new());
+        }
+        Does::Compile => {}
     }
     // A socket that is sent from in this way connects first, and Landlock does not see it.
-    for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
-        rules.insert(call, vec![rule([without(flags, MSG_FASTOPEN as u64)?])?]);
+    if does != Does::Compile {
+        for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
+            rules.insert(call, vec![rule([without(flags, MSG_FASTOPEN as u64)?])?]);
+        }
     }
     let ioctls = [FIONBIO, FIOCLEX, FIONREAD, TCGETS, TIOCGWINSZ];
     rules.insert(libc::SYS_ioctl, any_of(1, ioctls)?);
@@ -75,12 +113,19 @@ fn allowed(network: Network) -> Result<Rules, BackendError> {
     let descriptors = [F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_ADD_SEALS, F_GET_SEALS];
     let locks = [F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW];
     rules.insert(libc::SYS_fcntl, any_of(1, descriptors.into_iter().chain(locks).map(|command| command as u64))?);
-    rules.insert(libc::SYS_prctl, any_of(0, [PR_SET_NAME as u64, PR_SET_VMA as u64])?);
+    let named = [PR_SET_NAME, PR_SET_VMA].into_iter();
+    let limited = [PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG].into_iter().filter(|_| does == Does::StartCompiles);
+    rules.insert(libc::SYS_prctl, any_of(0, named.chain(limited).map(|option| option as u64))?);
     // Of this process and thread alone.
     rules.insert(libc::SYS_prlimit64, any_of(0, [0, this])?);
     rules.insert(libc::SYS_sched_setattr, any_of(0, [0])?);
     rules.insert(libc::SYS_setpriority, vec![rule([is(0, u64::from(PRIO_PROCESS))?, is(1, 0)?])?]);
-    rules.insert(libc::SYS_tgkill, any_of(0, [this])?);
+    let aborts = match does {
+        // Of a copy, whose number is not known yet: it ends itself.
+        Does::StartCompiles => any_of(2, [libc::SIGABRT as u64])?,
+        Does::Work { .. } | Does::Compile => any_of(0, [this])?,
+    };
+    rules.insert(libc::SYS_tgkill, aborts);
     Ok(rules)
 }
 
@@ -88,6 +133,13 @@ fn allowed(network: Network) -> Result<Rules, BackendError> {
 fn threads_alone() -> Result<SeccompCondition, BackendError> {
     let thread = (CLONE_THREAD | CLONE_VM) as u64;
     SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(thread | NEW_NAMESPACES as u64), thread)
+}
+
+/// As `fork` makes it: a process with nothing in common, in the same namespaces, whose end is told.
+fn copies_alone() -> Result<SeccompCondition, BackendError> {
+    let nothing_new = (CLONE_THREAD | CLONE_VM | NEW_NAMESPACES | SIGNAL) as u64;
+    let told = libc::SIGCHLD as u64;
+    SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(nothing_new), told)
 }
 
 fn sockets(families: &[i32], types: &[i32]) -> Result<Vec<SeccompRule>, BackendError> {
@@ -119,31 +171,44 @@ fn rule<const N: usize>(conditions: [SeccompCondition; N]) -> Result<SeccompRule
 mod tests {
     use super::*;
 
+    const OWN: Does = Does::Work { network: Network::Own, changes_files: true };
+    const ASKED: Does = Does::Work { network: Network::Asked, changes_files: false };
+
     #[test]
-    fn the_filter_compiles_and_no_call_that_is_limited_by_its_arguments_is_in_the_list_without_them() {
-        for network in [Network::Own, Network::Asked] {
-            let rules = allowed(network).unwrap();
+    fn the_filters_compile_and_no_call_that_is_limited_by_its_arguments_is_in_the_lists_without_them() {
+        for does in [OWN, ASKED, Does::StartCompiles, Does::Compile] {
+            let rules = allowed(does).unwrap();
             for call in
                 [libc::SYS_clone, libc::SYS_socket, libc::SYS_fcntl, libc::SYS_ioctl, libc::SYS_prctl, libc::SYS_tgkill]
             {
-                assert!(!system_calls::ALLOWED.contains(&call), "{call}");
-                assert!(rules.get(&call).is_none_or(|rules| !rules.is_empty()), "{call}");
+                assert!(rules.get(&call).is_none_or(|rules| !rules.is_empty()), "{call} of {does:?}");
             }
             program(rules, SeccompAction::Errno(1), SeccompAction::Allow).unwrap();
         }
     }
 
     #[test]
-    fn who_is_given_its_sockets_makes_connects_and_binds_none() {
-        let rules = allowed(Network::Asked).unwrap();
-        for call in [libc::SYS_socket, libc::SYS_connect, libc::SYS_bind, libc::SYS_listen] {
+    fn who_is_given_its_sockets_makes_connects_and_binds_none_and_changes_no_file_of_which_it_may_change_none() {
+        let rules = allowed(ASKED).unwrap();
+        for call in [libc::SYS_socket, libc::SYS_connect, libc::SYS_bind, libc::SYS_listen, libc::SYS_fchmod] {
             assert!(!rules.contains_key(&call), "{call}");
         }
     }
 
     #[test]
+    fn what_compiles_opens_no_file_and_speaks_to_nobody() {
+        for (does, more) in [(Does::StartCompiles, &[][..]), (Does::Compile, &[libc::SYS_sendmsg, libc::SYS_kill])] {
+            let rules = allowed(does).unwrap();
+            let closed = [libc::SYS_openat, libc::SYS_socket, libc::SYS_connect, libc::SYS_statx, libc::SYS_execve];
+            for call in closed.iter().chain(more) {
+                assert!(!rules.contains_key(call), "{call} of {does:?}");
+            }
+        }
+    }
+
+    #[test]
     fn what_starts_programs_or_reaches_into_other_processes_is_not_in_the_list() {
-        let rules = allowed(Network::Own).unwrap();
+        let rules = allowed(OWN).unwrap();
         for call in [
             libc::SYS_execve,
             libc::SYS_execveat,

@@ -1,13 +1,11 @@
-//! The system calls of a worker, whatever their arguments: what tokio, hyper, wasmtime, the allocator, the C library and
-//! the standard library make.
+//! The system calls of a process in a sandbox, whatever their arguments: what tokio, hyper, wasmtime, the allocator, the C library
+//! and the standard library make. By what they are for, as not all processes need all.
 
-/// Those that every architecture has.
-pub(super) const ALLOWED: &[i64] = &[
-    // Memory, also of guests.
+/// What every process does: it has memory, threads, time, chance, and waits for events.
+pub(super) const ALWAYS: &[i64] = &[
     libc::SYS_brk,
     libc::SYS_madvise,
     libc::SYS_membarrier,
-    libc::SYS_memfd_create,
     libc::SYS_mincore,
     libc::SYS_mmap,
     libc::SYS_mprotect,
@@ -61,7 +59,28 @@ pub(super) const ALLOWED: &[i64] = &[
     libc::SYS_pipe2,
     libc::SYS_ppoll,
     libc::SYS_pselect6,
-    // Sockets, once they are made.
+    // Descriptors that it has.
+    libc::SYS_close,
+    libc::SYS_close_range,
+    libc::SYS_dup,
+    libc::SYS_dup3,
+    libc::SYS_fstat,
+    libc::SYS_lseek,
+    libc::SYS_pread64,
+    libc::SYS_preadv,
+    libc::SYS_pwrite64,
+    libc::SYS_pwritev,
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_write,
+    libc::SYS_writev,
+];
+
+/// What passes descriptors on, and makes memory that can be passed.
+pub(super) const PASSING: &[i64] = &[libc::SYS_memfd_create, libc::SYS_recvmsg, libc::SYS_shutdown];
+
+/// What a process does with sockets once they are made.
+pub(super) const SOCKETS: &[i64] = &[
     libc::SYS_accept,
     libc::SYS_accept4,
     libc::SYS_bind,
@@ -72,76 +91,69 @@ pub(super) const ALLOWED: &[i64] = &[
     libc::SYS_listen,
     libc::SYS_recvfrom,
     libc::SYS_recvmmsg,
-    libc::SYS_recvmsg,
     libc::SYS_setsockopt,
-    libc::SYS_shutdown,
-    // Files, as far as Landlock opens them.
-    libc::SYS_close,
-    libc::SYS_close_range,
+];
+
+/// Reading files, as far as Landlock opens them.
+pub(super) const READING: &[i64] = &[
     libc::SYS_copy_file_range,
-    libc::SYS_dup,
-    libc::SYS_dup3,
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
+    libc::SYS_flock,
+    libc::SYS_fstatfs,
+    libc::SYS_getcwd,
+    libc::SYS_getdents64,
+    libc::SYS_newfstatat,
+    libc::SYS_openat,
+    libc::SYS_readlinkat,
+    libc::SYS_sendfile,
+    libc::SYS_statfs,
+    libc::SYS_statx,
+];
+
+/// Changing files, as far as Landlock opens them. It does not look at modes and times, so a process that changes none has none of
+/// these.
+pub(super) const CHANGING: &[i64] = &[
     libc::SYS_fallocate,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
     libc::SYS_fdatasync,
-    libc::SYS_flock,
-    libc::SYS_fstat,
-    libc::SYS_fstatfs,
     libc::SYS_fsync,
-    libc::SYS_ftruncate,
-    libc::SYS_getcwd,
-    libc::SYS_getdents64,
     libc::SYS_linkat,
-    libc::SYS_lseek,
     libc::SYS_mkdirat,
-    libc::SYS_newfstatat,
-    libc::SYS_openat,
-    libc::SYS_pread64,
-    libc::SYS_preadv,
-    libc::SYS_pwrite64,
-    libc::SYS_pwritev,
-    libc::SYS_read,
-    libc::SYS_readlinkat,
-    libc::SYS_readv,
     libc::SYS_renameat,
     libc::SYS_renameat2,
-    libc::SYS_sendfile,
-    libc::SYS_statfs,
-    libc::SYS_statx,
     libc::SYS_unlinkat,
     libc::SYS_utimensat,
-    libc::SYS_write,
-    libc::SYS_writev,
 ];
 
-/// Older ones, which x86-64 has kept.
+/// What memory that is shared with nobody's files needs beside: wasmtime makes images of guests' memories so.
+pub(super) const IMAGES: &[i64] = &[libc::SYS_ftruncate];
+
+/// What x86-64 has kept of older ones, by the same kinds.
 #[cfg(target_arch = "x86_64")]
-pub(super) const ALLOWED_OLDER: &[i64] = &[
-    libc::SYS_access,
-    libc::SYS_chmod,
-    libc::SYS_dup2,
-    libc::SYS_epoll_create,
-    libc::SYS_epoll_wait,
-    libc::SYS_eventfd,
-    libc::SYS_getrlimit,
-    libc::SYS_link,
-    libc::SYS_lstat,
-    libc::SYS_mkdir,
-    libc::SYS_open,
-    libc::SYS_pipe,
-    libc::SYS_poll,
-    libc::SYS_readlink,
-    libc::SYS_rename,
-    libc::SYS_rmdir,
-    libc::SYS_select,
-    libc::SYS_stat,
-    libc::SYS_time,
-    libc::SYS_unlink,
-];
+pub(super) mod older {
+    pub(in super::super) const ALWAYS: &[i64] = &[
+        libc::SYS_dup2,
+        libc::SYS_epoll_create,
+        libc::SYS_epoll_wait,
+        libc::SYS_eventfd,
+        libc::SYS_getrlimit,
+        libc::SYS_pipe,
+        libc::SYS_poll,
+        libc::SYS_select,
+        libc::SYS_time,
+    ];
+    pub(in super::super) const READING: &[i64] =
+        &[libc::SYS_access, libc::SYS_lstat, libc::SYS_open, libc::SYS_readlink, libc::SYS_stat];
+    pub(in super::super) const CHANGING: &[i64] =
+        &[libc::SYS_chmod, libc::SYS_link, libc::SYS_mkdir, libc::SYS_rename, libc::SYS_rmdir, libc::SYS_unlink];
+}
 
 /// Newer architectures have none.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) const ALLOWED_OLDER: &[i64] = &[];
+pub(super) mod older {
+    pub(in super::super) const ALWAYS: &[i64] = &[];
+    pub(in super::super) const READING: &[i64] = &[];
+    pub(in super::super) const CHANGING: &[i64] = &[];
+}

@@ -1,9 +1,8 @@
-use std::{collections::BTreeMap, path::PathBuf, thread};
+use std::{collections::BTreeMap, thread};
 
 use api::{Address, Taint, WorkerName, session::Capacity};
 
 use super::machine::Machine;
-use crate::Compile;
 
 /// How a worker is set up.
 #[derive(Debug, Clone)]
@@ -18,8 +17,6 @@ pub struct WorkerConfig {
     pub address: Option<Address>,
     /// What it says it can hold.
     pub capacity: Capacity,
-    /// Where compiled components are kept, with the key that seals them. Only this user may write there.
-    pub cache_dir: PathBuf,
     /// Instances at the same time, over all replicas. Each reserves 4 GiB of address space, not of memory.
     pub max_instances: u32,
     /// Handles that one instance has at the same time: streams, bodies, fields, pollables, buckets.
@@ -34,10 +31,6 @@ pub struct WorkerConfig {
     pub warm_bytes: u64,
     /// Threads for guests that compute for long. They run at a lower priority.
     pub background_threads: usize,
-    /// Components larger than this are not compiled. Compiling cannot be interrupted, so this bounds its time.
-    pub max_component_bytes: u64,
-    /// Where components are compiled.
-    pub compile: Compile,
 }
 
 impl WorkerConfig {
@@ -55,13 +48,11 @@ impl WorkerConfig {
     const DEFAULT_KEPT_PART: u64 = 8;
     /// Some hundreds of components of compiled languages.
     pub const DEFAULT_WARM_BYTES: u64 = 512 << 20;
-    /// Interpreted languages bring their interpreter: 10 to 20 MB are usual.
-    pub const DEFAULT_MAX_COMPONENT_BYTES: u64 = registry_client::MAX_COMPONENT_BYTES;
     /// Replicas that a worker takes. An idle one costs little, so it is far above the instances.
     pub const DEFAULT_MAX_REPLICAS: u32 = 10_000;
 
     /// The defaults for this machine, within the control groups of this process.
-    pub fn new(name: WorkerName, cache_dir: impl Into<PathBuf>) -> Self {
+    pub fn new(name: WorkerName) -> Self {
         let machine = Machine::read();
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -74,7 +65,6 @@ impl WorkerConfig {
                 memory_bytes: machine.memory_bytes,
                 replicas: Self::DEFAULT_MAX_REPLICAS,
             },
-            cache_dir: cache_dir.into(),
             max_instances: Self::DEFAULT_MAX_INSTANCES,
             max_handles: Self::DEFAULT_MAX_HANDLES,
             memory_keep_resident_bytes: Self::DEFAULT_MEMORY_KEEP_RESIDENT_BYTES,
@@ -82,8 +72,6 @@ impl WorkerConfig {
             kept_memory_bytes: Self::MAX_DEFAULT_KEPT_MEMORY_BYTES.min(machine.memory_bytes / Self::DEFAULT_KEPT_PART),
             warm_bytes: Self::DEFAULT_WARM_BYTES,
             background_threads: cores,
-            max_component_bytes: Self::DEFAULT_MAX_COMPONENT_BYTES,
-            compile: Compile::InThreads,
         }
     }
 }

@@ -16,12 +16,11 @@ use std::{
 };
 
 use api::{
-    ClusterHttp, Digest, FetchImage, KeyValue, ReplicaId,
+    ClusterHttp, Digest, FetchImage, KeyValue, OpenArtifact, ReplicaId,
     outbound::Connect,
     replica::{ReplicaPhase, ReplicaSpec},
 };
 use parking_lot::Mutex;
-use registry_client::ImageStore;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -49,7 +48,9 @@ pub struct Handles {
     pub key_value: Arc<dyn KeyValue>,
     /// The way to Services of the cluster.
     pub cluster_http: Arc<dyn ClusterHttp>,
-    /// Where images come from that the worker's own store does not have.
+    /// Where the compiled components of images come from.
+    pub artifacts: Arc<dyn OpenArtifact>,
+    /// Where images come from, for what is to be known of them beside their code.
     pub images: Arc<dyn FetchImage>,
     /// What makes connections to hosts outside that guests are granted.
     pub connect: Arc<dyn Connect>,
@@ -125,22 +126,17 @@ impl Ground {
     fn keep(self: &Arc<Self>, replica: &Replica) {
         let component = replica.component.clone();
         if component.keeping.is_wanted() {
-            let (ground, digest) = (self.clone(), replica.spec.digest.clone());
-            tokio::spawn(async move { ground.components.keep(&digest, &component).await });
+            let (ground, spec) = (self.clone(), replica.spec.clone());
+            tokio::spawn(async move { ground.components.keep(&spec, &component).await });
         }
     }
 }
 
 impl Worker {
     /// A worker that runs nothing yet. Its threads start now; they end when it is dropped.
-    pub fn new(
-        config: WorkerConfig,
-        images: ImageStore,
-        replicas: Replicas,
-        handles: Handles,
-    ) -> Result<Self, WorkerError> {
+    pub fn new(config: WorkerConfig, replicas: Replicas, handles: Handles) -> Result<Self, WorkerError> {
         let host = Arc::new(Host::new(&config, handles.connect.clone())?);
-        let components = Components::new(&config, &host.engine, images, handles.images.clone())?;
+        let components = Components::new(&config, &host.engine, handles.artifacts.clone(), handles.images.clone())?;
         let (reports_in, reports) = mpsc::channel(REPORT_QUEUE);
         let (log_in, log) = mpsc::channel(LOG_QUEUE);
         let ground = Arc::new(Ground {

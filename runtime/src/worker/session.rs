@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use crate::log::Waiting;
+use crate::{compile::Artifacts, log::Waiting};
 
 use super::{
     Ended, Ending, Report, Running, Worker,
@@ -23,8 +23,6 @@ use super::{
 const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How often it looks after its replicas.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// How often it says which images it uses: well within the time that what is used stays.
-const IMAGES_USED: Duration = Duration::from_secs(600);
 /// Places in the session's queue that only what must arrive may take: not heartbeats, not logs.
 pub(super) const RESERVED: usize = SESSION_QUEUE / 2;
 /// What guests still have when the whole worker stops. The gateway has drained before: what is left is work after answers.
@@ -177,7 +175,7 @@ impl Worker {
             let _ = up.try_send(WorkerUp::Usage(usage));
         }
         self.ground.components.trim(is_short_of_memory());
-        if self.images_told.elapsed() >= IMAGES_USED {
+        if self.images_told.elapsed() >= Artifacts::USED_EVERY {
             self.images_told = Instant::now();
             self.ground.components.are_used(self.running.values().map(|running| running.spec.digest.clone()).collect());
         }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -12,6 +13,8 @@ use api::{
 use bytes::Bytes;
 use futures::future::{BoxFuture, ready};
 use http::{Request, Response};
+use registry_client::ImageStore;
+use runtime::{Artifacts, Compile};
 
 /// A key-value store in memory.
 #[derive(Default)]
@@ -116,13 +119,20 @@ impl ClusterHttp for OneService {
     }
 }
 
-pub(crate) fn handles() -> runtime::Handles {
+/// With artifacts of the images in this store, compiled as is said, and kept in `dir`.
+pub(crate) fn handles(images: &ImageStore, dir: &Path, compile: Compile) -> runtime::Handles {
+    let artifacts = artifacts(images, dir, compile);
     runtime::Handles {
         key_value: Arc::new(MemoryStore::default()),
         cluster_http: Arc::new(OneService),
-        images: Arc::new(NoImages),
+        images: Arc::new(artifacts.clone()),
+        artifacts: Arc::new(artifacts),
         connect: Arc::new(transport::DirectConnect),
     }
+}
+
+pub(crate) fn artifacts(images: &ImageStore, dir: &Path, compile: Compile) -> Artifacts {
+    Artifacts::open(images.clone(), Arc::new(NoImages), dir, compile).unwrap()
 }
 
 /// Nothing is to be had from elsewhere.

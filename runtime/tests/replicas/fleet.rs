@@ -1,6 +1,11 @@
 //! A worker with its session, and what a test does with it.
 
-use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use api::{
     Body, Dialer, Digest, ObjectKey, ReplicaId, Serve, ServeError, Timestamp, WorkerName, empty_body,
@@ -10,7 +15,7 @@ use api::{
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use registry_client::ImageStore;
-use runtime::{Ending, Replicas, Worker, WorkerConfig};
+use runtime::{Compile, Ending, Replicas, Worker, WorkerConfig};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -44,16 +49,21 @@ impl Fleet {
     }
 
     pub(crate) async fn with(configure: impl FnOnce(&mut WorkerConfig)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let images = ImageStore::open(dir.path().join("images")).unwrap();
         // Shared by all tests, so that each guest is compiled once.
         let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("compiled");
-        let mut config = WorkerConfig::new(WorkerName("one".into()), cache);
+        Self::compiling(Compile::InThreads, &cache, configure).await
+    }
+
+    /// One whose components are compiled so, and kept in `cache`.
+    pub(crate) async fn compiling(compile: Compile, cache: &Path, configure: impl FnOnce(&mut WorkerConfig)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let images = ImageStore::open(dir.path().join("images")).unwrap();
+        let mut config = WorkerConfig::new(WorkerName("one".into()));
         config.max_instances = 100;
         configure(&mut config);
         let replicas = Replicas::new();
         let dialer = replicas.dialer();
-        let worker = Worker::new(config, images.clone(), replicas, fakes::handles()).unwrap();
+        let worker = Worker::new(config, replicas, fakes::handles(&images, cache, compile)).unwrap();
         let shutdown = CancellationToken::new();
         let (worker_side, control) = session::in_process();
         let worker = tokio::spawn(follow(worker, worker_side, shutdown.clone()));

@@ -36,26 +36,31 @@ pub(crate) struct Inside {
     pub(crate) dead_server: CompileServer,
 }
 
-/// How this program compiles.
-pub(crate) fn process(memory_bytes: u64) -> CompileProcess {
-    CompileProcess {
-        program: env::current_exe().unwrap(),
-        args: vec!["compile".into()],
-        memory_bytes,
-        timeout: Duration::from_secs(60),
-    }
-}
+/// How long this program compiles.
+pub(crate) const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) fn server(memory_bytes: u64) -> CompileServer {
-    let args = ["compile-server".to_owned(), memory_bytes.to_string()];
-    CompileServer::start(&process(memory_bytes), &args).unwrap()
+    started(&["compile-server", &memory_bytes.to_string()], memory_bytes)
+}
+
+/// One that tries to escape in place of compiling.
+pub(crate) fn hostile_server() -> CompileServer {
+    started(&["hostile-compile-server"], 1 << 30)
+}
+
+/// This program, with these arguments.
+fn started(args: &[&str], memory_bytes: u64) -> CompileServer {
+    let (program, args) = (env::current_exe().unwrap(), args.iter().map(|&arg| arg.to_owned()).collect());
+    let server = CompileServer::new(CompileProcess { program, args, memory_bytes, timeout: COMPILE_TIMEOUT });
+    server.start().unwrap();
+    server
 }
 
 impl Inside {
     pub(crate) fn enter(dir: &Path, network: Network) -> Self {
         let tight_server = server(40 << 20);
         // A list of tests, and the end.
-        let dead_server = CompileServer::start(&process(0), &["--list".to_owned()]).unwrap();
+        let dead_server = started(&["--list"], 0);
         let server = server(CompileProcess::DEFAULT_MEMORY_BYTES);
         let built = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/guests");
         let guests = env::var_os("SAMPAN_GUESTS").map_or(built, PathBuf::from);
@@ -94,11 +99,7 @@ impl Inside {
     }
 
     pub(crate) async fn fleet_by(&self, server: CompileServer) -> Fleet {
-        Fleet::with(|config| {
-            config.cache_dir = self.dir.join("own/compiled");
-            config.compile = Compile::Server(server);
-        })
-        .await
+        Fleet::compiling(Compile::Server(server), &self.dir.join("own/compiled"), |_| {}).await
     }
 }
 

@@ -35,6 +35,7 @@ const TESTS: &[(&str, Test)] = &[
     ("a_guest_in_a_sandboxed_worker_reaches_no_address_that_no_grant_names", Test::Inside(open::outbound)),
     ("a_compile_beyond_its_limits_says_so_and_the_next_one_is_served", Test::Inside(compiling::limits)),
     ("when_the_compile_server_has_ended_compiles_say_so", Test::Inside(compiling::dead_server)),
+    ("a_component_that_has_taken_over_its_compiler_reaches_nothing", Test::Outside(compiling::escapes_nowhere)),
     ("the_compile_server_ends_with_its_worker", Test::Outside(compiling::ends_with_its_worker)),
 ];
 
@@ -42,15 +43,12 @@ fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
-        ["compile", memory_bytes] => match runtime::compile_stdin(memory_bytes.parse().unwrap()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(why) => {
-                eprintln!("{why}");
-                ExitCode::FAILURE
-            }
-        },
         ["compile-server", memory_bytes] => {
-            runtime::serve_compiles(inside::process(memory_bytes.parse().unwrap())).unwrap();
+            runtime::serve_compiles(memory_bytes.parse().unwrap(), inside::COMPILE_TIMEOUT).unwrap();
+            ExitCode::SUCCESS
+        }
+        ["hostile-compile-server"] => {
+            runtime::serve_instead(compiling::escape, 1 << 30, inside::COMPILE_TIMEOUT).unwrap();
             ExitCode::SUCCESS
         }
         ["abandon"] => compiling::abandon(),

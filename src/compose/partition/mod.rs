@@ -23,7 +23,7 @@ use super::{
     images::spawn_collection,
     joining,
     process::Elsewhere,
-    worker::{LAST_WORDS, Prepared, WorkerPlan, be_found, end, key_value, prepare, serving_threads},
+    worker::{LAST_WORDS, Prepared, WorkerPlan, be_found, end, key_value, own_artifacts, prepare, serving_threads},
 };
 use crate::metrics::Metrics;
 use replicas::Partition;
@@ -52,7 +52,7 @@ pub(crate) async fn partition(
     let tenants = Tenants::new(
         sharing,
         (name.clone(), dir.clone()),
-        (plan.limits.clone(), plan.threads, plan.collection.clone().unwrap_or_default()),
+        (plan.limits.clone(), plan.threads, own_artifacts(plan, &dir, &client)?),
         key_value(confined.redis, &client, Arc::new(DirectConnect)),
         (client.clone(), elsewhere.clone()),
         ended.clone(),

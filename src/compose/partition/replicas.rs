@@ -34,7 +34,7 @@ pub(super) struct Partition {
     /// The session of each process that has one, by its group.
     sessions: HashMap<String, mpsc::Sender<WorkerDown>>,
     running: HashMap<ReplicaId, Held>,
-    /// Images whose components the processes have compiled.
+    /// Images whose components have been compiled.
     cached: BTreeSet<Digest>,
 }
 
@@ -55,15 +55,8 @@ impl Partition {
         (mut tenants, news): (Tenants, mpsc::Receiver<News>),
     ) -> Self {
         sharing.lasting().into_iter().for_each(|group| tenants.ensure(group));
-        Self {
-            sharing,
-            config,
-            tenants,
-            news,
-            sessions: HashMap::new(),
-            running: HashMap::new(),
-            cached: BTreeSet::new(),
-        }
+        let cached = tenants.compiled();
+        Self { sharing, config, tenants, news, sessions: HashMap::new(), running: HashMap::new(), cached }
     }
 
     /// Follows a session until it ends or the worker is to end.

@@ -1,7 +1,5 @@
 use api::{ReplicaId, WorkerName};
 
-use crate::paths::DataDir;
-
 /// Which replicas of a worker share a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Sharing {
@@ -22,12 +20,6 @@ impl Sharing {
             Self::Worker => ALL,
             Self::Namespace => &replica.0.namespace,
         }
-    }
-
-    /// Where a process keeps images and what it compiled of them, if nobody else does: so none reads or changes what another tenant
-    /// runs.
-    pub(super) fn own_dir(self, dir: &DataDir, process: &str) -> Option<DataDir> {
-        (self == Self::Namespace).then(|| dir.of_process(process))
     }
 
     /// The process at whose socket those of this machine find a worker's replicas: the one that runs all, or the one that joined.

@@ -1,16 +1,20 @@
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use api::{
-    Address, Dialer, KeyValue, ReplicaId, Serve, WorkerName,
+    Address, Dialer, Digest, KeyValue, OpenArtifact, ReplicaId, Serve, WorkerName,
     replica::ReplicaSpec,
     session::{Endpoint, ForGateway, ForWorker, GatewayDown, Session, WorkerDown, WorkerUp},
 };
 use control_plane::Peers;
 use futures::future::{BoxFuture, ready};
-use registry_client::hosted::CollectionConfig;
+use runtime::Artifacts;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use transport::{Admission, Applicant, Certificate, ControlPlaneClient, Offer, RemoteDialer, RemoteImages, machine};
+use transport::{Admission, Applicant, Certificate, ControlPlaneClient, Offer, RemoteDialer, machine};
 
 use super::sharing::{Sharing, process_name};
 use crate::{
@@ -43,7 +47,7 @@ pub(super) struct Tenants {
     dir: DataDir,
     limits: WorkerLimitArgs,
     threads: Option<u16>,
-    collection: CollectionConfig,
+    artifacts: Artifacts,
     key_value: Arc<dyn KeyValue>,
     client: ControlPlaneClient,
     elsewhere: Arc<Elsewhere>,
@@ -59,7 +63,7 @@ impl Tenants {
     pub(super) fn new(
         sharing: Sharing,
         (name, dir): (WorkerName, DataDir),
-        (limits, threads, collection): (WorkerLimitArgs, Option<u16>, CollectionConfig),
+        (limits, threads, artifacts): (WorkerLimitArgs, Option<u16>, Artifacts),
         key_value: Arc<dyn KeyValue>,
         (client, elsewhere): (ControlPlaneClient, Arc<Elsewhere>),
         stop: CancellationToken,
@@ -72,7 +76,7 @@ impl Tenants {
             dir,
             limits,
             threads,
-            collection,
+            artifacts,
             key_value,
             client,
             elsewhere,
@@ -101,6 +105,11 @@ impl Tenants {
         self.peers.expire();
     }
 
+    /// The images whose components have been compiled.
+    pub(super) fn compiled(&self) -> BTreeSet<Digest> {
+        self.artifacts.compiled().into_iter().collect()
+    }
+
     fn process(&self, group: &str) -> WorkerName {
         WorkerName(process_name(&self.name, group).into())
     }
@@ -119,11 +128,8 @@ impl Tenants {
         let stop = self.stop.child_token();
         self.running.insert(group.to_owned(), stop.clone());
         let name = process_name(&self.name, group);
-        let bound = Bound::new(&name, &self.dir, self.elsewhere.clone());
-        let own = self.sharing.own_dir(&self.dir, &name);
-        let process =
-            WorkerProcess::new(&bound, &name, own.as_ref().unwrap_or(&self.dir), (&self.limits, &self.collection));
-        let process = process.with_threads(self.threads).with_own_images(own.is_some());
+        let bound = Bound::new(&name, &self.dir, self.elsewhere.clone(), self.artifacts.clone());
+        let process = WorkerProcess::new(&bound, &name, &self.dir, &self.limits).with_threads(self.threads);
         let offer = bound.noting(self.offer(group));
         let (news, group) = (self.news.clone(), group.to_owned());
         self.tasks.spawn(async move {
@@ -161,7 +167,7 @@ impl Tenants {
             gateway: Arc::new(move |session, _| pass_on(session, &client, own.clone(), &stop)),
             rules: Arc::new(rules),
             key_value: self.key_value.clone(),
-            images: Arc::new(RemoteImages::new(&self.client)),
+            images: Arc::new(self.artifacts.clone()),
             admission: Arc::new(Nobody),
         }
     }

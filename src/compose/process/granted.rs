@@ -4,7 +4,7 @@ use std::{
 };
 
 use api::{
-    ReplicaId,
+    Digest, ReplicaId,
     outbound::{OutboundGrants, Reach},
     replica::{ReplicaPhase, ReplicaSpec},
     session::{RunningReplica, WorkerDown, WorkerUp},
@@ -12,8 +12,8 @@ use api::{
 use parking_lot::Mutex;
 use transport::Permit;
 
-/// What runs in a worker's process, and with it which hosts that process may be connected to. What the process says of itself takes
-/// grants away, and never adds one.
+/// What runs in a worker's process, and with it which hosts that process may be connected to, and of which images it is given what was
+/// compiled. What the process says of itself takes grants away, and never adds one.
 #[derive(Default)]
 pub(in crate::compose) struct Granted {
     state: Mutex<State>,
@@ -28,6 +28,9 @@ struct State {
 
 struct Replica {
     outbound: OutboundGrants,
+    digest: Digest,
+    /// What users call the image.
+    image: String,
     /// When what it was doing must have ended; `None`: it has not been told to stop.
     ends: Option<Instant>,
 }
@@ -73,9 +76,19 @@ impl Granted {
 
     /// Which addresses a host may have at this moment.
     pub(super) fn allow_at(&self, host: &str, port: u16, now: Instant) -> Option<Reach> {
+        self.state.lock().running(now).find_map(|replica| replica.outbound.allow(host, port))
+    }
+
+    /// What users call the image, if a replica in the process is of it.
+    pub(super) fn image(&self, digest: &Digest) -> Option<String> {
         let state = self.state.lock();
-        let mut running = state.replicas.values().filter(|replica| replica.ends.is_none_or(|ends| now < ends));
-        running.find_map(|replica| replica.outbound.allow(host, port))
+        let mut running = state.running(Instant::now());
+        running.find(|replica| replica.digest == *digest).map(|replica| replica.image.clone())
+    }
+
+    /// The images that replicas in the process are of.
+    pub(super) fn images(&self) -> HashSet<Digest> {
+        self.state.lock().running(Instant::now()).map(|replica| replica.digest.clone()).collect()
     }
 }
 
@@ -83,7 +96,12 @@ impl State {
     fn grant(&mut self, spec: &ReplicaSpec) {
         // A replica whose grants cannot be read does not start.
         let outbound = OutboundGrants::parse(&spec.grants.outbound).unwrap_or_default();
-        self.replicas.insert(spec.id.clone(), Replica { outbound, ends: None });
+        let (digest, image) = (spec.digest.clone(), spec.image.clone());
+        self.replicas.insert(spec.id.clone(), Replica { outbound, digest, image, ends: None });
+    }
+
+    fn running(&self, now: Instant) -> impl Iterator<Item = &Replica> {
+        self.replicas.values().filter(move |replica| replica.ends.is_none_or(|ends| now < ends))
     }
 }
 

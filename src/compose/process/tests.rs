@@ -1,10 +1,11 @@
 use std::{
+    fs::File,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use api::{
-    Address, Digest, ObjectKey, ReplicaId, Timestamp, WorkerName,
+    Address, Digest, ObjectKey, OpenArtifact, ReplicaId, Timestamp, WorkerName,
     outbound::Reach,
     replica::{Failure, FailureReason, Grants, Limits, Probes, ReplicaPhase, ReplicaSpec, Reserves},
     session::{
@@ -12,6 +13,7 @@ use api::{
         WorkerUp, in_process,
     },
 };
+use futures::future::BoxFuture;
 use tokio::{runtime::Handle, time::timeout};
 use transport::{Permit, RemoteDialer, RequestLimits};
 
@@ -70,6 +72,15 @@ fn hello(running: &[(&str, &str)]) -> WorkerUp {
     })
 }
 
+/// Where nothing is compiled yet.
+struct NothingCompiled;
+
+impl OpenArtifact for NothingCompiled {
+    fn open_artifact(&self, _: &str, _: &Digest) -> BoxFuture<'static, Result<File, Failure>> {
+        unreachable!("nobody asks")
+    }
+}
+
 /// Both ends of a session that is watched.
 struct Watched {
     worker: WorkerSide,
@@ -80,7 +91,7 @@ impl Watched {
     fn begin(granted: &Arc<Granted>) -> Self {
         let (worker, watched_side) = in_process();
         let granted = granted.clone();
-        Self { worker, control_plane: watched(watched_side, granted) }
+        Self { worker, control_plane: watched(watched_side, granted, Arc::new(NothingCompiled)) }
     }
 
     /// Sends, and waits until it is there: what is to be noted of it has been.
@@ -94,6 +105,26 @@ impl Watched {
         self.worker.tx.send(message).await.unwrap();
         timeout(PATIENCE, self.control_plane.rx.recv()).await.expect("it comes").unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_process_is_lent_what_was_compiled_of_what_runs_in_it_alone_and_says_nothing_of_the_rest() {
+    let granted = Arc::new(Granted::default());
+    let mut session = Watched::begin(&granted);
+    let WorkerUp::Hello(lies) = hello(&[("a", "a.example")]) else { panic!("it says hello") };
+    let lies = WorkerHello { cached: vec![Digest::from_sha256([7; 32])], ..lies };
+    session.worker.tx.send(WorkerUp::Hello(lies)).await.unwrap();
+    match timeout(PATIENCE, session.control_plane.rx.recv()).await.expect("it comes").unwrap() {
+        WorkerUp::Hello(hello) => assert!(hello.cached.is_empty(), "{:?}", hello.cached),
+        other => panic!("{other:?}"),
+    }
+    let digest = Digest::from_sha256([0; 32]);
+    assert_eq!(granted.image(&digest), None, "that it runs there it says itself");
+    session.tell(start("a", "a.example")).await;
+    assert_eq!(granted.image(&digest).as_deref(), Some("probe:test"));
+    assert_eq!(granted.image(&Digest::from_sha256([1; 32])), None);
+    session.say(phase("a", ReplicaPhase::Stopped)).await;
+    assert!(granted.image(&digest).is_none() && granted.images().is_empty());
 }
 
 #[tokio::test]

@@ -3,25 +3,34 @@ use std::{
     time::Instant,
 };
 
-use api::session::{ForWorker, Session, WorkerDown, WorkerUp, in_process};
+use api::{
+    OpenArtifact,
+    session::{ForWorker, Session, WorkerDown, WorkerUp, in_process},
+};
 use tokio::sync::mpsc;
 
 use super::Granted;
 
-/// A process' worker session, as it is, of which `granted` takes note.
-pub(super) fn watched(session: ForWorker, granted: Arc<Granted>) -> ForWorker {
+/// A process' worker session, as it is, of which `granted` takes note. What is compiled, `artifacts` say in its place.
+pub(super) fn watched(session: ForWorker, granted: Arc<Granted>, artifacts: Arc<dyn OpenArtifact>) -> ForWorker {
     let (to_control_plane, for_control_plane) = in_process();
-    tokio::spawn(carry(session, to_control_plane, granted));
+    tokio::spawn(carry(session, to_control_plane, granted, artifacts));
     for_control_plane
 }
 
 /// Hands messages on in both directions until either side has ended.
-async fn carry(worker: ForWorker, control_plane: Session<WorkerUp, WorkerDown>, granted: Arc<Granted>) {
+async fn carry(
+    worker: ForWorker,
+    control_plane: Session<WorkerUp, WorkerDown>,
+    granted: Arc<Granted>,
+    artifacts: Arc<dyn OpenArtifact>,
+) {
     let noted: OnceLock<u64> = OnceLock::new();
     let up = |message: &mut WorkerUp| match message {
         WorkerUp::Hello(hello) => {
             // A worker says hello once in a session. Of one that does so again, no more is granted.
             let _ = noted.set(granted.joined(&hello.running));
+            hello.cached = artifacts.compiled();
         }
         message => granted.heard(message),
     };

@@ -139,22 +139,11 @@ impl TryFrom<proto::ReplicaPhase> for ReplicaPhase {
             Kind::Ready => Self::Ready,
             Kind::Draining => Self::Draining,
             Kind::Stopped => Self::Stopped,
-            Kind::Failed => Self::Failed(Failure { reason: reason(&phase.reason), message: phase.message }),
+            Kind::Failed => {
+                Self::Failed(Failure { reason: FailureReason::parse(&phase.reason), message: phase.message })
+            }
         })
     }
-}
-
-/// A reason that is not known is an error like any other.
-fn reason(text: &str) -> FailureReason {
-    let all = [
-        FailureReason::ErrImagePull,
-        FailureReason::ImagePullBackOff,
-        FailureReason::InvalidImage,
-        FailureReason::CreateContainerConfigError,
-        FailureReason::OomKilled,
-        FailureReason::NodeLost,
-    ];
-    all.into_iter().find(|reason| reason.as_str() == text).unwrap_or(FailureReason::Error)
 }
 
 /// Sources of log lines, each with its number in the protocol.

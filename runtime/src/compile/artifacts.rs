@@ -1,0 +1,157 @@
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use api::{Digest, FetchImage, ImageBytes, OpenArtifact, replica::Failure};
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use registry_client::{ImageError, ImageStore};
+
+use super::{Compile, artifact::ArtifactCache, blocking, compiler::Compiler};
+use crate::{WorkerError, engine, error::StartError};
+
+/// The compiled components of an installation, or of a machine that joined one: each is opened, or compiled first. It holds the key
+/// that seals them, and alone writes into their directory. Processes that guests could break out into have none: they are given
+/// the files. Clones share it.
+#[derive(Clone)]
+pub struct Artifacts(Arc<Inner>);
+
+struct Inner {
+    images: ImageStore,
+    /// Where images come from that are not in `images`.
+    elsewhere: Arc<dyn FetchImage>,
+    cache: ArtifactCache,
+    compiler: Compiler,
+    /// Images of which somebody waits for the artifact.
+    turns: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Artifacts {
+    /// How often it should be said which images are in use: well within the time that what is used stays.
+    pub const USED_EVERY: Duration = Duration::from_secs(600);
+
+    /// Those in `dir`, which only this user may write, of images in `images` or `elsewhere`.
+    pub fn open(
+        images: ImageStore,
+        elsewhere: Arc<dyn FetchImage>,
+        dir: &Path,
+        compile: Compile,
+    ) -> Result<Self, WorkerError> {
+        let engine = engine::compiling().map_err(WorkerError::Engine)?;
+        let cache = ArtifactCache::open(dir, &engine)?;
+        let compiler = Compiler::new(engine, compile)?;
+        Ok(Self(Arc::new(Inner { images, elsewhere, cache, compiler, turns: Mutex::default() })))
+    }
+
+    /// As [`open_artifact`](OpenArtifact::open_artifact), by a link in `dir`: for a process that sees of all files those in there
+    /// alone. Says where the link is, which whoever asked removes.
+    pub async fn lend(&self, image: &str, digest: &Digest, dir: PathBuf) -> Result<(File, PathBuf), Failure> {
+        let lend = move |cache: &ArtifactCache, component: &Digest| cache.lend(component, &dir);
+        self.found_or_compiled(image, digest, lend).await.map_err(StartError::into_failure)
+    }
+
+    async fn found_or_compiled<T: Send + 'static>(
+        &self,
+        image: &str,
+        digest: &Digest,
+        find: impl Fn(&ArtifactCache, &Digest) -> Option<T> + Clone + Send + 'static,
+    ) -> Result<T, StartError> {
+        if let Some(found) = self.find(digest, find.clone()).await? {
+            return Ok(found);
+        }
+        let turn = self.turn(digest);
+        let _turn = turn.lock().await;
+        // Who had its turn before may have compiled it.
+        if let Some(found) = self.find(digest, find.clone()).await? {
+            return Ok(found);
+        }
+        let source = self.source(image, digest).await?;
+        let began = Instant::now();
+        let artifact = self.0.compiler.compile(image, source.bytes).await?;
+        tracing::debug!(image, compile_ms = began.elapsed().as_millis(), "compiled a component");
+        let inner = self.0.clone();
+        blocking(move || {
+            let cache = &inner.cache;
+            cache.store(&source.digest, &artifact).map_err(|error| StartError::Cache(error.to_string()))?;
+            find(cache, &source.digest).ok_or_else(|| {
+                StartError::Cache("what was just written cannot be read back; is another process writing there?".into())
+            })
+        })
+        .await?
+    }
+
+    async fn find<T: Send + 'static>(
+        &self,
+        digest: &Digest,
+        find: impl Fn(&ArtifactCache, &Digest) -> Option<T> + Send + 'static,
+    ) -> Result<Option<T>, StartError> {
+        let (inner, digest) = (self.0.clone(), digest.clone());
+        // Compiled already, its bytes need not be read: what is sealed was made of bytes that were checked.
+        blocking(move || find(&inner.cache, &inner.images.component_digest(&digest).ok()?)).await
+    }
+
+    fn turn(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.0.turns.lock();
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        turns.entry(digest.clone()).or_default().clone()
+    }
+
+    /// The component's bytes: from this store, else from where all images are.
+    async fn source(&self, image: &str, digest: &Digest) -> Result<registry_client::Component, StartError> {
+        let (inner, wanted) = (self.0.clone(), digest.clone());
+        let missing = match blocking(move || inner.images.component(&wanted)).await? {
+            Err(missing @ (ImageError::DigestNotFound { .. } | ImageError::Damaged { .. })) => missing,
+            found => return Ok(found?),
+        };
+        let fetched = self.0.elsewhere.fetch(digest.clone()).await.map_err(|why| {
+            tracing::debug!(image, why, "the image is nowhere else either");
+            missing
+        })?;
+        let (inner, wanted, reference) = (self.0.clone(), digest.clone(), image.to_owned());
+        blocking(move || {
+            inner.images.take_in(&reference, &wanted, &fetched)?;
+            inner.images.component(&wanted)
+        })
+        .await?
+        .map_err(StartError::from)
+    }
+}
+
+impl OpenArtifact for Artifacts {
+    fn open_artifact(&self, image: &str, digest: &Digest) -> BoxFuture<'static, Result<File, Failure>> {
+        let (artifacts, image, digest) = (self.clone(), image.to_owned(), digest.clone());
+        Box::pin(async move {
+            let opened = artifacts.found_or_compiled(&image, &digest, ArtifactCache::find).await;
+            opened.map_err(StartError::into_failure)
+        })
+    }
+
+    fn compiled(&self) -> Vec<Digest> {
+        let images = self.0.images.list().unwrap_or_default();
+        let is_compiled = |image: &registry_client::Image| self.0.cache.contains(&image.component_digest);
+        images.into_iter().filter(is_compiled).map(|image| image.digest).collect()
+    }
+
+    fn are_used(&self, digests: HashSet<Digest>) {
+        let inner = self.0.clone();
+        tokio::task::spawn_blocking(move || digests.iter().for_each(|digest| inner.images.is_used(digest)));
+    }
+}
+
+/// Images that are here already, else those from elsewhere.
+impl FetchImage for Artifacts {
+    fn fetch(&self, digest: Digest) -> BoxFuture<'static, Result<ImageBytes, String>> {
+        let inner = self.0.clone();
+        Box::pin(async move {
+            let (here, wanted) = (inner.clone(), digest.clone());
+            match blocking(move || here.images.bytes_of(&wanted)).await {
+                Ok(Ok(image)) => Ok(image),
+                _ => inner.elsewhere.fetch(digest).await,
+            }
+        })
+    }
+}
