@@ -137,6 +137,24 @@ fn victim(sampan: &Sampan) -> (ReplicaId, String, Digest) {
     (id, first(".metadata.ownerReferences[0].name"), digest)
 }
 
+/// A sample of a Service that has far more requests than it can answer.
+fn forged(service: ObjectKey) -> ServiceSample {
+    let second = Duration::from_secs(1);
+    ServiceSample {
+        service,
+        window: second,
+        arrivals: 1_000_000,
+        completed: 1_000_000,
+        failed: 0,
+        in_flight: 1000,
+        queued: 1000,
+        latency_sum: second,
+        served: 1_000_000,
+        service_sum: second,
+        presence: second,
+    }
+}
+
 #[test]
 fn a_joined_worker_has_no_store_and_no_image_of_what_is_not_placed_on_it() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -265,23 +283,9 @@ fn a_joined_worker_without_guests_is_told_no_routes_and_measures_nothing() {
     attacker.runtime.block_on(async {
         let mut session = attacker.client.gateway_session(attacker.stop.clone());
         let service = ObjectKey::new("default", "probe");
-        let second = Duration::from_secs(1);
-        let sample = ServiceSample {
-            service: service.clone(),
-            window: second,
-            arrivals: 1_000_000,
-            completed: 1_000_000,
-            failed: 0,
-            in_flight: 1000,
-            queued: 1000,
-            latency_sum: second,
-            served: 1_000_000,
-            service_sum: second,
-            presence: second,
-        };
         let listens = Ok("192.0.2.1".to_owned());
         for message in [
-            GatewayUp::Samples(vec![sample]),
+            GatewayUp::Samples(vec![forged(service.clone())]),
             GatewayUp::Wake { service: service.clone(), queued: 1000, in_flight: 0 },
             GatewayUp::Listener { service, port: 80, outcome: listens },
         ] {
@@ -494,21 +498,7 @@ spec:
     told("without a policy all may call it", &|replicas| replicas.contains(&victim));
     apply(policy);
     told("what it knew of it is taken back", &<[ReplicaId]>::is_empty);
-    let second = Duration::from_secs(1);
-    let sample = ServiceSample {
-        service: key(),
-        window: second,
-        arrivals: 1_000_000,
-        completed: 1_000_000,
-        failed: 0,
-        in_flight: 1000,
-        queued: 1000,
-        latency_sum: second,
-        served: 1_000_000,
-        service_sum: second,
-        presence: second,
-    };
-    attacker.runtime.block_on(session.tx.send(GatewayUp::Samples(vec![sample]))).expect("the session goes on");
+    attacker.runtime.block_on(session.tx.send(GatewayUp::Samples(vec![forged(key())]))).expect("the session goes on");
     sampan.wait_for_output("worker `mallory` speaks of Service default/probe");
     // Who comes anew is told as little, and who may call it is told again.
     let mut session = attacker.runtime.block_on(async { attacker.client.gateway_session(attacker.stop.clone()) });
