@@ -18,8 +18,8 @@ pub struct StrangerLimits {
     pub connections: usize,
     /// Of these, from one address; of IPv6, from one network of 64 bits.
     pub by_source: usize,
-    /// As many from one where somebody has shown a certificate: who has one may come in bursts.
-    pub by_known_source: usize,
+    /// As many from one where somebody has shown a certificate, if who has one may come in bursts; `None`: no more than from others.
+    pub by_known_source: Option<usize>,
     /// How long one stays open.
     pub time: Duration,
     /// Bytes of a message.
@@ -31,7 +31,7 @@ impl Default for StrangerLimits {
         Self {
             connections: 128,
             by_source: 16,
-            by_known_source: 16,
+            by_known_source: None,
             time: Duration::from_secs(10),
             message_bytes: 16 << 10,
         }
@@ -88,7 +88,7 @@ impl Strangers {
         let is_known = state.known.contains(&source);
         let StrangerLimits { connections, by_source, by_known_source, .. } = self.limits;
         let (places, share) = match is_known {
-            true => (connections, by_known_source.max(by_source)),
+            true => (connections, by_known_source.unwrap_or(by_source)),
             false => (connections.div_ceil(2), by_source),
         };
         let from_there = state.by_source.get(&source).copied().unwrap_or(0);
@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn where_somebody_has_shown_a_certificate_bursts_may_come_from() {
-        let limits = StrangerLimits { connections: 8, by_source: 3, by_known_source: 6, ..StrangerLimits::default() };
+        let limits =
+            StrangerLimits { connections: 8, by_source: 3, by_known_source: Some(6), ..StrangerLimits::default() };
         let strangers = Strangers::new(limits);
         let of = |address| (0..8).map_while(|_| strangers.enter(address)).collect::<Vec<_>>().len();
         assert_eq!(of(from(1)), 3);

@@ -53,7 +53,7 @@ const HEARTBEAT: &[u8] = b"GET / HTTP/1.1\r\nx-sampan-ping:";
 const STRANGERS: StrangerLimits = StrangerLimits {
     connections: 1024,
     by_source: 64,
-    by_known_source: 512,
+    by_known_source: Some(512),
     time: std::time::Duration::from_secs(10),
     message_bytes: 0,
 };
