@@ -137,15 +137,15 @@ mod tests {
         u64::from_ne_bytes(attributes[at..at + 8].try_into().expect("eight bytes"))
     }
 
+    fn niceness() -> i32 {
+        rustix::process::getpriority_process(None).expect("its own niceness")
+    }
+
     #[test]
     fn a_thread_on_which_guests_compute_has_long_slices_and_is_nicer() {
         compute_on_this_thread();
         assert!([COMPUTING_SLICE, 0].contains(&slice()), "{}", slice());
-        assert_eq!(rustix::process::getpriority_process(None).unwrap(), BACKGROUND_NICENESS);
-    }
-
-    fn niceness() -> i32 {
-        rustix::process::getpriority_process(None).expect("its own niceness")
+        assert_eq!(niceness(), BACKGROUND_NICENESS);
     }
 
     #[test]

@@ -116,12 +116,15 @@ fn timestamp(at: SystemTime) -> Timestamp {
     Timestamp::from_secs(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
 }
 
+/// What the register denies, in the words of those that check certificates.
+fn revoked(denied: &watch::Receiver<Arc<Denied>>) -> Revoked {
+    let Denied { serials, keys } = Denied::clone(&denied.borrow());
+    Revoked { serials, keys }
+}
+
 /// Whom this installation trusts now, for `identity` and whoever it tells.
 pub(super) fn set_trust(authority: &Authority, denied: &watch::Receiver<Arc<Denied>>, identity: &Identity) {
-    let now = || {
-        let Denied { serials, keys } = Denied::clone(&denied.borrow());
-        Trust::new(authority.trusted(), Revoked { serials, keys })
-    };
+    let now = || Trust::new(authority.trusted(), revoked(denied));
     let mut trust = now();
     loop {
         if let Err(error) = identity.set_trust(trust.clone()) {
@@ -172,12 +175,7 @@ pub(super) async fn keep_trust(authority: &Authority, register: &Register, ident
 
 /// The control plane's own certificate may be revoked as any other: it has another then, before others hear of it.
 fn renew_own_if_revoked(authority: &Authority, denied: &watch::Receiver<Arc<Denied>>, identity: &Identity) {
-    let own = identity.certificate();
-    let is_revoked = {
-        let denied = denied.borrow();
-        denied.serials.contains(&own.serial) || denied.keys.contains(&own.key)
-    };
-    if !is_revoked {
+    if !revoked(denied).has(&identity.certificate()) {
         return;
     }
     match authority.renew_own(identity) {

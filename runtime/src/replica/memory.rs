@@ -95,7 +95,7 @@ impl MemoryBudget {
 
     /// Takes what is missing as soon as others give it back. Not if they never would: where it is beyond the limit by itself, where
     /// everybody waits already, or after [`GROWTH_PATIENCE`].
-    async fn take_when_given_back(&self, held_bytes: u64, bytes: u64, lack: Lack) -> Result<(), Lack> {
+    async fn take_when_given_back(&self, held_bytes: u64, bytes: u64, mut lack: Lack) -> Result<(), Lack> {
         if held_bytes.saturating_add(bytes) > self.limit_bytes() {
             return Err(Lack::Limit);
         }
@@ -103,7 +103,6 @@ impl MemoryBudget {
         if lack == Lack::Limit && waiting.all_wait() {
             return Err(lack);
         }
-        let mut lack = lack;
         let mut of_worker = None;
         let taken = async {
             loop {
@@ -129,8 +128,7 @@ impl MemoryBudget {
                 }
             }
         };
-        let in_time = tokio::time::timeout(GROWTH_PATIENCE, taken).await;
-        in_time.map_err(|_| lack)
+        tokio::time::timeout(GROWTH_PATIENCE, taken).await.map_err(|_| lack)
     }
 
     pub(crate) fn give_back(&self, bytes: u64) {
