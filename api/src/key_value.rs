@@ -59,8 +59,19 @@ pub enum KeyValueError {
 ///
 /// Batches are atomic. Every implementation passes the same conformance suite.
 pub trait KeyValue: Send + Sync {
-    /// The values of these keys, in their order.
-    fn get(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>>;
+    /// The values of these keys, in their order, if they have no more than [`MAX_BATCH_BYTES`] together.
+    fn get(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
+        self.get_within(bucket, keys, MAX_BATCH_BYTES)
+    }
+
+    /// The same, if they have no more than `limit_bytes` together: else [`KeyValueError::TooLarge`] says how many they have, and
+    /// nobody held them.
+    fn get_within(
+        &self,
+        bucket: &Bucket,
+        keys: Vec<String>,
+        limit_bytes: usize,
+    ) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>>;
 
     /// Sets all of these, or none.
     fn set(&self, bucket: &Bucket, entries: Vec<(String, Bytes)>) -> BoxFuture<'static, Result<(), KeyValueError>>;
@@ -79,13 +90,13 @@ pub trait KeyValue: Send + Sync {
     /// Adds to a number (absent counts as zero; stored as decimal text) and answers the sum.
     fn increment(&self, bucket: &Bucket, key: String, delta: i64) -> BoxFuture<'static, Result<i64, KeyValueError>>;
 
-    /// Sets `key` to `value` if it still is `expected` (`None`: absent). Answers `Ok(None)` when it was
-    /// set, `Ok(Some(current))` when it was not.
+    /// Sets `key` to `value` if it still is `expected` (`None`: absent). Answers whether it was set; if not, what is there instead is
+    /// read by whoever has room for it.
     fn swap(
         &self,
         bucket: &Bucket,
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-    ) -> BoxFuture<'static, Result<Option<Option<Bytes>>, KeyValueError>>;
+    ) -> BoxFuture<'static, Result<bool, KeyValueError>>;
 }

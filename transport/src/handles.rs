@@ -47,23 +47,31 @@ pub(crate) async fn key_value_answer(
 ) -> Result<KeyValueAnswer, Status> {
     let operation = request.operation.ok_or_else(|| Status::unimplemented("an operation that is not known"))?;
     let result = match operation {
-        Operation::Get(Keys { keys }) => store
-            .get(bucket, keys)
-            .await
-            .map(|values| Outcome::Values(Values { values: values.into_iter().map(Into::into).collect() })),
+        Operation::Get(Keys { keys, limit_bytes }) => {
+            let asked = limit_bytes.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+            let got = store.get_within(bucket, keys, asked.min(api::MAX_BATCH_BYTES)).await;
+            got.map(|values| Outcome::Values(Values { values: values.into_iter().map(Into::into).collect() }))
+        }
         Operation::Set(Entries { entries }) => {
             let entries = entries.into_iter().map(|entry| (entry.key, entry.value.into())).collect();
             store.set(bucket, entries).await.map(|()| Outcome::Done(Empty {}))
         }
-        Operation::Delete(Keys { keys }) => store.delete(bucket, keys).await.map(|()| Outcome::Done(Empty {})),
+        Operation::Delete(Keys { keys, .. }) => store.delete(bucket, keys).await.map(|()| Outcome::Done(Empty {})),
         Operation::List(ListKeys { cursor, limit }) => {
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);
             store.list(bucket, cursor, limit).await.map(|listing| Outcome::Listing(listing.into()))
         }
         Operation::Increment(Increment { key, delta }) => store.increment(bucket, key, delta).await.map(Outcome::Sum),
-        Operation::Swap(Swap { key, expected, value }) => {
-            let swapped = store.swap(bucket, key, expected.map(Into::into), value.into()).await;
-            swapped.map(|current| current.map_or(Outcome::Done(Empty {}), |current| Outcome::Current(current.into())))
+        Operation::Swap(Swap { key, expected, value, without_current }) => {
+            match store.swap(bucket, key.clone(), expected.map(Into::into), value.into()).await {
+                Ok(true) => Ok(Outcome::Done(Empty {})),
+                Ok(false) if without_current => Ok(Outcome::Current(None.into())),
+                // A worker of a version before this one goes on with what is there.
+                Ok(false) => {
+                    store.get(bucket, vec![key]).await.map(|mut there| Outcome::Current(there.pop().flatten().into()))
+                }
+                Err(error) => Err(error),
+            }
         }
     };
     Ok(key_value_outcome(result))
@@ -122,8 +130,13 @@ fn unexpected<T>(_: Outcome) -> Result<T, KeyValueError> {
 }
 
 impl KeyValue for RemoteKeyValue {
-    fn get(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
-        let asked = self.ask(bucket, Operation::Get(Keys { keys }));
+    fn get_within(
+        &self,
+        bucket: &Bucket,
+        keys: Vec<String>,
+        limit_bytes: usize,
+    ) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
+        let asked = self.ask(bucket, Operation::Get(Keys { keys, limit_bytes: Some(limit_bytes as u64) }));
         Box::pin(async move {
             match asked.await? {
                 Outcome::Values(Values { values }) => Ok(values.into_iter().map(Into::into).collect()),
@@ -139,7 +152,7 @@ impl KeyValue for RemoteKeyValue {
     }
 
     fn delete(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<(), KeyValueError>> {
-        let asked = self.ask(bucket, Operation::Delete(Keys { keys }));
+        let asked = self.ask(bucket, Operation::Delete(Keys { keys, limit_bytes: None }));
         Box::pin(async move { asked.await.map(drop) })
     }
 
@@ -174,13 +187,13 @@ impl KeyValue for RemoteKeyValue {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-    ) -> BoxFuture<'static, Result<Option<Option<Bytes>>, KeyValueError>> {
-        let swap = Swap { key, expected: expected.map(Into::into), value: value.into() };
+    ) -> BoxFuture<'static, Result<bool, KeyValueError>> {
+        let swap = Swap { key, expected: expected.map(Into::into), value: value.into(), without_current: true };
         let asked = self.ask(bucket, Operation::Swap(swap));
         Box::pin(async move {
             match asked.await? {
-                Outcome::Done(_) => Ok(None),
-                Outcome::Current(current) => Ok(Some(current.into())),
+                Outcome::Done(_) => Ok(true),
+                Outcome::Current(_) => Ok(false),
                 other => unexpected(other),
             }
         })

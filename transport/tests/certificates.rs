@@ -273,7 +273,7 @@ fn none<T: Send + 'static>() -> Kept<T> {
 }
 
 impl KeyValue for Nothing {
-    fn get(&self, _: &api::Bucket, _: Vec<String>) -> Kept<Vec<Option<Bytes>>> {
+    fn get_within(&self, _: &api::Bucket, _: Vec<String>, _: usize) -> Kept<Vec<Option<Bytes>>> {
         none()
     }
     fn set(&self, _: &api::Bucket, _: Vec<(String, Bytes)>) -> Kept<()> {
@@ -288,7 +288,7 @@ impl KeyValue for Nothing {
     fn increment(&self, _: &api::Bucket, _: String, _: i64) -> Kept<i64> {
         none()
     }
-    fn swap(&self, _: &api::Bucket, _: String, _: Option<Bytes>, _: Bytes) -> Kept<Option<Option<Bytes>>> {
+    fn swap(&self, _: &api::Bucket, _: String, _: Option<Bytes>, _: Bytes) -> Kept<bool> {
         none()
     }
 }

@@ -280,7 +280,12 @@ impl FetchImage for OneImage {
 struct OneValue;
 
 impl KeyValue for OneValue {
-    fn get(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
+    fn get_within(
+        &self,
+        bucket: &Bucket,
+        keys: Vec<String>,
+        _: usize,
+    ) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
         let namespace = bucket.namespace.clone();
         let value = move |key: String| (key == "a").then(|| Bytes::from(format!("a of {namespace}")));
         Box::pin(ready(Ok(keys.into_iter().map(value).collect())))
@@ -308,8 +313,8 @@ impl KeyValue for OneValue {
         _: String,
         _: Option<Bytes>,
         _: Bytes,
-    ) -> BoxFuture<'static, Result<Option<Option<Bytes>>, KeyValueError>> {
-        Box::pin(ready(Ok(None)))
+    ) -> BoxFuture<'static, Result<bool, KeyValueError>> {
+        Box::pin(ready(Ok(true)))
     }
 }
 

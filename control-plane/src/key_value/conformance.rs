@@ -8,7 +8,7 @@ use futures::future::join_all;
 use registry_client::{DiskReserve, RESERVE_FLAG};
 
 use super::{
-    BYTES_FLAG, KEYS_FLAG, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_PAGE, MAX_VALUE_BYTES, MemoryKeyValue, Quota,
+    BYTES_FLAG, KEYS_FLAG, MAX_BATCH, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_PAGE, MAX_VALUE_BYTES, MemoryKeyValue, Quota,
     RedbKeyValue, RedisKeyValue, RedisSettings, SealedKeyValue, redis::server::Server,
 };
 use crate::{
@@ -157,7 +157,7 @@ async fn sixty_four_that_swap_the_same_key_at_once_lose_nothing() {
                     let current = get(&*store, &carts, "cart").await;
                     let mut items = current.clone().map_or_else(Vec::new, |items| items.to_vec());
                     items.push(u8::try_from(n).unwrap());
-                    if store.swap(&carts, "cart".to_owned(), current, items.into()).await.unwrap().is_none() {
+                    if store.swap(&carts, "cart".to_owned(), current, items.into()).await.unwrap() {
                         return;
                     }
                 }
@@ -171,13 +171,14 @@ async fn sixty_four_that_swap_the_same_key_at_once_lose_nothing() {
 }
 
 #[tokio::test]
-async fn a_swap_that_is_refused_answers_what_is_there() {
+async fn a_swap_is_refused_where_something_else_is_there() {
     for subject in subjects() {
         let store = &subject.store;
         let carts = bucket("shop", "carts");
-        assert_eq!(store.swap(&carts, "a".to_owned(), Some("1".into()), "2".into()).await.unwrap(), Some(None));
-        assert_eq!(store.swap(&carts, "a".to_owned(), None, "1".into()).await.unwrap(), None);
-        assert_eq!(store.swap(&carts, "a".to_owned(), None, "2".into()).await.unwrap(), Some(Some("1".into())));
+        assert!(!store.swap(&carts, "a".to_owned(), Some("1".into()), "2".into()).await.unwrap());
+        assert!(store.swap(&carts, "a".to_owned(), None, "1".into()).await.unwrap());
+        assert!(!store.swap(&carts, "a".to_owned(), None, "2".into()).await.unwrap());
+        assert_eq!(get(&**store, &carts, "a").await.unwrap(), "1");
     }
 }
 
@@ -214,6 +215,57 @@ async fn values_that_are_too_many_for_one_call_are_neither_written_nor_read() {
         assert!(matches!(refused, KeyValueError::TooLarge { what: "batch", .. }), "{refused}");
         assert_eq!(store.get(&carts, keys[1..].to_vec()).await.unwrap(), vec![Some(value); keys.len() - 1]);
     }
+}
+
+#[tokio::test]
+async fn more_bytes_than_there_is_room_for_are_not_read_and_it_is_said_how_many_there_are() {
+    for subject in subjects() {
+        let store = &subject.store;
+        let carts = bucket("shop", "carts");
+        store.set(&carts, vec![entry("a", "12345"), entry("b", "6789"), entry("empty", "")]).await.unwrap();
+        let both = || vec!["a".to_owned(), "b".to_owned()];
+        let refused = store.get_within(&carts, both(), 8).await.unwrap_err();
+        assert!(
+            matches!(refused, KeyValueError::TooLarge { what: "batch", bytes: 9.., limit_bytes: 8 }),
+            "{refused:?}"
+        );
+        assert_eq!(store.get_within(&carts, both(), 9).await.unwrap().len(), 2);
+        assert!(store.get_within(&carts, vec!["a".to_owned()], 0).await.is_err());
+        let nothing = store.get_within(&carts, vec!["empty".to_owned(), "none".to_owned()], 0).await.unwrap();
+        assert_eq!(nothing, vec![Some(Bytes::new()), None]);
+    }
+}
+
+/// How often others can go on until there is an answer.
+async fn pauses<T>(work: impl Future<Output = T>) -> usize {
+    let mut work = std::pin::pin!(work);
+    let mut pauses = 0;
+    while futures::poll!(&mut work).is_pending() {
+        pauses += 1;
+    }
+    pauses
+}
+
+#[tokio::test]
+async fn large_values_and_many_keys_are_read_opened_and_sealed_in_pieces_between_which_others_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store: Arc<dyn KeyValue> = Arc::new(open_redb(dir.path(), Quota::default()));
+    let carts = bucket("shop", "carts");
+    let keys = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
+    let value = |bytes: usize| Bytes::from(vec![0; bytes]);
+    store.set(&carts, keys(MAX_BATCH).into_iter().map(|key| (key, value(4000))).collect()).await.unwrap();
+    store.set(&carts, vec![("large".to_owned(), value(MAX_VALUE_BYTES))]).await.unwrap();
+    assert_eq!(pauses(store.get(&carts, keys(1))).await, 0);
+    assert!(pauses(store.get(&carts, keys(MAX_BATCH))).await >= MAX_BATCH / 32 - 1);
+    // It is found and copied.
+    assert_eq!(pauses(store.get(&carts, vec!["large".to_owned()])).await, 1);
+
+    let sealed = SealedKeyValue::new(Arc::new(MemoryKeyValue::new(Quota::default())), encryption::tests::key("a", 1));
+    let large = || keys(8).into_iter().map(|key| (key, value(MAX_BATCH_BYTES / 8))).collect::<Vec<_>>();
+    assert!(pauses(sealed.set(&carts, large())).await >= 4);
+    assert!(pauses(sealed.get(&carts, keys(8))).await >= 4);
+    sealed.set(&carts, vec![entry("small", "1")]).await.unwrap();
+    assert_eq!(pauses(sealed.get(&carts, vec!["small".to_owned()])).await, 0);
 }
 
 #[tokio::test]
@@ -355,7 +407,7 @@ async fn a_namespace_keeps_no_more_bytes_than_its_quota_in_all_its_buckets_and_g
         store.set(&orders, vec![bytes("c", 39)]).await.unwrap();
         refused_by(store.set(&orders, vec![bytes("d", 0)]).await, BYTES_FLAG);
         store.delete(&orders, ["b", "none", "b"].map(str::to_owned).to_vec()).await.unwrap();
-        assert_eq!(store.swap(&orders, "d".to_owned(), None, vec![0; 49].into()).await.unwrap(), None);
+        assert!(store.swap(&orders, "d".to_owned(), None, vec![0; 49].into()).await.unwrap());
         refused_by(store.increment(&carts, "n".to_owned(), 1).await, BYTES_FLAG);
     }
 }
@@ -383,7 +435,7 @@ async fn increments_of_many_at_once_count_as_what_they_leave() {
             result.unwrap();
         }
         let swapped = store.swap(&counts, "n".to_owned(), Some("200".into()), vec![0; 999].into()).await.unwrap();
-        assert_eq!(swapped, None, "as many bytes are left as the three digits and their key do not take");
+        assert!(swapped, "as many bytes are left as the three digits and their key do not take");
     }
 }
 

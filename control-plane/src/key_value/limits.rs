@@ -10,9 +10,9 @@ pub const MAX_KEY_BYTES: usize = 1024;
 pub const MAX_PAGE: usize = 1000;
 
 /// So much longer may a value be where it is kept: that long is the seal of one.
-const MAX_STORED_VALUE_BYTES: usize = MAX_VALUE_BYTES + MAX_SEAL_BYTES;
+pub(super) const MAX_STORED_VALUE_BYTES: usize = MAX_VALUE_BYTES + MAX_SEAL_BYTES;
 /// Bytes of the values of one call where they are kept.
-pub(super) const MAX_STORED_BATCH_BYTES: usize = MAX_BATCH_BYTES + MAX_BATCH * MAX_SEAL_BYTES;
+const MAX_STORED_BATCH_BYTES: usize = MAX_BATCH_BYTES + MAX_BATCH * MAX_SEAL_BYTES;
 
 pub(super) fn check_keys<'a>(keys: impl ExactSizeIterator<Item = &'a String>) -> Result<(), KeyValueError> {
     within("batch", keys.len(), MAX_BATCH)?;
@@ -37,12 +37,12 @@ pub(super) fn check_written_value(value: &Bytes) -> Result<(), KeyValueError> {
 pub(super) fn check_entries(entries: &[(String, Bytes)]) -> Result<(), KeyValueError> {
     check_keys(entries.iter().map(|(key, _)| key))?;
     entries.iter().try_for_each(|(_, value)| check_value(value))?;
-    check_batch(entries.iter().map(|(_, value)| Some(value)))
+    within("batch", entries.iter().map(|(_, value)| value.len()).sum(), MAX_STORED_BATCH_BYTES)
 }
 
-/// Checks what a call reads or writes at once.
-pub(super) fn check_batch<'a>(values: impl Iterator<Item = Option<&'a Bytes>>) -> Result<(), KeyValueError> {
-    within("batch", values.flatten().map(Bytes::len).sum(), MAX_STORED_BATCH_BYTES)
+/// Checks what a call reads at once.
+pub(super) fn check_read(bytes: usize, limit_bytes: usize) -> Result<(), KeyValueError> {
+    within("batch", bytes, limit_bytes)
 }
 
 pub(super) fn check_value(value: &Bytes) -> Result<(), KeyValueError> {
@@ -51,11 +51,6 @@ pub(super) fn check_value(value: &Bytes) -> Result<(), KeyValueError> {
 
 fn within(what: &'static str, bytes: usize, limit_bytes: usize) -> Result<(), KeyValueError> {
     if bytes > limit_bytes { Err(KeyValueError::TooLarge { what, bytes, limit_bytes }) } else { Ok(()) }
-}
-
-/// The refusal of values that together are more than a call may have.
-pub(super) fn batch_too_large(bytes: usize) -> KeyValueError {
-    KeyValueError::TooLarge { what: "batch", bytes, limit_bytes: MAX_BATCH_BYTES }
 }
 
 /// The sum, where the stored value is decimal text and absent counts as zero.

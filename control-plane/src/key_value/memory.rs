@@ -10,7 +10,7 @@ use futures::future::{BoxFuture, FutureExt, ready};
 use parking_lot::Mutex;
 
 use super::{
-    limits::{MAX_PAGE, check_batch, check_entries, check_keys, check_value, incremented},
+    limits::{MAX_PAGE, check_entries, check_keys, check_read, check_value, incremented},
     quota::{Quota, Usage},
 };
 
@@ -69,11 +69,16 @@ fn answer<T: Send + 'static>(result: Result<T, KeyValueError>) -> BoxFuture<'sta
 }
 
 impl KeyValue for MemoryKeyValue {
-    fn get(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
+    fn get_within(
+        &self,
+        bucket: &Bucket,
+        keys: Vec<String>,
+        limit_bytes: usize,
+    ) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
         answer(check_keys(keys.iter()).and_then(|()| {
             let held = self.held.lock();
             let values: Vec<_> = keys.into_iter().map(|key| held.entries.get(&full(bucket, key)).cloned()).collect();
-            check_batch(values.iter().map(Option::as_ref))?;
+            check_read(values.iter().flatten().map(Bytes::len).sum(), limit_bytes)?;
             Ok(values)
         }))
     }
@@ -139,16 +144,15 @@ impl KeyValue for MemoryKeyValue {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-    ) -> BoxFuture<'static, Result<Option<Option<Bytes>>, KeyValueError>> {
+    ) -> BoxFuture<'static, Result<bool, KeyValueError>> {
         let swap = || {
             check_keys([&key].into_iter())?;
             check_value(&value)?;
             let mut held = self.held.lock();
-            let current = held.entries.get(&full(bucket, key.clone())).cloned();
-            if current != expected {
-                return Ok(Some(current));
+            if held.entries.get(&full(bucket, key.clone())) != expected.as_ref() {
+                return Ok(false);
             }
-            held.set(bucket, vec![(key, value)], &self.quota).map(|()| None)
+            held.set(bucket, vec![(key, value)], &self.quota).map(|()| true)
         };
         answer(swap())
     }

@@ -8,7 +8,7 @@ use registry_client::DiskReserve;
 use tokio::sync::oneshot;
 
 use super::{
-    limits::{MAX_PAGE, MAX_STORED_BATCH_BYTES, batch_too_large, check_entries, check_keys, check_value},
+    limits::{MAX_PAGE, check_entries, check_keys, check_read, check_value},
     quota::{Quota, Usage},
     writer::{Change, Done, Job, Writer},
 };
@@ -17,8 +17,10 @@ use crate::{
     disk::{DiskError, File, Queue, QueueError},
 };
 
-/// Keys that are looked up without a pause.
+/// Keys that are looked up without a pause. Whoever asks may do so on a thread that serves.
 const KEYS_IN_A_ROW: usize = 32;
+/// Bytes of values that are read without one. A larger value is found, which can mean to read it from the disk, and then copied.
+const BYTES_IN_A_ROW: usize = 1 << 20;
 
 /// What redb holds in memory of the file.
 pub(super) const CACHE_BYTES: usize = 64 << 20;
@@ -136,30 +138,37 @@ fn store_error(error: &DiskError) -> KeyValueError {
 }
 
 impl KeyValue for RedbKeyValue {
-    fn get(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
+    fn get_within(
+        &self,
+        bucket: &Bucket,
+        keys: Vec<String>,
+        limit_bytes: usize,
+    ) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
         let (file, bucket, entries) = (self.file.clone(), bucket.clone(), self.entries);
         async move {
             check_keys(keys.iter())?;
             // All of them are read as they are now.
             let table = file.read(|read| Ok(read.open_table(entries)?)).map_err(|error| store_error(&error))?;
-            let (mut values, mut bytes) = (Vec::with_capacity(keys.len()), 0);
-            for (piece, keys) in keys.chunks(KEYS_IN_A_ROW).enumerate() {
-                if piece > 0 {
-                    // Whoever asks may do so on a thread that serves.
+            let mut values = Vec::with_capacity(keys.len());
+            let (mut bytes, mut keys_in_a_row, mut bytes_in_a_row) = (0, 0, 0);
+            for key in &keys {
+                if keys_in_a_row == KEYS_IN_A_ROW || bytes_in_a_row > BYTES_IN_A_ROW {
+                    tokio::task::yield_now().await;
+                    (keys_in_a_row, bytes_in_a_row) = (0, 0);
+                }
+                let at = (bucket.namespace.as_str(), bucket.name.as_str(), key.as_str());
+                let held = file.read_on(|| Ok(table.get(at)?)).map_err(|error| store_error(&error))?;
+                let length = held.as_ref().map_or(0, |held| held.value().len());
+                keys_in_a_row += 1;
+                bytes_in_a_row += length;
+                bytes += length;
+                if length > BYTES_IN_A_ROW {
                     tokio::task::yield_now().await;
                 }
-                let mut value = |key: &String| {
-                    let held = table.get((bucket.namespace.as_str(), bucket.name.as_str(), key.as_str()))?;
-                    bytes += held.as_ref().map_or(0, |held| held.value().len());
-                    // Beyond the limit it is only counted.
-                    Ok(held
-                        .filter(|_| bytes <= MAX_STORED_BATCH_BYTES)
-                        .map(|held| Bytes::copy_from_slice(held.value())))
-                };
-                let read = file.read_on(|| keys.iter().map(&mut value).collect::<Result<Vec<_>, redb::Error>>());
-                values.extend(read.map_err(|error| store_error(&error))?);
+                // Beyond the limit it is only counted.
+                values.push(held.filter(|_| bytes <= limit_bytes).map(|held| Bytes::copy_from_slice(held.value())));
             }
-            if bytes > MAX_STORED_BATCH_BYTES { Err(batch_too_large(bytes)) } else { Ok(values) }
+            check_read(bytes, limit_bytes).map(|()| values)
         }
         .boxed()
     }
@@ -210,7 +219,7 @@ impl KeyValue for RedbKeyValue {
         self.write(bucket, checked, |done| match done {
             Done::Sum(sum) => sum,
             // Only an increment asks for this, and it is answered with its sum.
-            Done::Written | Done::Current(_) => 0,
+            Done::Written | Done::Differs => 0,
         })
     }
 
@@ -220,12 +229,9 @@ impl KeyValue for RedbKeyValue {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-    ) -> BoxFuture<'static, Result<Option<Option<Bytes>>, KeyValueError>> {
+    ) -> BoxFuture<'static, Result<bool, KeyValueError>> {
         let checked = check_keys([&key].into_iter()).and_then(|()| check_value(&value));
         let checked = checked.map(|()| Change::Swap(key, expected, value));
-        self.write(bucket, checked, |done| match done {
-            Done::Current(current) => Some(current),
-            Done::Written | Done::Sum(_) => None,
-        })
+        self.write(bucket, checked, |done| !matches!(done, Done::Differs))
     }
 }

@@ -12,16 +12,18 @@ use redb::ReadableTable;
 use tokio::sync::Mutex;
 
 use super::{
-    limits::{MAX_BATCH_BYTES, batch_too_large, check_keys, check_written, check_written_value, incremented},
+    limits::{MAX_STORED_VALUE_BYTES, check_keys, check_read, check_written, check_written_value, incremented},
     redb::{CACHE_BYTES, ENTRIES, NO_ENTRIES, SEALED_ENTRIES, entries_of},
 };
 use crate::{
     OpenError,
-    encryption::{self, EncryptionKeys, Failure},
+    encryption::{self, EncryptionKeys, Failure, MAX_SEAL_BYTES},
 };
 
 /// Keys whose entries are changed in this process go by one of so many locks.
 const LOCKS: usize = 64;
+/// Bytes that are sealed or opened without a pause: whoever asks may do so on a thread that serves.
+const BYTES_IN_A_ROW: usize = 1 << 20;
 /// How often a change is tried again where other processes change the same entry.
 const TRIES: usize = 64;
 
@@ -55,16 +57,18 @@ impl SealedKeyValue {
             let (hasher, locks) = &*changing;
             let hash = hasher.hash_one((&bucket.namespace, &bucket.name, &key));
             let _turn = locks[hash as usize % LOCKS].lock().await;
-            let mut kept = inner.get(&bucket, vec![key.clone()]).await?.pop().flatten();
             for _ in 0..TRIES {
+                let kept = inner.get_within(&bucket, vec![key.clone()], MAX_STORED_VALUE_BYTES).await?.pop().flatten();
+                let mut pause = Pause::default();
+                pause.before(kept.as_ref().map_or(0, Bytes::len)).await;
                 let held = kept.as_ref().map(|kept| open(&keys, &bucket, &key, kept)).transpose()?;
                 match decide(held.as_deref())? {
                     Change::None(answer) => return Ok(answer),
                     Change::To(value, answer) => {
+                        pause.before(value.len()).await;
                         let value = seal(&keys, &bucket, &key, &value);
-                        match inner.swap(&bucket, key.clone(), kept, value).await? {
-                            None => return Ok(answer),
-                            Some(now) => kept = now,
+                        if inner.swap(&bucket, key.clone(), kept, value).await? {
+                            return Ok(answer);
                         }
                     }
                 }
@@ -80,6 +84,23 @@ enum Change<T> {
     To(Bytes, T),
 }
 
+/// Lets others go on between pieces of work.
+#[derive(Default)]
+struct Pause {
+    bytes: usize,
+}
+
+impl Pause {
+    /// To be called before work on so many bytes.
+    async fn before(&mut self, bytes: usize) {
+        if self.bytes > 0 && self.bytes + bytes > BYTES_IN_A_ROW {
+            tokio::task::yield_now().await;
+            self.bytes = 0;
+        }
+        self.bytes += bytes;
+    }
+}
+
 fn place<'a>(bucket: &'a Bucket, key: &'a str) -> [&'a str; 4] {
     ["keyvalue", &bucket.namespace, &bucket.name, key]
 }
@@ -89,6 +110,11 @@ fn seal(keys: &EncryptionKeys, bucket: &Bucket, key: &str, value: &Bytes) -> Byt
         Cow::Borrowed(_) => value.clone(),
         Cow::Owned(sealed) => sealed.into(),
     }
+}
+
+fn sealed_entry(keys: &EncryptionKeys, bucket: &Bucket, (key, value): (String, Bytes)) -> (String, Bytes) {
+    let sealed = seal(keys, bucket, &key, &value);
+    (key, sealed)
 }
 
 fn open(keys: &EncryptionKeys, bucket: &Bucket, key: &str, kept: &Bytes) -> Result<Bytes, KeyValueError> {
@@ -130,17 +156,32 @@ pub(crate) fn reseal(path: &Path, keys: &EncryptionKeys) -> Result<(), OpenError
 }
 
 impl KeyValue for SealedKeyValue {
-    fn get(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
-        let (got, bucket, with) = (self.inner.get(bucket, keys.clone()), bucket.clone(), self.keys.clone());
+    fn get_within(
+        &self,
+        bucket: &Bucket,
+        keys: Vec<String>,
+        limit_bytes: usize,
+    ) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
+        // So long are they at most where they are kept.
+        let kept_bytes = limit_bytes + keys.len() * MAX_SEAL_BYTES;
+        let (got, bucket, with) =
+            (self.inner.get_within(bucket, keys.clone(), kept_bytes), bucket.clone(), self.keys.clone());
         async move {
-            let mut values = got.await?;
+            let mut values = got.await.map_err(|error| match error {
+                KeyValueError::TooLarge { what, bytes, limit_bytes: limit } if limit == kept_bytes => {
+                    KeyValueError::TooLarge { what, bytes, limit_bytes }
+                }
+                error => error,
+            })?;
+            let mut pause = Pause { bytes: values.iter().flatten().map(Bytes::len).sum() };
             for (key, value) in keys.iter().zip(&mut values) {
                 if let Some(kept) = value {
+                    pause.before(kept.len()).await;
                     *kept = open(&with, &bucket, key, kept)?;
                 }
             }
             let bytes = values.iter().flatten().map(Bytes::len).sum();
-            if bytes > MAX_BATCH_BYTES { Err(batch_too_large(bytes)) } else { Ok(values) }
+            check_read(bytes, limit_bytes).map(|()| values)
         }
         .boxed()
     }
@@ -149,11 +190,20 @@ impl KeyValue for SealedKeyValue {
         if let Err(error) = check_written(&entries) {
             return ready(Err(error)).boxed();
         }
-        let seal = |(key, value): (String, Bytes)| {
-            let sealed = seal(&self.keys, bucket, &key, &value);
-            (key, sealed)
-        };
-        self.inner.set(bucket, entries.into_iter().map(seal).collect())
+        let (inner, bucket, with) = (self.inner.clone(), bucket.clone(), self.keys.clone());
+        if with.is_empty() {
+            return inner.set(&bucket, entries.into_iter().map(|entry| sealed_entry(&with, &bucket, entry)).collect());
+        }
+        async move {
+            let (mut sealed, mut pause) = (Vec::with_capacity(entries.len()), Pause::default());
+            for entry in entries {
+                pause.before(entry.1.len()).await;
+                sealed.push(sealed_entry(&with, &bucket, entry));
+            }
+            pause.before(BYTES_IN_A_ROW).await;
+            inner.set(&bucket, sealed).await
+        }
+        .boxed()
     }
 
     fn delete(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<(), KeyValueError>> {
@@ -186,23 +236,17 @@ impl KeyValue for SealedKeyValue {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-    ) -> BoxFuture<'static, Result<Option<Option<Bytes>>, KeyValueError>> {
+    ) -> BoxFuture<'static, Result<bool, KeyValueError>> {
         if let Err(error) = check_written_value(&value) {
             return ready(Err(error)).boxed();
         }
         if self.keys.is_empty() {
-            let (with, at, name) = (self.keys.clone(), bucket.clone(), key.clone());
             let sealed = |value: &Bytes| seal(&self.keys, bucket, &key, value);
-            let swapped = self.inner.swap(bucket, key.clone(), expected.as_ref().map(sealed), sealed(&value));
-            return async move {
-                let open = |kept: Option<Bytes>| kept.map(|kept| open(&with, &at, &name, &kept)).transpose();
-                swapped.await?.map(open).transpose()
-            }
-            .boxed();
+            return self.inner.swap(bucket, key.clone(), expected.as_ref().map(sealed), sealed(&value));
         }
         self.change(bucket, key, move |held| match held == expected.as_deref() {
-            true => Ok(Change::To(value.clone(), None)),
-            false => Ok(Change::None(Some(held.map(Bytes::copy_from_slice)))),
+            true => Ok(Change::To(value.clone(), true)),
+            false => Ok(Change::None(false)),
         })
     }
 }
@@ -287,7 +331,7 @@ mod tests {
             let Some(KeyValueError::TooLarge { limit_bytes, .. }) = refused else { panic!("{refused:?}") };
             assert_eq!(limit_bytes, MAX_VALUE_BYTES);
         }
-        assert_eq!(swap(value(MAX_VALUE_BYTES)).await.unwrap(), None);
+        assert!(swap(value(MAX_VALUE_BYTES)).await.unwrap());
         assert_eq!(store.get(&carts, vec!["k".to_owned()]).await.unwrap(), [Some(value(MAX_VALUE_BYTES))]);
     }
 }

@@ -35,8 +35,8 @@ pub(super) enum Change {
 pub(super) enum Done {
     Written,
     Sum(i64),
-    /// A swap was refused: this is what the key holds.
-    Current(Option<Bytes>),
+    /// A swap was refused: the key holds something else.
+    Differs,
 }
 
 /// Makes writes durable, on the writer thread.
@@ -120,10 +120,11 @@ impl Tables<'_> {
                 Ok(set.map(|()| Done::Sum(sum)))
             }
             Change::Swap(key, expected, value) => {
-                let current = self.get(bucket, key)?;
-                if current != *expected {
-                    return Ok(Ok(Done::Current(current)));
+                let current = self.entries.get((bucket.namespace.as_str(), bucket.name.as_str(), key.as_str()))?;
+                if current.as_ref().map(|held| held.value()) != expected.as_deref() {
+                    return Ok(Ok(Done::Differs));
                 }
+                drop(current);
                 Ok(self.set(bucket, &BTreeMap::from([(key.as_str(), &value[..])]))?.map(|()| Done::Written))
             }
         }

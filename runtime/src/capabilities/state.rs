@@ -10,10 +10,15 @@ use super::{
     outbound::{Cause, OutboundHooks},
     stdio::GuestOutput,
 };
-use crate::replica::{MemoryAccount, Turn};
+use crate::replica::{Charge, MemoryAccount, MemoryLimitReached, Turn};
 
 /// Bytes of the headers of one message.
 pub(super) const MAX_HEADER_BYTES: usize = 128 << 10;
+
+/// What a handle takes of the host beside what it holds: most less, none more.
+const HANDLE_BYTES: u64 = 2 << 10;
+/// So many handles of an instance are not counted, and after so many calls it is looked how many there are.
+const UNCOUNTED_HANDLES: usize = 64;
 
 /// The host's side of one instance.
 pub(crate) struct GuestState {
@@ -26,6 +31,10 @@ pub(crate) struct GuestState {
     pub(crate) memory: MemoryAccount,
     /// The request that it works on.
     pub(crate) turn: Arc<Turn>,
+    /// What its handles count for.
+    handles: Option<Charge>,
+    /// Calls that can make handles.
+    calls: usize,
 }
 
 impl GuestState {
@@ -47,7 +56,7 @@ impl GuestState {
             .allow_udp(false)
             .build();
         let outbound = OutboundHooks::new(capabilities.outbound.clone());
-        Self { capabilities, table, wasi, http, outbound, memory, turn }
+        Self { capabilities, table, wasi, http, outbound, memory, turn, handles: None, calls: 0 }
     }
 
     /// Makes the instance work on another request.
@@ -56,19 +65,40 @@ impl GuestState {
         self.outbound.cause = cause;
         self.memory.next_request(|| self.table.is_empty());
     }
+
+    /// A function is called that can make handles. It has no error to end the guest with: see [`Turn::called`].
+    fn called(&mut self) {
+        self.turn.called();
+        self.calls = self.calls.wrapping_add(1);
+        if self.calls.is_multiple_of(UNCOUNTED_HANDLES)
+            && let Err(lack) = self.count_handles()
+        {
+            std::panic::resume_unwind(Box::new(wasmtime::Error::from(lack)));
+        }
+    }
+
+    fn count_handles(&mut self) -> Result<(), MemoryLimitReached> {
+        let counted = self.table.iter_mut().count().saturating_sub(UNCOUNTED_HANDLES) as u64;
+        match &mut self.handles {
+            Some(charge) => charge.resize(counted * HANDLE_BYTES)?,
+            None if counted > 0 => self.handles = Some(self.memory.charge(counted * HANDLE_BYTES)?),
+            None => {}
+        }
+        Ok(())
+    }
 }
 
 // Each call of a function of wasmtime's own comes by one of these.
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.turn.called();
+        self.called();
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
 impl WasiHttpView for GuestState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        self.turn.called();
+        self.called();
         WasiHttpCtxView { hooks: &mut self.outbound, table: &mut self.table, ctx: &mut self.http }
     }
 }

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use api::{
@@ -18,7 +21,11 @@ use runtime::{Artifacts, Compile};
 
 /// A key-value store in memory.
 #[derive(Default)]
-pub(crate) struct MemoryStore(Mutex<BTreeMap<(String, String, String), Bytes>>);
+pub(crate) struct MemoryStore {
+    entries: Mutex<BTreeMap<(String, String, String), Bytes>>,
+    /// Bytes of the largest answer that it gave.
+    pub(crate) largest: AtomicUsize,
+}
 
 fn at(bucket: &Bucket, key: &str) -> (String, String, String) {
     (bucket.namespace.clone(), bucket.name.clone(), key.to_owned())
@@ -29,18 +36,32 @@ fn done<T: Send + 'static>(value: T) -> BoxFuture<'static, Result<T, KeyValueErr
 }
 
 impl KeyValue for MemoryStore {
-    fn get(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
-        let map = self.0.lock().unwrap();
-        done(keys.iter().map(|key| map.get(&at(bucket, key)).cloned()).collect())
+    fn get_within(
+        &self,
+        bucket: &Bucket,
+        keys: Vec<String>,
+        limit_bytes: usize,
+    ) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
+        let map = self.entries.lock().unwrap();
+        let values: Vec<_> = keys.iter().map(|key| map.get(&at(bucket, key)).cloned()).collect();
+        match values.iter().flatten().map(Bytes::len).sum() {
+            bytes if bytes > limit_bytes => {
+                Box::pin(ready(Err(KeyValueError::TooLarge { what: "batch", bytes, limit_bytes })))
+            }
+            bytes => {
+                self.largest.fetch_max(bytes, Ordering::Relaxed);
+                done(values)
+            }
+        }
     }
 
     fn set(&self, bucket: &Bucket, entries: Vec<(String, Bytes)>) -> BoxFuture<'static, Result<(), KeyValueError>> {
-        self.0.lock().unwrap().extend(entries.into_iter().map(|(key, value)| (at(bucket, &key), value)));
+        self.entries.lock().unwrap().extend(entries.into_iter().map(|(key, value)| (at(bucket, &key), value)));
         done(())
     }
 
     fn delete(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<(), KeyValueError>> {
-        let mut map = self.0.lock().unwrap();
+        let mut map = self.entries.lock().unwrap();
         keys.iter().for_each(|key| drop(map.remove(&at(bucket, key))));
         done(())
     }
@@ -51,7 +72,7 @@ impl KeyValue for MemoryStore {
         cursor: Option<String>,
         limit: usize,
     ) -> BoxFuture<'static, Result<Listing, KeyValueError>> {
-        let map = self.0.lock().unwrap();
+        let map = self.entries.lock().unwrap();
         let of_bucket =
             map.keys().filter(|(namespace, name, _)| *namespace == bucket.namespace && *name == bucket.name);
         let after = cursor.unwrap_or_default();
@@ -63,7 +84,7 @@ impl KeyValue for MemoryStore {
     }
 
     fn increment(&self, bucket: &Bucket, key: String, delta: i64) -> BoxFuture<'static, Result<i64, KeyValueError>> {
-        let mut map = self.0.lock().unwrap();
+        let mut map = self.entries.lock().unwrap();
         let value = map.entry(at(bucket, &key)).or_insert_with(|| Bytes::from_static(b"0"));
         let number = std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok());
         let Some(number) = number else { return Box::pin(ready(Err(KeyValueError::NotANumber { key }))) };
@@ -77,14 +98,13 @@ impl KeyValue for MemoryStore {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-    ) -> BoxFuture<'static, Result<Option<Option<Bytes>>, KeyValueError>> {
-        let mut map = self.0.lock().unwrap();
-        let current = map.get(&at(bucket, &key)).cloned();
-        if current != expected {
-            return done(Some(current));
+    ) -> BoxFuture<'static, Result<bool, KeyValueError>> {
+        let mut map = self.entries.lock().unwrap();
+        if map.get(&at(bucket, &key)) != expected.as_ref() {
+            return done(false);
         }
         map.insert(at(bucket, &key), value);
-        done(None)
+        done(true)
     }
 }
 
@@ -120,10 +140,15 @@ impl ClusterHttp for OneService {
 }
 
 /// With artifacts of the images in this store, compiled as is said, and kept in `dir`.
-pub(crate) fn handles(images: &ImageStore, dir: &Path, compile: Compile) -> runtime::Handles {
+pub(crate) fn handles(
+    images: &ImageStore,
+    dir: &Path,
+    compile: Compile,
+    key_value: Arc<MemoryStore>,
+) -> runtime::Handles {
     let artifacts = artifacts(images, dir, compile);
     runtime::Handles {
-        key_value: Arc::new(MemoryStore::default()),
+        key_value,
         cluster_http: Arc::new(OneService),
         images: Arc::new(artifacts.clone()),
         artifacts: Arc::new(artifacts),

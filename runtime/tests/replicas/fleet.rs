@@ -28,6 +28,8 @@ pub(crate) struct Fleet {
     pub(crate) control: ForWorker,
     pub(crate) log: Vec<LogLine>,
     pub(crate) traps: Vec<(u32, String)>,
+    /// What its guests keep.
+    pub(crate) store: Arc<fakes::MemoryStore>,
     images: ImageStore,
     dialer: Arc<dyn Dialer>,
     shutdown: CancellationToken,
@@ -61,13 +63,13 @@ impl Fleet {
         let mut config = WorkerConfig::new(WorkerName("one".into()));
         config.max_instances = 100;
         configure(&mut config);
-        let replicas = Replicas::new();
+        let (replicas, store) = (Replicas::new(), Arc::<fakes::MemoryStore>::default());
         let dialer = replicas.dialer();
-        let worker = Worker::new(config, replicas, fakes::handles(&images, cache, compile)).unwrap();
+        let worker = Worker::new(config, replicas, fakes::handles(&images, cache, compile, store.clone())).unwrap();
         let shutdown = CancellationToken::new();
         let (worker_side, control) = session::in_process();
         let worker = tokio::spawn(follow(worker, worker_side, shutdown.clone()));
-        Self { control, log: Vec::new(), traps: Vec::new(), images, dialer, shutdown, worker, _dir: dir }
+        Self { control, log: Vec::new(), traps: Vec::new(), store, images, dialer, shutdown, worker, _dir: dir }
     }
 
     /// The spec of a replica of a guest, which a test then changes.

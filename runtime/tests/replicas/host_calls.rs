@@ -1,6 +1,6 @@
 //! What a guest can have the host do, and hold, with its calls.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use api::{
     Serve, ServeError,
@@ -177,6 +177,42 @@ async fn what_the_host_holds_for_a_guest_counts_against_its_memory() {
     }
     // All of it was given back.
     assert_eq!(ask(&probe, get("/alloc?mb=40")).await.unwrap().0, 200);
+}
+
+#[tokio::test]
+async fn handles_count_for_what_the_host_has_beside_what_they_hold() {
+    let mut fleet = Fleet::with(|config| config.max_handles = 4000).await;
+    let probe = fleet.probe(|spec| spec.limits.memory_bytes = 4 << 20).await;
+    assert_eq!(ask(&probe, get("/held/bodies?count=500&bytes=0")).await.unwrap().0, 200);
+    match ask(&probe, get("/held/bodies?count=3500&bytes=0")).await {
+        Err(ServeError::OutOfMemory { limit_bytes }) => assert_eq!(limit_bytes, 4 << 20),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_a_store_answers_is_counted_before_it_is_on_its_way() {
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|_| {}).await;
+    assert_eq!(failed(&probe, "kv-set?bytes=4194304").await, None);
+    assert_eq!(failed(&probe, "kv-set-many?count=1024&bytes=4000").await, None);
+    let mut spec = fleet.spec("small-1", "probe");
+    spec.limits.memory_bytes = 4 << 20;
+    let small = fleet.ready(spec).await;
+    for path in ["/kv/carts/call", "/kv-batch/carts?keys=call,call-1"] {
+        match ask(&small, get(path)).await {
+            Err(ServeError::OutOfMemory { limit_bytes }) => assert_eq!(limit_bytes, 4 << 20),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+    assert_eq!(fleet.store.largest.load(Ordering::Relaxed), 0);
+    // Who has room is given it, and whether it is there is asked for nothing.
+    assert_eq!(ask(&small, get("/kv/carts/call-1")).await.unwrap().0, 200);
+    assert_eq!(ask(&probe, get("/kv/carts/call")).await.unwrap().1.len(), 4 << 20);
+    assert_eq!(fleet.store.largest.load(Ordering::Relaxed), 4 << 20);
+    let mut head = get("/kv/carts/call");
+    *head.method_mut() = http::Method::HEAD;
+    assert_eq!(ask(&small, head).await.unwrap().0, 200);
 }
 
 #[tokio::test]

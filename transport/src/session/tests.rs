@@ -224,7 +224,12 @@ where
 }
 
 impl KeyValue for Nothing {
-    fn get(&self, _: &Bucket, _: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
+    fn get_within(
+        &self,
+        _: &Bucket,
+        _: Vec<String>,
+        _: usize,
+    ) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
         no_store()
     }
 
@@ -250,7 +255,7 @@ impl KeyValue for Nothing {
         _: String,
         _: Option<Bytes>,
         _: Bytes,
-    ) -> BoxFuture<'static, Result<Option<Option<Bytes>>, KeyValueError>> {
+    ) -> BoxFuture<'static, Result<bool, KeyValueError>> {
         no_store()
     }
 }

@@ -20,7 +20,7 @@ use futures::future::{BoxFuture, FutureExt, ready};
 use redis::{FromRedisValue, Script, ScriptInvocation, Value, from_redis_value};
 
 use super::{
-    limits::{MAX_PAGE, MAX_STORED_BATCH_BYTES, batch_too_large, check_entries, check_keys, check_value},
+    limits::{MAX_PAGE, check_entries, check_keys, check_read, check_value},
     quota::{Part, Quota},
 };
 use link::{Link, Repeat, Request};
@@ -106,14 +106,21 @@ fn parse<T: FromRedisValue>(value: Value) -> Result<T, KeyValueError> {
 }
 
 impl KeyValue for RedisKeyValue {
-    fn get(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
+    fn get_within(
+        &self,
+        bucket: &Bucket,
+        keys: Vec<String>,
+        limit_bytes: usize,
+    ) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
         let checked = check_keys(keys.iter()).map(|()| {
             let mut call = scripts::GET.key(Names::of(bucket).values);
-            call.arg(MAX_STORED_BATCH_BYTES).arg(keys);
+            call.arg(limit_bytes).arg(keys);
             (Repeat::Once, Request::Script(call))
         });
-        self.ask(checked, |answer| match answer {
-            Value::Int(bytes) => Err(batch_too_large(usize::try_from(bytes).unwrap_or(usize::MAX))),
+        self.ask(checked, move |answer| match answer {
+            Value::Int(bytes) => {
+                check_read(usize::try_from(bytes).unwrap_or(usize::MAX), limit_bytes).map(|()| Vec::new())
+            }
             values => parse(values),
         })
     }
@@ -183,7 +190,7 @@ impl KeyValue for RedisKeyValue {
         key: String,
         expected: Option<Bytes>,
         value: Bytes,
-    ) -> BoxFuture<'static, Result<Option<Option<Bytes>>, KeyValueError>> {
+    ) -> BoxFuture<'static, Result<bool, KeyValueError>> {
         let checked = check_keys([&key].into_iter()).and_then(|()| check_value(&value)).map(|()| {
             let mut call = self.call(&scripts::SWAP, bucket);
             call.arg(key).arg(&value[..]);
@@ -192,8 +199,7 @@ impl KeyValue for RedisKeyValue {
             }
             (Repeat::Never, Request::Script(call))
         });
-        // Nothing in the list when it was swapped.
         let within = self.within(bucket);
-        self.ask(checked, move |answer| Ok(parse::<Vec<Option<Bytes>>>(within(answer)?)?.into_iter().next()))
+        self.ask(checked, move |answer| parse(within(answer)?))
     }
 }

@@ -183,13 +183,13 @@ pub(super) static INCREMENT: LazyLock<Script> = LazyLock::new(|| {
 });
 
 /// Sets a key if it is as expected. Arguments of its own: the key, the new value, and the expected one unless none is expected.
-/// Answers an empty list if it was set; what is there, in a list, if it is not as expected; or what [`SET`] does.
+/// Answers 1 if it was set; 0 if it is not as expected; or what [`SET`] does.
 pub(super) static SWAP: LazyLock<Script> = LazyLock::new(|| {
     counting(
         "
             local current = redis.call('HGET', KEYS[1], ARGV[4])
             if current ~= (ARGV[6] or false) then
-                return {current}
+                return 0
             end
             count()
             local over = refused(growth(ARGV[4], #ARGV[5]))
@@ -198,7 +198,7 @@ pub(super) static SWAP: LazyLock<Script> = LazyLock::new(|| {
             end
             redis.call('HSET', KEYS[1], ARGV[4], ARGV[5])
             redis.call('ZADD', KEYS[2], 0, ARGV[4])
-            return {}
+            return 1
         ",
     )
 });

@@ -73,7 +73,7 @@ impl store::HostBucket for View<'_> {
     }
 
     async fn exists(&mut self, bucket: Resource<Bucket>, key: String) -> Result<bool, StoreError> {
-        Ok(self.get_one(&bucket, key).await?.is_some())
+        self.is_there(&bucket, key).await
     }
 
     async fn list_keys(

@@ -1,6 +1,5 @@
 //! `wasi:keyvalue@0.2.0-draft2`: with compare-and-swap.
 
-use bytes::Bytes;
 use wasmtime::{
     StoreContextMut,
     component::{Linker, Resource},
@@ -83,7 +82,7 @@ impl store::HostBucket for View<'_> {
     }
 
     async fn exists(&mut self, bucket: Resource<Bucket>, key: String) -> Result<bool, StoreError> {
-        Ok(self.get_one(&bucket, key).await?.is_some())
+        self.is_there(&bucket, key).await
     }
 
     async fn list_keys(
@@ -124,8 +123,8 @@ impl View<'_> {
         };
         let _held = self.memory.held_while(value.len() as u64)?;
         match self.store().swap(&bucket, key.clone(), seen, value.into()).await {
-            Ok(None) => Ok(Ok(())),
-            Ok(Some(current)) => match self.remember_seen(bucket, key, current) {
+            Ok(true) => Ok(Ok(())),
+            Ok(false) => match self.see(bucket, key).await {
                 Ok(newer) => Ok(Err(CasError::CasFailed(newer))),
                 Err(error) => refused(error),
             },
@@ -136,13 +135,13 @@ impl View<'_> {
 
 impl atomics::HostCas for View<'_> {
     async fn new(&mut self, bucket: Resource<Bucket>, key: String) -> Result<Resource<Cas>, StoreError> {
-        let seen: Option<Bytes> = self.get_one(&bucket, key.clone()).await?;
         let bucket = self.bucket(&bucket)?;
-        self.remember_seen(bucket, key, seen)
+        self.see(bucket, key).await
     }
 
     async fn current(&mut self, cas: Resource<Cas>) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.table.get(&cas)?.seen.clone().map(Vec::from))
+        let seen = self.table.get(&cas)?.seen.clone();
+        self.copy(seen).await
     }
 
     async fn drop(&mut self, cas: Resource<Cas>) -> wasmtime::Result<()> {

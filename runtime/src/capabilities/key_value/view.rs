@@ -7,7 +7,7 @@ use wasmtime::component::{HasData, Resource, ResourceTable};
 use super::{Bucket, Cas, Entries, KeyValueAccess, LIST_PAGE, StoreError, Value};
 use crate::{
     capabilities::{GuestState, lifted},
-    replica::{MemoryAccount, Turn},
+    replica::{Charge, MemoryAccount, Turn},
 };
 
 /// What the operations of both drafts have in common.
@@ -17,6 +17,14 @@ pub(super) struct View<'a> {
     access: &'a KeyValueAccess,
     turn: &'a Turn,
 }
+
+/// Bytes of values that are asked for before it is known how many there are: with more, the store says so, and they are counted
+/// before they are on their way.
+const ASKED_UNCOUNTED_BYTES: usize = 64 << 10;
+/// Bytes that are copied in one piece with other work: before more of them others have the thread.
+const BYTES_IN_A_ROW: usize = 1 << 20;
+/// Bytes of one page of a listing: of the longest keys.
+const LISTED_BYTES: u64 = 1 << 20;
 
 pub(super) struct HasKeyValue;
 
@@ -65,12 +73,61 @@ impl View<'_> {
         bucket: &Resource<Bucket>,
         keys: Vec<String>,
     ) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let bucket = self.bucket(bucket)?;
+        Ok(self.read(&bucket, keys).await?.0)
+    }
+
+    /// Values, and what they count for.
+    async fn read(
+        &mut self,
+        bucket: &api::Bucket,
+        keys: Vec<String>,
+    ) -> Result<(Vec<Option<Bytes>>, Option<Charge>), StoreError> {
         self.turn.give_way().await?;
-        let values = self.store().get(&self.bucket(bucket)?, keys).await?;
+        let (store, mut limit_bytes, mut held) = (self.store(), ASKED_UNCOUNTED_BYTES, None::<Charge>);
+        let values = loop {
+            match store.get_within(bucket, keys.clone(), limit_bytes).await {
+                Err(KeyValueError::TooLarge { what: "batch", bytes, .. })
+                    if bytes > limit_bytes && limit_bytes < api::MAX_BATCH_BYTES =>
+                {
+                    // They may be larger again by then.
+                    limit_bytes = bytes.min(api::MAX_BATCH_BYTES);
+                    drop(held.take());
+                    held = self.memory.held_while(limit_bytes as u64)?;
+                }
+                answered => break answered?,
+            }
+        };
         let bytes: usize = values.iter().flatten().map(Bytes::len).sum();
+        if held.is_none() {
+            held = self.memory.held_while(bytes as u64)?;
+        }
+        if bytes > BYTES_IN_A_ROW {
+            // They are copied to the guest next.
+            tokio::task::yield_now().await;
+        }
         // The guest has room for them, or ends: it is given a copy, for which it needs as much again.
-        self.memory.held_while(bytes as u64)?;
-        Ok(values)
+        Ok((values, held))
+    }
+
+    pub(super) async fn is_there(&mut self, bucket: &Resource<Bucket>, key: String) -> Result<bool, StoreError> {
+        self.turn.give_way().await?;
+        match self.store().get_within(&self.bucket(bucket)?, vec![key], 0).await {
+            Err(KeyValueError::TooLarge { what: "batch", bytes: 1.., .. }) => Ok(true),
+            answered => Ok(answered?.pop().flatten().is_some()),
+        }
+    }
+
+    /// A copy of a value that is held already.
+    pub(super) async fn copy(&mut self, value: Option<Bytes>) -> Result<Option<Vec<u8>>, StoreError> {
+        self.turn.give_way().await?;
+        let bytes = value.as_ref().map_or(0, Bytes::len);
+        let _held = self.memory.held_while(bytes as u64)?;
+        let copy = value.map(Vec::from);
+        if bytes > BYTES_IN_A_ROW {
+            tokio::task::yield_now().await;
+        }
+        Ok(copy)
     }
 
     pub(super) async fn set(&mut self, bucket: &Resource<Bucket>, key: String, value: Value) -> Result<(), StoreError> {
@@ -91,6 +148,10 @@ impl View<'_> {
         let bytes = entries.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
         // Until the store has them.
         let _held = self.memory.held_while(bytes as u64)?;
+        if bytes > BYTES_IN_A_ROW {
+            // They were copied from the guest, and may be sealed next.
+            tokio::task::yield_now().await;
+        }
         let entries = entries.into_iter().map(|(key, value)| (key, value.into())).collect();
         Ok(self.store().set(&self.bucket(bucket)?, entries).await?)
     }
@@ -106,6 +167,7 @@ impl View<'_> {
         after: Option<String>,
     ) -> Result<Listing, StoreError> {
         self.turn.give_way().await?;
+        let _held = self.memory.held_while(LISTED_BYTES)?;
         Ok(self.store().list(&self.bucket(bucket)?, after, LIST_PAGE).await?)
     }
 
@@ -114,13 +176,11 @@ impl View<'_> {
         Ok(self.store().increment(&self.bucket(bucket)?, key, delta).await?)
     }
 
-    /// A compare-and-swap that has seen this value, which counts as long as the guest has it.
-    pub(super) fn remember_seen(
-        &mut self,
-        bucket: api::Bucket,
-        key: String,
-        seen: Option<Bytes>,
-    ) -> Result<Resource<Cas>, StoreError> {
+    /// A compare-and-swap that sees what the key holds now, which counts as long as the guest has it.
+    pub(super) async fn see(&mut self, bucket: api::Bucket, key: String) -> Result<Resource<Cas>, StoreError> {
+        let (mut values, held) = self.read(&bucket, vec![key.clone()]).await?;
+        drop(held);
+        let seen = values.pop().flatten();
         let bytes = key.len() + seen.as_ref().map_or(0, Bytes::len);
         let charge = self.memory.charge(bytes as u64)?;
         Ok(self.table.push(Cas { bucket, key, seen, _charge: charge })?)
