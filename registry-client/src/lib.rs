@@ -8,6 +8,7 @@
 mod access;
 mod blobs;
 mod description;
+mod descriptors;
 mod error;
 pub mod hosted;
 mod incoming;

@@ -2,10 +2,14 @@
 //! describes it, as the CNCF's "Wasm OCI Artifact layout" says.
 
 use api::Digest;
-use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageIndex, OciImageManifest, OciManifest};
+use oci_distribution::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
 use serde::Serialize;
 
-use crate::{ComponentInfo, ImageError, blobs::digest_of};
+use crate::{
+    ComponentInfo, ImageError,
+    blobs::digest_of,
+    descriptors::{Descriptor, Entry, ImageManifest, Index, Manifest, Other},
+};
 
 const WASM_CONFIG: &str = "application/vnd.wasm.config.v0+json";
 const WASM_LAYER: &str = "application/wasm";
@@ -82,18 +86,17 @@ pub(crate) struct ComponentLayer {
 
 /// If this manifest is an index of several images: the one of them that is for Wasm, or why there is none.
 pub(crate) fn of_index(json: &[u8]) -> Option<Result<Digest, String>> {
-    match serde_json::from_slice(json) {
-        Ok(OciManifest::ImageIndex(index)) => Some(of_wasm(&index)),
+    match Manifest::read(json) {
+        Ok(Manifest::Index(index)) => Some(of_wasm(&index)),
         _ => None,
     }
 }
 
-fn of_wasm(index: &OciImageIndex) -> Result<Digest, String> {
+fn of_wasm(index: &Index<'_>) -> Result<Digest, String> {
     // Docker calls it `wasm32` with `--platform wasi/wasm32`.
-    let is_wasm = |platform: &oci_distribution::manifest::Platform| {
-        matches!(platform.architecture.to_string().as_str(), "wasm" | "wasm32")
-    };
-    let mut wasm = index.manifests.iter().filter(|entry| entry.platform.as_ref().is_some_and(is_wasm));
+    let architecture = |entry: &Entry<'_>| entry.platform.as_ref().map(|platform| platform.architecture.to_string());
+    let is_wasm = |entry: &&Entry<'_>| matches!(architecture(entry).as_deref(), Some("wasm" | "wasm32"));
+    let mut wasm = index.manifests.iter().filter(is_wasm);
     let entry = match (wasm.next(), index.manifests.as_slice()) {
         (Some(entry), _) => entry,
         (None, [only]) if only.platform.is_none() => only,
@@ -107,13 +110,13 @@ fn of_wasm(index: &OciImageIndex) -> Result<Digest, String> {
 
 /// Whether a manifest is about another: a signature, a bill of materials.
 pub(crate) fn has_subject(manifest: &[u8]) -> bool {
-    matches!(serde_json::from_slice(manifest), Ok(OciManifest::Image(OciImageManifest { subject: Some(_), .. })))
+    matches!(Manifest::read(manifest), Ok(Manifest::Image(ImageManifest { subject: Some(_), .. })))
 }
 
 /// The digest of an image's config, if it can be read.
 pub(crate) fn config_digest(manifest: &[u8]) -> Option<Digest> {
-    match serde_json::from_slice(manifest) {
-        Ok(OciManifest::Image(manifest)) => manifest.config.digest.parse().ok(),
+    match Manifest::read(manifest) {
+        Ok(Manifest::Image(manifest)) => manifest.config.digest.parse().ok(),
         _ => None,
     }
 }
@@ -129,26 +132,31 @@ pub fn check_manifest(json: &[u8]) -> Result<(), ImageError> {
 
 /// What is in the place of a manifest, if that is known.
 fn other_manifest(json: &[u8]) -> Option<String> {
-    let Ok(json) = serde_json::from_slice::<serde_json::Value>(json) else {
-        let begin: String = String::from_utf8_lossy(&json[..json.len().min(40)]).escape_default().collect();
-        return Some(format!("it is no JSON, and begins with `{begin}`; look at what answers for the registry"));
+    let other: Other<'_> = match serde_json::from_slice(json) {
+        Ok(other) => other,
+        // Something else in JSON.
+        Err(error) if error.is_data() => return None,
+        Err(_) => {
+            let begin: String = String::from_utf8_lossy(&json[..json.len().min(40)]).escape_default().collect();
+            return Some(format!("it is no JSON, and begins with `{begin}`; look at what answers for the registry"));
+        }
     };
-    if json["schemaVersion"] == 1 {
+    if other.schema_version == Some(1) {
         return Some("it is Docker's first schema, which has no components: push the image again".to_owned());
     }
-    if json["config"].is_null() && json["layers"].is_array() {
+    if other.config.is_none() && other.layers.is_some() {
         return Some("it has no `config`".to_owned());
     }
-    let media_type = json["mediaType"].as_str()?;
+    let media_type = other.media_type?;
     Some(format!("it is of type `{media_type}`: push the image again, as an image manifest"))
 }
 
 /// The one layer of a manifest that holds the component. `digest` is the manifest's own.
 pub(crate) fn component_layer(digest: &Digest, json: &[u8]) -> Result<ComponentLayer, ImageError> {
     let unsupported = |why: String| ImageError::Unsupported { digest: digest.clone(), why };
-    let manifest = match serde_json::from_slice(json) {
-        Ok(OciManifest::Image(manifest)) => manifest,
-        Ok(OciManifest::ImageIndex(_)) => {
+    let manifest = match Manifest::read(json) {
+        Ok(Manifest::Image(manifest)) => manifest,
+        Ok(Manifest::Index(_)) => {
             return Err(unsupported("it is an index of several images: name one of them by its digest".to_owned()));
         }
         Err(error) => {
@@ -159,8 +167,8 @@ pub(crate) fn component_layer(digest: &Digest, json: &[u8]) -> Result<ComponentL
     if manifest.config.media_type == SPIN_CONFIG {
         return spin_component(&manifest).map_err(unsupported);
     }
-    let is_accepted = |layer: &OciDescriptor| ACCEPTED_LAYERS.contains(&layer.media_type.as_str());
-    let is_container = CONTAINER_CONFIGS.contains(&manifest.config.media_type.as_str());
+    let is_accepted = |layer: &Descriptor<'_>| ACCEPTED_LAYERS.contains(&&*layer.media_type);
+    let is_container = CONTAINER_CONFIGS.contains(&&*manifest.config.media_type);
     if let Some(other) = manifest.layers.iter().find(|layer| is_container && !is_accepted(layer)) {
         let found = &other.media_type;
         return Err(unsupported(format!("it is a container image, with a layer of type `{found}`: {NO_CONTAINERS}")));
@@ -175,8 +183,8 @@ pub(crate) fn component_layer(digest: &Digest, json: &[u8]) -> Result<ComponentL
 }
 
 /// The component of a Spin application that is nothing but one.
-fn spin_component(manifest: &OciImageManifest) -> Result<ComponentLayer, String> {
-    let components = manifest.layers.iter().filter(|layer| ACCEPTED_LAYERS.contains(&layer.media_type.as_str()));
+fn spin_component(manifest: &ImageManifest<'_>) -> Result<ComponentLayer, String> {
+    let components = manifest.layers.iter().filter(|layer| ACCEPTED_LAYERS.contains(&&*layer.media_type));
     let way_out = "push its component by itself, with `wkg oci push`";
     match components.collect::<Vec<_>>().as_slice() {
         [layer] if manifest.layers.len() == 1 => Ok(ComponentLayer {
@@ -238,6 +246,18 @@ mod tests {
             let index = serde_json::json!({ "schemaVersion": 2, "manifests": entries }).to_string();
             assert_eq!(of_index(index.as_bytes()), Some(Ok(digest(2))), "{architecture}");
         }
+    }
+
+    #[test]
+    fn what_is_not_asked_for_in_a_manifest_is_passed_over_whatever_it_is_and_text_may_be_written_in_any_way() {
+        let rubbish = format!("[{}0]", "{\"a\":[],\"b\":0},".repeat(20_000));
+        let (wasm, named) = (WASM_LAYER.replace('/', "\\u002f"), digest(1).to_string().replace(':', "\\u003a"));
+        let json = format!(
+            r#"{{"rubbish":{rubbish},"schemaVersion":2,"annotations":{rubbish},"config":{{"mediaType":"a/b","digest":"","size":1}},
+            "layers":[{{"mediaType":"{wasm}","digest":"{named}","size":7,"urls":{rubbish}}}]}}"#
+        );
+        let layer = component_layer(&digest(9), json.as_bytes()).unwrap();
+        assert_eq!(layer, ComponentLayer { digest: digest(1), size_bytes: 7 });
     }
 
     #[test]
