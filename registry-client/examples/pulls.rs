@@ -1,11 +1,12 @@
 //! How long pulls of one image take: into an empty store, into one that has it, and for a hundred who ask at once.
-//! usage: cargo run --release -p sampan-registry-client --example pulls -- HOST/NAME:TAG
+//! usage: cargo run --release -p sampan-registry-client --example pulls -- HOST/NAME:TAG [PROGRAM]
+//! With the path of `sampan`, by a process of its own for each pull, as servers pull.
 
 use std::{error::Error, time::Instant};
 
 use api::PullPolicy;
 use futures::future::try_join_all;
-use registry_client::{ImageStore, Registries, RegistrySettings, Request};
+use registry_client::{ImageStore, Puller, Registries, RegistrySettings, Request};
 
 /// As many as workers of a large installation.
 const AT_ONCE: usize = 100;
@@ -14,6 +15,10 @@ const AT_ONCE: usize = 100;
 async fn main() -> Result<(), Box<dyn Error>> {
     let image = std::env::args().nth(1).ok_or("name an image")?;
     let registries = Registries::new(RegistrySettings::default())?;
+    let registries = match std::env::args().nth(2) {
+        Some(program) => registries.pulled_by(Puller::new(program, ["pull-process"])),
+        None => registries,
+    };
     // Each asks the registry whether the tag has moved.
     let request = Request { policy: PullPolicy::Always, ..Request::of_machine(image) };
     let dir = tempfile::tempdir()?;

@@ -1,11 +1,14 @@
 //! Who asks for an image, and what registries are shown on their behalf.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::keyring::Keyring;
+use crate::{
+    keyring::Keyring,
+    remote::{Asker, credentials},
+};
 
 /// What Docker's configuration calls Docker Hub.
 pub(crate) const DOCKER_HUB: &str = "https://index.docker.io/v1/";
@@ -14,7 +17,42 @@ pub(crate) const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     namespace: Option<String>,
-    keys: Vec<DockerConfig>,
+    keys: Keys,
+    machine: Machine,
+}
+
+/// The credentials of a namespace's pull secrets.
+#[derive(Debug, Clone)]
+enum Keys {
+    Secrets(Vec<DockerConfig>),
+    /// What of them is for each host that may be asked, as somebody else has found.
+    Found(BTreeMap<String, Vec<Credentials>>),
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self::Secrets(Vec::new())
+    }
+}
+
+/// Who knows the credentials of this machine's user.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Machine {
+    /// Docker's configuration, which this process reads.
+    #[default]
+    Configuration,
+    /// Who asked this process to pull.
+    Asker(Arc<Asker>),
+}
+
+impl Machine {
+    /// What the user has for a registry.
+    pub(crate) async fn credentials(&self, host: &str) -> Result<Credentials, String> {
+        match self {
+            Self::Configuration => credentials::of_machine(host).await,
+            Self::Asker(asker) => asker.who_is(host).await,
+        }
+    }
 }
 
 impl Access {
@@ -25,7 +63,20 @@ impl Access {
 
     /// A namespace, with the credentials of its pull secrets first and the machine's after them.
     pub fn of_namespace(name: impl Into<String>, keys: Vec<DockerConfig>) -> Self {
-        Self { namespace: Some(name.into()), keys }
+        Self { namespace: Some(name.into()), keys: Keys::Secrets(keys), machine: Machine::Configuration }
+    }
+
+    /// As somebody else has found for each host, who has the machine's credentials too.
+    pub(crate) fn told(
+        namespace: Option<String>,
+        found: BTreeMap<String, Vec<Credentials>>,
+        machine: Arc<Asker>,
+    ) -> Self {
+        Self { namespace, keys: Keys::Found(found), machine: Machine::Asker(machine) }
+    }
+
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     pub(crate) fn namespace(&self) -> Option<&str> {
@@ -34,12 +85,15 @@ impl Access {
 
     /// What of the pull secrets is to be tried for a repository, one after the other.
     pub(crate) fn find(&self, host: &str, repository: &str) -> Vec<Credentials> {
-        Keyring::of(self.keys.iter().flat_map(DockerConfig::entries)).find(host, repository)
+        match &self.keys {
+            Keys::Secrets(keys) => Keyring::of(keys.iter().flat_map(DockerConfig::entries)).find(host, repository),
+            Keys::Found(found) => found.get(host).cloned().unwrap_or_default(),
+        }
     }
 }
 
 /// What a registry is shown that asks who we are.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Credentials {
     #[default]
     Anonymous,

@@ -62,6 +62,28 @@ impl Blobs {
         Incoming::begin(path, &self.path(digest), patience, &self.reserve)
     }
 
+    /// As [`begin`](Self::begin), for who does not get to see what is there: it is fetched again. Of what broke off before, they see
+    /// and wait for what was fetched for the same namespace alone.
+    pub(crate) fn begin_anew(
+        &self,
+        digest: &Digest,
+        namespace: Option<&str>,
+        patience: Duration,
+    ) -> Result<Incoming, ImageError> {
+        let name = match namespace {
+            None => digest.hex().to_owned(),
+            Some(namespace) => digest_of(format!("{namespace} {digest}").as_bytes()).hex().to_owned(),
+        };
+        let path = self.dir.join(format!("{PARTIAL}{name}"));
+        loop {
+            // No blob has this name.
+            let none = path.with_extension("none");
+            if let Begun::Missing(incoming) = Incoming::begin(path.clone(), &none, patience, &self.reserve)? {
+                return Ok(incoming);
+            }
+        }
+    }
+
     /// Removes a blob, if it is there.
     pub(crate) fn remove(&self, digest: &Digest) -> Result<(), ImageError> {
         remove(&self.path(digest))

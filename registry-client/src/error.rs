@@ -75,6 +75,9 @@ pub enum ImageError {
         /// What is wrong.
         why: String,
     },
+    /// The process that pulled it could not, and says why in the words of one of the others.
+    #[error("{0}")]
+    NotPulled(String),
     /// The bytes are not something that Sampan can run.
     #[error("image `{reference}`: {source}")]
     NotAComponent {

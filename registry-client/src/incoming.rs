@@ -65,6 +65,32 @@ impl Incoming {
         }
     }
 
+    /// One whose file somebody else has opened, locked and named.
+    pub(crate) fn lent(file: File) -> Result<Self, ImageError> {
+        let path = PathBuf::from("the file of a blob");
+        let len = file.metadata().map_err(io_error("read", &path))?.len();
+        Ok(Self { file, path, len, reserve: DiskReserve::default() })
+    }
+
+    /// Its file, to be lent.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// All that somebody else has written to the file that it was lent, if it is of this digest and within the limit; else what
+    /// is wrong with it. Whatever is written from now on is not in it.
+    pub(crate) fn written(&self, digest: &Digest, limit_bytes: u64) -> Result<Result<Vec<u8>, String>, ImageError> {
+        // Another reads where this one does, as the file that was lent is the same.
+        let file = File::open(&self.path).map_err(io_error("open", &self.path))?;
+        let mut bytes = Vec::new();
+        file.take(limit_bytes + 1).read_to_end(&mut bytes).map_err(io_error("read", &self.path))?;
+        if bytes.len() as u64 > limit_bytes {
+            return Ok(Err(format!("more than {limit_bytes} bytes")));
+        }
+        let found = digest_of(&bytes);
+        Ok(if found == *digest { Ok(bytes) } else { Err(format!("bytes with the digest {found}, not {digest}")) })
+    }
+
     /// Bytes that are here already.
     pub(crate) fn len(&self) -> u64 {
         self.len

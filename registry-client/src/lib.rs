@@ -32,8 +32,10 @@ pub use inspect::{ComponentInfo, NotAComponent, inspect};
 pub use manifest::check_manifest;
 pub use producers::answers_once;
 pub use reference::ImageReference;
+#[cfg(debug_assertions)]
+pub use remote::serve_pull_after;
 pub use remote::{
-    Progress, Registries, Request, Step, TransferLimits,
+    Progress, PullNeeds, Puller, Registries, Request, Step, TransferLimits, serve_pull,
     settings::{RegistryHost, RegistrySettings},
 };
 pub use reserve::{BelowReserve, DiskReserve, RESERVE_FLAG};

@@ -2,6 +2,7 @@ use std::{fmt, str::FromStr};
 
 use api::Digest;
 use oci_distribution::{ParseError, Reference};
+use serde::{Deserialize, Serialize};
 
 use crate::ImageError;
 
@@ -10,7 +11,7 @@ const MAX_REFERENCE_BYTES: usize = 768;
 
 /// The name of an image, shown as the user wrote it and compared as registries see it: `hello` and
 /// `docker.io/library/hello:latest` are the same image.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImageReference {
     written: String,
     name: String,

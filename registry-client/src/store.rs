@@ -1,5 +1,5 @@
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -122,6 +122,12 @@ impl ImageStore {
         layer.is_ok_and(|layer| touch(&blobs.path(&layer.digest)) && touch(&blobs.path(manifest)))
     }
 
+    /// As [`is_whole`](Self::is_whole), of an image that has a name here which this namespace may use.
+    pub(crate) fn is_whole_for(&self, manifest: &Digest, namespace: Option<&str>) -> Result<bool, ImageError> {
+        let is_theirs = |entry: &Entry| entry.manifest == *manifest && entry.is_for(namespace);
+        Ok(self.entries()?.iter().any(is_theirs) && self.is_whole(manifest))
+    }
+
     /// Keeps an image whose blobs were fetched and checked: the manifest first, then the name.
     pub(crate) fn keep(
         &self,
@@ -237,6 +243,12 @@ impl ImageStore {
         };
         self.is_used(manifest);
         Ok(Component { digest: layer.digest, bytes: bytes.into() })
+    }
+
+    /// The file of that component, to be read by who does not believe what is in it.
+    pub(crate) fn component_file(&self, manifest: &Digest) -> Result<File, ImageError> {
+        let path = self.layout.blobs.path(&self.layer(manifest)?.digest);
+        File::open(&path).map_err(io_error("open", &path))
     }
 
     /// The images that have a name, sorted by it. An image whose manifest is damaged is left out, with a warning; signatures and

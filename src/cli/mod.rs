@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::terminal;
+use crate::{compose, terminal};
 
 /// Runs HTTP services as WebAssembly components and keeps them running.
 #[derive(Debug, Parser)]
@@ -88,6 +88,13 @@ enum Internal {
         /// How long each may take
         timeout_millis: u64,
     },
+    /// What pulls one image, for who started it
+    PullProcess {
+        /// Do what a registry could that has taken it over, in builds for tests, to what is in this directory
+        #[cfg(debug_assertions)]
+        #[arg(long)]
+        hostile_to: Option<std::path::PathBuf>,
+    },
 }
 
 /// Reads the command line and carries it out. What is wrong with it ends the process with 2, as clap does.
@@ -105,6 +112,9 @@ impl Internal {
             Self::CompileServer { memory_bytes, timeout_millis } => {
                 Ok(runtime::serve_compiles(memory_bytes, Duration::from_millis(timeout_millis))?)
             }
+            #[cfg(debug_assertions)]
+            Self::PullProcess { hostile_to: Some(dir) } => compose::pull_as_if_taken_over(dir),
+            Self::PullProcess { .. } => compose::pull_process(),
         }
     }
 }
@@ -180,7 +190,7 @@ mod tests {
         let unknown = said(&["sampan", "compil"]);
         assert!(!unknown.contains("'compile"), "{unknown}");
         let listed = said(&["sampan", "help"]);
-        assert!(!listed.contains("compile-server"), "{listed}");
+        assert!(!listed.contains("compile-server") && !listed.contains("pull-process"), "{listed}");
     }
 
     #[test]

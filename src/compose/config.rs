@@ -1,11 +1,11 @@
 //! From flags to how the roles are set up.
 
-use std::{env, fs, path::PathBuf, time::Duration};
+use std::{env, ffi::OsString, fs, io, path::PathBuf, time::Duration};
 
 use api::WorkerName;
 use control_plane::{ApiLimits, AuditSettings, ControlPlaneConfig, Persistence, Silence};
 use gateway::GatewayConfig;
-use registry_client::hosted::CollectionConfig;
+use registry_client::{Puller, Registries, RegistrySettings, hosted::CollectionConfig};
 use runtime::{Compile, CompileProcess, CompileServer, WorkerConfig};
 
 use super::DRAIN;
@@ -18,6 +18,8 @@ use crate::{
 
 /// The name of a machine that has none that can be used.
 const UNNAMED: &str = "local";
+/// In builds for tests: pull processes do what a registry could that has taken them over, to what is in this directory.
+const HOSTILE_PULLS: &str = "SAMPAN_HOSTILE_PULLS";
 
 pub(super) fn control_plane(
     args: &ServerArgs,
@@ -145,12 +147,36 @@ fn architecture() -> &'static str {
 pub(super) fn compile(limits: &WorkerLimitArgs) -> Compile {
     let memory_bytes = limits.compile_memory.unwrap_or(CompileProcess::DEFAULT_MEMORY_BYTES);
     let timeout = limits.compile_timeout.unwrap_or(CompileProcess::DEFAULT_TIMEOUT);
-    // The program that runs, also when its file has been replaced meanwhile.
-    let program = Some(PathBuf::from("/proc/self/exe")).filter(|path| path.exists()).map_or_else(env::current_exe, Ok);
+    let program = this_program();
     let args = vec!["compile-server".to_owned(), memory_bytes.to_string(), timeout.as_millis().to_string()];
     program.map_or(Compile::InThreads, |program| {
         Compile::Server(CompileServer::new(CompileProcess { program, args, memory_bytes, timeout }))
     })
+}
+
+/// Registries whose images are pulled by processes of their own, of this program.
+pub(super) fn registries(settings: RegistrySettings) -> anyhow::Result<Registries> {
+    let registries = Registries::new(settings)?;
+    let mut args = vec![OsString::from("pull-process")];
+    let hostile = env::var_os(HOSTILE_PULLS).filter(|_| cfg!(debug_assertions));
+    args.extend(hostile.iter().flat_map(|dir| [OsString::from("--hostile-to"), dir.clone()]));
+    Ok(match this_program() {
+        Ok(program) => {
+            let puller = Puller::new(program, args);
+            #[cfg(debug_assertions)]
+            let puller = if hostile.is_some() { puller.heard() } else { puller };
+            registries.pulled_by(puller)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "this program cannot be started again: images are pulled in this process");
+            registries
+        }
+    })
+}
+
+/// The program that runs, also when its file has been replaced meanwhile.
+fn this_program() -> io::Result<PathBuf> {
+    Some(PathBuf::from("/proc/self/exe")).filter(|path| path.exists()).map_or_else(env::current_exe, Ok)
 }
 
 /// The machine's name, if it can name a Node.

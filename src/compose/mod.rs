@@ -9,11 +9,14 @@ mod door;
 mod gateway;
 #[cfg(debug_assertions)]
 mod hostile;
+#[cfg(debug_assertions)]
+mod hostile_pull;
 mod images;
 mod joining;
 mod nearby;
 mod partition;
 mod process;
+mod pulling;
 mod rules;
 mod server;
 mod supervisor;
@@ -25,7 +28,10 @@ pub(crate) use confinement::confine;
 pub(crate) use gateway::gateway;
 #[cfg(debug_assertions)]
 pub(crate) use hostile::{HOSTILE, hostile};
+#[cfg(debug_assertions)]
+pub(crate) use hostile_pull::pull_as_if_taken_over;
 pub(crate) use partition::{Sharing, partition};
+pub(crate) use pulling::pull_process;
 pub(crate) use server::{ServerPlan, server};
 pub(crate) use up::up;
 pub(crate) use worker::{WorkerPlan, worker};

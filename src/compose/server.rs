@@ -4,7 +4,7 @@ use anyhow::Context;
 use api::{Authorize, session};
 use control_plane::{ControlPlane, Silence};
 use gateway::Gateway;
-use registry_client::{ImageStore, Registries};
+use registry_client::ImageStore;
 use runtime::Artifacts;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +58,7 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let mut reached = args.registries.settings()?;
     // What listens to this machine alone is not for users of the installation, unless the file says so.
     reached.namespaces_reach_loopback.get_or_insert(false);
-    let registries = Registries::new(reached)?;
+    let registries = config::registries(reached)?;
     let redis = args.key_value.resolve()?;
     let own_workers = own_workers(plan.workers);
     let mut control_config = config::control_plane(args, redis.as_ref(), &dir, plan.silence, own_workers.clone())?;

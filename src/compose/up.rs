@@ -3,7 +3,6 @@ use std::sync::Arc;
 use api::session;
 use control_plane::{ControlPlane, Silence};
 use gateway::Gateway;
-use registry_client::Registries;
 use runtime::{Artifacts, Ending, Handles, Replicas, Worker};
 use tokio_util::sync::CancellationToken;
 use transport::DirectConnect;
@@ -15,7 +14,7 @@ use crate::{config::ServerArgs, metrics::Metrics, serve::Addresses};
 pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyhow::Result<(Addresses, Roles)> {
     let dir = args.data.claim()?;
     let images = args.disk.open_images(dir.images())?;
-    let registries = Registries::new(args.registries.settings()?)?;
+    let registries = config::registries(args.registries.settings()?)?;
     let redis = args.key_value.resolve()?;
     let connect = Arc::new(DirectConnect);
     let worker_config = config::worker(&machine_name(), &args.worker);

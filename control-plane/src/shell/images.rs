@@ -53,7 +53,7 @@ impl ResolveImage for Sources {
     }
 
     fn answers_once(&self, digest: &Digest) -> Option<String> {
-        self.store.component(digest).ok().and_then(|found| registry_client::answers_once(&found.bytes))
+        Handle::current().block_on(self.registries.answers_once(&self.store, digest))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::access::{Credentials, DOCKER_HUB};
 const HELPER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// What Docker's configuration of this user (`$DOCKER_CONFIG`, `~/.docker/config.json`) has for a registry.
-pub(super) async fn of_machine(host: &str) -> Result<Credentials, String> {
+pub(crate) async fn of_machine(host: &str) -> Result<Credentials, String> {
     let key = if host == "index.docker.io" { DOCKER_HUB.to_owned() } else { host.to_owned() };
     // A helper is a program that is waited for.
     let asked = tokio::task::spawn_blocking(move || get_credential(&key));

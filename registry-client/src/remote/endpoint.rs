@@ -43,10 +43,12 @@ impl Clients {
                 return Err(broken("the file of its private authority has no certificate in PEM".to_owned()));
             }
         }
-        let clients = Self { authorities, limits: limits.clone(), by_reach: Default::default() };
-        // What is wrong with the system's authorities is said at the start.
-        clients.reaching(Reach::Public).map_err(broken)?;
-        Ok(clients)
+        Ok(Self { authorities, limits: limits.clone(), by_reach: Default::default() })
+    }
+
+    /// Whether clients can be made of them, which reads the system's authorities.
+    pub(super) fn check(&self) -> Result<(), ImageError> {
+        self.reaching(Reach::Public).map(drop).map_err(|why| ImageError::Client { why })
     }
 
     /// The client whose connections go to no address that is nearer than this. It follows no redirects by itself.

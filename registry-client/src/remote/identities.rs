@@ -1,15 +1,14 @@
 use std::collections::VecDeque;
 
-use super::credentials;
-use crate::access::Credentials;
+use crate::access::{Access, Credentials, Machine};
 
 /// Who we may be at a registry: one after the other, until it takes one.
 #[derive(Debug)]
 pub(super) struct Identities {
     current: Identity,
     waiting: VecDeque<Identity>,
-    /// The machine's Docker configuration is still to be asked, for this host.
-    machine: Option<String>,
+    /// The machine's credentials are still to be asked for, for this host.
+    machine: Option<(Machine, String)>,
 }
 
 #[derive(Debug)]
@@ -27,14 +26,19 @@ impl Identities {
 
     /// Those of a namespace's secrets in their order, and then the machine's: the token that it has for this registry,
     /// or what its Docker configuration says. That is asked only once it is needed, since it may run a program.
-    pub(super) async fn of(host: &str, private: Vec<Credentials>, token: Option<String>) -> Result<Self, String> {
-        let private = private.into_iter().map(|credentials| Identity { credentials, is_private: true });
+    pub(super) async fn of(
+        access: &Access,
+        (host, repository): (&str, &str),
+        token: Option<String>,
+    ) -> Result<Self, String> {
+        let private =
+            access.find(host, repository).into_iter().map(|credentials| Identity { credentials, is_private: true });
         let token = token.map(|token| Identity { credentials: Credentials::Bearer(token), is_private: false });
-        let machine = token.is_none().then(|| host.to_owned());
+        let machine = token.is_none().then(|| (access.machine().clone(), host.to_owned()));
         let mut waiting: VecDeque<_> = private.chain(token).collect();
         match waiting.pop_front() {
             Some(current) => Ok(Self { current, waiting, machine }),
-            None => Ok(Self::one(credentials::of_machine(host).await?)),
+            None => Ok(Self::one(access.machine().credentials(host).await?)),
         }
     }
 
@@ -57,8 +61,8 @@ impl Identities {
             self.current = next;
             return Ok(true);
         }
-        let Some(host) = self.machine.take() else { return Ok(false) };
-        let credentials = credentials::of_machine(&host).await?;
+        let Some((machine, host)) = self.machine.take() else { return Ok(false) };
+        let credentials = machine.credentials(&host).await?;
         // Who was known and not let in is not let in as nobody.
         let is_somebody = credentials != Credentials::Anonymous;
         if is_somebody {

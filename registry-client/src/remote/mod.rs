@@ -1,23 +1,29 @@
 //! Images from registries, and to them: the OCI distribution protocol as a client.
 
+mod asker;
 mod authorize;
 mod challenge;
-mod credentials;
+pub(crate) mod credentials;
 mod download;
 mod endpoint;
+mod exchange;
 mod follow;
 mod identities;
+mod intake;
 mod limits;
 mod manifest;
 mod progress;
 mod pull;
+mod puller;
 mod push;
 mod reach;
 mod refusal;
 mod registry;
 mod request;
 mod scope;
+mod serve;
 pub(crate) mod settings;
+mod shelf;
 mod signing;
 
 use std::sync::Arc;
@@ -32,15 +38,22 @@ use crate::{
     remote::settings::{RegistryHost, RegistrySettings},
 };
 
+pub(crate) use asker::Asker;
 use endpoint::{Clients, Endpoint};
+pub(crate) use exchange::Text;
 use identities::Identities;
 use reach::Reach;
 use registry::Registry;
 pub(crate) use registry::Registry as RemoteRepository;
+use shelf::Shelf;
 
 pub use limits::TransferLimits;
 pub use progress::{Progress, Step};
+pub use puller::Puller;
 pub use request::Request;
+#[cfg(debug_assertions)]
+pub use serve::serve_pull_after;
+pub use serve::{PullNeeds, serve_pull};
 
 /// Redirects that are followed.
 const MAX_REDIRECTS: usize = 5;
@@ -56,17 +69,33 @@ pub struct Registries {
     /// One pull at a time for each name, so that the same image is fetched once however many ask.
     pulling: Arc<pull::Pulling>,
     at_once: Arc<Semaphore>,
+    /// Who reads what registries send; `None`: this process.
+    puller: Option<Puller>,
 }
 
 impl Registries {
     /// Registries as these settings say.
     pub fn new(settings: RegistrySettings) -> Result<Self, ImageError> {
+        let registries = Self::of(settings)?;
+        // What is wrong with the system's authorities is said at the start.
+        registries.clients.check()?;
+        Ok(registries)
+    }
+
+    /// The same, where the system's authorities are read once they are needed.
+    fn of(settings: RegistrySettings) -> Result<Self, ImageError> {
         // reqwest takes the process's provider; whoever installs one first decides, and all here install this.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let at_once = Arc::new(Semaphore::new(settings.limits.pulls_at_once));
         let (settings, own_hosts) = (Arc::new(settings), Arc::default());
         let clients = Arc::new(Clients::new(None, &settings.limits)?);
-        Ok(Self { clients, settings, own_hosts, pulling: Arc::default(), at_once })
+        Ok(Self { clients, settings, own_hosts, pulling: Arc::default(), at_once, puller: None })
+    }
+
+    /// The same, where each image is pulled, and its signature looked for, by a process of its own.
+    #[must_use]
+    pub fn pulled_by(self, puller: Puller) -> Self {
+        Self { puller: Some(puller), ..self }
     }
 
     /// From now on images of the registries at `hosts` are those of the local store.
@@ -132,13 +161,19 @@ impl Registries {
             }
         }
         let _place = self.at_once.acquire().await.expect("the semaphore is never closed");
-        self.limited("pull", reference, self.pull_from_any(store, request, reference)).await
+        let transfer = async {
+            match &self.puller {
+                Some(puller) => puller.pull(self, store, request, reference).await,
+                None => self.pull_from_any(Shelf::Store(store), request, reference).await,
+            }
+        };
+        self.limited("pull", reference, transfer).await
     }
 
     /// From the first of its mirrors that has it, or from the registry itself.
     async fn pull_from_any(
         &self,
-        store: &ImageStore,
+        shelf: Shelf<'_>,
         request: &Request,
         reference: &ImageReference,
     ) -> Result<Image, ImageError> {
@@ -150,7 +185,7 @@ impl Registries {
             let pulled = async {
                 let mut registry = self.open(host, reference, "pull", &request.access).await?;
                 let namespace = request.access.namespace().map(str::to_owned);
-                let wanted = pull::Wanted { store, reference, namespace, progress: &request.progress };
+                let wanted = pull::Wanted { shelf, reference, namespace, progress: &request.progress };
                 pull::pull(&mut registry, wanted).await
             };
             match pulled.await {
@@ -162,6 +197,22 @@ impl Registries {
             }
         }
         Err(ImageError::Registry { action: "pull", reference: reference.to_string(), why: failures.join("; ") })
+    }
+
+    /// What made an image's component, if an instance of it answers one request alone. Reads the whole of it. Nothing is told of one
+    /// that cannot be read.
+    pub async fn answers_once(&self, store: &ImageStore, digest: &Digest) -> Option<String> {
+        let digest = digest.clone();
+        let Some(puller) = &self.puller else {
+            let component = blocking(store, move |store| store.component(&digest)).await.ok()?;
+            return off_thread(move || Ok(crate::answers_once(&component.bytes))).await.ok()?;
+        };
+        let file = blocking(store, move |store| store.component_file(&digest)).await.ok()?;
+        let _place = self.at_once.acquire().await.expect("the semaphore is never closed");
+        puller.answers_once(&file).await.unwrap_or_else(|why| {
+            tracing::warn!(why, "a component could not be looked at for its engine");
+            None
+        })
     }
 
     /// Sends the image that the store has under this name to the registry in the name. Gives its digest.
@@ -242,7 +293,7 @@ impl Registries {
         let endpoint = self.endpoint(host, access).await.map_err(refused)?;
         let repository = reference.repository();
         let token = self.settings.registry.get(host).and_then(|host| host.token.clone());
-        let identities = Identities::of(host, access.find(host, &repository), token).await.map_err(refused)?;
+        let identities = Identities::of(access, (host, &repository), token).await.map_err(refused)?;
         let rights = if action == "push" { "pull,push" } else { "pull" };
         Registry::new(endpoint, &repository, rights, identities).map_err(refused)
     }
@@ -254,6 +305,13 @@ async fn blocking<T: Send + 'static>(
     ask: impl FnOnce(&ImageStore) -> Result<T, ImageError> + Send + 'static,
 ) -> Result<T, ImageError> {
     let store = store.clone();
-    let asked = tokio::task::spawn_blocking(move || ask(&store)).await;
-    asked.unwrap_or_else(|error| Err(ImageError::Client { why: error.to_string() }))
+    off_thread(move || ask(&store)).await
+}
+
+/// Does what blocks off the threads that must not.
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ImageError> + Send + 'static,
+) -> Result<T, ImageError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(ImageError::Client { why: error.to_string() }))
 }

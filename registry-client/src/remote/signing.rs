@@ -6,6 +6,7 @@ use reqwest::{Method, StatusCode};
 
 use super::{
     Registries, Request,
+    exchange::Text,
     push::{push_blob, push_manifest},
     refusal::refusal,
     registry::{Registry, read},
@@ -15,7 +16,9 @@ use crate::{
     blobs::{MAX_MANIFEST_BYTES, digest_of},
     hosted::{ContentDigest, Repositories},
     manifest::of_index,
-    signature::{self, Form, SIGNATURE_ANNOTATION, SIMPLE_SIGNING, SigningKey, VerifyingKeys, payload, signature_tag},
+    signature::{
+        self, Evidence, Form, SIGNATURE_ANNOTATION, SIMPLE_SIGNING, SigningKey, VerifyingKeys, payload, signature_tag,
+    },
 };
 
 /// A config that says nothing.
@@ -40,31 +43,44 @@ impl Registries {
         let written: ImageReference = reference.parse()?;
         let denied = |why| ImageError::Unsigned { reference: reference.to_owned(), digest: digest.clone(), why };
         let own = written.without_host(&self.own_hosts.read());
-        let verified = async {
-            if own.is_none() && written.names_registry() {
-                let host = self.host(&written, "verify").map_err(|error| error.to_string())?;
-                let opened = self.open(&host, &written, "pull", access).await;
-                let mut registry = opened.map_err(|error| error.to_string())?;
-                let tagged = match written.digest() {
-                    None => registry.find_manifest(&written.tag()).await?,
-                    Some(pinned) => registry.find_manifest(pinned.as_str()).await?,
-                };
-                let manifests = of_image(digest, tagged.as_deref());
-                signature::verify(&mut signature::Source::Remote(&mut registry), &manifests, keys).await
-            } else {
-                let reference = own.as_ref().unwrap_or(&written);
-                let repositories = Repositories::open(store.clone()).map_err(|error| error.to_string())?;
-                let repository = repositories.repository(&reference.written_repository())?;
-                let tagged = match reference.digest() {
-                    None => repository.manifest(&reference.tag()),
-                    Some(pinned) => repository.manifest(pinned.as_str()),
-                };
-                let tagged = tagged.map_err(|error| error.to_string())?.map(|manifest| manifest.bytes);
-                let manifests = of_image(digest, tagged.as_deref());
-                signature::verify(&mut signature::Source::Local(repository), &manifests, keys).await
-            }
+        if own.is_some() || !written.names_registry() {
+            let found = verify_here(store, own.as_ref().unwrap_or(&written), digest, keys).await;
+            return found.map(|evidence| evidence.form).map_err(denied);
+        }
+        let Some(puller) = &self.puller else {
+            let found = self.find_signature(&written, digest, keys, access).await;
+            return found.map(|evidence| evidence.form).map_err(denied);
         };
-        verified.await.map_err(denied)
+        let _place = self.at_once.acquire().await.expect("the semaphore is never closed");
+        let found = puller.find_signature(self, (&written, digest, keys), access);
+        let evidence = self.limited("verify", &written, found).await.map_err(|error| denied(error.to_string()))?;
+        match evidence.shows(digest, keys) {
+            true => Ok(evidence.form),
+            false => Err(denied("the process that looked for it found none that holds".to_owned())),
+        }
+    }
+
+    /// What shows that an image of a registry is signed.
+    pub(super) async fn find_signature(
+        &self,
+        reference: &ImageReference,
+        digest: &Digest,
+        keys: &VerifyingKeys,
+        access: &Access,
+    ) -> Result<Evidence, String> {
+        let host = self.host(reference, "verify").map_err(|error| error.to_string())?;
+        let opened = self.open(&host, reference, "pull", access).await;
+        let mut registry = opened.map_err(|error| error.to_string())?;
+        let tagged = match reference.digest() {
+            None => registry.find_manifest(&reference.tag()).await?,
+            Some(pinned) => registry.find_manifest(pinned.as_str()).await?,
+        };
+        let manifests = of_image(digest, tagged.as_deref());
+        let mut evidence = signature::verify(&mut signature::Source::Remote(&mut registry), &manifests, keys).await?;
+        if !evidence.is_of(&ContentDigest::from(digest), keys) {
+            evidence.index = tagged.map(Text);
+        }
+        Ok(evidence)
     }
 
     /// Signs what a reference names in its registry, and puts the signature there. Gives the digest that was signed.
@@ -81,6 +97,37 @@ impl Registries {
         registry.sign(&repository, &digest, key).await.map_err(refused)?;
         Ok(digest)
     }
+}
+
+impl Evidence {
+    /// Whether one of the keys has signed an image, or an index that has it.
+    fn shows(&self, image: &Digest, keys: &VerifyingKeys) -> bool {
+        match &self.index {
+            None => self.is_of(&ContentDigest::from(image), keys),
+            Some(Text(index)) => {
+                self.is_of(&ContentDigest::of(index), keys)
+                    && of_index(index).is_some_and(|entry| entry.as_ref() == Ok(image))
+            }
+        }
+    }
+}
+
+/// What shows that an image of the local store is signed.
+async fn verify_here(
+    store: &ImageStore,
+    reference: &ImageReference,
+    digest: &Digest,
+    keys: &VerifyingKeys,
+) -> Result<Evidence, String> {
+    let repositories = Repositories::open(store.clone()).map_err(|error| error.to_string())?;
+    let repository = repositories.repository(&reference.written_repository()).map_err(|error| error.to_string())?;
+    let tagged = match reference.digest() {
+        None => repository.manifest(&reference.tag()),
+        Some(pinned) => repository.manifest(pinned.as_str()),
+    };
+    let tagged = tagged.map_err(|error| error.to_string())?.map(|manifest| manifest.bytes);
+    let manifests = of_image(digest, tagged.as_deref());
+    signature::verify(&mut signature::Source::Local(repository), &manifests, keys).await
 }
 
 /// The manifests of which a signature counts: the image's, and that of an index that has it.

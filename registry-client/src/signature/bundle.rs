@@ -5,7 +5,7 @@ use oci_distribution::manifest::{OciImageManifest, OciManifest};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{MAX_SIGNATURES, VerifyingKeys, source::Source};
+use super::{Evidence, Form, MAX_SIGNATURES, VerifyingKeys, source::Source};
 use crate::hosted::ContentDigest;
 
 /// What the type of a bundle begins with; a version follows.
@@ -40,7 +40,11 @@ struct EnvelopeSignature {
     sig: String,
 }
 
-pub(super) async fn verify(source: &mut Source<'_>, image: &ContentDigest, keys: &VerifyingKeys) -> Result<(), String> {
+pub(super) async fn verify(
+    source: &mut Source<'_>,
+    image: &ContentDigest,
+    keys: &VerifyingKeys,
+) -> Result<Evidence, String> {
     let mut why = format!("no bundle refers to {image}");
     let referrers = source.referrers(image).await?;
     for digest in referrers.into_iter().take(MAX_SIGNATURES) {
@@ -49,7 +53,7 @@ pub(super) async fn verify(source: &mut Source<'_>, image: &ContentDigest, keys:
         for layer in layers.iter().filter(|layer| layer.media_type.starts_with(BUNDLE)).take(MAX_SIGNATURES) {
             let bundle = source.blob(&layer.digest).await?;
             match check(source, &bundle, image, keys).await {
-                Ok(()) => return Ok(()),
+                Ok(evidence) => return Ok(evidence),
                 Err(found) => why = format!("the bundle {digest} {found}"),
             }
         }
@@ -62,7 +66,7 @@ async fn check(
     bundle: &[u8],
     image: &ContentDigest,
     keys: &VerifyingKeys,
-) -> Result<(), String> {
+) -> Result<Evidence, String> {
     let bundle: Bundle = serde_json::from_slice(bundle).map_err(|error| format!("cannot be read: {error}"))?;
     if let Some(envelope) = bundle.dsse_envelope {
         return check_envelope(&envelope, image, keys);
@@ -74,20 +78,25 @@ async fn check(
     let Some(manifest) = source.manifest(image.as_str()).await? else { return Err("is of no manifest".to_owned()) };
     let signature = STANDARD.decode(signature).map_err(|_| "has a signature that is no base64")?;
     if image.fits(&manifest) && keys.verify(&manifest, &signature) {
-        return Ok(());
+        return Ok(Evidence::new(Form::Bundle, manifest, signature));
     }
     Err("is signed by another key".to_owned())
 }
 
-fn check_envelope(envelope: &Envelope, image: &ContentDigest, keys: &VerifyingKeys) -> Result<(), String> {
+fn check_envelope(envelope: &Envelope, image: &ContentDigest, keys: &VerifyingKeys) -> Result<Evidence, String> {
     let payload = STANDARD.decode(&envelope.payload).map_err(|_| "has a payload that is no base64")?;
     let signed = authenticated(&envelope.payload_type, &payload);
-    let signatures = envelope.signatures.iter().filter_map(|signature| STANDARD.decode(&signature.sig).ok());
-    if !signatures.into_iter().any(|signature| keys.verify(&signed, &signature)) {
+    let mut signatures = envelope.signatures.iter().filter_map(|signature| STANDARD.decode(&signature.sig).ok());
+    let Some(signature) = signatures.find(|signature| keys.verify(&signed, signature)) else {
         return Err("is signed by another key".to_owned());
-    }
-    let statement: Value = serde_json::from_slice(&payload).map_err(|_| "has no statement")?;
-    if envelope.payload_type != STATEMENT || statement["predicateType"] != PREDICATE {
+    };
+    check_statement(&envelope.payload_type, &payload, image)?;
+    Ok(Evidence::new(Form::Bundle, signed, signature))
+}
+
+fn check_statement(payload_type: &str, payload: &[u8], image: &ContentDigest) -> Result<(), String> {
+    let statement: Value = serde_json::from_slice(payload).map_err(|_| "has no statement")?;
+    if payload_type != STATEMENT || statement["predicateType"] != PREDICATE {
         return Err("says something else of the image than that it is signed".to_owned());
     }
     let mut subjects = statement["subject"].as_array().into_iter().flatten();
@@ -95,6 +104,20 @@ fn check_envelope(envelope: &Envelope, image: &ContentDigest, keys: &VerifyingKe
         true => Ok(()),
         false => Err("is the signature of another image".to_owned()),
     }
+}
+
+/// Whether what was signed with an envelope is about this manifest.
+pub(super) fn is_about(signed: &[u8], image: &ContentDigest) -> bool {
+    let empty = authenticated(STATEMENT, &[]);
+    // The length of the payload comes last, and is of no payload here.
+    let head = &empty[..empty.len() - 2];
+    let payload = signed.strip_prefix(head).and_then(|rest| {
+        let length = rest.iter().position(|byte| *byte == b' ')?;
+        Some(&rest[length + 1..])
+    });
+    payload.is_some_and(|payload| {
+        authenticated(STATEMENT, payload) == signed && check_statement(STATEMENT, payload, image).is_ok()
+    })
 }
 
 /// What an envelope's signature is of (<https://github.com/secure-systems-lab/dsse>).

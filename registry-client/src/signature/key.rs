@@ -3,7 +3,7 @@ use p256::{
         Signature, SigningKey as EcdsaKey, VerifyingKey,
         signature::{Signer, Verifier},
     },
-    pkcs8::{DecodePrivateKey, DecodePublicKey},
+    pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePublicKey, LineEnding},
 };
 
 /// What ends a key in PEM.
@@ -34,6 +34,11 @@ impl VerifyingKeys {
             return Err(InvalidKey("it has no key".to_owned()));
         }
         Ok(Self(keys))
+    }
+
+    /// As [`parse`](Self::parse) reads them.
+    pub(crate) fn to_pem(&self) -> String {
+        self.0.iter().filter_map(|key| key.to_public_key_pem(LineEnding::LF).ok()).collect()
     }
 
     /// Whether one of the keys made this signature of these bytes.

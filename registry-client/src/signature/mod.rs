@@ -10,7 +10,9 @@ mod source;
 
 use std::fmt;
 
-use crate::hosted::ContentDigest;
+use serde::{Deserialize, Serialize};
+
+use crate::{hosted::ContentDigest, remote::Text};
 
 pub use key::{InvalidKey, SigningKey, VerifyingKeys};
 pub(crate) use simple::{SIGNATURE_ANNOTATION, SIMPLE_SIGNING, payload};
@@ -22,7 +24,7 @@ const MAX_SIGNATURES: usize = 32;
 pub(crate) const MAX_SIGNATURE_BYTES: u64 = 1 << 20;
 
 /// Where a signature was found that holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Form {
     /// Under the tag `sha256-HEX.sig`.
     Tag,
@@ -39,20 +41,47 @@ impl fmt::Display for Form {
     }
 }
 
+/// What shows that an image is signed, also to who does not believe whoever found it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Evidence {
+    pub(crate) form: Form,
+    /// What was signed.
+    signed: Text,
+    signature: Text,
+    /// The index that was signed in place of the image, if it was one.
+    pub(crate) index: Option<Text>,
+}
+
+impl Evidence {
+    fn new(form: Form, signed: Vec<u8>, signature: Vec<u8>) -> Self {
+        Self { form, signed: Text(signed), signature: Text(signature), index: None }
+    }
+
+    /// Whether one of the keys has signed this manifest. What no key has signed is not looked into.
+    pub(crate) fn is_of(&self, manifest: &ContentDigest, keys: &VerifyingKeys) -> bool {
+        let signed = &self.signed.0;
+        let is_about = || match self.form {
+            Form::Tag => simple::is_about(signed, manifest),
+            Form::Bundle => manifest.fits(signed) || bundle::is_about(signed, manifest),
+        };
+        keys.verify(signed, &self.signature.0) && is_about()
+    }
+}
+
 /// Looks for a signature of any of these manifests by any of these keys. Says all that was found instead.
 pub(crate) async fn verify(
     source: &mut Source<'_>,
     manifests: &[ContentDigest],
     keys: &VerifyingKeys,
-) -> Result<Form, String> {
+) -> Result<Evidence, String> {
     let mut found = Vec::new();
     for manifest in manifests {
         match simple::verify(source, manifest, keys).await {
-            Ok(()) => return Ok(Form::Tag),
+            Ok(evidence) => return Ok(evidence),
             Err(why) => found.push(why),
         }
         match bundle::verify(source, manifest, keys).await {
-            Ok(()) => return Ok(Form::Bundle),
+            Ok(evidence) => return Ok(evidence),
             Err(why) => found.push(why),
         }
     }

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use oci_distribution::manifest::{OciImageManifest, OciManifest};
 use serde_json::{Value, json};
 
-use super::{MAX_SIGNATURES, VerifyingKeys, signature_tag, source::Source};
+use super::{Evidence, Form, MAX_SIGNATURES, VerifyingKeys, signature_tag, source::Source};
 use crate::hosted::ContentDigest;
 
 /// The type of a layer that is a payload.
@@ -28,7 +28,11 @@ pub(crate) fn payload(repository: &str, manifest: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-pub(super) async fn verify(source: &mut Source<'_>, image: &ContentDigest, keys: &VerifyingKeys) -> Result<(), String> {
+pub(super) async fn verify(
+    source: &mut Source<'_>,
+    image: &ContentDigest,
+    keys: &VerifyingKeys,
+) -> Result<Evidence, String> {
     let tag = signature_tag(image);
     let Some(json) = source.manifest(&tag).await? else { return Err(format!("there is no tag {tag}")) };
     let OciManifest::Image(OciImageManifest { layers, .. }) =
@@ -44,7 +48,7 @@ pub(super) async fn verify(source: &mut Source<'_>, image: &ContentDigest, keys:
         if !keys.verify(&payload, &signature) {
             why = format!("{tag} is signed by another key");
         } else if is_about(&payload, image) {
-            return Ok(());
+            return Ok(Evidence::new(Form::Tag, payload, signature));
         } else {
             why = format!("{tag} holds the signature of another image");
         }
@@ -52,7 +56,8 @@ pub(super) async fn verify(source: &mut Source<'_>, image: &ContentDigest, keys:
     Err(why)
 }
 
-fn is_about(payload: &[u8], image: &ContentDigest) -> bool {
+/// Whether a payload that was signed is about this manifest.
+pub(super) fn is_about(payload: &[u8], image: &ContentDigest) -> bool {
     let Ok(payload) = serde_json::from_slice::<Value>(payload) else { return false };
     let critical = &payload["critical"];
     critical["type"] == PAYLOAD_TYPE && critical["image"]["docker-manifest-digest"] == image.as_str()

@@ -77,14 +77,16 @@ impl Answer {
 pub(crate) struct Fake {
     pub(crate) address: String,
     asked: Arc<Mutex<Vec<Asked>>>,
+    contents: Arc<Mutex<Contents>>,
 }
 
 impl Fake {
     /// Answers as `respond` says, which is given what the registry would say by itself.
     pub(crate) fn start(respond: impl Fn(&Asked, &dyn Fn() -> Answer) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let fake = Self { address: listener.local_addr().unwrap().to_string(), asked: Arc::default() };
-        let (asked, contents, respond) = (fake.asked.clone(), Arc::<Mutex<Contents>>::default(), Arc::new(respond));
+        let address = listener.local_addr().unwrap().to_string();
+        let fake = Self { address, asked: Arc::default(), contents: Arc::default() };
+        let (asked, contents, respond) = (fake.asked.clone(), fake.contents.clone(), Arc::new(respond));
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (asked, contents, respond) = (asked.clone(), contents.clone(), respond.clone());
@@ -102,6 +104,11 @@ impl Fake {
     /// What it was asked with this method at paths with this part.
     pub(crate) fn asked(&self, method: &str, part: &str) -> Vec<Asked> {
         self.asked.lock().unwrap().iter().filter(|request| request.is(method, part)).cloned().collect()
+    }
+
+    /// What was pushed under a tag.
+    pub(crate) fn manifest(&self, tag: &str) -> Vec<u8> {
+        self.contents.lock().unwrap().files[tag].clone()
     }
 
     pub(crate) fn image(&self) -> String {

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::{
     component,
     fake::{Answer, Asked, Fake},
-    store,
+    registries, store,
 };
 
 /// What the registries' file says.
@@ -36,7 +36,7 @@ fn of_namespace(reference: &str, auths: serde_json::Value) -> Request {
 }
 
 async fn pull(settings: RegistrySettings, request: &Request) -> Result<(), String> {
-    let pulled = Registries::new(settings).unwrap().pull(&store().1, request).await;
+    let pulled = registries(settings).pull(&store().1, request).await;
     pulled.map(|_| ()).map_err(|error| error.to_string())
 }
 

@@ -7,6 +7,7 @@ mod damage;
 mod fake;
 mod hostile;
 mod naming;
+mod pulling;
 mod pushes;
 mod registries;
 mod tokens;
@@ -14,7 +15,7 @@ mod transfers;
 mod wrong_bytes;
 
 use bytes::Bytes;
-use registry_client::ImageStore;
+use registry_client::{ImageStore, Registries, RegistrySettings};
 use tempfile::TempDir;
 
 /// The smallest thing that claims to answer HTTP requests. `mark` makes its bytes its own.
@@ -32,6 +33,11 @@ fn store() -> (TempDir, ImageStore) {
     let dir = TempDir::new().unwrap();
     let store = ImageStore::open(dir.path()).unwrap();
     (dir, store)
+}
+
+/// Registries whose images are pulled by processes of their own, as servers pull them. These are copies of this program.
+fn registries(settings: RegistrySettings) -> Registries {
+    Registries::new(settings).unwrap().pulled_by(pulling::puller("as_a_pull_process"))
 }
 
 #[test]

@@ -11,13 +11,13 @@ use std::{
 
 use api::PullPolicy;
 use registry_client::{
-    Access, DockerConfig, ImageStore, Registries, RegistrySettings, Request, TransferLimits,
+    Access, DockerConfig, ImageStore, RegistrySettings, Request, TransferLimits,
     hosted::{Collected, Keep, Repositories, Unused},
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::{component, store};
+use crate::{component, registries, store};
 
 /// A request as the registry saw it.
 #[derive(Debug, Clone)]
@@ -131,10 +131,8 @@ fn serve(files: BTreeMap<String, Vec<u8>>) -> impl Fn(&Seen, usize) -> Answer {
 }
 
 async fn pull(store: &ImageStore, address: &str) -> Result<registry_client::Image, String> {
-    let pulled = Registries::new(RegistrySettings::default())
-        .unwrap()
-        .pull(store, &Request::of_machine(format!("{address}/hello:v1")))
-        .await;
+    let pulled =
+        registries(RegistrySettings::default()).pull(store, &Request::of_machine(format!("{address}/hello:v1"))).await;
     pulled.map_err(|error| error.to_string())
 }
 
@@ -148,7 +146,7 @@ async fn refused(respond: impl Fn(&Seen, usize) -> Answer + Send + Sync + 'stati
 #[tokio::test]
 async fn an_image_is_pulled_once_however_many_ask_and_then_not_again() {
     let ((_dir, store), (address, seen)) = (store(), registry(serve(image())));
-    let (registries, name) = (Registries::new(RegistrySettings::default()).unwrap(), format!("{address}/hello:v1"));
+    let (registries, name) = (registries(RegistrySettings::default()), format!("{address}/hello:v1"));
     let request = Request::of_machine(name);
     let asked = futures::future::join_all((0..20).map(|_| registries.resolve(&store, &request))).await;
     assert!(asked.iter().all(|digest| digest.as_ref().unwrap() == asked[0].as_ref().unwrap()));
@@ -250,7 +248,7 @@ async fn what_one_namespace_pulled_with_its_own_credentials_is_asked_for_again_b
             _ => Answer::Whole(401, BTreeMap::from([("www-authenticate", "Basic realm=\"x\"".to_owned())]), vec![]),
         }),
     );
-    let registries = Registries::new(RegistrySettings::default()).unwrap();
+    let registries = registries(RegistrySettings::default());
     let config = json!({ "auths": { address.as_str(): { "auth": "YTpi" } } }).to_string();
     let keys = vec![DockerConfig::parse(config.as_bytes()).unwrap()];
     let by = |access: Access| Request { access, ..Request::of_machine(format!("{address}/hello:v1")) };
@@ -322,7 +320,7 @@ async fn a_token_is_fetched_where_the_registry_says_and_shown_to_it_alone() {
 async fn the_policy_says_when_the_registry_is_asked() {
     let ((_dir, store), files) = (store(), image());
     let (address, seen) = registry(serve(files));
-    let registries = Registries::new(RegistrySettings::default()).unwrap();
+    let registries = registries(RegistrySettings::default());
     let by = |policy| Request { policy, ..Request::of_machine(format!("{address}/hello:v1")) };
     let asked = || {
         std::mem::take(&mut *seen.lock().unwrap())
@@ -349,7 +347,7 @@ async fn a_registry_that_drips_ends_with_the_time_for_a_whole_transfer() {
         move |request: &Seen, _| if last(&request.path) == "v1" { ok(manifest.clone()) } else { Answer::Drip };
     let ((_dir, store), (address, _)) = (store(), registry(respond));
     let limits = TransferLimits { transfer_timeout: Duration::from_millis(300), ..TransferLimits::default() };
-    let registries = Registries::new(RegistrySettings { limits, ..RegistrySettings::default() }).unwrap();
+    let registries = registries(RegistrySettings { limits, ..RegistrySettings::default() });
     let error = registries.pull(&store, &Request::of_machine(format!("{address}/hello:v1"))).await.unwrap_err();
     assert!(error.to_string().contains("longer than 300ms"), "{error}");
     assert_eq!(store.list().unwrap(), []);

@@ -8,14 +8,14 @@ use std::{
     },
 };
 
-use registry_client::{Access, DockerConfig, ImageStore, Registries, RegistrySettings, Request};
+use registry_client::{Access, DockerConfig, ImageStore, RegistrySettings, Request};
 use serde_json::json;
 
 use crate::{
     component,
     fake::{Answer, Asked, Fake},
     pushes::{push, push_and_sign},
-    store,
+    registries, store,
 };
 
 /// The tokens of a fake, by their text: what each is for, and how often it was used.
@@ -69,7 +69,7 @@ pub(crate) async fn pull(
         secrets.iter().map(|auths| DockerConfig::parse(json!({ "auths": auths }).to_string().as_bytes()).unwrap());
     let access = Access::of_namespace("shop", keys.collect());
     let request = Request { access, ..Request::of_machine(fake.image()) };
-    let pulled = Registries::new(RegistrySettings::default()).unwrap().pull(store, &request).await;
+    let pulled = registries(RegistrySettings::default()).pull(store, &request).await;
     pulled.map(|image| image.digest).map_err(|error| error.to_string())
 }
 
@@ -337,7 +337,7 @@ async fn signatures_too_are_looked_for_with_the_credentials_that_the_registry_ta
         let auths = json!({ "auths": { address.as_str(): entry("right"), format!("{address}/team"): entry("wrong") } });
         let access = Access::of_namespace("shop", vec![DockerConfig::parse(auths.to_string().as_bytes()).unwrap()]);
         let request = Request { access, signed_by: Some(keys), ..Request::of_machine(fake.image()) };
-        let registries = Registries::new(RegistrySettings::default()).unwrap();
+        let registries = registries(RegistrySettings::default());
         let resolved = registries.resolve(&store().1, &request).await;
         assert!(resolved.is_ok(), "{refusal}: {resolved:?}");
     }

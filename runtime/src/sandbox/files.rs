@@ -49,7 +49,9 @@ pub(super) fn close(sandbox: &Sandbox) -> Result<(), SandboxGap> {
         tracing::warn!(path = %path.display(), "does not exist, and so stays closed to this process");
     }
     let network: Vec<PathBuf> = match sandbox.network {
-        Network::Own => NETWORK_READ.iter().map(PathBuf::from).chain(resolver(Path::new(RESOLVER))).collect(),
+        Network::Own | Network::Outgoing => {
+            NETWORK_READ.iter().map(PathBuf::from).chain(resolver(Path::new(RESOLVER))).collect()
+        }
         Network::Asked => Vec::new(),
     };
     let always = ALWAYS_READ.iter().map(PathBuf::from).chain(network);
@@ -75,6 +77,7 @@ fn restrict(
         Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(AccessFs::from_all(RULES))?;
     let rules = match network {
         Network::Own => rules,
+        Network::Outgoing => rules.handle_access(AccessNet::BindTcp)?,
         Network::Asked => rules.handle_access(AccessNet::from_all(RULES))?,
     };
     let status = open(rules.scope(Scope::from_all(RULES))?.create()?)?

@@ -2,7 +2,8 @@
 //! guest break out of its WebAssembly sandbox, it finds itself in this one.
 //!
 //! Which hosts it reaches is not the kernel's to limit, which knows addresses and no names: either the process has no
-//! network at all, and asks another for each connection, or it has the whole. See [`Network`].
+//! network at all, and asks another for each connection, or it has the whole. See [`Network`]. Who pulls an image has a sandbox
+//! too, in which it connects and no more.
 
 mod files;
 mod privileges;
@@ -30,6 +31,8 @@ pub enum Network {
     /// It makes and takes them itself: to any address, whatever is granted to its guests.
     #[default]
     Own,
+    /// It makes them itself, to any address, and takes none. It connects to no socket of this machine.
+    Outgoing,
     /// Another process, which is asked over a Unix socket and passes on connections and sockets. This one makes none, but pairs
     /// of its own, connects nothing, also no socket of this machine, and listens nowhere else.
     Asked,
@@ -73,12 +76,17 @@ impl Sandbox {
     /// To be called on the main thread before any other is started: Landlock and capabilities are of threads, which
     /// inherit them when they start. The directories that are named must exist. They must be open to this user without privileges.
     pub fn enter(&self) -> Vec<SandboxGap> {
-        let changes_files = !self.read_write.is_empty();
-        let gaps = give_up(|| files::close(self), Does::Work { network: self.network, changes_files });
+        let gaps = self.enter_quietly();
         for gap in &gaps {
             tracing::warn!("the worker's sandbox has a gap: {gap}");
         }
         gaps
+    }
+
+    /// As [`enter`](Self::enter), for processes of which there are many: the workers warn of what the system lacks.
+    pub fn enter_quietly(&self) -> Vec<SandboxGap> {
+        let changes_files = !self.read_write.is_empty();
+        give_up(|| files::close(self), Does::Work { network: self.network, changes_files })
     }
 }
 

@@ -24,6 +24,8 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 const SOCKET_TYPE: u64 = 0xf;
 /// What a process without a network does not do with sockets: it is given those that it has.
 const SOCKETS_OF_ITS_OWN: &[i64] = &[libc::SYS_bind, libc::SYS_connect, libc::SYS_listen];
+/// What a process does with sockets that takes connections. Resolvers bind theirs.
+const TAKING: &[i64] = &[libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4];
 /// The signal that tells of a process' end, in the flags of `clone`.
 const SIGNAL: i32 = 0xff;
 /// Every new namespace that `clone` can make.
@@ -85,6 +87,12 @@ fn allowed(does: Does) -> Result<Rules, BackendError> {
         Does::Work { network: Network::Own, .. } => {
             rules.insert(libc::SYS_socket, sockets(&[AF_UNIX, AF_INET, AF_INET6], &[SOCK_STREAM, SOCK_DGRAM])?);
             rules.insert(libc::SYS_socketpair, sockets(&[AF_UNIX], &[SOCK_STREAM, SOCK_DGRAM])?);
+        }
+        Does::Work { network: Network::Outgoing, .. } => {
+            TAKING.iter().for_each(|call| drop(rules.remove(call)));
+            // Not AF_UNIX: Landlock does not see who connects to a socket of this machine by its path.
+            rules.insert(libc::SYS_socket, sockets(&[AF_INET, AF_INET6], &[SOCK_STREAM, SOCK_DGRAM])?);
+            rules.insert(libc::SYS_socketpair, sockets(&[AF_UNIX], &[SOCK_STREAM])?);
         }
         // It is given all of its sockets. Landlock does not see who connects to a socket of this machine by its path; no
         // datagram's address may name one either.
@@ -172,11 +180,12 @@ mod tests {
     use super::*;
 
     const OWN: Does = Does::Work { network: Network::Own, changes_files: true };
+    const OUTGOING: Does = Does::Work { network: Network::Outgoing, changes_files: false };
     const ASKED: Does = Does::Work { network: Network::Asked, changes_files: false };
 
     #[test]
     fn the_filters_compile_and_no_call_that_is_limited_by_its_arguments_is_in_the_lists_without_them() {
-        for does in [OWN, ASKED, Does::StartCompiles, Does::Compile] {
+        for does in [OWN, OUTGOING, ASKED, Does::StartCompiles, Does::Compile] {
             let rules = allowed(does).unwrap();
             for call in
                 [libc::SYS_clone, libc::SYS_socket, libc::SYS_fcntl, libc::SYS_ioctl, libc::SYS_prctl, libc::SYS_tgkill]
@@ -191,6 +200,15 @@ mod tests {
     fn who_is_given_its_sockets_makes_connects_and_binds_none_and_changes_no_file_of_which_it_may_change_none() {
         let rules = allowed(ASKED).unwrap();
         for call in [libc::SYS_socket, libc::SYS_connect, libc::SYS_bind, libc::SYS_listen, libc::SYS_fchmod] {
+            assert!(!rules.contains_key(&call), "{call}");
+        }
+    }
+
+    #[test]
+    fn who_connects_alone_takes_no_connection_and_changes_no_file() {
+        let rules = allowed(OUTGOING).unwrap();
+        assert!(rules.contains_key(&libc::SYS_connect));
+        for call in [libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4, libc::SYS_unlinkat, libc::SYS_renameat2] {
             assert!(!rules.contains_key(&call), "{call}");
         }
     }

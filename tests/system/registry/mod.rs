@@ -18,14 +18,14 @@ use crate::sampan::{Sampan, command, guest, succeed, wait_for};
 pub(crate) use own::put_image;
 
 /// `docker-registry` with its data in a folder. Killed when dropped.
-struct Peer {
+pub(crate) struct Peer {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Peer {
     /// Open to all, without TLS.
-    fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         Self::start_with(folder, "", "")
     }
 
@@ -87,14 +87,14 @@ fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
 }
 
 /// `sampan push` of the guest `hello`, from the data directory in `folder`.
-fn push(folder: &Path, image: &str) -> String {
+pub(crate) fn push(folder: &Path, image: &str) -> String {
     let component = guest("hello");
     let pushed = command(&["push", component.to_str().expect("UTF-8"), image]).arg("--data-dir").arg(folder).output();
     succeed("sampan push", pushed.expect("the sampan program starts"))
 }
 
 /// A Deployment and a Service `hello` of this image.
-fn deploy(sampan: &Sampan, image: &str) {
+pub(crate) fn deploy(sampan: &Sampan, image: &str) {
     deploy_as(sampan, image, "default", "");
 }
 
@@ -108,7 +108,7 @@ fn deploy_as(sampan: &Sampan, image: &str, namespace: &str, lines: &str) {
 }
 
 /// Writes what `--registries` takes.
-fn settings(folder: &Path, text: &str) -> String {
+pub(crate) fn settings(folder: &Path, text: &str) -> String {
     let path = folder.join("registries.toml");
     fs::write(&path, text).expect("a file");
     path.to_str().expect("UTF-8").to_owned()

@@ -14,6 +14,7 @@ mod peers;
 mod policies;
 mod priorities;
 mod public;
+mod pulling;
 mod quotas;
 mod room;
 mod sharing;
