@@ -1,4 +1,4 @@
-use std::{io, path::PathBuf, time::Duration};
+use std::{borrow::Cow, io, path::PathBuf, time::Duration};
 
 use api::Digest;
 
@@ -146,6 +146,31 @@ pub enum ImageError {
     },
 }
 
+impl ImageError {
+    /// What guests and clients are told: not where this machine keeps its files. Whoever runs the server finds that in the log,
+    /// into which a caller writes the error itself.
+    pub fn without_path(&self) -> Cow<'static, str> {
+        match self {
+            Self::Damaged { why, .. } => {
+                format!("a blob of the image store is damaged: {why}; the server's log names the file").into()
+            }
+            Self::Settings { .. } => "the server's file about registries cannot be used: its log says why".into(),
+            Self::Layout { .. } | Self::Locked { .. } => {
+                "the server's image store cannot be used: its log says why".into()
+            }
+            Self::Io { source, .. } if is_full(source) => "the server's disk is full".into(),
+            Self::Io { action, .. } => {
+                format!("the server cannot {action} a file of its image store: its log says why").into()
+            }
+            _ => self.to_string().into(),
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 fn did_you_mean(near: &[String]) -> String {
     if near.is_empty() { String::new() } else { format!(" (near: {})", near.join(", ")) }
 }
@@ -165,7 +190,7 @@ fn of_containers(action: &str, reference: &str) -> &'static str {
 
 fn way_out(source: &io::Error) -> &'static str {
     match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space, nothing was changed",
+        _ if is_full(source) => "; free some space, nothing was changed",
         io::ErrorKind::PermissionDenied => "; check who owns it",
         _ => "",
     }
@@ -174,6 +199,26 @@ fn way_out(source: &io::Error) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn guests_and_clients_are_told_no_path_of_this_machine() {
+        let path = || PathBuf::from("/var/lib/sampan/images");
+        let io = |kind: io::ErrorKind| ImageError::Io { action: "write", path: path(), source: kind.into() };
+        for (error, says) in [
+            (ImageError::Damaged { path: path(), why: "it is empty".to_owned() }, "it is empty"),
+            (ImageError::Layout { path: path(), why: "is no JSON".to_owned() }, "log"),
+            (ImageError::Locked { path: path(), waited: Duration::from_secs(1) }, "log"),
+            (ImageError::Settings { path: path(), why: "it is empty".to_owned() }, "log"),
+            (io(io::ErrorKind::StorageFull), "full"),
+            (io(io::ErrorKind::PermissionDenied), "write"),
+        ] {
+            let told = error.without_path();
+            assert!(
+                error.to_string().contains("/var/lib") && !told.contains("/var/lib") && told.contains(says),
+                "{told}"
+            );
+        }
+    }
 
     #[test]
     fn a_failed_pull_of_what_is_a_container_by_its_name_says_so() {

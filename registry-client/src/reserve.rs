@@ -1,7 +1,13 @@
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 /// What sets the reserve.
 pub const RESERVE_FLAG: &str = "--disk-reserve";
@@ -9,6 +15,8 @@ pub const RESERVE_FLAG: &str = "--disk-reserve";
 const DEFAULT_BYTES: u64 = 256 << 20;
 /// Of a small disk, this part is reserved instead.
 const DEFAULT_PART: u64 = 20;
+/// Between two lines in the log about the same reserve.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// Free space of a disk that is left to the objects of the control plane: nothing else is written below it, so that a disk
 /// which images or guests have filled can still be told what is to go.
@@ -20,19 +28,19 @@ struct Reserve {
     dir: PathBuf,
     /// `None`: what is usual for a disk of its size.
     bytes: Option<u64>,
+    /// Writes that were refused.
+    refused: AtomicU64,
+    warned: Mutex<Option<Instant>>,
 }
 
-/// The disk has less free space than is reserved, or would have.
+/// The disk has less free space than is reserved, or would have. Guests and clients are told so, and nothing of its paths.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
-    "the disk that holds {} has {free_bytes} bytes free, and the last {reserved_bytes} are kept for the objects of the control \
-     plane: free some space, or lower {RESERVE_FLAG}",
-    .dir.display()
+    "the server's disk has {free_bytes} bytes free, and the last {reserved_bytes} are kept for the objects of the control \
+     plane: free some space, or lower {RESERVE_FLAG}"
 )]
 pub struct BelowReserve {
-    /// What is on that disk.
-    pub dir: PathBuf,
-    /// What is free of it.
+    /// What is free of the disk.
     pub free_bytes: u64,
     /// What is to stay free.
     pub reserved_bytes: u64,
@@ -44,7 +52,8 @@ impl DiskReserve {
         if bytes == Some(0) {
             return Self::default();
         }
-        Self(Some(Arc::new(Reserve { dir: dir.to_owned(), bytes })))
+        let (refused, warned) = (AtomicU64::default(), Mutex::default());
+        Self(Some(Arc::new(Reserve { dir: dir.to_owned(), bytes, refused, warned })))
     }
 
     /// Whether so many bytes may be written. It asks the system, which takes a microsecond. A disk that does not tell has room.
@@ -55,9 +64,29 @@ impl DiskReserve {
             (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
         let reserved_bytes = reserve.bytes.unwrap_or_else(|| DEFAULT_BYTES.min(all / DEFAULT_PART));
         if free_bytes < reserved_bytes.saturating_add(bytes) {
-            return Err(BelowReserve { dir: reserve.dir.clone(), free_bytes, reserved_bytes });
+            let below = BelowReserve { free_bytes, reserved_bytes };
+            reserve.refuses(&below);
+            return Err(below);
         }
         Ok(())
+    }
+
+    /// How many writes it has refused.
+    pub fn refused(&self) -> u64 {
+        self.0.as_ref().map_or(0, |reserve| reserve.refused.load(Relaxed))
+    }
+}
+
+impl Reserve {
+    /// Who runs the server is told which disk it is, as who writes is not.
+    fn refuses(&self, below: &BelowReserve) {
+        let count = self.refused.fetch_add(1, Relaxed) + 1;
+        let now = Instant::now();
+        let mut warned = self.warned.lock();
+        if warned.is_none_or(|at| now.duration_since(at) >= WARN_EVERY) {
+            *warned = Some(now);
+            tracing::warn!(dir = %self.dir.display(), why = %below, count, "the disk is below its reserve: writes are refused");
+        }
     }
 }
 
@@ -66,11 +95,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_leave_less_than_the_reserve_is_refused_and_told_the_flag() {
+    fn what_would_leave_less_than_the_reserve_is_refused_told_the_flag_and_counted() {
         let dir = tempfile::tempdir().unwrap();
         assert!(DiskReserve::of(dir.path(), Some(1)).check(1).is_ok());
         let refused = DiskReserve::of(dir.path(), Some(u64::MAX)).check(1).unwrap_err().to_string();
-        assert!(refused.contains(RESERVE_FLAG) && refused.contains(dir.path().to_str().unwrap()), "{refused}");
+        assert!(refused.contains(RESERVE_FLAG) && refused.contains("bytes free"), "{refused}");
+        assert!(!refused.contains(dir.path().to_str().unwrap()), "guests and clients are told no path: {refused}");
         assert!(DiskReserve::of(dir.path(), Some(0)).check(u64::MAX).is_ok(), "none is reserved");
+        let reserve = DiskReserve::of(dir.path(), Some(u64::MAX));
+        assert!(reserve.check(0).is_err() && reserve.clone().check(0).is_err());
+        assert_eq!(reserve.refused(), 2);
     }
 }

@@ -89,7 +89,14 @@ impl StartError {
             Self::Instantiate { .. } | Self::Cache(_) => FailureReason::Error,
             _ => FailureReason::InvalidImage,
         };
-        Failure { reason, message: self.to_string() }
+        let message = match &self {
+            Self::Image(error) => {
+                tracing::warn!(%error, "a replica cannot start");
+                error.without_path().into_owned()
+            }
+            _ => self.to_string(),
+        };
+        Failure { reason, message }
     }
 }
 

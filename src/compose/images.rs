@@ -18,7 +18,7 @@ impl FetchImage for StoredImages {
         let store = self.0.clone();
         Box::pin(async move {
             let read = tokio::task::spawn_blocking(move || store.bytes_of(&digest)).await;
-            read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+            read.map_err(|error| error.to_string())?.map_err(|error| error.without_path().into_owned())
         })
     }
 }

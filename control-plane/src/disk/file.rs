@@ -38,6 +38,16 @@ pub(crate) enum DiskError {
     Failed { path: String, why: String },
 }
 
+impl DiskError {
+    /// What guests are told: not where this machine keeps its files.
+    pub(crate) fn without_path(&self) -> &'static str {
+        match self {
+            Self::Full { .. } => "the server's disk is full",
+            Self::Failed { .. } => "the server's file could not be used: its log says why",
+        }
+    }
+}
+
 impl File {
     /// Opens a file, or makes it. `cache_bytes` bounds what redb holds in memory of it.
     pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Self, OpenError> {

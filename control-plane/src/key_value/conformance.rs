@@ -364,7 +364,8 @@ async fn on_a_full_disk_writes_fail_and_say_so_and_reads_go_on() {
             Err(error) => break error,
         }
     };
-    assert!(refused.to_string().contains("full"), "{refused}");
+    let told = refused.to_string();
+    assert!(told.contains("full") && !told.contains(dir.path().to_str().unwrap()), "guests are told no path: {told}");
     assert_eq!(get(&store, &carts, "before").await.unwrap(), "1");
     full.set(false);
     store.set(&carts, vec![entry("after", "1")]).await.unwrap();

@@ -134,7 +134,8 @@ fn closed() -> KeyValueError {
 }
 
 fn store_error(error: &DiskError) -> KeyValueError {
-    KeyValueError::Store(error.to_string())
+    tracing::error!(%error, "key-value entries could not be read");
+    KeyValueError::Store(error.without_path().to_owned())
 }
 
 impl KeyValue for RedbKeyValue {

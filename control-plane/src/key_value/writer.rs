@@ -84,7 +84,9 @@ impl Commit<Job> for Writer {
             }
             Err(error) => {
                 tracing::error!(%error, "key-value entries could not be written");
-                batch.into_iter().for_each(|job| drop(job.answer.send(Err(KeyValueError::Store(error.to_string())))));
+                batch
+                    .into_iter()
+                    .for_each(|job| drop(job.answer.send(Err(KeyValueError::Store(error.without_path().to_owned())))));
             }
         }
     }

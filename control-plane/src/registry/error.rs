@@ -119,7 +119,7 @@ impl From<ImageError> for RegistryError {
             _ => {}
         }
         tracing::warn!(%error, "the registry could not use the image store");
-        Self::Internal(error.to_string())
+        Self::Internal(error.without_path().into_owned())
     }
 }
 

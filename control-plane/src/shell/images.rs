@@ -47,7 +47,10 @@ impl ResolveImage for Sources {
         // What waits for a registry on this thread would outlive the runtime's timers.
         let resolved = shutdown.run_until_cancelled(self.registries.resolve(&self.store, request));
         match Handle::current().block_on(resolved) {
-            Some(resolved) => resolved.map_err(|error| error.to_string()),
+            Some(resolved) => resolved.map_err(|error| {
+                tracing::debug!(%error, "an image could not be resolved");
+                error.without_path().into_owned()
+            }),
             None => Err("the server ends".to_owned()),
         }
     }

@@ -76,7 +76,11 @@ impl Artifacts {
         let inner = self.0.clone();
         blocking(move || {
             let cache = &inner.cache;
-            cache.store(&source.digest, &artifact).map_err(|error| StartError::Cache(error.to_string()))?;
+            cache.store(&source.digest, &artifact).map_err(|error| {
+                // It may name a path, which clients of the gateway would be told.
+                tracing::warn!(%error, "a compiled component cannot be kept");
+                StartError::Cache(format!("it cannot be written ({}); the log says more", error.kind()))
+            })?;
             find(cache, &source.digest).ok_or_else(|| {
                 StartError::Cache("what was just written cannot be read back; is another process writing there?".into())
             })

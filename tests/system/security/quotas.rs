@@ -113,8 +113,11 @@ fn below_the_reserve_of_the_disk_only_objects_are_written() {
     });
     let refused = client.put_text("/kv/default/a", "2");
     assert!(refused.status == 500 && refused.body.contains("--disk-reserve"), "{refused:?}");
+    let path = folder.path().to_str().expect("UTF-8");
+    assert!(!refused.body.contains(path), "guests are told no path: {refused:?}");
     let (status, body) = registry(&sampan, "POST", "/v2/shop/cart/blobs/uploads/", "");
     assert!(status == "429" && body.contains("--disk-reserve"), "{status}: {body}");
+    assert!(!body.contains(path), "clients are told no path: {body}");
     let manifest = folder.path().join("goes-on.yaml");
     let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: goes-on }\ndata: { a: b }\n";
     std::fs::write(&manifest, text).expect("a manifest");

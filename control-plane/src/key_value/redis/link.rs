@@ -115,18 +115,19 @@ impl Link {
     }
 
     fn failed(&self, error: &RedisError) -> KeyValueError {
-        let store = &self.settings;
+        // Guests are told not where it is; the log says that.
+        tracing::debug!(store = %self.settings, %error, "an operation of the key-value store failed");
         KeyValueError::Store(if error.is_timeout() {
-            format!("{store} does not answer within {}", api::format_span(ANSWER))
+            format!("Redis does not answer within {}", api::format_span(ANSWER))
         } else if error.is_io_error() {
-            format!("the connection to {store} broke: {error}")
+            format!("the connection to Redis broke: {error}")
         } else {
-            format!("{store} answers: {error}")
+            format!("Redis answers: {error}")
         })
     }
 
     async fn live(&self) -> Result<Live, KeyValueError> {
-        let unreached = |why: &str| Err(KeyValueError::Store(format!("{} is not reached: {why}", self.settings)));
+        let unreached = |why: &str| Err(KeyValueError::Store(format!("Redis is not reached: {why}")));
         for _ in 0..2 {
             let connecting = self.connecting();
             match connecting.await {
