@@ -93,6 +93,8 @@ pub(super) struct Endpoint {
     pub(super) own: Reach,
     /// How near what it names may be, if its settings say so, or once it has answered.
     pub(super) named: Option<Reach>,
+    /// Its settings say that it names nothing private.
+    pub(super) is_confined: bool,
 }
 
 impl Endpoint {
@@ -119,9 +121,10 @@ impl Endpoint {
             _ if is_loopback(host) && !speaks_tls(clients.reaching(own)?, host).await? => "http",
             _ => "https",
         };
-        let named = settings.and_then(|settings| settings.private_network);
-        let named = named.map(|private| if private { Reach::Loopback } else { Reach::Public });
-        Ok(Self { clients, host: host.to_owned(), scheme, is_insecure, tries, own, named })
+        let private = settings.and_then(|settings| settings.private_network);
+        let named = private.map(|private| if private { Reach::Loopback } else { Reach::Public });
+        let is_confined = private == Some(false);
+        Ok(Self { clients, host: host.to_owned(), scheme, is_insecure, tries, own, named, is_confined })
     }
 
     pub(super) fn base(&self, repository: &str) -> Result<Url, String> {

@@ -106,6 +106,14 @@ impl Endpoint {
         NoAnswer::Forbidden(match self.is_own(url) {
             true if self.named.is_some() => format!("{near}, where it was not before"),
             true => not_for_namespaces(host, &near.to_string()),
+            false if near.reach() == Reach::Link => {
+                format!("the registry {host} sends to {}, and {near}: it is never followed there", place(url))
+            }
+            false if self.is_confined => format!(
+                "the registry {host} sends to {}, and {near}: it is not followed there, since `private-network = false` is \
+                 written under [registry.\"{host}\"] in the registries' file (--registries)",
+                place(url)
+            ),
             false => format!(
                 "the registry {host} sends to {}, and {near}: it is followed there only if it is in a private network \
                  itself; if it is to be, write `private-network = true` under [registry.\"{host}\"] in the registries' file \

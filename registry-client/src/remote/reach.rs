@@ -94,7 +94,7 @@ pub(super) struct TooNear {
 impl fmt::Display for TooNear {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, address } = self;
-        let reach = Reach::of(*address);
+        let reach = self.reach();
         match host.trim_matches(['[', ']']).parse::<IpAddr>() {
             Ok(_) => write!(f, "{address} is {reach}"),
             Err(_) => write!(f, "{host} is at {address}, {reach}"),
@@ -105,6 +105,11 @@ impl fmt::Display for TooNear {
 impl error::Error for TooNear {}
 
 impl TooNear {
+    /// How near it is.
+    pub(super) fn reach(&self) -> Reach {
+        Reach::of(self.address)
+    }
+
     /// The one because of which something failed.
     pub(super) fn of<'a>(error: &'a (dyn error::Error + 'static)) -> Option<&'a Self> {
         std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
