@@ -38,7 +38,7 @@ pub enum ClusterHttpError {
         why: String,
     },
     /// The caller may not call it.
-    #[error("{policy} does not allow calls to service {service} at port {port}")]
+    #[error("{policy} does not allow calls to port {port} of service {service}")]
     Denied {
         /// The Service that was named.
         service: ObjectKey,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 /// A text that is not a span of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a span of time: write a number and a unit, such as `500ms`, `30s`, `5m` or `1h`")]
+#[error("`{0}` is not a span of time: write a number and a unit, such as `500ms`, `30s`, `5m`, `1h` or `30d`")]
 pub struct InvalidSpan(String);
 
 /// Reads a span of time written as a number and a unit: `ms`, `s`, `m`, `h` or `d`. The number may have a fraction.

@@ -11,7 +11,7 @@ use scheduler::Template;
 
 use super::{
     Service,
-    policy::{Labels, Pod, Policy, Port, decide, decide_for_gateway, decide_outside},
+    policy::{Denied, Labels, Pod, Policy, Port, decide, decide_for_gateway, decide_outside},
 };
 
 /// Requests from outside come from a gateway. It counts as a pod of this namespace, with this label.
@@ -57,7 +57,7 @@ impl<'a> Policies<'a> {
 
     /// Who may call the ports of a Service that has these replicas behind it; nothing, where everybody may. A call is allowed that
     /// each kind of its replicas may be sent: one that only some may be is not sent by chance.
-    pub(crate) fn guards(&self, key: &ObjectKey, service: &Service, behind: &[&Template]) -> Vec<Guard> {
+    pub(crate) fn guards<'s>(&'s self, key: &ObjectKey, service: &Service, behind: &[&Template]) -> Vec<Guard> {
         let behind: Vec<(Labels, BTreeMap<String, u16>)> =
             behind.iter().map(|template| (pod_labels(template), port_names(template))).collect();
         let own = self.policies.iter().filter(|policy| policy.key.namespace == key.namespace);
@@ -68,22 +68,20 @@ impl<'a> Policies<'a> {
         let concerns = |namespace: &str| isolated || self.egress.contains(namespace);
         let mut guards = Vec::new();
         for port in &service.ports {
-            let each = |decided: &dyn Fn(Pod<'_>, Port<'_>) -> Option<String>| -> Verdict {
+            let each = |decided: &dyn Fn(Pod<'_>, Port<'_>) -> Result<(), Denied<'s>>| -> Verdict {
                 behind.iter().find_map(|(labels, names)| {
                     let to = Pod { labels: Some(labels), ..self.pod(&key.namespace, None) };
-                    decided(to, Port { number: service.target(port.port, names), names })
+                    let number = service.target(port.port, names);
+                    let denied = decided(to, Port { number, names }).err()?;
+                    Some(denied.at(number).to_string())
                 })
             };
-            let verdict = |from: Pod<'_>| {
-                each(&|to, port| decide(&self.policies, from, to, port).err().map(|denied| denied.to_string()))
-            };
+            let verdict = |from: Pod<'_>| each(&|to, port| decide(&self.policies, from, to, port));
             let others = verdict(Pod { namespace: "", labels: None, of_namespace: None });
             let (namespaces, revisions) = self.exceptions(&others, concerns, &verdict);
             let label = Labels::from([(GATEWAY_LABEL.0.to_owned(), GATEWAY_LABEL.1.to_owned())]);
             let gateway = Pod { labels: Some(&label), ..self.pod(GATEWAY_NAMESPACE, None) };
-            let outside = each(&|to, port| {
-                decide_for_gateway(&self.policies, gateway, to, port).err().map(|denied| denied.to_string())
-            });
+            let outside = each(&|to, port| decide_for_gateway(&self.policies, gateway, to, port));
             if others.is_some() || outside.is_some() || !namespaces.is_empty() || !revisions.is_empty() {
                 guards.push(Guard { port: port.port, others, namespaces, revisions, outside });
             }

@@ -240,13 +240,26 @@ impl Ports {
     }
 }
 
+impl Denied<'_> {
+    /// Which says at which port of the pod, since that is what rules name, and not the Service's.
+    pub(crate) fn at(self, pod_port: u16) -> impl fmt::Display {
+        let Self { policy, direction } = self;
+        fmt::from_fn(move |f| write!(f, "NetworkPolicy {policy} ({direction} at pod port {pod_port})"))
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ingress => "ingress of the callee",
+            Self::Egress => "egress of the caller",
+        })
+    }
+}
+
 impl fmt::Display for Denied<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = match self.direction {
-            Direction::Ingress => "ingress of the callee",
-            Direction::Egress => "egress of the caller",
-        };
-        write!(f, "NetworkPolicy {} ({side})", self.policy)
+        write!(f, "NetworkPolicy {} ({})", self.policy, self.direction)
     }
 }
 

@@ -117,7 +117,7 @@ async fn callers_and_clients_are_kept_from_a_port_as_the_control_plane_says_by_r
     assert_eq!(called(key("web-1"), 80).await, "200 OK");
     assert_eq!(called(ObjectKey::new("ops", "any-1"), 80).await, "200 OK");
     let denied = called(key("other-1"), 80).await;
-    assert_eq!(denied, "NetworkPolicy shop/deny does not allow calls to service shop/cart at port 80");
+    assert_eq!(denied, "NetworkPolicy shop/deny does not allow calls to port 80 of service shop/cart");
     assert!(called(ObjectKey::new("ops", "bad-1"), 80).await.starts_with("NetworkPolicy ops/out"));
     assert_eq!(called(key("other-1"), 81).await, "200 OK", "another port is not guarded");
     let seen = get(running.addr, CART, "/").await;

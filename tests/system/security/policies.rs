@@ -96,7 +96,8 @@ fn policies_hold(sampan: &Sampan) {
     assert_eq!(shop.outside_gets("web.shop"), 200, "who is not selected is not isolated");
     wait_for("the log of the caller names the policy", || {
         let log = sampan.cli_ok(&["logs", "-n", "shop", "deployment/other"]);
-        log.contains("NetworkPolicy shop/deny").then_some(())
+        let port = "NetworkPolicy shop/deny (ingress of the callee at pod port 8080) does not allow calls to port 80 of service shop/db";
+        log.contains(port).then_some(())
     });
 
     shop.policy(

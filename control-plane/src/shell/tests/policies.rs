@@ -41,7 +41,7 @@ async fn gateways_are_told_who_may_call_a_service_as_policies_labels_and_deploym
     cluster.put(NETWORK_POLICY, &policy("in", &spec(json!([web])))).await;
     let guards = guarded(&mut gateway, "others are kept off", |guards| !guards.is_empty()).await;
     let [guard] = &guards[..] else { panic!("{guards:?}") };
-    let denied = Some("NetworkPolicy default/in (ingress of the callee)".to_owned());
+    let denied = Some("NetworkPolicy default/in (ingress of the callee at pod port 80)".to_owned());
     assert_eq!((guard.port, &guard.others, &guard.outside), (80, &denied, &denied));
     assert!(guard.namespaces.is_empty(), "{guard:?}");
     let names: Vec<_> = guard.revisions.iter().map(|(revision, verdict)| (&*revision.name, verdict)).collect();
@@ -69,7 +69,7 @@ async fn gateways_are_told_who_may_call_a_service_as_policies_labels_and_deploym
     let guards = guarded(&mut gateway, "web is kept in", kept).await;
     assert_eq!((&guards[0].others, &guards[0].outside), (&None, &None), "{guards:?}");
     // Of a caller that is not known yet the policy may be, so it is kept in until it is known.
-    let denied = Some("NetworkPolicy default/in (egress of the caller)".to_owned());
+    let denied = Some("NetworkPolicy default/in (egress of the caller at pod port 80)".to_owned());
     assert_eq!(guards[0].namespaces, [("default".to_owned(), denied)]);
 
     cluster.delete(NETWORK_POLICY, "in").await;
