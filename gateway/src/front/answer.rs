@@ -217,9 +217,7 @@ fn route(shared: &Shared, authority: &Authority, path: &str, offered: Offered) -
         }
         (NoRoute::UnknownHost, Offered::RulesAlone) => Refusal::new(
             Reason::UnknownHost,
-            format!(
-                "no rule is named by the host `{host}`, and at this address services do not answer by their names                  (SERVICE.NAMESPACE.localhost): name the host in an Ingress, ask at a loopback address, or start the gateway                  with --publish-services"
-            ),
+            format!("no rule is for the host `{host}`: an Ingress that names it makes one"),
         ),
         (NoRoute::NoRuleForPath, _) => {
             Refusal::new(Reason::NoRuleForPath, format!("no rule of the host `{host}` is for the path `{path}`"))

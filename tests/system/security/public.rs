@@ -48,7 +48,7 @@ fn strangers_reach_what_an_ingress_or_a_load_balancer_names_and_those_of_the_mac
     wait_for("and where they are published", || (asked(&outside, &open, NAME).status == 200).then_some(()));
     let refused = asked(&outside, &shut, NAME);
     assert_eq!((refused.status, &refused.json()["error"]["reason"]), (404, &"UnknownHost".into()), "{refused:?}");
-    assert!(refused.body.contains("Ingress") && refused.body.contains("--publish-services"), "{refused:?}");
+    assert!(refused.body.contains("Ingress") && !refused.body.contains("--publish-services"), "{refused:?}");
     let nobody = asked(&outside, &shut, "nobody.default.localhost");
     assert_eq!(nobody.body.replace("nobody", "probe"), refused.body, "nothing tells which services there are");
 
