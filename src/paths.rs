@@ -7,9 +7,10 @@ use std::{
 };
 
 use anyhow::Context;
+use private_files::Exposed;
 use sha2::{Digest, Sha256};
 
-use crate::errors::HintExt;
+use crate::{errors::HintExt, terminal::print_error};
 
 /// Where each process has a directory of its own.
 const PROCESSES: &str = "processes";
@@ -43,9 +44,19 @@ impl DataDirArgs {
     /// alone.
     pub(crate) fn claim(&self) -> anyhow::Result<DataDir> {
         let dir = self.resolve()?;
-        private_files::claim(dir.root())
+        let exposed = private_files::claim(dir.root())
             .context("the data directory cannot be used")
             .hint("or name another directory with --data-dir: keys, Secrets and guests' data are kept in it")?;
+        if let Some(Exposed { path, mode, count }) = exposed {
+            print_error(format_args!(
+                "warning: other users of this machine could read or change {} (mode {:03o}{}) until now: if you do not trust all of \
+                 them, take the tokens, keys and Secrets in {} for known, and replace them",
+                path.display(),
+                mode & 0o777,
+                if count > 1 { format!(", and {} more", count - 1) } else { String::new() },
+                dir.root().display()
+            ));
+        }
         Ok(dir)
     }
 }

@@ -10,6 +10,12 @@ use crate::create_dir;
 
 /// What a mode gives to others than the owner.
 const OTHERS: u32 = 0o077;
+/// Others may list a directory's names, or read a file.
+const READ: u32 = 0o044;
+/// Others may change it.
+const WRITE: u32 = 0o022;
+/// Others may reach what is in a directory.
+const ENTER: u32 = 0o011;
 /// In a directory with this bit everybody keeps files, as in `/tmp`.
 const STICKY: u32 = 0o1000;
 /// The superuser, who can read everything anyway.
@@ -59,13 +65,25 @@ pub enum Refused {
     },
 }
 
+/// What others could read or change in a directory before it was made private.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exposed {
+    /// One of them.
+    pub path: PathBuf,
+    /// Its mode until now.
+    pub mode: u32,
+    /// How many there were.
+    pub count: usize,
+}
+
 /// Makes `dir` and all in it private to this user: made if missing, tightened where it is wider. Symbolic links in it are
-/// not followed. `dir` itself may be one, of this user's or root's making.
+/// not followed. `dir` itself may be one, of this user's or root's making. Answers what others could get at until now: a
+/// directory that they could enter, or an inner one, counts only if they could put something else into it.
 ///
 /// # Errors
 ///
 /// Where that is not this user's to do: the error says what is to be run.
-pub fn claim(dir: &Path) -> Result<(), Refused> {
+pub fn claim(dir: &Path) -> Result<Option<Exposed>, Refused> {
     let dir = &real(dir)?;
     create_dir(dir).map_err(failed(dir))?;
     let open = File::options().read(true).custom_flags(NO_SYMBOLIC_LINK).open(dir).map_err(failed(dir))?;
@@ -88,7 +106,23 @@ pub fn claim(dir: &Path) -> Result<(), Refused> {
         open.set_permissions(private(mode)).map_err(failed(dir))?;
     }
     // From here on nobody else reaches what is in it. A home directory's other files are not Sampan's.
-    if is_home { Ok(()) } else { tighten(dir, user) }
+    if is_home {
+        return Ok(None);
+    }
+    let was_open = mode & ENTER != 0;
+    let mut exposed = None;
+    // Nothing was put into one that is empty.
+    if was_open && mode & WRITE != 0 && fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        note(&mut exposed, dir, mode);
+    }
+    tighten(dir, user, was_open.then_some(&mut exposed))?;
+    Ok(exposed)
+}
+
+fn note(exposed: &mut Option<Exposed>, path: &Path, mode: u32) {
+    let mode = mode & 0o7777;
+    let first = || Exposed { path: path.to_owned(), mode, count: 0 };
+    exposed.get_or_insert_with(first).count += 1;
 }
 
 const NO_SYMBOLIC_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::DIRECTORY).bits() as i32;
@@ -108,7 +142,8 @@ fn real(dir: &Path) -> Result<PathBuf, Refused> {
 }
 
 /// Takes from others what they may do in a directory. What goes away meanwhile was another process's.
-fn tighten(dir: &Path, user: u32) -> Result<(), Refused> {
+/// `exposed` notes what they could do, where they could do anything.
+fn tighten(dir: &Path, user: u32, mut exposed: Option<&mut Option<Exposed>>) -> Result<(), Refused> {
     let mut left = vec![dir.to_owned()];
     while let Some(dir) = left.pop() {
         let entries = match fs::read_dir(&dir) {
@@ -129,6 +164,10 @@ fn tighten(dir: &Path, user: u32) -> Result<(), Refused> {
             }
             if metadata.mode() & OTHERS != 0 || metadata.uid() != user {
                 tighten_one(&path, &metadata, user)?;
+                let matters = if metadata.is_dir() { WRITE } else { READ | WRITE };
+                if let Some(exposed) = exposed.as_deref_mut().filter(|_| metadata.mode() & matters != 0) {
+                    note(exposed, &path, metadata.mode());
+                }
             }
             if metadata.is_dir() {
                 left.push(path);
@@ -209,7 +248,9 @@ mod tests {
         set(&dir.join("images/blobs"), 0o777);
         set(&dir.join("images"), 0o2775);
         set(&dir, 0o755);
-        claim(&dir).unwrap();
+        let exposed = claim(&dir).unwrap().expect("others could read it");
+        assert_eq!(exposed.count, 4, "two files, a directory that all may change, one that the group may: {exposed:?}");
+        assert_eq!(claim(&dir).unwrap(), None, "it is private now");
         let modes = ["", "images", "images/blobs", "images/blobs/one", "program"].map(|name| mode(&dir.join(name)));
         assert_eq!(modes, [0o700, 0o2700, 0o700, 0o600, 0o700].map(|mode: u32| mode));
         assert_eq!(mode(&outside), 0o644, "what a link leads to is not Sampan's");
@@ -219,8 +260,33 @@ mod tests {
     fn a_missing_directory_is_made_for_this_user_alone() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("share/sampan");
-        claim(&dir).unwrap();
+        assert_eq!(claim(&dir).unwrap(), None);
         assert_eq!([mode(&dir), mode(&folder.path().join("share"))], [0o700, 0o700]);
+    }
+
+    #[test]
+    fn what_others_could_get_at_is_told_and_what_they_could_not_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("data");
+        fs::create_dir(&dir).unwrap();
+        for empty in [0o777, 0o755] {
+            set(&dir, empty);
+            assert_eq!(claim(&dir).unwrap(), None, "nothing was in it");
+        }
+        let token = dir.join("token");
+        fs::write(&token, "secret").unwrap();
+        set(&token, 0o666);
+        set(&dir, 0o700);
+        assert_eq!(claim(&dir).unwrap(), None, "nobody came in");
+        set(&token, 0o600);
+        set(&dir, 0o755);
+        assert_eq!(claim(&dir).unwrap(), None, "nobody could read what is in it");
+        set(&token, 0o644);
+        set(&dir, 0o755);
+        assert_eq!(claim(&dir).unwrap(), Some(Exposed { path: token.clone(), mode: 0o644, count: 1 }));
+        set(&dir, 0o777);
+        let exposed = claim(&dir).unwrap();
+        assert_eq!(exposed, Some(Exposed { path: dir, mode: 0o777, count: 1 }), "others could replace what is in it");
     }
 
     #[test]

@@ -4,5 +4,5 @@
 mod claim;
 mod write;
 
-pub use claim::{Refused, claim};
+pub use claim::{Exposed, Refused, claim};
 pub use write::{create_dir, write, write_new};
