@@ -75,7 +75,9 @@ impl KeyValueArgs {
             read.with_context(|| format!("{} cannot be read: it was named with --key-value-ca", path.display()))
         };
         let authority = ca.as_ref().map(read).transpose()?;
-        let settings = RedisSettings::parse(url.expose_secret(), authority.as_deref())?;
+        let settings = RedisSettings::parse(url.expose_secret(), authority.as_deref());
+        let flag = if self.key_value_file.is_some() { "--key-value-file" } else { "--key-value" };
+        let settings = settings.with_context(|| format!("the store of {flag} cannot be used"))?;
         Ok(Some(Redis { settings, quota: self.quota(), encryption: self.encryption()? }))
     }
 

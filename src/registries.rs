@@ -27,7 +27,8 @@ impl RegistriesArgs {
             }
             None => default_file(),
         };
-        Ok(path.map(|path| RegistrySettings::read(&path)).transpose()?.unwrap_or_default())
+        let read = path.map(|path| RegistrySettings::read(&path)).transpose();
+        Ok(read.context("the registries' file (--registries) cannot be used")?.unwrap_or_default())
     }
 
     /// Registries for a command: with the token of the installation in this data directory, for its own one.

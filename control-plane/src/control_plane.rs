@@ -287,7 +287,7 @@ impl ControlPlane {
         let (certificates, token, tokens) = self.identity(address)?;
         let opened = self.config.audit.clone().map(|settings| {
             let path = settings.path.clone();
-            AuditLog::open(settings).map_err(|why| OpenError::Unusable { path, why: why.to_string() })
+            AuditLog::open(settings).map_err(|why| OpenError::AuditLog { path, why: why.to_string() })
         });
         let audit = opened.transpose()?.map(Arc::new);
         if let Some(audit) = &audit {

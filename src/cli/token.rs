@@ -50,12 +50,12 @@ struct Create {
     #[arg(long, env = "SAMPAN_TOKEN_NAME", value_name = "NAME")]
     name: Option<String>,
 
-    /// How long it holds
-    #[arg(long, env = "SAMPAN_TOKEN_TTL", default_value = "1h", value_name = "SPAN", value_parser = api::parse_span)]
+    /// How long it holds, at most 30d
+    #[arg(long, env = "SAMPAN_TOKEN_TTL", default_value = "1h", value_name = "SPAN", value_parser = ttl)]
     ttl: Duration,
 
     /// How many may join with it
-    #[arg(long, env = "SAMPAN_TOKEN_USES", default_value_t = 1, value_name = "N")]
+    #[arg(long, env = "SAMPAN_TOKEN_USES", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     uses: u32,
 
     /// CPU that a worker may have for guests, whatever it says [default: what it says]
@@ -134,6 +134,18 @@ struct Revoked {
     certificates: Vec<super::certificate::Shown>,
 }
 
+/// The longest that a token may hold.
+const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+
+fn ttl(text: &str) -> Result<Duration, String> {
+    let span = api::parse_span(text).map_err(|error| error.to_string())?;
+    if (Duration::from_secs(1)..=MAX_TTL).contains(&span) {
+        Ok(span)
+    } else {
+        Err("a token holds 1s to 30d".to_owned())
+    }
+}
+
 fn bytes(text: &str) -> Result<u64, api::InvalidQuantity> {
     text.parse::<api::Quantity>().map(api::Quantity::as_units)
 }
@@ -184,7 +196,7 @@ fn can_be_replaced(out: &Path) -> anyhow::Result<()> {
 impl List {
     async fn run(self) -> anyhow::Result<()> {
         let listed: Listed = self.client.connect().await?.get("/sampan/v1/tokens").await?;
-        print_line(format_args!("{:10}  {:8}  {:12}  {:>8}  {:>5}  USED BY", "ID", "ROLE", "NAME", "ENDS IN", "USES"));
+        print_line(format_args!("{:10}  {:8}  {:12}  {:>8}  {:>5}  USED BY", "ID", "ROLE", "NAME", "ENDS IN", "LEFT"));
         for token in listed.items {
             let role = token.role.as_deref().unwrap_or("any");
             let name = token.name.as_deref().unwrap_or("any");

@@ -171,8 +171,12 @@ impl Rotated {
 /// A file that only its owner reads; one that others could read is made private. A link is not followed.
 fn open_private(path: &Path) -> io::Result<File> {
     let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-    let file =
-        OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(no_follow).open(path)?;
+    let opened = OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(no_follow).open(path);
+    let file = opened.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => io::Error::new(error.kind(), "its folder is not there"),
+        _ if path.is_symlink() => io::Error::new(error.kind(), "it is a symbolic link, which is not followed"),
+        _ => error,
+    })?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file: name one, or a path where none is"));
@@ -271,7 +275,10 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "new\n");
         let link = AuditSettings { path: folder.path().join("link"), ..settings(folder.path()) };
         std::os::unix::fs::symlink("/etc/hostname", &link.path).unwrap();
-        assert!(Rotated::open(link).is_err(), "a link is not followed");
+        let why = |settings| Rotated::open(settings).err().map(|error| error.to_string());
+        assert_eq!(why(link).as_deref(), Some("it is a symbolic link, which is not followed"));
+        let nowhere = settings(&folder.path().join("nodir"));
+        assert_eq!(why(nowhere).as_deref(), Some("its folder is not there"));
     }
 
     #[test]

@@ -38,11 +38,13 @@ async fn create(State(register): State<Register>, Json(new): Json<NewToken>) -> 
         return refused(StatusCode::BAD_REQUEST, &format!("role: `{role}` is none: use worker or gateway"));
     }
     if new.ttl_seconds == 0 || new.ttl_seconds > MAX_TTL_SECONDS {
-        let message = format!("ttlSeconds: {} is not between 1 and {MAX_TTL_SECONDS}", new.ttl_seconds);
+        let (days, asked) = (MAX_TTL_SECONDS / (24 * 3600), new.ttl_seconds);
+        let message =
+            format!("ttlSeconds: {asked} is not between 1 and {MAX_TTL_SECONDS}: a token holds at most {days}d");
         return refused(StatusCode::BAD_REQUEST, &message);
     }
     if new.uses == 0 {
-        return refused(StatusCode::BAD_REQUEST, "uses: a token has to let somebody in");
+        return refused(StatusCode::BAD_REQUEST, "uses: 0 would let nobody in: ask for 1 or more");
     }
     if let Some(name) = &new.name {
         if let Err(why) = api::check_dns_subdomain(name) {
