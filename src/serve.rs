@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
+use control_plane::encryption::EncryptionKeys;
 use registry_client::ImageStore;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,15 @@ pub(crate) struct Addresses {
     pub(crate) images: ImageStore,
     /// Where workers and gateways of other machines join.
     pub(crate) sessions: Option<SocketAddr>,
+    pub(crate) encryption: Encryption,
+}
+
+/// By what values are encrypted where they are kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Encryption {
+    pub(crate) keys: EncryptionKeys,
+    /// Guests' entries are kept elsewhere, where a start writes nothing anew.
+    pub(crate) in_redis: bool,
 }
 
 impl Addresses {
@@ -45,6 +55,27 @@ impl Addresses {
         }
         screen.line(format_args!("  API        https://{}", self.api));
         screen.line(format_args!("  kubectl    export KUBECONFIG={}", self.kubeconfig.display()));
+        if let Some(encryption) = self.encryption.told() {
+            screen.line(format_args!("  encrypted  {encryption}"));
+        }
+    }
+}
+
+impl Encryption {
+    /// Which key writes, and which ones are not needed any more: a start has written anew what others had written.
+    fn told(&self) -> Option<String> {
+        let others: Vec<_> = self.keys.readers().map(|name| format!("`{name}`")).collect();
+        let writes = match self.keys.writer() {
+            Some(writer) => format!("by the key `{writer}`: all that is kept in the data directory"),
+            None if others.is_empty() => return None,
+            None => "nothing any more in the data directory".to_owned(),
+        };
+        let others = match (&others[..], self.in_redis) {
+            ([], _) => String::new(),
+            (_, true) => format!("; entries in Redis may still need {}", others.join(", ")),
+            (_, false) => format!("; of {}, backups alone have need", others.join(", ")),
+        };
+        Some(writes + &others)
     }
 }
 
@@ -89,4 +120,35 @@ where
     let result = runtime.block_on(work(CancellationToken::new()));
     runtime.shutdown_timeout(LAST_WAIT);
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    const ONE: &str = "key-1 AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n";
+    const TWO: &str = "key-2 AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\n";
+
+    #[test]
+    fn it_is_said_which_key_writes_and_which_may_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys");
+        let told = |text: &str, in_redis| {
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+            let keys = EncryptionKeys::read(&file).unwrap();
+            Encryption { keys, in_redis }.told().unwrap_or_default()
+        };
+        assert_eq!(told(ONE, false), "by the key `key-1`: all that is kept in the data directory");
+        let both = told(&format!("{TWO}{ONE}"), false);
+        assert!(
+            both.contains("by the key `key-2`") && both.ends_with("; of `key-1`, backups alone have need"),
+            "{both}"
+        );
+        assert!(told(&format!("{TWO}{ONE}"), true).ends_with("entries in Redis may still need `key-1`"));
+        assert!(told(&format!("identity\n{ONE}"), false).starts_with("nothing any more"));
+        assert_eq!(Encryption { keys: EncryptionKeys::default(), in_redis: false }.told(), None);
+    }
 }

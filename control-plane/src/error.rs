@@ -38,12 +38,15 @@ pub enum OpenError {
         known: u64,
     },
     /// A file holds values that the keys of the command line do not open.
-    #[error("{} was not opened, and nothing in it was changed: {place} cannot be read: {why}", path.display())]
+    #[error(
+        "{} was not opened, and nothing in it was changed: {}{why}",
+        path.display(), place.as_ref().map(|place| format!("{place} cannot be read: ")).unwrap_or_default()
+    )]
     Encrypted {
         /// The file.
         path: PathBuf,
-        /// Which value.
-        place: String,
+        /// Which value; `None`: all of them.
+        place: Option<String>,
         /// Why it does not open.
         why: crate::encryption::Sealed,
     },
@@ -54,11 +57,19 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// A file or directory cannot be used.
-    #[error("{} cannot be used: {why}", path.display())]
+    #[error("{} cannot be used ({why}): mend that, or choose another directory with --data-dir", path.display())]
     Unusable {
         /// Which one.
         path: PathBuf,
         /// What the system said.
+        why: String,
+    },
+    /// The file of the audit log cannot be written.
+    #[error("the audit log {} cannot be written ({why}): mend that, or name another file with --audit-log", path.display())]
+    AuditLog {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
         why: String,
     },
     /// The API's address cannot be taken.

@@ -22,7 +22,12 @@ use super::{
     rules::Rules,
     supervisor::{Supervisor, own_workers},
 };
-use crate::{config::ServerArgs, errors::HintExt, metrics::Metrics, serve::Addresses};
+use crate::{
+    config::ServerArgs,
+    errors::HintExt,
+    metrics::Metrics,
+    serve::{Addresses, Encryption},
+};
 
 /// How a control plane for other processes is set up.
 #[derive(Debug, Clone)]
@@ -62,6 +67,7 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let redis = args.key_value.resolve()?;
     let own_workers = own_workers(plan.workers);
     let mut control_config = config::control_plane(args, redis.as_ref(), &dir, plan.silence, own_workers.clone())?;
+    let encryption = Encryption { keys: control_config.encryption.clone(), in_redis: redis.is_some() };
     control_config.join_authority = Some(authority.fingerprint().to_string());
     let control = ControlPlane::open(control_config, images.clone(), registries, Arc::new(DirectConnect))?;
     let control = Arc::new(control);
@@ -141,7 +147,8 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     roles.spawn("the listener for sessions", async move { Ok(serve_sessions(listener, offer, stop).await?) });
     roles.spawn("the control plane", async move { Ok(control.run(control_ends).await?) });
     let names_answer = http.is_some_and(|bound| args.http.names_answer_at(bound));
-    Ok((Addresses { http, names_answer, api, kubeconfig: dir.kubeconfig(), images, sessions }, roles))
+    let kubeconfig = dir.kubeconfig();
+    Ok((Addresses { http, names_answer, api, kubeconfig, images, sessions, encryption }, roles))
 }
 
 /// Makes the control plane's own certificate anew before it ends.

@@ -8,7 +8,11 @@ use tokio_util::sync::CancellationToken;
 use transport::DirectConnect;
 
 use super::{Roles, config, images::StoredImages, machine_name, only};
-use crate::{config::ServerArgs, metrics::Metrics, serve::Addresses};
+use crate::{
+    config::ServerArgs,
+    metrics::Metrics,
+    serve::{Addresses, Encryption},
+};
 
 /// Starts all three roles in this process, joined by sessions within it. Returns once each takes requests.
 pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyhow::Result<(Addresses, Roles)> {
@@ -20,6 +24,7 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
     let worker_config = config::worker(&machine_name(), &args.worker);
     let own_workers = vec![worker_config.name.clone()];
     let control_config = config::control_plane(args, redis.as_ref(), &dir, Silence::IN_PROCESS, own_workers)?;
+    let encryption = Encryption { keys: control_config.encryption.clone(), in_redis: redis.is_some() };
     let control = Arc::new(ControlPlane::open(control_config, images.clone(), registries, connect.clone())?);
     let replicas = Replicas::new();
     let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), replicas.dialer());
@@ -64,5 +69,5 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
     roles.spawn("the control plane", async move { Ok(control.run(control_ends).await?) });
     let names_answer = args.http.names_answer_at(http);
     let kubeconfig = dir.kubeconfig();
-    Ok((Addresses { http: Some(http), names_answer, api, kubeconfig, images, sessions: None }, roles))
+    Ok((Addresses { http: Some(http), names_answer, api, kubeconfig, images, sessions: None, encryption }, roles))
 }

@@ -53,8 +53,14 @@ pub enum Sealed {
 
 impl EncryptionKeys {
     /// The name of the key that writes; `None`: values are written as they are.
-    pub(crate) fn writer(&self) -> Option<&str> {
+    pub fn writer(&self) -> Option<&str> {
         self.first().map(|key| key.name.as_str())
+    }
+
+    /// The names of the keys that do not write, but read.
+    pub fn readers(&self) -> impl Iterator<Item = &str> {
+        let writer = self.writer();
+        self.keys.iter().map(|key| key.name.as_str()).filter(move |name| Some(*name) != writer)
     }
 
     /// Whether nothing is sealed, and nothing that is sealed is read.

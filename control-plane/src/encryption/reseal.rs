@@ -47,7 +47,7 @@ pub(crate) fn reseal(
     if !path.exists() && keys.writer().is_none() {
         return Ok(());
     }
-    let refused = |place: String, why: Sealed| OpenError::Encrypted { path: path.to_owned(), place, why };
+    let refused = |place: Option<String>, why: Sealed| OpenError::Encrypted { path: path.to_owned(), place, why };
     let file = File::open(path, cache_bytes)?;
     let check = file.load(|read| match read.open_table(ENCRYPTION) {
         Ok(table) => Ok(table.get(CHECK)?.map(|held| held.value().to_vec())),
@@ -55,7 +55,7 @@ pub(crate) fn reseal(
         Err(error) => Err(error.into()),
     })?;
     if let Some(check) = &check {
-        keys.open(&[CHECK], check).map_err(|why| refused("what tells its key".to_owned(), why))?;
+        keys.open(&[CHECK], check).map_err(|why| refused(None, why))?;
     }
     let sealed_by = check.as_deref().and_then(EncryptionKeys::name_in);
     if sealed_by == keys.writer() {
@@ -84,7 +84,7 @@ pub(crate) fn reseal(
     if let Err(error) = read {
         let _ = fs::remove_file(&unfinished);
         return Err(match (failed, error) {
-            (Some((place, why)), _) => refused(place, why),
+            (Some((place, why)), _) => refused(Some(place), why),
             (None, DiskError::Full { .. }) => OpenError::DiskFull { path: path.to_owned() },
             (None, DiskError::Failed { why, .. }) => OpenError::Unusable { path: path.to_owned(), why },
         });

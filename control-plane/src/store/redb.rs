@@ -71,7 +71,9 @@ impl RedbStore {
         let index = file.load(|read| match load(&read, limit, &keys) {
             Ok(index) => Ok(Ok(index)),
             Err(Failure::Disk(error)) => Err(error),
-            Err(Failure::Sealed(place, why)) => Ok(Err(OpenError::Encrypted { path: path.clone(), place, why })),
+            Err(Failure::Sealed(place, why)) => {
+                Ok(Err(OpenError::Encrypted { path: path.clone(), place: Some(place), why }))
+            }
         });
         let index = Arc::new(index??);
         let writer = Writer { file, index: index.clone(), keys };

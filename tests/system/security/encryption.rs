@@ -95,6 +95,7 @@ fn secrets_and_entries_are_on_no_disk_as_they_are_and_are_read_with_their_keys_a
             !output.status.success() && said.contains("`key-2`") && said.contains("store.redb"),
             "{with:?}: {said}"
         );
+        assert!(!said.contains("what tells its key"), "it says what to do: {said}");
     };
     for with in [None, Some(KEY_1), Some(WRONG_2)] {
         refused(with);
