@@ -232,6 +232,10 @@ pub(crate) struct DiskLimitArgs {
     #[arg(long, env = "SAMPAN_REGISTRY_OWNER_BYTES", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) registry_owner_bytes: Option<u64>,
 
+    /// Blobs, manifests and tags of an owner [default: 10000]
+    #[arg(long, env = "SAMPAN_REGISTRY_OWNER_ENTRIES", value_name = "N")]
+    pub(crate) registry_owner_entries: Option<u64>,
+
     /// Bytes of unfinished uploads of an owner [default: 16Gi]
     #[arg(long, env = "SAMPAN_REGISTRY_UNFINISHED_BYTES", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) registry_unfinished_bytes: Option<u64>,
@@ -248,6 +252,7 @@ impl DiskLimitArgs {
         let default = UploadQuota::default();
         UploadQuota {
             owner_bytes: self.registry_owner_bytes.unwrap_or(default.owner_bytes),
+            entries: self.registry_owner_entries.unwrap_or(default.entries),
             unfinished_bytes: self.registry_unfinished_bytes.unwrap_or(default.unfinished_bytes),
             ..default
         }

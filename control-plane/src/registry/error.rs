@@ -113,7 +113,9 @@ impl RegistryError {
 impl From<ImageError> for RegistryError {
     fn from(error: ImageError) -> Self {
         match error {
-            ImageError::OverQuota(over @ OverQuota::Owner { .. }) => return Self::Denied(over.to_string()),
+            ImageError::OverQuota(over @ (OverQuota::Owner { .. } | OverQuota::Entries { .. })) => {
+                return Self::Denied(over.to_string());
+            }
             ImageError::OverQuota(over) => return Self::NoRoom(over.to_string()),
             ImageError::BelowReserve(below) => return Self::NoRoom(below.to_string()),
             _ => {}

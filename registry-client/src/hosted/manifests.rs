@@ -83,6 +83,9 @@ impl Repository {
         };
         self.check_needs(&parsed)?;
         let tag = (name != digest.as_str()).then(|| self.tag_reference(name)).transpose()?;
+        if tag.is_some() && !self.tags()?.contains_key(name) {
+            self.accounts.tag(&self.name)?;
+        }
         if !self.links("_manifests").contains(&digest) {
             self.accounts.keep(&self.name, bytes.len() as u64)?;
         }
@@ -135,7 +138,9 @@ impl Repository {
             let gone = |entry: &crate::index::Entry| self.tag_of(&entry.written).as_deref() == Some(name);
             // It stays in the repository by its digest.
             self.adopt()?;
-            return Ok(self.store.index().untag(gone)? > 0);
+            let gone = self.store.index().untag(gone)?;
+            self.accounts.give_up(&self.name, gone, 0);
+            return Ok(gone > 0);
         };
         let Some(manifest) = self.manifest(name)? else { return Ok(false) };
         if let Some(subject) = Parsed::of(&manifest.bytes).ok().and_then(|parsed| parsed.subject)
@@ -144,9 +149,9 @@ impl Repository {
             self.links(&referrers(&subject)).remove(&digest)?;
         }
         let is_it = |entry: &crate::index::Entry| entry.manifest.as_str() == digest.as_str();
-        self.store.index().untag(|entry| is_it(entry) && self.tag_of(&entry.written).is_some())?;
+        let tags = self.store.index().untag(|entry| is_it(entry) && self.tag_of(&entry.written).is_some())?;
         self.links("_manifests").remove(&digest)?;
-        self.accounts.give_up(&self.name, manifest.bytes.len() as u64);
+        self.accounts.give_up(&self.name, tags + 1, manifest.bytes.len() as u64);
         Ok(true)
     }
 

@@ -30,7 +30,7 @@ pub use collect::{Collected, Keep, UPLOAD_EXPIRES_AFTER, Unused};
 pub use collection::{CollectionConfig, collect, keep_collected, kept_by_grace};
 pub use content_digest::{ContentDigest, Verifier};
 pub use manifests::{Descriptor, ManifestError, PutManifest, StoredManifest};
-pub use quota::{OWNER_FLAG, OverQuota, UNFINISHED_FLAG, UploadQuota};
+pub use quota::{ENTRIES_FLAG, OWNER_FLAG, OverQuota, UNFINISHED_FLAG, UploadQuota};
 pub use uploads::{Upload, UploadError};
 
 use links::Links;
@@ -159,7 +159,7 @@ impl Repository {
         let there = self.has_blob(digest)?;
         self.links("_blobs").remove(digest)?;
         if there {
-            self.accounts.give_up(&self.name, self.blob_bytes(digest));
+            self.accounts.give_up(&self.name, 1, self.blob_bytes(digest));
         }
         Ok(there)
     }

@@ -6,13 +6,16 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{ContentDigest, listing};
-use crate::{ImageError, ImageStore};
+use super::{ContentDigest, listing, repository_of};
+use crate::{ImageError, ImageReference, ImageStore};
 
 /// What sets the bytes of an owner.
 pub const OWNER_FLAG: &str = "--registry-owner-bytes";
 /// What sets the bytes of an owner's unfinished uploads.
 pub const UNFINISHED_FLAG: &str = "--registry-unfinished-bytes";
+
+/// What sets the blobs, manifests and tags of an owner.
+pub const ENTRIES_FLAG: &str = "--registry-owner-entries";
 
 /// Owners whose bytes are known without looking. Beyond it all are counted again.
 const MAX_OWNERS: usize = 10_000;
@@ -22,6 +25,8 @@ const MAX_OWNERS: usize = 10_000;
 pub struct UploadQuota {
     /// Bytes of blobs and manifests, and of unfinished uploads. A blob counts in each repository that has it.
     pub owner_bytes: u64,
+    /// Blobs, manifests and tags: each takes files, or a place in the index that every look-up reads, however small it is.
+    pub entries: u64,
     /// Bytes of unfinished uploads alone.
     pub unfinished_bytes: u64,
     /// Unfinished uploads.
@@ -30,7 +35,7 @@ pub struct UploadQuota {
 
 impl Default for UploadQuota {
     fn default() -> Self {
-        Self { owner_bytes: 32 << 30, unfinished_bytes: 16 << 30, unfinished: 1000 }
+        Self { owner_bytes: 32 << 30, entries: 10_000, unfinished_bytes: 16 << 30, unfinished: 1000 }
     }
 }
 
@@ -48,6 +53,17 @@ pub enum OverQuota {
         /// Bytes that it would have.
         would_be: u64,
         /// Bytes that it may have.
+        limit: u64,
+    },
+    /// In number.
+    #[error(
+        "the repositories of `{owner}` have {limit} blobs, manifests and tags, which are all that they may have: delete what is not \
+         needed, or have {ENTRIES_FLAG} raised"
+    )]
+    Entries {
+        /// Who.
+        owner: String,
+        /// How many it may have.
         limit: u64,
     },
     /// On its way. It ends with the uploads, or a day after they last got something.
@@ -87,6 +103,8 @@ pub(super) struct Accounts {
 struct Held {
     /// Bytes of blobs and manifests.
     kept: u64,
+    /// Blobs, manifests and tags.
+    entries: u64,
     /// Bytes of unfinished uploads.
     unfinished: u64,
     /// Unfinished uploads.
@@ -105,6 +123,7 @@ impl Accounts {
             if held.uploads >= limit {
                 return Err(OverQuota::Uploads { owner: owner.to_owned(), limit });
             }
+            self.quota.admit_entry(owner, held)?;
             held.uploads += 1;
             Ok(())
         })
@@ -129,7 +148,10 @@ impl Accounts {
         self.known(repository, |held| {
             held.uploads = held.uploads.saturating_sub(1);
             held.unfinished = held.unfinished.saturating_sub(bytes);
-            held.kept += if kept { bytes } else { 0 };
+            if kept {
+                held.kept += bytes;
+                held.entries += 1;
+            }
         });
     }
 
@@ -142,14 +164,28 @@ impl Accounts {
     pub(super) fn keep(&self, repository: &str, bytes: u64) -> Result<(), ImageError> {
         self.with(repository, |owner, held| {
             self.quota.admit_in_all(owner, held, bytes)?;
+            self.quota.admit_entry(owner, held)?;
             held.kept += bytes;
+            held.entries += 1;
             Ok(())
         })
     }
 
-    /// A repository has something no more.
-    pub(super) fn give_up(&self, repository: &str, bytes: u64) {
-        self.known(repository, |held| held.kept = held.kept.saturating_sub(bytes));
+    /// A repository gets a tag that it did not have before.
+    pub(super) fn tag(&self, repository: &str) -> Result<(), ImageError> {
+        self.with(repository, |owner, held| {
+            self.quota.admit_entry(owner, held)?;
+            held.entries += 1;
+            Ok(())
+        })
+    }
+
+    /// A repository has so many things no more, of so many bytes together.
+    pub(super) fn give_up(&self, repository: &str, entries: usize, bytes: u64) {
+        self.known(repository, |held| {
+            held.kept = held.kept.saturating_sub(bytes);
+            held.entries = held.entries.saturating_sub(entries as u64);
+        });
     }
 
     /// Something has changed that was not told here.
@@ -183,14 +219,20 @@ impl Accounts {
 
     fn count(&self, owner: &str) -> Result<Held, ImageError> {
         let (mut held, mut open) = (Held::default(), vec![self.dir.join(owner)]);
+        let names = self.store.entries()?;
+        let tags = names.iter().filter_map(|entry| entry.written.parse().ok());
+        let tags = tags.filter(|tag: &ImageReference| tag.digest().is_none() && is_of(tag, owner));
+        held.entries = tags.count() as u64;
         while let Some(dir) = open.pop() {
             for entry in listing(&dir)? {
                 let path = dir.join(&entry);
                 match entry.as_str() {
                     "_blobs" | "_manifests" => {
                         let digests = listing(&path)?;
-                        let digests = digests.iter().filter_map(|name| ContentDigest::of_file_name(name));
-                        held.kept += digests.map(|digest| size(&self.store.content_path(&digest))).sum::<u64>();
+                        for digest in digests.iter().filter_map(|name| ContentDigest::of_file_name(name)) {
+                            held.kept += size(&self.store.content_path(&digest));
+                            held.entries += 1;
+                        }
                     }
                     "_uploads" => {
                         let uploads = listing(&path)?;
@@ -216,6 +258,15 @@ impl UploadQuota {
         Ok(())
     }
 
+    fn admit_entry(&self, owner: &str, held: &Held) -> Result<(), OverQuota> {
+        let limit = self.entries;
+        // An upload becomes one.
+        if held.entries.saturating_add(held.uploads) >= limit {
+            return Err(OverQuota::Entries { owner: owner.to_owned(), limit });
+        }
+        Ok(())
+    }
+
     fn admit_in_all(&self, owner: &str, held: &Held, bytes: u64) -> Result<(), OverQuota> {
         let (would_be, limit) = (held.kept.saturating_add(held.unfinished).saturating_add(bytes), self.owner_bytes);
         if would_be > limit && bytes > 0 {
@@ -223,6 +274,11 @@ impl UploadQuota {
         }
         Ok(())
     }
+}
+
+/// Whether a name of the local store is one of a repository of this owner.
+fn is_of(tag: &ImageReference, owner: &str) -> bool {
+    repository_of(tag).is_some_and(|repository| owner_of(&repository) == owner)
 }
 
 fn owner_of(repository: &str) -> &str {

@@ -2,13 +2,13 @@
 
 use registry_client::{
     RESERVE_FLAG,
-    hosted::{Keep, OWNER_FLAG, UNFINISHED_FLAG},
+    hosted::{ENTRIES_FLAG, Keep, OWNER_FLAG, UNFINISHED_FLAG},
 };
 
 use super::*;
 
 fn within(owner_bytes: u64, unfinished_bytes: u64, unfinished: u64) -> Fixture {
-    let quota = UploadQuota { owner_bytes, unfinished_bytes, unfinished };
+    let quota = UploadQuota { owner_bytes, unfinished_bytes, unfinished, ..UploadQuota::default() };
     Fixture::within(tempfile::tempdir().unwrap(), quota, DiskReserve::default())
 }
 
@@ -46,6 +46,28 @@ async fn an_owner_has_no_more_than_its_quota_in_all_its_repositories_and_gets_ba
     assert_eq!(gone.status, StatusCode::ACCEPTED);
     assert_eq!(registry.try_push("shop/orders", &[3; 50]).await.status, StatusCode::CREATED);
     refused(&registry.try_push("shop/orders", &[4]).await, StatusCode::FORBIDDEN, "DENIED", OWNER_FLAG);
+}
+
+#[tokio::test]
+async fn blobs_manifests_and_tags_of_an_owner_are_bounded_in_number_however_small_they_are() {
+    let quota = UploadQuota { entries: 4, ..UploadQuota::default() };
+    let registry = Fixture::within(tempfile::tempdir().unwrap(), quota, DiskReserve::default());
+    assert_eq!(registry.try_push("shop/cart", b"{}").await.status, StatusCode::CREATED);
+    assert_eq!(registry.try_push("shop/web", &[1]).await.status, StatusCode::CREATED);
+    let manifest = json!({ "schemaVersion": 2, "mediaType": OCI, "layers": [] });
+    assert_eq!(registry.put_manifest("shop/cart", "v1", &manifest).await.status, StatusCode::CREATED);
+    let too_many = |answer: &Answer| refused(answer, StatusCode::FORBIDDEN, "DENIED", ENTRIES_FLAG);
+    // Also after a restart.
+    let registry = Fixture::within(registry.dir, quota, DiskReserve::default());
+    too_many(&registry.put_manifest("shop/cart", "v2", &manifest).await);
+    let begun = registry.try_push("shop/web", &[2]).await;
+    assert_eq!(begun.status, StatusCode::FORBIDDEN, "{begun:?}");
+    // What is there takes nothing, and others have theirs.
+    assert_eq!(registry.put_manifest("shop/cart", "v1", &manifest).await.status, StatusCode::CREATED);
+    assert_eq!(registry.try_push("other/web", &[2]).await.status, StatusCode::CREATED);
+    assert_eq!(registry.delete("/v2/shop/cart/manifests/v1").await.status, StatusCode::ACCEPTED);
+    assert_eq!(registry.put_manifest("shop/cart", "v2", &manifest).await.status, StatusCode::CREATED);
+    too_many(&registry.put_manifest("shop/cart", "v3", &manifest).await);
 }
 
 #[tokio::test]
