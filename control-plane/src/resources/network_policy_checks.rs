@@ -11,6 +11,9 @@ use super::{
     values::{self, Form::*, Forms},
 };
 
+/// What a policy may say in all: names and values of labels, and ports. All of it is looked at for each Service and each caller.
+const MAX_SAID: usize = 2000;
+
 const PROTOCOLS: &[&str] = &["TCP", "UDP", "SCTP"];
 const POLICY: Forms = &[
     ("spec.policyTypes[]", OneOf(&["Ingress", "Egress"])),
@@ -21,6 +24,13 @@ const POLICY: Forms = &[
 ];
 
 pub(super) fn check(new: &Value, _: Option<&Value>) -> Vec<FieldError> {
+    let said = said(&new["spec"]);
+    if said > MAX_SAID {
+        let message = format!(
+            "names {said} labels, values and ports: at most {MAX_SAID} are allowed: select by fewer, or write several policies"
+        );
+        return vec![FieldError::invalid("spec", message)];
+    }
     let mut errors = values::check(new, POLICY);
     errors.extend(stored_checks::check_selector(&new["spec"]["podSelector"], "spec.podSelector"));
     for peers in ["spec.ingress[].from[]", "spec.egress[].to[]"] {
@@ -37,6 +47,15 @@ pub(super) fn check(new: &Value, _: Option<&Value>) -> Vec<FieldError> {
         });
     }
     errors
+}
+
+/// How many values there are, at any depth. What is empty counts as one.
+fn said(value: &Value) -> usize {
+    match value {
+        Value::Array(values) => values.iter().map(said).sum::<usize>().max(1),
+        Value::Object(fields) => fields.values().map(said).sum::<usize>().max(1),
+        _ => 1,
+    }
 }
 
 fn check_peer(peer: &Value, path: &str) -> Vec<FieldError> {
@@ -96,6 +115,21 @@ mod tests {
 
     fn paths(errors: Vec<FieldError>) -> Vec<String> {
         errors.into_iter().map(|error| error.path).collect()
+    }
+
+    #[test]
+    fn a_policy_that_says_more_than_can_be_looked_at_for_each_call_is_refused() {
+        let ports = |count: usize| (0..count).map(|port| json!({ "port": 2 * port + 1 })).collect::<Vec<_>>();
+        let policy = |count| json!({ "spec": { "podSelector": {}, "egress": [ { "ports": ports(count) } ] } });
+        assert_eq!(paths(check(&policy(1000), None)), [""; 0]);
+        assert_eq!(paths(check(&policy(12_000), None)), ["spec"]);
+        let values: Vec<String> = (0..5000).map(|value| value.to_string()).collect();
+        let peer =
+            json!({ "podSelector": { "matchExpressions": [ { "key": "a", "operator": "In", "values": values } ] } });
+        let policy = json!({ "spec": { "podSelector": {}, "ingress": [ { "from": [ peer ] } ] } });
+        assert_eq!(paths(check(&policy, None)), ["spec"]);
+        let rules = json!({ "spec": { "podSelector": {}, "ingress": vec![json!({}); 5000] } });
+        assert_eq!(paths(check(&rules, None)), ["spec"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use scheduler::Template;
 
 use super::{
     Service,
-    policy::{Denied, Labels, Pod, Policy, Port, decide, decide_for_gateway, decide_outside},
+    policy::{Denied, Labels, Outside, Pod, Policy, Port, decide, decide_for_gateway, outside},
 };
 
 /// Requests from outside come from a gateway. It counts as a pod of this namespace, with this label.
@@ -96,15 +96,27 @@ impl<'a> Policies<'a> {
         first.extend(ports.flat_map(|(from, to)| [Some(from), to.checked_add(1)]).flatten());
         let ends = first.iter().skip(1).map(|next| next - 1).chain([u16::MAX]);
         let spans = first.iter().copied().zip(ends);
+        // What each may is looked for once, and not for each span.
+        let namespaces: BTreeMap<&str, Outside<'_>> =
+            self.egress.iter().map(|name| (name.as_str(), outside(&self.policies, self.pod(name, None)))).collect();
+        let callers = self.callers.iter().filter(|(revision, _)| self.egress.contains(&*revision.namespace));
+        let revisions: Vec<(&ObjectKey, Outside<'_>)> = callers
+            .map(|(revision, labels)| (revision, outside(&self.policies, self.pod(&revision.namespace, Some(labels)))))
+            .collect();
+        let verdict = |may: &Outside<'_>, port| may.decide(port).err().map(|denied| denied.to_string());
         let told = spans.filter_map(|(from, to)| {
-            let verdict =
-                |pod: Pod<'_>| decide_outside(&self.policies, pod, from).err().map(|denied| denied.to_string());
-            let (namespaces, revisions) = self.exceptions(&None, |namespace| self.egress.contains(namespace), &verdict);
-            (!namespaces.is_empty() || !revisions.is_empty()).then_some(Leaving {
+            let of_namespaces = namespaces.iter().map(|(name, may)| ((*name).to_owned(), verdict(may, from)));
+            let of_revisions = revisions.iter().map(|(revision, may)| ((*revision).clone(), verdict(may, from)));
+            // Others than those of these namespaces may send what they like.
+            let differs = |(revision, is): &(ObjectKey, Verdict)| {
+                namespaces.get(&*revision.namespace).is_none_or(|may| verdict(may, from) != *is)
+            };
+            let leaving = Leaving {
                 ports: (from, to),
-                namespaces,
-                revisions,
-            })
+                namespaces: of_namespaces.filter(|(_, is)| is.is_some()).collect(),
+                revisions: of_revisions.filter(differs).collect(),
+            };
+            (!leaving.namespaces.is_empty() || !leaving.revisions.is_empty()).then_some(leaving)
         });
         told.collect()
     }

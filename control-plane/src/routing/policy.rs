@@ -97,10 +97,44 @@ pub(crate) fn decide_for_gateway<'a>(
     ingress(policies, to, |rule, own| rule.allows_pod(own, gateway) && rule.allows_port(port))
 }
 
-/// Whether a pod may send to hosts outside, at this port. They have no labels: a rule that names peers is not for them.
-pub(crate) fn decide_outside<'a>(policies: &'a [Policy], from: Pod<'_>, port: u16) -> Result<(), Denied<'a>> {
-    let port = Port { number: port, names: &BTreeMap::new() };
-    egress(policies, from, |rule, _| rule.peers.is_none() && rule.allows_port(port))
+/// At which ports a pod may send to hosts outside. They have no labels: a rule that names peers is not for them.
+pub(crate) fn outside<'a>(policies: &'a [Policy], from: Pod<'_>) -> Outside<'a> {
+    let Err(denied) = egress(policies, from, |_, _| false) else {
+        return Outside { allowed: vec![(0, u16::MAX)], denied: None };
+    };
+    let own = policies.iter().filter(|policy| *policy.key.namespace == *from.namespace);
+    let rules =
+        own.filter(|policy| policy.certainly_selects(from.labels)).flat_map(|policy| policy.egress.iter().flatten());
+    let mut ranges: Vec<(u16, u16)> = rules.filter(|rule| rule.peers.is_none()).flat_map(Rule::ranges).collect();
+    ranges.sort_unstable();
+    let mut allowed: Vec<(u16, u16)> = Vec::new();
+    for (from, to) in ranges.into_iter().filter(|(from, to)| from <= to) {
+        match allowed.last_mut() {
+            Some((_, last)) if from <= last.saturating_add(1) => *last = to.max(*last),
+            _ => allowed.push((from, to)),
+        }
+    }
+    Outside { allowed, denied: Some(denied) }
+}
+
+/// What a pod may send to hosts outside.
+#[derive(Debug)]
+pub(crate) struct Outside<'a> {
+    /// Ranges of ports, in order, none of which touches another.
+    allowed: Vec<(u16, u16)>,
+    /// What denies it the others.
+    denied: Option<Denied<'a>>,
+}
+
+impl<'a> Outside<'a> {
+    pub(crate) fn decide(&self, port: u16) -> Result<(), Denied<'a>> {
+        let after = self.allowed.partition_point(|(from, _)| *from <= port);
+        let is_allowed = after.checked_sub(1).is_some_and(|last| port <= self.allowed[last].1);
+        match self.denied {
+            Some(denied) if !is_allowed => Err(denied),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn egress<'a>(policies: &'a [Policy], from: Pod<'_>, allows: impl Fn(&Rule, &str) -> bool) -> Result<(), Denied<'a>> {
@@ -126,8 +160,7 @@ fn in_direction<'a>(
         if !policy.may_select(pod.labels) {
             continue;
         }
-        let selects = pod.labels.is_some() || is_empty(&policy.pods);
-        if selects && rules.iter().any(|rule| allows(rule, pod.namespace)) {
+        if policy.certainly_selects(pod.labels) && rules.iter().any(|rule| allows(rule, pod.namespace)) {
             return None;
         }
         first.get_or_insert(&policy.key);
@@ -172,6 +205,10 @@ impl Policy {
         })
     }
 
+    fn certainly_selects(&self, labels: Option<&Labels>) -> bool {
+        certainly(&self.pods, labels)
+    }
+
     fn may_select(&self, labels: Option<&Labels>) -> bool {
         labels.is_none_or(|labels| label_selector::selects(&self.pods, labels))
     }
@@ -190,6 +227,17 @@ impl Rule {
 
     fn allows_pod(&self, own: &str, pod: Pod<'_>) -> bool {
         self.peers.as_ref().is_none_or(|peers| peers.iter().any(|peer| peer.is(own, pod)))
+    }
+
+    /// The ports that it allows, as far as these are numbers.
+    fn ranges(&self) -> impl Iterator<Item = (u16, u16)> {
+        let every = self.ports.is_none().then_some((0, u16::MAX));
+        let named = self.ports.iter().flatten().filter_map(|ports| match ports {
+            Ports::All => Some((0, u16::MAX)),
+            Ports::Range(first, last) => Some((*first, *last)),
+            Ports::Named(_) | Ports::Never => None,
+        });
+        every.into_iter().chain(named)
     }
 
     fn allows_port(&self, port: Port<'_>) -> bool {

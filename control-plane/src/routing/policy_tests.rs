@@ -220,7 +220,50 @@ fn hosts_outside_are_for_rules_that_name_no_peer() {
             "egress": [ { "to": [ { "namespaceSelector": {} } ] }, { "ports": [ { "port": 443 } ] } ] }),
     )]);
     let from = Who::of("shop app=web");
-    assert_eq!(decide_outside(&policies, from.pod(), 443), Ok(()));
-    assert_eq!(decide_outside(&policies, from.pod(), 80).unwrap_err().policy, &ObjectKey::new("shop", "a"));
-    assert_eq!(decide_outside(&policies, Who::of("ops app=web").pod(), 80), Ok(()));
+    let may = outside(&policies, from.pod());
+    assert_eq!(may.decide(443), Ok(()));
+    assert_eq!(may.decide(80).unwrap_err().policy, &ObjectKey::new("shop", "a"));
+    assert_eq!(outside(&policies, Who::of("ops app=web").pod()).decide(80), Ok(()));
+}
+
+#[test]
+fn ports_outside_add_up_over_rules_and_policies_that_select_the_pod() {
+    let web = json!({ "matchLabels": { "app": "web" } });
+    let egress = |pods: &Value, ports: Value| json!({ "podSelector": pods, "egress": [ { "ports": ports } ] });
+    let policies = policies(&[
+        (
+            "shop/a",
+            egress(&web, json!([ { "port": 10, "endPort": 20 }, { "port": 5 }, { "port": 15, "endPort": 30 } ])),
+        ),
+        ("shop/b", egress(&json!({}), json!([ { "port": 31 }, { "port": 65535 }, { "port": 0 }, { "port": "web" } ]))),
+        ("shop/c", egress(&json!({ "matchLabels": { "app": "other" } }), json!([ { "port": 40 } ]))),
+        ("shop/d", egress(&web, json!([ { "port": 50, "protocol": "UDP" } ]))),
+    ]);
+    let may = outside(&policies, Who::of("shop app=web").pod());
+    for (port, allowed) in [
+        (0, true),
+        (1, false),
+        (4, false),
+        (5, true),
+        (6, false),
+        (9, false),
+        (10, true),
+        (20, true),
+        (21, true),
+        (30, true),
+        (31, true),
+        (32, false),
+        (40, false),
+        (50, false),
+        (65534, false),
+        (65535, true),
+    ] {
+        assert_eq!(may.decide(port).is_ok(), allowed, "{port}");
+    }
+    assert_eq!(may.decide(40).unwrap_err().policy, &ObjectKey::new("shop", "a"));
+    // Of who is not known only the policy counts that selects everybody.
+    let unknown = outside(&policies, Pod { namespace: "shop", labels: None, of_namespace: None });
+    assert!(unknown.decide(31).is_ok() && unknown.decide(5).is_err());
+    let every = outside(&policies[..0], Who::of("shop app=web").pod());
+    assert!(every.decide(1).is_ok());
 }
