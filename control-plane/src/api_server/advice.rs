@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     identity::{now, rfc3339},
     resources::{ALL, Resource, Scope, autoscaler_warnings, hints, honoured::Warning},
-    routing::{Claims, ingress_claim},
+    routing::{Claims, TOLD, ingress_claim},
 };
 
 use super::{error::ApiError, objects::Objects, path::Target, strictness::Strictness, versions::in_stored_form};
@@ -119,7 +119,7 @@ impl Objects {
             let refused: Vec<_> = refused(&claims, key).difference(&known(key)).cloned().collect();
             refused.into_iter().map(move |refused| format!("Ingress {key} {refused}"))
         });
-        new.collect()
+        new.take(TOLD).collect()
     }
 
     async fn autoscaler_warnings(&self, resource: &Resource, object: &Value) -> Vec<String> {

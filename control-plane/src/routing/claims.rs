@@ -15,6 +15,9 @@ use api::{
 
 use super::reserved::{Reserved, reserved};
 
+/// So many hosts and paths of an Ingress that it does not get, or gets again, are told one by one. Of more it is said how many they are.
+pub(crate) const TOLD: usize = 10;
+
 /// A host as rules name it; `None`: every host that no rule names.
 type Host = Option<String>;
 
@@ -66,6 +69,13 @@ enum Why {
     Reserved(String),
 }
 
+/// What an Ingress asks for, and the paths of each of its hosts.
+#[derive(Debug)]
+struct Asking {
+    claim: Claim,
+    paths: BTreeMap<Host, Vec<Path>>,
+}
+
 /// Who comes first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
@@ -76,7 +86,7 @@ struct Rank {
 /// What all Ingresses ask for, and who gets it.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    claims: BTreeMap<ObjectKey, Claim>,
+    claims: BTreeMap<ObjectKey, Asking>,
     asking: BTreeMap<Host, BTreeSet<Rank>>,
     /// Those that do not get all that they ask for of a host.
     refused: BTreeMap<ObjectKey, BTreeMap<Host, BTreeSet<Refused>>>,
@@ -88,13 +98,16 @@ impl Claims {
         let mut hosts = self.leave(key);
         self.refused.remove(key);
         if let Some(claim) = claim {
-            let asked: BTreeSet<Host> = claim.rules.iter().map(|rule| rule.host.clone()).collect();
-            for host in &asked {
+            let mut paths: BTreeMap<Host, Vec<Path>> = BTreeMap::new();
+            for rule in &claim.rules {
+                paths.entry(rule.host.clone()).or_default().push(Path::of(&rule.path));
+            }
+            for host in paths.keys() {
                 let rank = Rank { made: claim.made.clone(), key: key.clone() };
                 self.asking.entry(host.clone()).or_default().insert(rank);
             }
-            self.claims.insert(key.clone(), claim);
-            hosts.extend(asked);
+            hosts.extend(paths.keys().cloned());
+            self.claims.insert(key.clone(), Asking { claim, paths });
         }
         let others: BTreeSet<ObjectKey> = hosts.iter().flat_map(|host| self.decide(host)).collect();
         let own = self.claims.contains_key(key).then(|| key.clone());
@@ -103,19 +116,21 @@ impl Claims {
 
     /// What an Ingress gets.
     pub(crate) fn granted(&self, key: &ObjectKey) -> Granted {
-        let Some(claim) = self.claims.get(key) else { return Granted::default() };
+        let Some(Asking { claim, .. }) = self.claims.get(key) else { return Granted::default() };
         let refused: BTreeSet<Refused> =
             self.refused.get(key).into_iter().flat_map(BTreeMap::values).flatten().cloned().collect();
-        let is_refused = |asked: &Asked| refused.iter().any(|refused| refused.what == *asked);
+        let not_had: BTreeSet<&Asked> = refused.iter().map(|refused| &refused.what).collect();
+        let is_refused = |asked: &Asked| not_had.contains(asked);
         let is_granted = |rule: &&IngressRule| !is_refused(&Asked::host(rule)) && !is_refused(&Asked::path(rule));
-        Granted { rules: claim.rules.iter().filter(is_granted).cloned().collect(), refused }
+        let rules = claim.rules.iter().filter(is_granted).cloned().collect();
+        Granted { rules, refused }
     }
 
     /// Takes out what an Ingress asked for, and answers the hosts.
     fn leave(&mut self, key: &ObjectKey) -> BTreeSet<Host> {
-        let Some(Claim { made, rules }) = self.claims.remove(key) else { return BTreeSet::new() };
-        let hosts: BTreeSet<Host> = rules.into_iter().map(|rule| rule.host).collect();
-        let rank = Rank { made, key: key.clone() };
+        let Some(Asking { claim, paths }) = self.claims.remove(key) else { return BTreeSet::new() };
+        let hosts: BTreeSet<Host> = paths.into_keys().collect();
+        let rank = Rank { made: claim.made, key: key.clone() };
         for host in &hosts {
             if let Some(asking) = self.asking.get_mut(host) {
                 asking.remove(&rank);
@@ -162,15 +177,14 @@ impl Claims {
     }
 
     fn paths(&self, key: &ObjectKey, host: &Host) -> impl Iterator<Item = Path> {
-        let rules = self.claims.get(key).into_iter().flat_map(|claim| &claim.rules);
-        rules.filter(move |rule| rule.host == *host).map(|rule| Path::of(&rule.path))
+        self.claims.get(key).and_then(|asking| asking.paths.get(host)).into_iter().flatten().cloned()
     }
 }
 
 impl Granted {
-    /// Whether a host, or a path of one, is among what it gets.
-    pub(crate) fn holds(&self, what: &Asked) -> bool {
-        self.rules.iter().any(|rule| Asked::host(rule) == *what || Asked::path(rule) == *what)
+    /// The hosts, and paths of them, that are among what it gets.
+    pub(crate) fn held(&self) -> BTreeSet<Asked> {
+        self.rules.iter().flat_map(|rule| [Asked::host(rule), Asked::path(rule)]).collect()
     }
 }
 

@@ -14,7 +14,7 @@ mod service;
 mod tests;
 
 pub(crate) use by_label::ByLabel;
-pub(crate) use claims::{Claim, Claims, Granted, Refused};
+pub(crate) use claims::{Claim, Claims, Granted, Refused, TOLD};
 pub(crate) use endpoints::{Addresses, endpoints};
 pub(crate) use guards::Policies;
 pub(crate) use ingress::ingress_claim;

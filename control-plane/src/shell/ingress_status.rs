@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     identity::rfc3339,
-    routing::{Granted, Refused},
+    routing::{Granted, Refused, TOLD},
 };
 
 /// The condition that says what an Ingress does not get. It is there while there is something.
@@ -26,10 +26,10 @@ impl IngressStatus {
     pub(super) fn new(address: Option<SocketAddr>, granted: &Granted) -> Self {
         let reached = !granted.rules.is_empty() || granted.refused.is_empty();
         let text = |refused: &Refused| format!("it {refused}");
-        let refused = granted
-            .refused
-            .first()
-            .map(|first| (first.reason(), granted.refused.iter().map(text).collect::<Vec<_>>().join("; ")));
+        let further = granted.refused.len().checked_sub(TOLD).filter(|further| *further > 0);
+        let further = further.map(|further| format!("it gets no requests for {further} further hosts and paths"));
+        let told = granted.refused.iter().take(TOLD).map(text).chain(further).collect::<Vec<_>>();
+        let refused = granted.refused.first().map(|first| (first.reason(), told.join("; ")));
         Self { address, reached, refused }
     }
 

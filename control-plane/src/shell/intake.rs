@@ -1,6 +1,9 @@
 //! Changes of the durable store, told to the scheduler and to the network.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use api::ObjectKey;
 use bytes::Bytes;
@@ -20,7 +23,7 @@ use crate::{
     kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, NAMESPACE, NETWORK_POLICY, REPLICA_SET, SERVICE},
     projection::{About, Report},
     resources::decode,
-    routing::{Labels, Policy, Service, ingress_claim},
+    routing::{Labels, Policy, Refused, Service, TOLD, ingress_claim},
 };
 
 impl Shell {
@@ -71,11 +74,31 @@ impl Shell {
     fn ingress_granted(&mut self, key: ObjectKey) {
         let granted = self.claims.granted(&key);
         let before = self.refused.remove(&key).unwrap_or_default();
-        for refused in granted.refused.difference(&before) {
+        let new: Vec<&Refused> = granted.refused.difference(&before).collect();
+        for refused in new.iter().take(TOLD) {
             self.report(INGRESS, &key, refused.reason(), &format!("it {refused}"));
         }
-        for regained in before.iter().filter(|refused| granted.holds(&refused.what)) {
+        if let [further, ..] = &new[new.len().min(TOLD)..] {
+            let count = new.len() - TOLD;
+            self.report(
+                INGRESS,
+                &key,
+                further.reason(),
+                &format!("it gets no requests for {count} further hosts and paths"),
+            );
+        }
+        let held = if before.is_empty() { BTreeSet::new() } else { granted.held() };
+        let regained: Vec<&Refused> = before.iter().filter(|refused| held.contains(&refused.what)).collect();
+        for regained in regained.iter().take(TOLD) {
             self.announce(INGRESS, &key, "Granted", &format!("it gets requests for {} now", regained.what));
+        }
+        if let Some(count) = regained.len().checked_sub(TOLD).filter(|count| *count > 0) {
+            self.announce(
+                INGRESS,
+                &key,
+                "Granted",
+                &format!("it gets requests for {count} further hosts and paths now"),
+            );
         }
         let status = IngressStatus::new(self.ingress, &granted);
         self.writer.ingress_status(INGRESS.key(&key), status);

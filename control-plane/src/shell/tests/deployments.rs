@@ -316,6 +316,21 @@ async fn an_ingress_may_not_take_a_host_of_another_namespace_and_gets_it_when_th
     .await;
     assert!(held["conditions"].is_null(), "{held}");
 
+    // However many they are, a few are told.
+    let many: Vec<String> = (0..5000).map(|host| format!("h{host}.test")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    cluster.put(INGRESS, &ingress("b-old", "2026-01-01T00:00:00Z", &[&["a.test"], &many[..]].concat())).await;
+    cluster.put(INGRESS, &ingress("a-young", "2026-01-02T00:00:00Z", &[&["a.test"], &many[..]].concat())).await;
+    eventually("the younger one is told how many it does not get", async || {
+        let status = status("a-young").await?;
+        let message = status["conditions"][0]["message"].as_str()?;
+        (message.contains("4991 further hosts") && message.len() < 4096).then_some(())
+    })
+    .await;
+    let events = cluster.all(&cluster.live, EVENT).await;
+    assert!(events.iter().filter(|event| event["reason"] == "HostTaken").count() < 30);
+    cluster.put(INGRESS, &ingress("b-old", "2026-01-01T00:00:00Z", &["a.test"])).await;
+
     cluster.put(INGRESS, &ingress("a-young", "2026-01-02T00:00:00Z", &["a.test", "own.test"])).await;
     eventually("what is its own is reached", async || {
         let status = status("a-young").await?;
