@@ -23,7 +23,7 @@ use crate::{error::StartError, log::ReplicaLog, worker::Handles};
 
 pub(crate) use imports::{Granted, check_imports};
 pub use imports::{grants_for, refuse_imports};
-pub(crate) use outbound::{Cause, OutboundClient, into_http_error};
+pub(crate) use outbound::{Cause, Outside, into_http_error};
 pub(crate) use state::GuestState;
 
 use key_value::KeyValueAccess;
@@ -54,7 +54,7 @@ impl Capabilities {
     pub(crate) fn granted(
         spec: &ReplicaSpec,
         handles: &Handles,
-        client: Arc<OutboundClient>,
+        outside: &Outside,
         log: Arc<ReplicaLog>,
     ) -> Result<Self, StartError> {
         let bytes = spec.environment.iter().map(|(name, value)| name.len() + value.len() + ENTRY_BYTES).sum();
@@ -69,7 +69,7 @@ impl Capabilities {
                 ObjectKey::new(namespace.clone(), spec.revision.as_str()),
                 &spec.grants.outbound,
                 handles.cluster_http.clone(),
-                client,
+                outside,
                 log.clone(),
             )?),
             log,

@@ -6,7 +6,7 @@ use tokio::runtime;
 use super::{guest_memory::GuestMemory, idle::AllIdle};
 use crate::{
     WorkerError,
-    capabilities::OutboundClient,
+    capabilities::Outside,
     engine::{Asked, GuestEngine, Holder},
     priority,
     worker::WorkerConfig,
@@ -15,7 +15,7 @@ use crate::{
 /// What all replicas of a worker share.
 pub(crate) struct Host {
     pub(crate) engine: GuestEngine,
-    pub(crate) outbound: Arc<OutboundClient>,
+    pub(crate) outside: Outside,
     pub(super) idle: Arc<AllIdle>,
     pub(super) memory: Arc<GuestMemory>,
     /// Handles of one instance.
@@ -36,7 +36,7 @@ impl Host {
         let idle = Arc::<AllIdle>::default();
         Ok(Self {
             engine,
-            outbound: Arc::new(OutboundClient::new(connect)),
+            outside: Outside::new(connect),
             memory: GuestMemory::new(config.capacity.memory_bytes, idle.clone()),
             idle,
             max_handles: config.max_handles as usize,

@@ -137,7 +137,7 @@ pub(super) async fn start(ground: &Ground, spec: Arc<ReplicaSpec>) -> Result<Arc
     check_imports(&spec.image, &component.imports, Granted::of(&spec.grants.key_value))?;
     let log = Arc::new(ReplicaLog::new(spec.id.clone(), ground.log.clone()));
     let spec = isolated(ground, spec, &component, &log).await;
-    let capabilities = Capabilities::granted(&spec, &ground.handles, ground.host.outbound.clone(), log.clone())?;
+    let capabilities = Capabilities::granted(&spec, &ground.handles, &ground.host.outside, log.clone())?;
     let replica = Replica::new(spec, component, capabilities, ground.host.clone(), log);
     if let Some(&instance_bytes) = ground.proven.lock().get(&proof(&replica.spec)) {
         replica.instances_take(instance_bytes);

@@ -1,9 +1,14 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 
-use crate::fleet::{Fleet, ask, get, request};
+use crate::fleet::{Fleet, PATIENCE, ask, get, request};
 
 #[tokio::test]
 async fn a_host_that_is_not_granted_is_denied_and_the_log_says_which_annotation_grants_it() {
@@ -131,4 +136,56 @@ async fn a_guest_that_sends_all_before_it_reads_gets_its_answer_from_a_service_t
         let (status, body) = ask(&probe, asked).await.unwrap();
         assert!((status, body.len()) == (200, sent.len()), "{kib} KiB: {status}, {}", body.len());
     }
+}
+
+#[tokio::test]
+async fn a_guest_that_asks_many_hosts_has_few_connections_kept() {
+    let open = Arc::new(AtomicUsize::new(0));
+    let mut ports = Vec::new();
+    for _ in 0..200 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        ports.push(listener.local_addr().unwrap().port());
+        let open = open.clone();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            open.fetch_add(1, Ordering::SeqCst);
+            let mut request = vec![0; 4096];
+            while stream.read(&mut request).await.is_ok_and(|length| length > 0) {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\noutside").await.unwrap();
+            }
+            open.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.grants.outbound = vec!["127.0.0.1".into()]).await;
+    for port in &ports {
+        let answer = ask(&probe, get(&format!("/fetch?url=http://127.0.0.1:{port}/"))).await.unwrap();
+        assert_eq!(answer, (200, "outside".into()));
+    }
+    let few = async {
+        while open.load(Ordering::SeqCst) > 64 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, few).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_host_that_answers_with_an_endless_head_is_not_read_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let sent = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nx: ").await.unwrap();
+        let mut sent = 0_usize;
+        while stream.write_all(&[b'a'; 1024]).await.is_ok() {
+            sent += 1024;
+        }
+        sent
+    });
+    let mut fleet = Fleet::new().await;
+    let probe = fleet.probe(|spec| spec.grants.outbound = vec!["127.0.0.1".into()]).await;
+    let (status, why) = ask(&probe, get(&format!("/fetch?url=http://127.0.0.1:{port}/"))).await.unwrap();
+    assert_eq!(status, 502, "{why}");
+    sent.await.unwrap();
 }

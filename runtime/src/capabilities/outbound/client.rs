@@ -17,9 +17,13 @@ use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
+use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody};
 
-use super::connector::{Connector, Unconnected};
+use super::{
+    connector::{Connector, Unconnected},
+    seats::{self, Seats},
+};
 
 /// How long the first byte of an answer may take, unless the guest wants less.
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -29,6 +33,8 @@ const FIRST_PIECE: Duration = Duration::from_millis(50);
 const IDLE_PER_HOST: usize = 16;
 /// How long they are kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of the head of an answer, and of what is read ahead of its body.
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// How long a guest waits for an answer.
 #[derive(Debug, Clone, Copy)]
@@ -47,17 +53,30 @@ impl From<Option<RequestOptions>> for Timeouts {
     }
 }
 
-/// The connections of a worker's guests to the world. Two pools, because a connection to an address that only some
+/// The world, as all guests of a worker reach it.
+pub(crate) struct Outside {
+    connect: Arc<dyn Connect>,
+    tls: Arc<rustls::ClientConfig>,
+    seats: Arc<Semaphore>,
+}
+
+impl Outside {
+    pub(crate) fn new(connect: Arc<dyn Connect>) -> Self {
+        Self { connect, tls: Arc::new(tls_config()), seats: seats::of_worker() }
+    }
+}
+
+/// The connections of a replica's guests to the world. Two pools, because a connection to an address that only some
 /// grants reach must not serve the others.
-pub(crate) struct OutboundClient {
+pub(super) struct OutboundClient {
     public: Client<Connector, WasiBody>,
     any: Client<Connector, WasiBody>,
 }
 
 impl OutboundClient {
-    pub(crate) fn new(connect: Arc<dyn Connect>) -> Self {
-        let tls = Arc::new(tls_config());
-        let reaching = |reach| pool(Connector::new(connect.clone(), tls.clone(), reach));
+    pub(super) fn new(outside: &Outside) -> Self {
+        let seats = Seats::of_replica(outside.seats.clone());
+        let reaching = |reach| pool(Connector::new(outside.connect.clone(), outside.tls.clone(), reach, seats.clone()));
         Self { public: reaching(Reach::Public), any: reaching(Reach::Any) }
     }
 
@@ -130,6 +149,7 @@ fn pool(connector: Connector) -> Client<Connector, WasiBody> {
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(IDLE_PER_HOST)
+        .http1_max_buf_size(BUFFER_BYTES)
         .set_host(false)
         .build(connector)
 }

@@ -18,12 +18,15 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use wasmtime_wasi_http::Error as HttpError;
 
+use super::seats::{Seat, Seats};
+
 /// Makes connections for guests.
 #[derive(Clone)]
 pub(super) struct Connector {
     connect: Arc<dyn Connect>,
     tls: Arc<rustls::ClientConfig>,
     reach: Reach,
+    seats: Seats,
 }
 
 /// Why a guest has no connection.
@@ -37,6 +40,8 @@ pub(super) enum Unconnected {
     Tls(io::Error),
     #[error("timeout")]
     Timeout,
+    #[error("its replica, or all guests of its worker, have as many connections as they may")]
+    TooMany,
 }
 
 impl Unconnected {
@@ -50,28 +55,30 @@ impl Unconnected {
             Self::Tcp(ConnectError::Refused(_)) => HttpError::ConnectionRefused,
             Self::Tcp(ConnectError::Unanswered(_)) => HttpError::DestinationUnavailable,
             Self::Tls(_) => HttpError::TlsProtocolError,
+            Self::TooMany => HttpError::ConnectionLimitReached,
             Self::Tcp(ConnectError::Timeout) | Self::Timeout => HttpError::ConnectionTimeout,
         }
     }
 }
 
 impl Connector {
-    pub(super) fn new(connect: Arc<dyn Connect>, tls: Arc<rustls::ClientConfig>, reach: Reach) -> Self {
-        Self { connect, tls, reach }
+    pub(super) fn new(connect: Arc<dyn Connect>, tls: Arc<rustls::ClientConfig>, reach: Reach, seats: Seats) -> Self {
+        Self { connect, tls, reach, seats }
     }
 
     async fn connect(self, uri: Uri) -> Result<GuestConnection, Unconnected> {
         let secure = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
         let host = uri.host().ok_or(Unconnected::Destination)?;
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let seat = self.seats.take().ok_or(Unconnected::TooMany)?;
         let tcp = self.connect.connect(host, port, self.reach).await?;
         if !secure {
-            return Ok(GuestConnection::Plain(TokioIo::new(tcp)));
+            return Ok(GuestConnection { io: Io::Plain(TokioIo::new(tcp)), seat });
         }
         let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(name).map_err(|_| Unconnected::Destination)?;
         let tls = TlsConnector::from(self.tls).connect(name, tcp).await.map_err(Unconnected::Tls)?;
-        Ok(GuestConnection::Tls(TokioIo::new(Box::new(tls))))
+        Ok(GuestConnection { io: Io::Tls(TokioIo::new(Box::new(tls))), seat })
     }
 }
 
@@ -91,45 +98,54 @@ impl tower::Service<Uri> for Connector {
 }
 
 /// A connection to a host outside.
-pub(super) enum GuestConnection {
+pub(super) struct GuestConnection {
+    io: Io,
+    seat: Seat,
+}
+
+enum Io {
     Plain(TokioIo<TcpStream>),
     Tls(TokioIo<Box<TlsStream<TcpStream>>>),
 }
 
 impl Connection for GuestConnection {
     fn connected(&self) -> Connected {
-        Connected::new()
+        let connected = Connected::new();
+        if !self.seat.is_kept() {
+            connected.poison();
+        }
+        connected
     }
 }
 
 impl Read for GuestConnection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
-            Self::Tls(io) => Pin::new(io).poll_read(cx, buf),
+        match &mut self.get_mut().io {
+            Io::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Io::Tls(io) => Pin::new(io).poll_read(cx, buf),
         }
     }
 }
 
 impl Write for GuestConnection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
-            Self::Tls(io) => Pin::new(io).poll_write(cx, buf),
+        match &mut self.get_mut().io {
+            Io::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Io::Tls(io) => Pin::new(io).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_flush(cx),
-            Self::Tls(io) => Pin::new(io).poll_flush(cx),
+        match &mut self.get_mut().io {
+            Io::Plain(io) => Pin::new(io).poll_flush(cx),
+            Io::Tls(io) => Pin::new(io).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
-            Self::Tls(io) => Pin::new(io).poll_shutdown(cx),
+        match &mut self.get_mut().io {
+            Io::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Io::Tls(io) => Pin::new(io).poll_shutdown(cx),
         }
     }
 }

@@ -5,6 +5,7 @@ mod connector;
 mod hooks;
 mod read_ahead;
 mod received;
+mod seats;
 mod sent;
 
 use std::sync::Arc;
@@ -20,11 +21,11 @@ use wasmtime_wasi_http::{Error as HttpError, WasiBody};
 
 use crate::log::ReplicaLog;
 
-pub(crate) use client::OutboundClient;
+pub(crate) use client::Outside;
 pub(crate) use hooks::Cause;
 pub(super) use hooks::OutboundHooks;
 
-use client::Timeouts;
+use client::{OutboundClient, Timeouts};
 use read_ahead::read_ahead;
 
 /// Where the guests of one replica may send requests.
@@ -33,7 +34,7 @@ pub(super) struct Outbound {
     caller: ObjectKey,
     grants: OutboundGrants,
     cluster: Arc<dyn ClusterHttp>,
-    client: Arc<OutboundClient>,
+    client: OutboundClient,
     log: Arc<ReplicaLog>,
 }
 
@@ -48,10 +49,11 @@ impl Outbound {
         caller: ObjectKey,
         grants: &[String],
         cluster: Arc<dyn ClusterHttp>,
-        client: Arc<OutboundClient>,
+        outside: &Outside,
         log: Arc<ReplicaLog>,
     ) -> Result<Self, InvalidGrant> {
-        Ok(Self { caller, grants: OutboundGrants::parse(grants)?, cluster, client, log })
+        let (grants, client) = (OutboundGrants::parse(grants)?, OutboundClient::new(outside));
+        Ok(Self { caller, grants, cluster, client, log })
     }
 
     async fn send(&self, mut request: Request<WasiBody>, timeouts: Timeouts) -> Result<Response<WasiBody>, HttpError> {
