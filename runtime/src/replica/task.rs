@@ -51,16 +51,22 @@ impl Future for GuestTask {
         self.turn.polling();
         let keeping = &self.replica.component.keeping;
         let faults_before = (keeping.counts() && !self.replica.reuses()).then(thread_faults);
-        let cpu_before = self.in_background.map(|_| thread_cpu());
+        let here = self.in_background.is_none() && !self.turn.is_in_background();
+        let measured = self.in_background.is_some() || here && self.replica.pace.suspects();
+        let cpu_before = measured.then(thread_cpu);
         let began = Instant::now();
         let polled = catch_unwind(AssertUnwindSafe(|| self.work.as_mut().poll(cx)));
         let now = Instant::now();
         if let Some(before) = faults_before {
             self.replica.component.keeping.add_faults(thread_faults().saturating_sub(before));
         }
-        if let (Some(before), Some(used)) = (cpu_before, &mut self.in_background) {
-            // Not the time that passed: others go first where this runs.
-            *used += thread_cpu().saturating_sub(before);
+        // Not the time that passed: others may have gone first.
+        let used_now = cpu_before.map(|before| thread_cpu().saturating_sub(before));
+        if let (Some(used_now), Some(used)) = (used_now, &mut self.in_background) {
+            *used += used_now;
+        }
+        if here {
+            self.replica.pace.polled_here(self.turn.longest_unseen(), now, used_now);
         }
         self.replica.computed(now - began);
         if let Some(cpu) = self.turn.cpu() {

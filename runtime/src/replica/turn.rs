@@ -43,6 +43,8 @@ pub(crate) struct Turn {
     cpu_at_first_interrupt: AtomicU64,
     /// The tick at which it was last seen to that the guest keeps nobody from anything: it was polled, or interrupted.
     looked_at: AtomicU64,
+    /// The most ticks of this poll in which it was not.
+    unseen: AtomicU64,
     /// CPU time of its thread, in nanoseconds, when a call of the host first found that this was long ago; 0: none did.
     cpu_at_overdue: AtomicU64,
     /// Calls of the host, as far as they are counted.
@@ -69,6 +71,7 @@ impl Turn {
             polled_at: AtomicU64::new(ticker.now()),
             cpu_at_first_interrupt: AtomicU64::new(0),
             looked_at: AtomicU64::new(ticker.now()),
+            unseen: AtomicU64::new(0),
             cpu_at_overdue: AtomicU64::new(0),
             calls: AtomicU32::new(0),
             ticker,
@@ -89,6 +92,15 @@ impl Turn {
         self.polled_at.store(now, Ordering::Relaxed);
         self.cpu_at_first_interrupt.store(0, Ordering::Relaxed);
         self.looked(now);
+        self.unseen.store(0, Ordering::Relaxed);
+    }
+
+    /// The longest time of the poll that ends in which the guest could not be interrupted, by the engine's clock: that stands still as
+    /// well where the machine is too busy for it.
+    pub(super) fn longest_unseen(&self) -> Duration {
+        let since = self.ticker.now().saturating_sub(self.looked_at.load(Ordering::Relaxed));
+        let ticks = since.max(self.unseen.load(Ordering::Relaxed));
+        TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX))
     }
 
     fn looked(&self, tick: u64) {
@@ -156,6 +168,10 @@ impl Turn {
         self.background.store(true, Ordering::Relaxed);
     }
 
+    pub(super) fn is_in_background(&self) -> bool {
+        self.background.load(Ordering::Relaxed)
+    }
+
     /// Whoever asked has left. Until its task is cancelled the guest may notice, and fail for that.
     pub(super) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
@@ -214,7 +230,9 @@ impl Turn {
 
     /// What happens to the guest at the end of its ticks.
     pub(super) fn interrupted(&self) -> wasmtime::Result<UpdateDeadline> {
-        self.looked(self.ticker.now());
+        let tick = self.ticker.now();
+        self.unseen.fetch_max(tick.saturating_sub(self.looked_at.load(Ordering::Relaxed)), Ordering::Relaxed);
+        self.looked(tick);
         let now = Instant::now();
         if now >= self.deadline {
             return Err(Stop::Deadline.into());

@@ -212,3 +212,48 @@ async fn one_namespace_that_fills_the_pool_keeps_no_other_from_it() {
     let (answers, _) = futures::join!(answers, sleeps);
     assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|(status, _)| *status == 200)), "{answers:?}");
 }
+
+/// A guest that fills 200 MB of its memory in one instruction, and gives no answer.
+const FILLS: &str = r#"(component
+  (type $http (instance
+    (export "incoming-request" (type (sub resource)))
+    (export "response-outparam" (type (sub resource)))))
+  (import "wasi:http/types@0.2.0" (instance $types (type $http)))
+  (alias export $types "incoming-request" (type $request))
+  (alias export $types "response-outparam" (type $out))
+  (core module $module
+    (memory (export "memory") 3200)
+    (func (export "handle") (param i32 i32)
+      (memory.fill (i32.const 0) (i32.const 7) (i32.const 200000000))))
+  (core instance $instance (instantiate $module))
+  (func $handle (param "request" (own $request)) (param "response-out" (own $out))
+    (canon lift (core func $instance "handle")))
+  (component $handler
+    (import "request" (type $request (sub resource)))
+    (import "out" (type $out (sub resource)))
+    (import "handle" (func $handle (param "request" (own $request)) (param "response-out" (own $out))))
+    (export $request2 "incoming-request" (type $request))
+    (export $out2 "response-outparam" (type $out))
+    (export "handle" (func $handle) (func (param "request" (own $request2)) (param "response-out" (own $out2)))))
+  (instance $exported (instantiate $handler
+    (with "request" (type $request)) (with "out" (type $out)) (with "handle" (func $handle))))
+  (export "wasi:http/incoming-handler@0.2.0" (instance $exported)))"#;
+
+#[tokio::test]
+async fn a_guest_whose_single_instructions_take_long_soon_takes_them_in_the_background_alone() {
+    let mut fleet = Fleet::new().await;
+    let mut spec = fleet.spec_of("fills-1", "fills:test", wat::parse_str(FILLS).unwrap());
+    spec.limits.memory_bytes = 1 << 30;
+    let fills = fleet.ready(spec).await;
+    let mut moved = false;
+    for _ in 0..8 {
+        let mut asked = Box::pin(ask(&fills, get("/")));
+        // Begun on this thread, it is over at once; in the background it is waited for.
+        moved = futures::poll!(&mut asked).is_pending();
+        if moved {
+            assert!(asked.await.is_err());
+            break;
+        }
+    }
+    assert!(moved, "it goes on to hold up the thread");
+}
