@@ -22,8 +22,9 @@ use crate::{
     Access, ImageError, ImageReference, Progress, Step, VerifyingKeys, answers_once, blobs::MAX_COMPONENT_BYTES,
 };
 
-/// Address space of a pull process: what libraries and threads map without using it, and an image several times.
-const MAX_MEMORY_BYTES: u64 = 8 << 30;
+/// Address space of a pull process: what the allocator, libraries and threads map without using it (1.1 GiB), and an image several
+/// times.
+const MAX_MEMORY_BYTES: u64 = 2 << 30;
 /// Files, and connections to registries.
 const MAX_DESCRIPTORS: u64 = 128;
 

@@ -17,11 +17,13 @@ use std::{
 use crate::{
     client::Client,
     registry::{Peer, deploy, push, settings},
-    sampan::{Sampan, signal, wait_for},
+    sampan::{Sampan, command, guest, signal, succeed, wait_for},
 };
 
-/// What of an answer passes while a [`Way`] is closed: its head, and the begin of a blob.
-const PASSES_BYTES: usize = 32 << 10;
+/// What of an answer passes while a [`Way`] is closed: its head, and the begin of a large blob.
+const PASSES_BYTES: usize = 8 << 20;
+/// By how much a large component is larger than another: with it, it is almost as large as one may be.
+const LARGE_BYTES: usize = 60 << 20;
 
 /// A way to a registry that bytes take as they are.
 struct Way {
@@ -69,6 +71,25 @@ fn pass(mut from: TcpStream, mut to: TcpStream, is_closed: &AtomicBool) {
     let _ = to.shutdown(Shutdown::Write);
 }
 
+/// Pushes `hello` with a section that means nothing, which makes it large.
+fn push_large(folder: &Path, image: &str) {
+    let mut component = fs::read(guest("hello")).expect("a component");
+    let name = b"\x07padding";
+    component.push(0);
+    let mut length = LARGE_BYTES + name.len();
+    while length > 0x7f {
+        component.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    component.push(length as u8);
+    component.extend_from_slice(name);
+    component.resize(component.len() + LARGE_BYTES, 0);
+    let file = folder.join("large.wasm");
+    fs::write(&file, component).expect("a file");
+    let pushed = command(&["push", file.to_str().expect("UTF-8"), image]).arg("--data-dir").arg(folder).output();
+    succeed("sampan push", pushed.expect("the sampan program starts"));
+}
+
 /// The processes by which a server pulls now.
 fn pull_processes(sampan: &Sampan) -> BTreeSet<u32> {
     let parent = format!("PPid:\t{}\n", sampan.id());
@@ -82,11 +103,15 @@ fn pull_processes(sampan: &Sampan) -> BTreeSet<u32> {
     ids.filter(|id| pulls(*id)).collect()
 }
 
-/// What is in the store that is no whole blob.
-fn partial(data_dir: &Path) -> Vec<String> {
+/// What is in the store that is no whole blob, and how large it is.
+fn partial(data_dir: &Path) -> Vec<(String, u64)> {
     let blobs = fs::read_dir(data_dir.join("images/blobs/sha256")).expect("the store");
-    let names = blobs.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.starts_with('.')).collect()
+    let name_and_size = |entry: fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        Some((name, entry.metadata().ok()?.len()))
+    };
+    let all = blobs.filter_map(|entry| name_and_size(entry.expect("an entry")));
+    all.filter(|(name, _)| name.starts_with('.')).collect()
 }
 
 #[test]
@@ -117,7 +142,7 @@ fn a_process_that_is_killed_while_it_pulls_ends_that_pull_alone_which_says_so_an
     let registry = Peer::start(theirs.path());
     let way = Way::to(&registry, "127.0.0.1:0");
     way.is_closed.store(true, Ordering::SeqCst);
-    push(theirs.path(), &format!("{}/shop/hello:v1", registry.address));
+    push_large(theirs.path(), &format!("{}/shop/hello:v1", registry.address));
     let sampan = Sampan::up(ours.path());
     let image = format!("{}/shop/hello:v1", way.address);
     deploy(&sampan, &image);
@@ -126,7 +151,7 @@ fn a_process_that_is_killed_while_it_pulls_ends_that_pull_alone_which_says_so_an
     for _ in 0..2 {
         let id = wait_for("a process has begun to fetch the component", || {
             let new = pull_processes(&sampan).into_iter().find(|id| !killed.contains(id));
-            new.filter(|_| !partial(ours.path()).is_empty())
+            new.filter(|_| partial(ours.path()).iter().any(|(_, bytes)| *bytes > 1 << 20))
         });
         signal("KILL", id);
         killed.insert(id);
