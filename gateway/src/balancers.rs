@@ -11,7 +11,7 @@ use api::{
     session::{GatewayUp, Routes, ServiceRoute},
 };
 use tokio::{
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
@@ -42,6 +42,8 @@ pub(crate) struct Balancers {
     http: SocketAddr,
     stop: CancellationToken,
     ports: BTreeMap<Wanted, Port>,
+    /// How many may be bound.
+    seats: Arc<Semaphore>,
     retry_at: Instant,
     /// A port was given up, which its threads close by and by.
     retry_often_until: Instant,
@@ -49,16 +51,19 @@ pub(crate) struct Balancers {
 
 struct Port {
     /// Cancelled, the listener closes. `None`: not bound.
-    bound: Option<CancellationToken>,
+    bound: Option<Bound>,
     outcome: Result<String, String>,
     told: bool,
 }
 
-impl Drop for Port {
+struct Bound {
+    closed: CancellationToken,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl Drop for Bound {
     fn drop(&mut self) {
-        if let Some(closed) = &self.bound {
-            closed.cancel();
-        }
+        self.closed.cancel();
     }
 }
 
@@ -66,7 +71,8 @@ impl Balancers {
     /// No listener outlives `stop`.
     pub(crate) fn new(shared: Arc<Shared>, http: SocketAddr, stop: CancellationToken) -> Self {
         let now = Instant::now();
-        Self { shared, http, stop, ports: BTreeMap::new(), retry_at: now + RETRY, retry_often_until: now }
+        let seats = Arc::new(Semaphore::new(shared.config.max_load_balancer_ports));
+        Self { shared, http, stop, ports: BTreeMap::new(), seats, retry_at: now + RETRY, retry_often_until: now }
     }
 
     /// Opens and closes listeners, so that those of `routes` are there.
@@ -132,7 +138,7 @@ impl Balancers {
     async fn open(&mut self, service: ObjectKey, number: u16, threads: &[ServingThread]) {
         let opened = self.bind(&service, number, threads).await;
         let outcome = opened.as_ref().map(|(addr, _)| addr.to_string()).map_err(Clone::clone);
-        let bound = opened.ok().map(|(_, closed)| closed);
+        let bound = opened.ok().map(|(_, bound)| bound);
         let before = self.ports.get(&(service.clone(), number));
         let told = before.is_some_and(|before| before.told && before.outcome == outcome);
         self.ports.insert((service, number), Port { bound, outcome, told });
@@ -143,9 +149,13 @@ impl Balancers {
         service: &ObjectKey,
         number: u16,
         threads: &[ServingThread],
-    ) -> Result<(SocketAddr, CancellationToken), String> {
+    ) -> Result<(SocketAddr, Bound), String> {
         let addr = SocketAddr::new(self.shared.config.load_balancer_ip, number);
         self.check_free(addr)?;
+        let seat = self.seats.clone().try_acquire_owned().map_err(|_| {
+            let most = self.shared.config.max_load_balancer_ports;
+            format!("the gateway listens at {most} ports of LoadBalancer Services already, which are all that it may: use an Ingress")
+        })?;
         let listed = self.shared.directory.load().service(service).map(|listed| listed.service.clone());
         let service = listed.ok_or_else(|| format!("service {service} is gone"))?;
         let sockets = bind_all(addr, threads.len()).map_err(|error| why_not(addr, &error))?;
@@ -155,7 +165,7 @@ impl Balancers {
             let opening = Opening { socket, opens, lane, closed: closed.clone() };
             thread.openings.send(opening).await.map_err(|_| "the gateway is shutting down".to_owned())?;
         }
-        Ok((addr, closed))
+        Ok((addr, Bound { closed, _seat: seat }))
     }
 
     /// Whether no other listener of this gateway has the address.

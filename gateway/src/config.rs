@@ -20,6 +20,8 @@ pub struct GatewayConfig {
     pub publish_services: bool,
     /// The address at which ports of LoadBalancer Services are bound.
     pub load_balancer_ip: IpAddr,
+    /// Ports of LoadBalancer Services. Each takes a descriptor for each thread; beyond, a port is not bound.
+    pub max_load_balancer_ports: usize,
     /// Proxies whose word is taken for whom they ask: `X-Forwarded-*`, `Forwarded`, `X-Real-IP`. Of others these are replaced.
     pub trusted_proxies: Vec<IpNet>,
     /// Serving threads, each with a runtime and listeners of its own. At least one is started.
@@ -82,6 +84,7 @@ impl Default for GatewayConfig {
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             publish_services: false,
             load_balancer_ip: Ipv4Addr::LOCALHOST.into(),
+            max_load_balancer_ports: 500,
             trusted_proxies: Vec::new(),
             threads: available_parallelism().map_or(1, usize::from),
             start_thread: api::start_thread,

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 
 use api::session::{GatewayDown, GatewayUp, Routes, ServiceRoute};
+use gateway::GatewayConfig;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
@@ -67,6 +68,21 @@ async fn a_port_that_cannot_be_bound_says_why() {
     running.route(balanced("cart", own)).await;
     let why = outcome(&mut running, own).await.unwrap_err();
     assert!(why.contains("the gateway's own HTTP port"), "{why}");
+}
+
+#[tokio::test]
+async fn ports_of_load_balancers_are_bounded_and_one_that_is_given_up_is_anothers() {
+    let mut running = start(GatewayConfig { max_load_balancer_ports: 1, ..config() }, |name, _| async { text(name) });
+    let (first, second) = (free_port().await, free_port().await);
+    running.route(balanced("cart", first)).await;
+    outcome(&mut running, first).await.unwrap();
+    let mut both = balanced("cart", first);
+    both.services.extend(balanced("orders", second).services);
+    running.route(both).await;
+    let why = outcome(&mut running, second).await.unwrap_err();
+    assert!(why.contains("1 ports of LoadBalancer Services"), "{why}");
+    running.route(balanced("orders", second)).await;
+    while outcome(&mut running, second).await.is_err() {}
 }
 
 #[tokio::test]
