@@ -253,8 +253,17 @@ struct Failures {
 
 #[derive(Default)]
 struct Counted {
-    by_source: HashMap<Option<IpAddr>, Count>,
+    by_source: HashMap<Place, Count>,
     lines: Option<Count>,
+}
+
+/// Where a join comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    ThisMachine,
+    Source(IpAddr),
+    /// One of more than are counted apart. Whoever fills the places keeps nobody of this machine out.
+    Others,
 }
 
 struct Count {
@@ -274,11 +283,14 @@ impl Count {
 
 impl Counted {
     fn of(&mut self, source: Option<IpAddr>) -> &mut Count {
-        if self.by_source.len() >= SOURCES && !self.by_source.contains_key(&source) {
+        let Some(source) = source else { return self.by_source.entry(Place::ThisMachine).or_insert_with(Count::new) };
+        let mut place = Place::Source(source);
+        if self.by_source.len() >= SOURCES && !self.by_source.contains_key(&place) {
             self.by_source.retain(|_, count| !count.is_over());
+            if self.by_source.len() >= SOURCES {
+                place = Place::Others;
+            }
         }
-        let place =
-            if self.by_source.len() >= SOURCES && !self.by_source.contains_key(&source) { None } else { source };
         self.by_source.entry(place).or_insert_with(Count::new)
     }
 }
@@ -331,6 +343,10 @@ mod tests {
         assert!(failures.look(from(2)).is_ok(), "others are no less welcome");
         let told = (0..5000).filter(|last| failures.failed(from(*last)).is_some()).count();
         assert!(told < LINES as usize, "{told}");
-        assert!(failures.counted.lock().by_source.len() <= SOURCES + 1);
+        assert!(failures.counted.lock().by_source.len() <= SOURCES + 2);
+        let beyond = (0..FAILURES).filter(|_| failures.failed(from(4999)).is_some()).count();
+        assert_eq!(beyond, 0, "they were told of before");
+        assert!(failures.look(from(4998)).is_err(), "those beyond are counted as one");
+        assert!(failures.look(None).is_ok(), "a crowd of addresses keeps out nobody of this machine");
     }
 }

@@ -1,18 +1,16 @@
 use std::collections::BTreeMap;
 
 use api::{
-    Taint, WorkerName,
+    Taint,
     session::{Capacity, WorkerHello},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Op, Store, StoreError, object_key};
+use super::GROUP;
+use crate::store::{Op, object_key};
 
 /// Under which it is in the store, by the worker's name: no kind of the API.
-const GROUP: &str = "sampan.dev";
-const PLURAL: &str = "workerallowances";
-/// Records that are read at a time.
-const PAGE: usize = 1000;
+pub(super) const PLURAL: &str = "workerallowances";
 /// What no machine has more of, so that sums of it hold.
 const SANE: Capacity = Capacity { cpu_millis: 100_000_000, memory_bytes: 1 << 50, replicas: 1_000_000 };
 
@@ -31,20 +29,19 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    /// Cuts what a worker says of itself to what is allowed, and adds what is given to it.
-    pub(super) fn apply(&self, hello: &mut WorkerHello) {
+    /// Cuts what a worker says of itself to what is allowed, and adds what is given to it. Answers what it said that it has, if that
+    /// was more.
+    pub(super) fn apply(&self, hello: &mut WorkerHello) -> Option<Capacity> {
         let said = hello.capacity;
         hello.capacity = Capacity {
             cpu_millis: said.cpu_millis.min(self.cpu_millis.unwrap_or(SANE.cpu_millis)),
             memory_bytes: said.memory_bytes.min(self.memory_bytes.unwrap_or(SANE.memory_bytes)),
             replicas: said.replicas.min(self.replicas.unwrap_or(SANE.replicas)),
         };
-        if hello.capacity != said {
-            tracing::warn!(worker = %hello.name, ?said, counts = ?hello.capacity, "the worker says more than its token allows");
-        }
         hello.labels.extend(self.labels.clone());
         hello.taints.retain(|taint| !self.taints.iter().any(|given| given.key == taint.key));
         hello.taints.extend(self.taints.iter().cloned());
+        (hello.capacity != said).then_some(said)
     }
 
     /// Writes down what a worker may, in place of what it might before.
@@ -55,29 +52,11 @@ impl Allowance {
         }
         Op::Put(key, serde_json::to_vec(self).expect("plain data is JSON").into())
     }
-
-    /// What has been written down of all workers.
-    pub(super) async fn read_all(store: &dyn Store) -> Result<Vec<(WorkerName, Self)>, StoreError> {
-        let prefix = object_key(GROUP, PLURAL, None, "");
-        let (mut all, mut after) = (Vec::new(), None);
-        loop {
-            let page = store.list(&prefix, PAGE, after.as_deref()).await?;
-            for item in &page.items {
-                if let Ok(allowance) = serde_json::from_slice(&item.value) {
-                    all.push((WorkerName(item.key[prefix.len()..].into()), allowance));
-                }
-            }
-            after = page.items.last().map(|item| item.key.clone());
-            if page.remaining == 0 {
-                return Ok(all);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use api::TaintEffect;
+    use api::{TaintEffect, WorkerName};
 
     use super::*;
 
@@ -100,7 +79,7 @@ mod tests {
             running: Vec::new(),
             cached: Vec::new(),
         };
-        allowance.apply(&mut hello);
+        assert_eq!(allowance.apply(&mut hello).map(|said| said.replicas), Some(u32::MAX));
         let Capacity { cpu_millis, memory_bytes, replicas } = hello.capacity;
         assert_eq!((cpu_millis, memory_bytes, replicas), (2000, 1 << 20, SANE.replicas));
         assert_eq!(hello.labels.into_keys().collect::<Vec<_>>(), ["sampan.dev/tier", "zone"]);

@@ -63,6 +63,12 @@ pub(super) enum Refusal {
     Administrators { worker: WorkerName, what: &'static str, key: String },
     #[error("worker `{worker}` has no {what} `{key}`, which is not written as one")]
     Malformed { worker: WorkerName, what: &'static str, key: String },
+    #[error(
+        "worker `{worker}` says that it runs {replicas} replicas that were not placed there: it is told to stop them"
+    )]
+    Forged { worker: WorkerName, replicas: usize },
+    #[error("worker `{worker}` says that it has {said}, more than its token allows: it counts as {counts}")]
+    Capacity { worker: WorkerName, said: String, counts: String },
 }
 
 /// Whether a worker may, by what was placed on it. Pure.

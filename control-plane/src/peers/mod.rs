@@ -2,11 +2,12 @@
 //! and its NodeRestriction. What a worker says of itself can only take rights away.
 //!
 //! `decision` decides, purely; `placed` is what it decides by; `heard` takes messages apart into what is to be decided;
-//! `seal` lets a later life of the control plane know its own placements again.
+//! `seal` lets a later life of the control plane know its own placements again, and `noted` says which of them were over.
 
 mod allowance;
 mod decision;
 mod heard;
+mod noted;
 mod placed;
 mod seal;
 #[cfg(test)]
@@ -19,19 +20,31 @@ use std::{
     time::Duration,
 };
 
-use api::{Call, ObjectKey, ReplicaId, Timestamp, WorkerName, replica::ReplicaSpec, session::WorkerUp};
+use api::{
+    Call, ObjectKey, ReplicaId, Timestamp, WorkerName,
+    replica::ReplicaSpec,
+    session::{WorkerHello, WorkerUp},
+};
+use bytes::Bytes;
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 
 use crate::{
     identity::now,
-    store::{Store, StoreError},
+    store::{Store, StoreError, object_key},
 };
 pub(crate) use allowance::Allowance;
 use decision::{Asked, Refusal, decide};
+use noted::Noted;
 pub(crate) use placed::Claim;
 use placed::Placed;
 pub(crate) use seal::Seal;
 use warnings::Warnings;
+
+/// Under which is in the store what is written down of workers: no kind of the API.
+const GROUP: &str = "sampan.dev";
+/// Records that are read at a time.
+const PAGE: usize = 1000;
 
 /// What was placed on each worker, and what follows from it. Clones are handles to the same.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +57,8 @@ struct State {
     workers: HashMap<WorkerName, Placed>,
     /// Those that have said in this life what they ran before it.
     heard: HashSet<WorkerName>,
+    /// What an earlier life has written down of each.
+    noted: HashMap<WorkerName, Noted>,
     allowances: HashMap<WorkerName, Allowance>,
     warnings: Warnings,
 }
@@ -70,12 +85,13 @@ impl Peers {
         self.change(worker, |placed| placed.stopped(id, now()));
     }
 
-    /// What follows from it that a worker runs a replica that was sealed for it: once placed there, it may be so no more. Of an
-    /// earlier life that is believed which it says first: what it leaves out then has ended.
-    pub(crate) fn claim(&self, worker: &WorkerName, id: &ReplicaId) -> Claim {
+    /// What follows from it that a worker runs a replica that was sealed for it `at` a moment: once placed there, it may be so no
+    /// more. Of an earlier life that is believed which it says first, as far as it was not over by what is written down.
+    pub(crate) fn claim(&self, worker: &WorkerName, id: &ReplicaId, at: Timestamp) -> Claim {
         let state = self.state.lock();
+        let noted = || state.noted.get(worker).is_some_and(|noted| noted.may_have(id, at));
         match state.workers.get(worker).map_or(Claim::Over, |placed| placed.claim(id)) {
-            Claim::Over if !state.heard.contains(worker) => Claim::Open,
+            Claim::Over if !state.heard.contains(worker) && noted() => Claim::Open,
             claim => claim,
         }
     }
@@ -84,13 +100,17 @@ impl Peers {
     pub(crate) fn runs(&self, worker: &WorkerName, running: &HashSet<ReplicaId>) {
         let mut state = self.state.lock();
         state.heard.insert(worker.clone());
-        state.workers.entry(worker.clone()).or_default().runs(running, now());
+        let before = state.noted.remove(worker);
+        let placed = state.workers.entry(worker.clone()).or_default();
+        placed.runs(running, now());
+        before.into_iter().flat_map(|noted| noted.images).for_each(|image| placed.remember(image));
     }
 
     /// There is no such worker any more.
     pub fn forget(&self, worker: &WorkerName) {
         let mut state = self.state.lock();
         state.workers.remove(worker);
+        state.noted.remove(worker);
         state.warnings.forget(worker);
     }
 
@@ -120,11 +140,22 @@ impl Peers {
     /// What counts of a worker's message. The rest is dropped, counted, and warned of.
     pub fn hear(&self, worker: &WorkerName, message: WorkerUp) -> Option<WorkerUp> {
         let (mut state, at) = (self.state.lock(), now());
-        let mut heard = heard::cut(message, &mut |asked| state.decide(worker, asked, at).is_ok())?;
-        if let WorkerUp::Hello(hello) = &mut heard {
-            state.allowances.get(worker).unwrap_or(&Allowance::default()).apply(hello);
+        heard::cut(message, &mut |asked| state.decide(worker, asked, at).is_ok())
+    }
+
+    /// Cuts what a worker says of itself to what its token allows, and what it says to have compiled to what was placed there: else
+    /// it would draw what starts soonest where it is compiled. To be called once [`Peers::read`] is done.
+    pub(crate) fn introduce(&self, hello: &mut WorkerHello) {
+        let mut state = self.state.lock();
+        let said = state.allowances.get(&hello.name).unwrap_or(&Allowance::default()).apply(hello);
+        if let Some(said) = said {
+            let (worker, said, counts) = (hello.name.clone(), format!("{said:?}"), format!("{:?}", hello.capacity));
+            state.warnings.refused(&hello.name, &Refusal::Capacity { worker, said, counts }, now());
         }
-        Some(heard)
+        let (placed, noted) = (state.workers.get(&hello.name), state.noted.get(&hello.name));
+        hello.cached.retain(|image| {
+            placed.is_some_and(|placed| placed.had_image(image)) || noted.is_some_and(|it| it.images.contains(image))
+        });
     }
 
     /// A worker has joined with a token that allows it this.
@@ -132,17 +163,40 @@ impl Peers {
         self.state.lock().allowances.insert(worker.clone(), allowance);
     }
 
-    /// Reads what workers were allowed in an earlier life.
-    pub(crate) async fn read_allowances(&self, store: &dyn Store) -> Result<(), StoreError> {
-        for (worker, allowance) in Allowance::read_all(store).await? {
-            self.state.lock().allowances.entry(worker).or_insert(allowance);
+    /// Reads what workers were allowed in an earlier life, and what was placed on them. Answers until when that is known.
+    pub(crate) async fn read(&self, store: &dyn Store) -> Result<Timestamp, StoreError> {
+        let (allowances, noted) = (records(store, allowance::PLURAL).await?, records(store, noted::PLURAL).await?);
+        let mut state = self.state.lock();
+        for (worker, allowance) in allowances {
+            state.allowances.entry(worker).or_insert(allowance);
         }
-        Ok(())
+        state.noted = noted.into_iter().collect();
+        Ok(state.noted.values().map(Noted::up_to).max().unwrap_or_default())
+    }
+
+    /// Whether what was placed on a worker is to be written down anew.
+    pub(crate) fn is_to_be_noted(&self) -> bool {
+        !self.state.lock().workers.values().all(Placed::is_written)
+    }
+
+    /// What is to be written down: the key and the record of each worker on which something has changed. All that was placed until
+    /// `up_to` is known here.
+    pub(crate) fn to_note(&self, up_to: Timestamp) -> Vec<(String, Bytes)> {
+        let mut state = self.state.lock();
+        let news = state.workers.iter_mut().filter_map(|(worker, placed)| Some((worker, placed.news(up_to)?)));
+        let record = |noted: &Noted| Bytes::from(serde_json::to_vec(noted).expect("plain data is JSON"));
+        news.map(|(worker, noted)| (placements_key(worker), record(&noted))).collect()
     }
 
     /// A worker that routes what its guests call speaks of a Service as only a gateway may, or one that was told of it.
     pub(crate) fn no_gateway(&self, worker: &WorkerName, service: &ObjectKey) {
         let refusal = Refusal::Service { worker: worker.clone(), service: service.clone() };
+        self.state.lock().warnings.refused(worker, &refusal, now());
+    }
+
+    /// A worker says that it runs so many replicas that were not placed there.
+    pub(crate) fn forged(&self, worker: &WorkerName, replicas: usize) {
+        let refusal = Refusal::Forged { worker: worker.clone(), replicas };
         self.state.lock().warnings.refused(worker, &refusal, now());
     }
 
@@ -173,5 +227,27 @@ impl State {
             self.warnings.refused(worker, refusal, at);
         }
         decided
+    }
+}
+
+/// Under which it is in the store what was placed on a worker.
+pub(crate) fn placements_key(worker: &WorkerName) -> String {
+    object_key(GROUP, noted::PLURAL, None, &worker.0)
+}
+
+/// What is written down of workers, by their names. What cannot be read is as if it were not there.
+async fn records<T: DeserializeOwned>(store: &dyn Store, plural: &str) -> Result<Vec<(WorkerName, T)>, StoreError> {
+    let prefix = object_key(GROUP, plural, None, "");
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.list(&prefix, PAGE, after.as_deref()).await?;
+        let read = page.items.iter().filter_map(|item| {
+            Some((WorkerName(item.key[prefix.len()..].into()), serde_json::from_slice(&item.value).ok()?))
+        });
+        all.extend(read);
+        after = page.items.last().map(|item| item.key.clone());
+        if page.remaining == 0 {
+            return Ok(all);
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::{
 
 use api::{Bucket, Digest, ObjectKey, ReplicaId, Timestamp, replica::ReplicaSpec};
 
+use super::noted::{MAX_IMAGES, Noted};
+
 /// What a replica still asks as it stops has so long beyond its grace.
 const AFTER_GRACE: Duration = Duration::from_secs(5);
 /// What is said last of a replica, such as lines of its log, has so long to come.
@@ -16,8 +18,12 @@ pub(super) struct Placed {
     replicas: HashMap<ReplicaId, Replica>,
     by_namespace: HashMap<String, HashSet<ReplicaId>>,
     by_digest: HashMap<Digest, HashSet<ReplicaId>>,
+    /// Images of which a replica was placed here, in this life or before.
+    images: BTreeSet<Digest>,
     /// Counts what may have changed whose replicas run.
     changes: u64,
+    /// Whether something has changed since it was written down.
+    unwritten: bool,
 }
 
 #[derive(Debug)]
@@ -52,14 +58,17 @@ impl Placed {
         self.by_namespace.entry(id.0.namespace.to_string()).or_default().insert(id.clone());
         self.by_digest.entry(digest.clone()).or_default().insert(id.clone());
         let revision = ObjectKey::new(id.0.namespace.clone(), spec.revision.as_str());
+        self.remember(digest.clone());
         self.replicas.insert(id, Replica { revision, digest, stores, ends: None, told: false, stopped: None });
         self.changes += 1;
+        self.unwritten = true;
     }
 
     pub(super) fn stop(&mut self, id: &ReplicaId, ends: Timestamp) {
         if let Some(replica) = self.replicas.get_mut(id).filter(|replica| !replica.told && replica.stopped.is_none()) {
             replica.told = true;
             replica.ends = Some(ends + AFTER_GRACE);
+            self.unwritten = true;
         }
     }
 
@@ -75,6 +84,7 @@ impl Placed {
             replica.ends = Some(replica.ends.map_or(now, |ends| ends.min(now)));
             replica.stopped.get_or_insert(now);
             self.changes += 1;
+            self.unwritten = true;
         }
     }
 
@@ -85,6 +95,38 @@ impl Placed {
                 replica.stopped.get_or_insert(now);
             }
         }
+        self.unwritten = true;
+    }
+
+    /// An image was here: that it is compiled here may be believed.
+    pub(super) fn remember(&mut self, image: Digest) {
+        self.images.insert(image);
+        while self.images.len() > MAX_IMAGES {
+            // What runs here stays.
+            let Some(spare) = self.images.iter().find(|image| !self.by_digest.contains_key(*image)).cloned() else {
+                break;
+            };
+            self.images.remove(&spare);
+        }
+    }
+
+    pub(super) fn had_image(&self, image: &Digest) -> bool {
+        self.images.contains(image)
+    }
+
+    /// What is to be written down of it as of a moment, if something has changed since it was last asked.
+    pub(super) fn news(&mut self, up_to: Timestamp) -> Option<Noted> {
+        if !std::mem::take(&mut self.unwritten) {
+            return None;
+        }
+        let over = |replica: &Replica| replica.told || replica.stopped.is_some();
+        let placed = self.replicas.iter().filter(|(_, replica)| !over(replica)).map(|(id, _)| id);
+        let images = self.images.iter().take(MAX_IMAGES).cloned().collect();
+        Some(Noted::new(up_to, placed, images))
+    }
+
+    pub(super) fn is_written(&self) -> bool {
+        !self.unwritten
     }
 
     /// What is known of a replica that was placed here in this life.

@@ -155,8 +155,9 @@ fn what_has_stopped_has_its_last_words_and_is_forgotten() {
 fn what_is_over_is_not_placed_again_by_saying_that_it_runs() {
     let peers = Peers::default();
     let (w, runs, ended, lost) = (worker("w"), id("shop", "runs"), id("shop", "ended"), id("shop", "lost"));
-    // Of an earlier life it says first what it runs. The scheduler takes that up, or does not.
-    assert_eq!(peers.claim(&w, &runs), Claim::Open);
+    let at = START;
+    // Of what is not written down nothing was placed there.
+    assert_eq!(peers.claim(&w, &runs, at), Claim::Over);
     peers.runs(&w, &[runs.clone(), ended.clone()].into());
     assert!(!peers.is_used(&w), "what the scheduler does not take up has no rights");
     for id in [&runs, &ended, &lost] {
@@ -164,13 +165,13 @@ fn what_is_over_is_not_placed_again_by_saying_that_it_runs() {
     }
     peers.stop(&w, &ended, GRACE);
     peers.take_away(&lost);
-    assert_eq!([&runs, &ended, &lost].map(|id| peers.claim(&w, id)), [Claim::Holds, Claim::Over, Claim::Open]);
+    assert_eq!([&runs, &ended, &lost].map(|id| peers.claim(&w, id, at)), [Claim::Holds, Claim::Over, Claim::Open]);
     // What it left out, and what has been forgotten meanwhile, comes back as little.
     peers.stopped(&w, &runs);
-    assert_eq!(peers.claim(&w, &runs), Claim::Over);
-    assert_eq!(peers.claim(&w, &id("shop", "left-out")), Claim::Over);
+    assert_eq!(peers.claim(&w, &runs, at), Claim::Over);
+    assert_eq!(peers.claim(&w, &id("shop", "left-out"), at), Claim::Over);
     peers.forget(&w);
-    assert_eq!([&runs, &ended, &lost].map(|id| peers.claim(&w, id)), [Claim::Over; 3]);
+    assert_eq!([&runs, &ended, &lost].map(|id| peers.claim(&w, id, at)), [Claim::Over; 3]);
 }
 
 #[test]
@@ -274,13 +275,16 @@ fn what_is_refused_is_counted_and_one_worker_gains_nothing_for_another() {
 #[tokio::test]
 async fn a_seal_holds_for_one_worker_and_for_all_that_rights_follow_from_and_outlives_the_process() {
     let store = MemoryStore::new(now());
-    let seal = Seal::open(&store).await.unwrap();
+    let mut seal = Seal::open(&store).await.unwrap();
     let mut sealed = spec(id("shop", "a"), 1, &["default"]);
-    seal.put(&worker("w1"), &mut sealed);
+    seal.go_on_from(START);
+    seal.put(&worker("w1"), &mut sealed, Timestamp::from_secs(1));
+    let at = seal.last();
+    assert!(at > START, "a clock that was set back makes nothing earlier");
     let seal = Seal::open(&store).await.unwrap();
-    assert!(seal.holds(&worker("w1"), &sealed));
-    assert!(!seal.holds(&worker("w2"), &sealed));
-    let changes: [fn(&mut ReplicaSpec); 7] = [
+    assert_eq!(seal.holds(&worker("w1"), &sealed), Some(at));
+    assert_eq!(seal.holds(&worker("w2"), &sealed), None);
+    let changes: [fn(&mut ReplicaSpec); 8] = [
         |spec| spec.id = id("bank", "a"),
         |spec| spec.revision = "app-2".to_owned(),
         |spec| spec.digest = image(2),
@@ -288,11 +292,12 @@ async fn a_seal_holds_for_one_worker_and_for_all_that_rights_follow_from_and_out
         |spec| spec.grants.outbound.push("example.com".to_owned()),
         |spec| spec.reserves.memory_bytes = u64::MAX,
         |spec| spec.seal.clear(),
+        |spec| spec.seal[7] ^= 1,
     ];
     for change in changes {
         let mut forged = sealed.clone();
         change(&mut forged);
-        assert!(!seal.holds(&worker("w1"), &forged), "{forged:?}");
+        assert_eq!(seal.holds(&worker("w1"), &forged), None, "{forged:?}");
     }
-    assert!(!Seal::open(&MemoryStore::new(now())).await.unwrap().holds(&worker("w1"), &sealed));
+    assert_eq!(Seal::open(&MemoryStore::new(now())).await.unwrap().holds(&worker("w1"), &sealed), None);
 }

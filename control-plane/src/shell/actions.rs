@@ -131,8 +131,8 @@ impl Shell {
             probes: template.probes.clone(),
             seal: Vec::new(),
         };
-        if let Some(seal) = &self.seal {
-            seal.put(subject.worker, &mut spec);
+        if let Some(seal) = &mut self.seal {
+            seal.put(subject.worker, &mut spec, now());
         }
         Some(Arc::new(spec))
     }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::{Address, ConfirmAddress, Timestamp, WorkerName};
 use scheduler::{EventKind, Subject};
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Input, Shell};
@@ -14,6 +15,8 @@ use crate::identity::now;
 const AGAIN_FIRST: Duration = Duration::from_millis(500);
 /// The longest such wait.
 const AGAIN_LAST: Duration = Duration::from_secs(30);
+/// How often it is warned of a worker that is not found.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 /// After a start, gateways are told of no endpoints for so long at most because some of their addresses are still asked.
 const HELD_BACK: Duration = Duration::from_secs(3);
 
@@ -23,7 +26,16 @@ pub(super) struct Advertised {
     /// Finds out whether it is so; `None`: it is believed.
     confirm: Option<Arc<dyn ConfirmAddress>>,
     workers: BTreeMap<WorkerName, Claim>,
+    /// When each worker was last asked at another address than before, and warned of.
+    paces: BTreeMap<WorkerName, Pace>,
     since: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy)]
+struct Pace {
+    /// The next is not asked before.
+    next: Instant,
+    warned: Option<Instant>,
 }
 
 struct Claim {
@@ -65,9 +77,17 @@ impl Shell {
         if self.advertised.workers.insert(worker.clone(), claim).is_none_or(|before| !before.confirmed) {
             self.network.set_unreached(worker);
         }
+        // A worker that names one address after another has this process connect to each.
+        let began = Instant::now();
+        let pace = self.advertised.paces.entry(worker.clone()).or_insert(Pace { next: began, warned: None });
+        let first = pace.next.max(began);
+        if pace.next <= began {
+            pace.next = began + AGAIN_FIRST;
+        }
         let (inputs, shutdown, worker) = (self.inputs.clone(), self.shutdown.clone(), worker.clone());
         self.tasks.spawn(async move {
             let asking = async {
+                tokio::time::sleep_until(first).await;
                 let mut pause = AGAIN_FIRST;
                 let mut told = false;
                 loop {
@@ -111,7 +131,11 @@ impl Shell {
                     "the worker is not found at {at}, which it advertises, and gets no requests until it is: {why}. \
                      Name what others reach it at with --advertise"
                 );
-                tracing::warn!(%worker, address = at, why, "the worker is not found where it advertises that it is");
+                let pace = self.advertised.paces.get_mut(worker);
+                if let Some(pace) = pace.filter(|pace| pace.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY)) {
+                    pace.warned = Some(Instant::now());
+                    tracing::warn!(%worker, address = at, why, "the worker is not found where it advertises that it is");
+                }
                 self.emit(Subject::Worker(worker.clone()), EventKind::Warning, "AddressNotConfirmed", &message, now());
             }
         }
@@ -119,6 +143,7 @@ impl Shell {
 
     pub(super) fn no_longer_advertised(&mut self, worker: &WorkerName) {
         self.advertised.workers.remove(worker);
+        self.advertised.paces.remove(worker);
         self.network.set_address(worker, None);
     }
 }

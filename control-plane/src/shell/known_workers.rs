@@ -8,6 +8,7 @@ use scheduler::{Event, WorkerView};
 use serde::{Deserialize, Serialize};
 
 use super::Shell;
+use crate::peers::placements_key;
 use crate::store::{MAX_TXN, Op, Store, StoreError, object_key};
 
 /// Under which they are in the store: no kind of the API.
@@ -56,8 +57,9 @@ impl KnownWorkers {
         let before: BTreeSet<WorkerName> = before.and_then(|noted| names(&noted.value)).unwrap_or_default();
         if before != expected.own {
             let gone: Vec<&WorkerName> = before.difference(&expected.own).collect();
-            for some in gone.chunks(MAX_TXN) {
-                store.txn(Vec::new(), some.iter().map(|name| Op::Delete(key(name))).collect()).await?;
+            let records: Vec<String> = gone.iter().flat_map(|name| [key(name), placements_key(name)]).collect();
+            for some in records.chunks(MAX_TXN) {
+                store.txn(Vec::new(), some.iter().cloned().map(Op::Delete).collect()).await?;
             }
             known.retain(|name, _| !gone.contains(&name));
             // Noted last: whoever is cut off before begins again.
@@ -119,5 +121,6 @@ impl Shell {
         self.known_workers.0.remove(name);
         self.no_longer_advertised(name);
         self.writer.delete(key(name));
+        self.writer.delete(placements_key(name));
     }
 }

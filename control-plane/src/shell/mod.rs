@@ -44,7 +44,10 @@ use api::{
     session::{ForGateway, ForWorker, GatewayUp, WorkerUp},
 };
 use scheduler::{Event, GatewayId, Scheduler, Settings};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -174,6 +177,8 @@ pub(crate) struct Shell {
     /// Events that came of carrying out actions.
     follow_ups: VecDeque<Event>,
     wake_at: Option<Timestamp>,
+    /// When it is written down what is placed where; `None`: nothing has changed.
+    note_at: Option<Instant>,
     next_session: u64,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -220,6 +225,7 @@ impl Shell {
             writer: Writer::default(),
             follow_ups: VecDeque::new(),
             wake_at: None,
+            note_at: None,
             next_session: 0,
             tasks,
             shutdown,

@@ -15,6 +15,8 @@ use crate::{
 const BATCH: usize = 64;
 /// How often a full session is looked at again.
 const FLUSH_EVERY: Duration = Duration::from_millis(10);
+/// What was placed where is written down so long after it has changed.
+const NOTED_WITHIN: Duration = Duration::from_secs(1);
 /// How often what is long past is forgotten.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(60);
 
@@ -26,6 +28,7 @@ impl Shell {
         let writer_ends = tokio_util::sync::CancellationToken::new();
         let writer = tokio::spawn(self.writer.clone().run(self.store.clone(), writer_ends.clone()));
         let ended = self.work(ready).await;
+        self.note_placements();
         self.tasks.close();
         self.tasks.wait().await;
         writer_ends.cancel();
@@ -36,8 +39,9 @@ impl Shell {
     }
 
     async fn work(&mut self, ready: impl FnOnce()) -> Result<(), StoreError> {
-        self.seal = Some(Seal::open(&*self.store).await?);
-        self.peers.read_allowances(&*self.store).await?;
+        let mut seal = Seal::open(&*self.store).await?;
+        seal.go_on_from(self.peers.read(&*self.store).await?);
+        self.seal = Some(seal);
         self.known_workers = KnownWorkers::read(&*self.store, &self.expected).await?;
         for known in self.known_workers.events(&self.expected) {
             self.step(known);
@@ -50,6 +54,9 @@ impl Shell {
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING_EVERY);
         loop {
             let wake = self.wake_instant();
+            if self.note_at.is_none() && self.peers.is_to_be_noted() {
+                self.note_at = Some(Instant::now() + NOTED_WITHIN);
+            }
             let flush = (self.workers.is_waiting() || self.gateways.is_waiting()).then(|| Instant::now() + FLUSH_EVERY);
             tokio::select! {
                 () = self.shutdown.cancelled() => return Ok(()),
@@ -69,6 +76,7 @@ impl Shell {
                     self.step(Event::Tick);
                 }
                 () = sleep_or_never(flush) => {}
+                () = sleep_or_never(self.note_at) => self.note_placements(),
                 _ = housekeeping.tick() => {
                     self.projection.events.expire(now());
                     self.logs.expire(now());
@@ -77,6 +85,15 @@ impl Shell {
             }
             self.tell_gateways();
             self.flush();
+        }
+    }
+
+    /// Has it written down in the background what is placed where, so that a later life knows what is over.
+    pub(super) fn note_placements(&mut self) {
+        self.note_at = None;
+        let Some(seal) = &self.seal else { return };
+        for (key, record) in self.peers.to_note(seal.last()) {
+            self.writer.record(key, record);
         }
     }
 

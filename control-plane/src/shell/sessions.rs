@@ -1,15 +1,26 @@
 //! Sessions of workers and gateways: each has a task that reads it and hands what it says to the shell.
 
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
 use api::{
     ObjectKey, WorkerName,
     replica::{ReplicaPhase, ReplicaSpec, Reserves},
-    session::{ForGateway, ForWorker, GatewayUp, WorkerHello, WorkerUp},
+    session::{ForGateway, ForWorker, GatewayUp, ServiceSample, WorkerHello, WorkerUp},
 };
 use scheduler::{Event, EventKind};
 use tokio::sync::mpsc;
 
 use super::{Input, SessionId, Shell, gateways::Scope};
 use crate::{identity::now, kind::SERVICE, peers::Claim, projection::About, projection::Report};
+
+/// Bytes of why a gateway could not bind a port.
+const MAX_WHY: usize = 1024;
+/// What no gateway counts more of in a window, and the longest time that it speaks of: arithmetic with it holds.
+const SANE_COUNT: u64 = 1 << 32;
+const SANE_SPAN: Duration = Duration::from_secs(1 << 20);
 
 impl Shell {
     pub(super) fn attach_worker(&mut self, session: ForWorker) {
@@ -64,7 +75,9 @@ impl Shell {
 
     pub(super) fn worker_says(&mut self, session: SessionId, mut message: WorkerUp) {
         let mut open = Vec::new();
+        let is_hello = matches!(message, WorkerUp::Hello(_));
         if let WorkerUp::Hello(hello) = &mut message {
+            self.peers.introduce(hello);
             self.workers.name(session, &hello.name);
             self.advertised(&hello.name, hello.address.clone());
             open = self.recognise(hello);
@@ -80,6 +93,10 @@ impl Shell {
                         self.place(&worker, spec);
                     }
                 }
+                if is_hello {
+                    // What is placed on a new worker from now on is later than what is written down of it.
+                    self.note_placements();
+                }
             }
             // The rest of a session that was replaced or ended, or a worker that did not say its name first.
             None => tracing::debug!("a message of a worker session that is over was dropped"),
@@ -88,24 +105,24 @@ impl Shell {
 
     /// What a worker says that it runs is taken for so where it was placed there and is not over. The rest is nobody's, and is
     /// told to stop. Returned is what has rights once the scheduler has taken it up.
-    fn recognise(&self, hello: &mut WorkerHello) -> Vec<ReplicaSpec> {
+    fn recognise(&mut self, hello: &mut WorkerHello) -> Vec<ReplicaSpec> {
         let Some(seal) = &self.seal else { return Vec::new() };
         let (mut forged, mut open) = (0, Vec::new());
         for running in &mut hello.running {
-            if !seal.holds(&hello.name, &running.spec) {
+            let Some(at) = seal.holds(&hello.name, &running.spec) else {
                 forged += 1;
                 // As it is on its way out, nobody takes it over; and what it holds is not known.
                 (running.phase, running.spec.reserves) = (ReplicaPhase::Draining, Reserves::default());
                 continue;
-            }
-            match self.peers.claim(&hello.name, &running.spec.id) {
+            };
+            match self.peers.claim(&hello.name, &running.spec.id, at) {
                 Claim::Holds => {}
                 Claim::Open => open.push(running.spec.clone()),
                 Claim::Over => running.phase = ReplicaPhase::Draining,
             }
         }
         if forged > 0 {
-            tracing::warn!(worker = %hello.name, forged, "the worker runs what was not placed there: it is told to stop it");
+            self.peers.forged(&hello.name, forged);
         }
         self.peers.runs(&hello.name, &hello.running.iter().map(|running| running.spec.id.clone()).collect());
         open
@@ -114,6 +131,14 @@ impl Shell {
     pub(super) fn gateway_says(&mut self, session: SessionId, message: GatewayUp) {
         match message {
             GatewayUp::Listener { service, port, outcome } => {
+                let outcome = match outcome {
+                    Ok(address) if !is_address(&address) => return,
+                    Ok(address) => Ok(address),
+                    Err(mut why) => {
+                        why.truncate(why.floor_char_boundary(MAX_WHY));
+                        Err(why)
+                    }
+                };
                 if self.gateways.listens(session) {
                     self.listened(&service, port, outcome);
                 } else {
@@ -122,6 +147,7 @@ impl Shell {
             }
             GatewayUp::Samples(mut samples) => {
                 samples.retain(|sample| self.may_speak_of(session, &sample.service));
+                samples.iter_mut().for_each(make_sane);
                 self.sampled(session.gateway(), samples);
             }
             GatewayUp::Wake { service, queued, in_flight } => {
@@ -175,5 +201,59 @@ impl Shell {
     fn new_session(&mut self) -> SessionId {
         self.next_session += 1;
         SessionId(self.next_session)
+    }
+}
+
+/// Whether a gateway may be found at this, with or without a port.
+fn is_address(said: &str) -> bool {
+    let is_number = said.parse::<IpAddr>().is_ok() || said.parse::<SocketAddr>().is_ok();
+    let host = said.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(said, |(host, _)| host);
+    is_number || api::check_dns_subdomain(host).is_ok()
+}
+
+/// Cuts what was measured to what may be.
+fn make_sane(sample: &mut ServiceSample) {
+    for count in [&mut sample.arrivals, &mut sample.completed, &mut sample.failed, &mut sample.served] {
+        *count = (*count).min(SANE_COUNT);
+    }
+    for span in [&mut sample.window, &mut sample.latency_sum, &mut sample.service_sum, &mut sample.presence] {
+        *span = (*span).min(SANE_SPAN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gateways_are_found_at_addresses_and_names_alone() {
+        for address in
+            ["192.0.2.1", "192.0.2.1:80", "[2001:db8::1]:80", "2001:db8::1", "gateway.example:443", "[::]:8080"]
+        {
+            assert!(is_address(address), "{address}");
+        }
+        for none in ["", "a b", "<script>:80", "http://192.0.2.1/", "x:99999", &"x".repeat(300)] {
+            assert!(!is_address(none), "{none}");
+        }
+    }
+
+    #[test]
+    fn what_a_gateway_counts_is_cut_to_what_may_be() {
+        let (count, span) = (u64::MAX, Duration::from_micros(u64::MAX));
+        let mut sample = ServiceSample {
+            service: ObjectKey::new("shop", "cart"),
+            window: span,
+            arrivals: count,
+            completed: count,
+            failed: count,
+            in_flight: u32::MAX,
+            queued: u32::MAX,
+            latency_sum: span,
+            served: count,
+            service_sum: span,
+            presence: span,
+        };
+        make_sane(&mut sample);
+        assert_eq!((sample.arrivals, sample.served, sample.presence), (SANE_COUNT, SANE_COUNT, SANE_SPAN));
     }
 }

@@ -270,7 +270,56 @@ fn a_worker_has_no_more_than_its_token_allows_and_the_labels_that_it_gives() {
     assert_eq!(of("{.status.capacity.cpu}"), "2000m");
     assert_eq!(of("{.spec.taints[*].key}"), "sampan.dev/edge");
     assert!(sampan.kubectl_ok(&["get", "nodes", "-l", "sampan.dev/tier=edge", "-o", "name"]).contains("mallory"));
-    sampan.wait_for_output("the worker says more than its token allows");
+    sampan.wait_for_output("more than its token allows");
+}
+
+#[test]
+fn a_joined_worker_that_is_refused_again_and_again_fills_no_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sampan, sessions) = server(folder.path());
+    let attacker = Attacker::join_with(&sampan, &sessions, Role::Worker, "mallory", &["--max-cpu", "1"]);
+    let spec = ReplicaSpec {
+        id: ReplicaId(ObjectKey::new("default", "forged")),
+        revision: "forged".to_owned(),
+        created: Timestamp::from_secs(1),
+        image: "probe:test".to_owned(),
+        digest: Digest::from_sha256([7; 32]),
+        environment: Default::default(),
+        grants: Grants::default(),
+        limits: Limits::default(),
+        reserves: Reserves::default(),
+        probes: Probes::default(),
+        seal: vec![0; 40],
+    };
+    let running = vec![RunningReplica { spec, phase: ReplicaPhase::Ready }];
+    let hello = WorkerHello { running, ..attacker.hello(0) };
+    let session = attacker.session(hello.clone());
+    for _ in 0..500 {
+        attacker.say(&session, WorkerUp::Hello(hello.clone()));
+    }
+    attacker.is_heard(&sampan, &session, hello);
+    let of_it = |line: &&str| line.contains("mallory");
+    let printed = sampan.output();
+    let lines = printed.lines().filter(of_it).count();
+    assert!(lines < 10, "{lines} lines:\n{printed}");
+}
+
+#[test]
+fn a_joined_machine_that_guesses_tokens_is_known_by_its_address_as_strangers_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sampan, sessions) = server(folder.path());
+    let attacker = Attacker::join(&sampan, &sessions, Role::Worker, "mallory");
+    let peer = Peer { role: Role::Worker, name: "another".to_owned() };
+    let guessed = format!("sampan1.{}.{}.x", "0".repeat(8), "0".repeat(32));
+    let guess = || attacker.runtime.block_on(transport::join(&attacker.client, &guessed, &peer, None)).map(drop);
+    for _ in 0..20 {
+        guess().expect_err("it is guessed");
+    }
+    let said = guess().expect_err("it is guessed").to_string();
+    assert!(said.contains("too many joins from this address have failed"), "{said}");
+    let printed = sampan.output();
+    let told: Vec<&str> = printed.lines().filter(|line| line.contains("the join token is wrong")).collect();
+    assert!(told.len() == 1 && told[0].contains("127.0.0.1"), "{told:?}");
 }
 
 #[test]

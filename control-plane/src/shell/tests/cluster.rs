@@ -71,6 +71,7 @@ pub(super) struct Cluster {
     pub(super) commands: Commands,
     pub(super) logs: Logs,
     pub(super) measurements: Measurements,
+    pub(super) peers: Peers,
     inputs: tokio::sync::mpsc::Sender<Input>,
     shutdown: CancellationToken,
     shell: JoinHandle<()>,
@@ -90,14 +91,14 @@ impl Cluster {
     pub(super) fn expecting(expected: Expected, store: MemoryStore) -> Self {
         let live = MemoryStore::new(now());
         let (inputs, inbox) = queue();
-        let (logs, measurements) = (Logs::default(), Measurements::default());
+        let (logs, measurements, peers) = (Logs::default(), Measurements::default(), Peers::default());
         let shutdown = CancellationToken::new();
         let handles = Handles {
             store: Arc::new(store.clone()),
             projection: Projection::new(live.clone()),
             logs: logs.clone(),
             measurements: measurements.clone(),
-            peers: Peers::default(),
+            peers: peers.clone(),
             images: Arc::new(Images),
             seed: 1,
             silence: crate::Silence::IN_PROCESS,
@@ -107,13 +108,21 @@ impl Cluster {
         };
         let shell = Shell::new(handles, (inputs.clone(), inbox), shutdown.clone());
         let shell = tokio::spawn(async move { shell.run(|| {}).await.expect("the store can be read") });
-        Self { store, live, commands: Commands::new(inputs.clone()), logs, measurements, inputs, shutdown, shell }
+        let commands = Commands::new(inputs.clone());
+        Self { store, live, commands, logs, measurements, peers, inputs, shutdown, shell }
     }
 
     /// Ends it, and answers what it has stored.
     pub(super) async fn stop(self) -> MemoryStore {
         self.shutdown.cancel();
         tokio::time::timeout(DEADLINE, self.shell).await.expect("it ends").expect("it ends well");
+        self.store
+    }
+
+    /// Ends it in the middle of what it does, and answers what it has stored.
+    pub(super) async fn kill(self) -> MemoryStore {
+        self.shell.abort();
+        assert!(self.shell.await.expect_err("it was in the middle").is_cancelled());
         self.store
     }
 

@@ -3,6 +3,7 @@
 mod autoscalers;
 mod cluster;
 mod deployments;
+mod placements;
 mod policies;
 mod priorities;
 mod sessions;
