@@ -5,6 +5,7 @@ use std::{
     fmt::{self, Debug, Display},
     str::FromStr,
     sync::Arc,
+    time::SystemTime,
 };
 
 use rustls::{
@@ -13,7 +14,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{Certificate, certificate::root_named};
 
@@ -107,6 +108,11 @@ pub(crate) async fn distrusted(trust: watch::Receiver<Arc<Trust>>, mut known: bo
         ended || trust.revoked.has(&certificate)
     };
     until(trust, is_distrusted).await;
+}
+
+/// When this certificate's time is over, as of now.
+pub(crate) fn ends(certificate: &Certificate) -> Instant {
+    Instant::now() + certificate.expires.duration_since(SystemTime::now()).unwrap_or_default()
 }
 
 pub(super) async fn until(mut trust: watch::Receiver<Arc<Trust>>, mut is_so: impl FnMut(&Trust) -> bool) {

@@ -7,6 +7,7 @@ use std::{
     net::SocketAddr,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    pin::pin,
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -253,7 +254,7 @@ fn lane(
 async fn serve(desk: Arc<Desk>, accepted: Accepted, identity: Option<Arc<Identity>>) {
     let served = match accepted {
         Accepted::Socket(fd) => match UnixStream::from_std(fd.into()) {
-            Ok(stream) => connection(desk, stream).await,
+            Ok(stream) => connection(desk, stream, std::future::pending()).await,
             Err(error) => Err(error),
         },
         Accepted::Tls(fd, place) => serve_tls(desk, fd, place, identity).await,
@@ -279,16 +280,18 @@ async fn serve_tls(desk: Arc<Desk>, fd: OwnedFd, place: Place, identity: Option<
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "neither a gateway nor a worker"));
     };
     place.shown_a_certificate();
+    let ends = tokio::time::sleep_until(crate::identity::ends(&shown));
     tokio::select! {
         biased;
         () = crate::identity::distrusted(identity.trust(), then.knows_authority_of(&shown), shown) => {
             Err(io::Error::new(io::ErrorKind::PermissionDenied, "its certificate holds no more"))
         }
-        served = connection(desk, stream) => served,
+        served = connection(desk, stream, ends) => served,
     }
 }
 
-async fn connection<S>(desk: Arc<Desk>, stream: S) -> io::Result<()>
+/// Serves a connection. Once it `ends`, what was asked is answered, and nothing more is taken.
+async fn connection<S>(desk: Arc<Desk>, stream: S, ends: impl Future<Output = ()>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Peer + Unpin + Send + 'static,
 {
@@ -301,7 +304,16 @@ where
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).auto_date_header(false).half_close(false);
     let mut connection = http.serve_connection(TokioIo::new(stream), service);
-    (&mut connection).await.map_err(io::Error::other)?;
+    let mut ends = pin!(ends);
+    let served = tokio::select! {
+        biased;
+        served = &mut connection => served,
+        () = &mut ends => {
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
+        }
+    };
+    served.map_err(io::Error::other)?;
     linger(connection.into_parts().io.into_inner().into_inner()).await
 }
 

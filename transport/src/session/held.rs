@@ -1,6 +1,11 @@
 //! Sessions as the server holds them: over one connection after the other, and for a while over none.
 
-use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use api::session::{Session, in_process};
 use futures::{Stream, StreamExt, stream};
@@ -29,6 +34,8 @@ const OPENING: Duration = Duration::from_secs(5);
 const IN_CONNECTION: usize = 64;
 /// Sessions of each kind that one peer has at a time. A worker has one, and one for what each of its processes calls. Tests have few.
 pub(super) const OF_A_PEER: usize = if cfg!(test) { 8 } else { 1024 };
+/// That a session was ended with what it said is told so often at most: its other side may begin another at once.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 /// The longest number of a session, in bytes.
 const MAX_NUMBER: usize = 64;
 
@@ -37,13 +44,33 @@ pub(super) type Frames<F> = Pin<Box<dyn Stream<Item = Result<F, Status>> + Send>
 /// Sessions of one kind, by their owners and the numbers that these chose.
 pub(super) struct Sessions<Out: Message, In: Message> {
     held: Arc<Mutex<ByOwner<Out, In>>>,
+    told: Arc<Mutex<Told>>,
+}
+
+/// When it was last told that a session was ended, and how many were not told since.
+#[derive(Default)]
+struct Told {
+    at: Option<Instant>,
+    untold: u64,
+}
+
+impl Told {
+    /// Whether another is told, and how many before were not.
+    fn tell(&mut self) -> Option<u64> {
+        if self.at.is_some_and(|at| at.elapsed() < TOLD_EVERY) {
+            self.untold += 1;
+            return None;
+        }
+        self.at = Some(Instant::now());
+        Some(std::mem::take(&mut self.untold))
+    }
 }
 
 type ByOwner<Out, In> = HashMap<Owner, HashMap<Vec<u8>, Arc<Held<Out, In>>>>;
 
 impl<Out: Message, In: Message> Default for Sessions<Out, In> {
     fn default() -> Self {
-        Self { held: Arc::default() }
+        Self { held: Arc::default(), told: Arc::default() }
     }
 }
 
@@ -70,16 +97,20 @@ impl<Out: Message, In: Message> Sessions<Out, In> {
         let held = self.held(&owner, &opening, hear, attach)?;
         let stop = shutdown.child_token();
         std::mem::replace(&mut *held.carried.lock(), stop.clone()).cancel();
+        // Who leaves before it is carried ends it: nobody would else, as what carried it before has let go of it.
+        let mut unless_left =
+            Abandoned { sessions: self.held.clone(), owner: owner.clone(), held: held.clone(), goes_on: false };
         let mut line = held.line.clone().lock_owned().await;
         let Some(again) = line.ledger.resend(opening.received) else {
-            forget(&mut self.held.lock(), &owner, &held);
             return Err(Status::not_found("what was not received is not here any more"));
         };
         let (outgoing, mut frames) = mpsc::channel(IN_CONNECTION);
         let opened = Opened { protocol: PROTOCOL, received: line.ledger.received() };
         let frame = line.frame(0, Some(Content::Opened(opened)));
         outgoing.send(frame).await.map_err(|_| Status::aborted("the connection is closed"))?;
-        let sessions = self.held.clone();
+        unless_left.goes_on = true;
+        drop(unless_left);
+        let (sessions, told) = (self.held.clone(), self.told.clone());
         tokio::spawn(async move {
             let mut revoked = who.revoked();
             let ended = tokio::select! {
@@ -95,8 +126,10 @@ impl<Out: Message, In: Message> Sessions<Out, In> {
                     () = sleep(RESUME_WITHIN) => {}
                 }
             }
-            if let Broken::Refused(why) = &ended {
-                tracing::warn!(why, "a session was ended");
+            if let Broken::Refused(why) = &ended
+                && let Some(untold) = told.lock().tell()
+            {
+                tracing::warn!(why, untold, "a session was ended: others are not told for a while");
             }
             forget(&mut sessions.lock(), &owner, &held);
         });
@@ -126,6 +159,22 @@ impl<Out: Message, In: Message> Sessions<Out, In> {
                 attach(opening.protocol, here);
                 Ok(new)
             }
+        }
+    }
+}
+
+/// A session that is being taken up. Dropped before it goes on, it ends.
+struct Abandoned<Out: Message, In: Message> {
+    sessions: Arc<Mutex<ByOwner<Out, In>>>,
+    owner: Owner,
+    held: Arc<Held<Out, In>>,
+    goes_on: bool,
+}
+
+impl<Out: Message, In: Message> Drop for Abandoned<Out, In> {
+    fn drop(&mut self) {
+        if !self.goes_on {
+            forget(&mut self.sessions.lock(), &self.owner, &self.held);
         }
     }
 }

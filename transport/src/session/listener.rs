@@ -16,13 +16,13 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tonic::{Status, transport::server::Connected};
 
 use crate::{
-    identity::{Certificate, HANDSHAKE, Identity, Trust, distrusted, peer, revoked},
+    identity::{Certificate, HANDSHAKE, Identity, Trust, distrusted, ends, peer, revoked},
     peer::{Stream as ByteStream, bind_private, is_own_user},
     strangers::{Place, StrangerLimits, Strangers},
 };
@@ -187,7 +187,8 @@ async fn shake_hands(stream: TcpStream, from: IpAddr, place: Place, identity: Ar
                 Some(certificate) => {
                     place.shown_a_certificate();
                     let known = then.knows_authority_of(&certificate);
-                    let who = Who::Peer(Shown { certificate, trust: identity.trust(), known });
+                    let ends = ends(&certificate);
+                    let who = Who::Peer(Shown { certificate, from, ends, trust: identity.trust(), known });
                     accepted.known.send(Ok(Connection::new(stream, who, None))).await
                 }
                 None => accepted.strangers.send(Ok(Connection::new(stream, Who::Stranger(from), Some(place)))).await,
@@ -215,6 +216,10 @@ pub(super) enum Who {
 #[derive(Debug, Clone)]
 pub(super) struct Shown {
     pub(super) certificate: Certificate,
+    /// Where it was shown from.
+    pub(super) from: IpAddr,
+    /// When its time is over, by the clock of when it was shown: setting the clock since loses nobody.
+    ends: Instant,
     pub(super) trust: watch::Receiver<Arc<Trust>>,
     /// Whether its authority was known when it was taken.
     known: bool,
@@ -225,6 +230,9 @@ impl Shown {
     pub(super) fn holds(&self) -> Result<&Certificate, Status> {
         if self.trust.borrow().revoked.has(&self.certificate) {
             return Err(Status::permission_denied("the certificate was revoked: join again with a token"));
+        }
+        if self.ends <= Instant::now() {
+            return Err(Status::permission_denied("the certificate has ended: show one that holds"));
         }
         Ok(&self.certificate)
     }
@@ -239,10 +247,20 @@ impl Who {
         }
     }
 
-    /// Resolves once the certificate that it showed is taken no more. Who has another may connect again, and go on.
+    /// Resolves once the certificate that it showed is taken no more, or its time is over. Who has another may connect again, and
+    /// go on.
     fn distrusted(&self) -> BoxFuture<'static, ()> {
         match self {
-            Self::Peer(shown) => Box::pin(distrusted(shown.trust.clone(), shown.known, shown.certificate.clone())),
+            Self::Peer(shown) => {
+                let (ends, distrusted) =
+                    (shown.ends, distrusted(shown.trust.clone(), shown.known, shown.certificate.clone()));
+                Box::pin(async move {
+                    tokio::select! {
+                        () = distrusted => {}
+                        () = sleep_until(ends) => {}
+                    }
+                })
+            }
             Self::Started(_) | Self::Local(_) | Self::Stranger(_) => Box::pin(std::future::pending()),
         }
     }

@@ -15,7 +15,7 @@ use super::{
     MAX_MESSAGE_BYTES,
     asker::{Asker, Hearing},
     held::{Frames, Sessions},
-    listener::{Accepted, Connection, SessionListener, Who},
+    listener::{Accepted, Connection, SessionListener, Shown, Who},
     whole_routes::for_protocol,
 };
 use crate::{
@@ -201,8 +201,8 @@ impl ControlPlane for Desk {
         let peer = Peer { role, name };
         let admission = &self.offer.admission;
         let source = match &who {
-            Who::Stranger(from) => Some(*from),
-            Who::Started(_) | Who::Local(_) | Who::Peer(_) => None,
+            Who::Stranger(from) | Who::Peer(Shown { from, .. }) => Some(*from),
+            Who::Started(_) | Who::Local(_) => None,
         };
         let certificate = match &who {
             Who::Peer(shown) if token.is_empty() && shown.certificate.peer == peer => {

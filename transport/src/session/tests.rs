@@ -3,8 +3,9 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use api::{
-    Authorize, Bucket, Call, Digest, FetchImage, ImageBytes, KeyValue, KeyValueError, Listing, WorkerName,
-    session::{Capacity, ForWorker, WorkerHello, WorkerUp},
+    Authorize, Bucket, Call, Digest, FetchImage, ImageBytes, KeyValue, KeyValueError, Listing, ObjectKey, ReplicaId,
+    WorkerName,
+    session::{Capacity, ForWorker, WorkerDown, WorkerHello, WorkerUp},
 };
 use bytes::Bytes;
 use futures::{
@@ -40,9 +41,15 @@ struct World {
 }
 
 async fn world() -> World {
+    world_of(Duration::from_secs(600)).await
+}
+
+/// Where certificates hold for so long.
+async fn world_of(lifetime: Duration) -> World {
     let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::open(folder.path(), Duration::from_secs(600)).unwrap();
-    let identity = Arc::new(authority.own_identity().unwrap());
+    let identity = Authority::open(folder.path(), Duration::from_secs(600)).unwrap().own_identity().unwrap();
+    let authority = Authority::open(folder.path(), lifetime).unwrap();
+    let identity = Arc::new(identity);
     let (given, sessions) = mpsc::unbounded_channel();
     let offer = Offer {
         worker: Arc::new(move |session| drop(given.send(session))),
@@ -169,6 +176,62 @@ async fn one_peer_has_a_bounded_number_of_sessions_and_takes_none_of_anothers() 
     open(&other, b"first", false).await.expect("another has its own");
     let long = open(&other, &[0; 65], false).await.expect_err("a number is short");
     assert_eq!(long.code(), Code::InvalidArgument);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_somebody_began_to_take_up_and_left_ends_as_any_other() {
+    const MESSAGES: usize = 2000;
+    let mut world = world().await;
+    let client = local(&world.socket).as_worker("w");
+    let (began, mut said) = open(&client, b"number", false).await.unwrap();
+    let mut session = world.session().await;
+    let id = ReplicaId(ObjectKey::new("n", "r".repeat(5000).as_str()));
+    let sent = async {
+        for _ in 0..MESSAGES {
+            session.tx.send(WorkerDown::Stop { id: id.clone(), grace: PATIENCE }).await.unwrap();
+        }
+    };
+    let read = async {
+        let mut messages = 0;
+        while messages < MESSAGES {
+            messages += usize::from(said.message().await.unwrap().unwrap().sequence > 0);
+        }
+    };
+    timeout(PATIENCE, async { tokio::join!(sent, read) }).await.expect("all of it comes");
+    drop((began, said));
+    // What comes again is more than a connection takes that nobody reads, so that the next has to wait for it.
+    let unread = open(&client, b"number", true).await.expect("it goes on");
+    timeout(Duration::from_millis(500), open(&client, b"number", true)).await.expect_err("it waits");
+    drop(unread);
+    assert!(timeout(PATIENCE, session.rx.recv()).await.expect("it ends").is_none());
+    let refused = open(&client, b"number", true).await.expect_err("nobody has it any more");
+    assert_eq!(refused.code(), Code::NotFound, "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_ends_with_the_time_of_the_certificate_that_it_showed_and_its_session_goes_on_over_another() {
+    let mut world = world_of(Duration::from_secs(5)).await;
+    let first = world.identity(CertificateRequest::new().unwrap(), "w");
+    let client = world.over_tls(&first);
+    let (began, mut said) = open(&client, b"number", false).await.unwrap();
+    let mut session = world.session().await;
+    let ended = async {
+        loop {
+            match timeout(Duration::from_millis(500), said.next()).await {
+                Ok(Some(Ok(_))) | Err(_) => {}
+                Ok(_) => return,
+            }
+            // Who says nothing is let go of, too.
+            let word = Packet::<WorkerUp> { sequence: 0, acknowledged: 0, content: None, ends: false };
+            let _ = began.send(WorkerUp::pack(word));
+        }
+    };
+    timeout(PATIENCE, ended).await.expect("it ends");
+    assert!(first.remaining().is_zero(), "it held until then");
+    let renewed = world.over_tls(&world.identity(first.request().unwrap(), "w"));
+    let (went_on, _said) = open(&renewed, b"number", true).await.expect("it is its own");
+    went_on.send(frame(1, Content::Message(hello("w")))).unwrap();
+    assert!(matches!(timeout(PATIENCE, session.rx.recv()).await.unwrap(), Some(WorkerUp::Hello(_))));
 }
 
 /// One worker was started here. Everybody may everything.
