@@ -13,6 +13,7 @@ use runtime::Artifacts;
 use tokio::{
     process::{Child, Command},
     runtime::Handle,
+    task::JoinHandle,
     time::{sleep, timeout},
 };
 use tokio_util::{
@@ -23,7 +24,7 @@ use transport::{BrokerSocket, Offer, serve_sessions};
 
 use super::{
     ServerPlan, machine_name,
-    process::{Bound, Elsewhere, Granted, Lent, ProcessBroker},
+    process::{Bound, Elsewhere, Granted, Lent, ProcessBroker, hand_on},
 };
 use crate::{config::WorkerLimitArgs, paths::DataDir};
 
@@ -35,6 +36,8 @@ const RESTART_LAST: Duration = Duration::from_secs(5);
 const RAN_WELL: Duration = Duration::from_secs(10);
 /// A worker that has not ended so long after it was told to is killed.
 const ENDS_WITHIN: Duration = Duration::from_millis(1500);
+/// What it said last is there by then.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What of this process' environment a worker's has: the settings of Sampan and of the run time, and nothing that is secret or
 /// that it has no use for. It reaches the store by this process, and is not divided again.
@@ -123,8 +126,9 @@ impl WorkerProcess {
         self
     }
 
-    /// The process, and what answers it. When that is dropped the process ends, as it does when this one is killed.
-    fn start(&self) -> std::io::Result<(Child, AbortOnDropHandle<()>)> {
+    /// The process, what answers it, and what prints its words. When what answers is dropped the process ends, as it does when this
+    /// one is killed.
+    fn start(&self, name: &WorkerName) -> std::io::Result<(Child, AbortOnDropHandle<()>, JoinHandle<()>)> {
         let program = std::env::current_exe()?;
         let (socket, theirs) = BrokerSocket::pair()?;
         self.granted.began();
@@ -136,11 +140,13 @@ impl WorkerProcess {
             .env_clear()
             .envs(environment)
             .stdin(Stdio::from(theirs))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             // Ctrl-C at a terminal is for this process, which ends the workers in its turn.
             .process_group(0)
             .kill_on_drop(true);
         let here = Handle::current();
-        let started = runtime::at_first_priority(move || {
+        let mut started = runtime::at_first_priority(move || {
             let _here = here.enter();
             command.spawn()
         })?;
@@ -150,7 +156,12 @@ impl WorkerProcess {
                 tracing::debug!(%error, "a worker's process is not answered any more");
             }
         });
-        Ok((started, AbortOnDropHandle::new(answering)))
+        let (output, errors, name) = (started.stdout.take(), started.stderr.take(), name.clone());
+        let words = tokio::spawn(async move {
+            let (Some(output), Some(errors)) = (output, errors) else { return };
+            tokio::join!(hand_on(name.clone(), output), hand_on(name, errors));
+        });
+        Ok((started, AbortOnDropHandle::new(answering), words))
     }
 }
 
@@ -184,14 +195,18 @@ async fn keep_running(name: &WorkerName, process: &WorkerProcess, died: impl Fn(
     let mut pause = RESTART_FIRST;
     loop {
         let began = Instant::now();
-        match process.start() {
-            Ok((mut child, answering)) => {
+        match process.start(name) {
+            Ok((mut child, answering, words)) => {
                 tokio::select! {
                     () = stop.cancelled() => {
                         drop(answering);
-                        return end(child).await;
+                        end(child).await;
+                        // What it said last is there already.
+                        let _ = timeout(LAST_WORDS, words).await;
+                        return;
                     }
                     ended = child.wait() => {
+                        let _ = timeout(LAST_WORDS, words).await;
                         process.granted.began();
                         died();
                         let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());

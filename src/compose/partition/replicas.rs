@@ -154,13 +154,19 @@ impl Partition {
                 self.sessions.remove(&group);
                 self.fail(&group, |_| true, up).await;
             }
-            News::Says(group, WorkerUp::Hello(hello)) => {
+            News::Says(group, WorkerUp::Hello(mut hello)) => {
+                hello.cached.retain(|digest| self.of(&group).any(|held| held.spec.digest == *digest));
                 for digest in hello.cached {
                     self.compiled(digest, up).await;
                 }
+                hello.running.retain(|running| self.is_of(&running.spec.id, &group));
                 self.reconcile(&group, hello.running, up).await;
             }
             News::Says(_, WorkerUp::Cached { digest }) => self.compiled(digest, up).await,
+            // Of what runs in another process, none says that it has ended.
+            News::Says(group, WorkerUp::Phase { id, .. }) if !self.is_of(&id, &group) => {
+                tracing::warn!(%id, group, "a process speaks of a replica of another: that is dropped");
+            }
             News::Says(_, WorkerUp::Phase { id, phase }) => self.phase(id, phase, up).await,
             News::Says(_, WorkerUp::Slots { id, slots }) => {
                 if let Some(held) = self.running.get_mut(&id) {
@@ -213,6 +219,11 @@ impl Partition {
             self.tenants.ended(group, &id);
             send(up, said(&id, phase)).await;
         }
+    }
+
+    /// Whether the process of a group is the one for this replica.
+    fn is_of(&self, id: &ReplicaId, group: &str) -> bool {
+        self.sharing.group(id) == group
     }
 
     fn of(&self, group: &str) -> impl Iterator<Item = &Held> {

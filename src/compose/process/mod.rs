@@ -7,6 +7,7 @@ mod granted;
 mod lent;
 mod told;
 mod watch;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub(super) use lent::Lent;
 
 use told::{Told, routed};
 use watch::watched;
+pub(super) use words::hand_on;
 
 /// A process before it is started: how it comes in, and what it may have.
 pub(super) struct Bound {
