@@ -23,6 +23,8 @@ use super::{Input, environment::Configs};
 
 /// Image references that are resolved at the same time at most.
 const MAX_AT_ONCE: usize = 64;
+/// Bytes of why an image was not had.
+const MAX_WHY: usize = 4096;
 /// Between two events about the same transfer.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
@@ -127,6 +129,11 @@ impl Images {
             if result.is_ok() {
                 told.pulled();
             }
+            // It is written into statuses, of each replica too, and others have said it.
+            let result = result.map_err(|mut why| {
+                why.truncate(why.floor_char_boundary(MAX_WHY));
+                why
+            });
             let _ = answers.send(Input::Event(Event::ImageResolved { revision, result })).await;
         }));
     }

@@ -22,6 +22,9 @@ use super::{
 };
 use crate::access::Credentials;
 
+/// What a registry is shown in vain, by one's credentials, before it is believed to want none of it: each asks a token server.
+const MAX_TRIED: usize = 16;
+
 /// What is shown with each request.
 pub(super) struct Shown {
     /// The `Authorization` header.
@@ -91,6 +94,10 @@ impl Registry {
         for way in self.ways(&Challenge::all(refused)) {
             if self.authorization.tried.contains(&way) {
                 continue;
+            }
+            if self.authorization.tried.len() >= MAX_TRIED {
+                hurdles.push(format!("it was shown {MAX_TRIED} things, and wants yet another"));
+                break;
             }
             self.authorization.tried.push(way.clone());
             match self.go(way).await {

@@ -7,6 +7,11 @@ use reqwest::header::{self, HeaderMap};
 
 use super::scope::Scopes;
 
+/// Ways that a registry names at a time; further ones are not tried.
+const MAX_CHALLENGES: usize = 8;
+/// The longest realm, which is a URL, and the longest name of a service.
+const MAX_REALM_BYTES: usize = 2048;
+
 /// How a registry wants to be convinced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Challenge {
@@ -33,7 +38,7 @@ impl Challenge {
     /// All that a registry would take, in its order: one header may have several, and there may be several headers.
     pub(super) fn all(headers: &HeaderMap) -> Vec<Self> {
         let values = headers.get_all(header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(Self::read).collect()
+        values.flat_map(Self::read).take(MAX_CHALLENGES).collect()
     }
 
     /// Reads one header's value. What asks for something else is left out.
@@ -69,6 +74,10 @@ impl Challenge {
             return Some(Self::Basic);
         }
         let realm = parameters.remove("realm").filter(|_| scheme.eq_ignore_ascii_case("bearer"))?;
+        let is_long = |text: &String| text.len() > MAX_REALM_BYTES;
+        if is_long(&realm) || parameters.get("service").is_some_and(is_long) {
+            return None;
+        }
         let scopes = parameters.remove("scope").map(|text| Scopes::read(&text)).unwrap_or_default();
         let is_insufficient = parameters.remove("error").is_some_and(|error| error == "insufficient_scope");
         Some(Self::Bearer(Bearer { realm, service: parameters.remove("service"), scopes, is_insufficient }))

@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use super::registry::{MAX_SMALL_ANSWER_BYTES, read};
 
-/// Characters of an answer that is no error of the specification.
+/// Characters of one error, or of an answer that is none of the specification.
 const MAX_WORDS: usize = 300;
+/// Errors of one answer that are told.
+const MAX_ERRORS: usize = 4;
 
 /// Fields in which other errors say what happened.
 const MESSAGES: [&str; 5] = ["message", "error_description", "error", "detail", "details"];
@@ -30,7 +32,7 @@ fn words(body: &[u8]) -> Option<String> {
         return short(text.lines().map(str::trim).find(|line| !line.is_empty())?);
     };
     let errors = json["errors"].as_array().map_or(&[][..], Vec::as_slice);
-    let said: Vec<String> = errors.iter().filter_map(error).collect();
+    let said: Vec<String> = errors.iter().filter_map(error).take(MAX_ERRORS).collect();
     if said.is_empty() { short(message(&json)?) } else { Some(said.join("; ")) }
 }
 
@@ -41,7 +43,8 @@ fn error(said: &Value) -> Option<String> {
         Value::Number(code) => code.to_string(),
         _ => String::new(),
     };
-    match (message(said).unwrap_or_default(), &*code) {
+    let cut = |text: &str| text.chars().filter(|letter| !letter.is_control()).take(MAX_WORDS).collect::<String>();
+    match (&*cut(message(said).unwrap_or_default()), &*cut(&code)) {
         ("", "") => None,
         (message, "") => Some(message.to_owned()),
         (message, code) => Some(format!("{message} ({code})").trim_start().to_owned()),
@@ -78,9 +81,15 @@ mod tests {
             ("quota exceeded for team\nmore", Some("quota exceeded for team")),
             ("<html><title>Blocked</title></html>", None),
             ("\u{1}\u{2}", None),
+            (r#"{"errors":[{"message":"a\u001b[31m\nb"}]}"#, Some("a[31mb")),
             ("", None),
         ] {
             assert_eq!(words(body.as_bytes()).as_deref(), told, "{body}");
         }
+        let long = "x".repeat(MAX_WORDS * 2);
+        let error = format!("{{\"code\":\"{long}\",\"message\":\"{long}\"}}");
+        let body = format!("{{\"errors\":[{}]}}", vec![error; 100].join(","));
+        let told = words(body.as_bytes()).unwrap();
+        assert!(told.len() < MAX_ERRORS * (2 * MAX_WORDS + 10), "{}", told.len());
     }
 }

@@ -140,6 +140,40 @@ async fn what_a_token_server_sends_on_to_is_checked_as_well() {
 }
 
 #[tokio::test]
+async fn a_registry_that_wants_ever_more_to_be_shown_is_let_go_of() {
+    for endless in
+        ["realm=\"/token\",service=\"{}\"", "realm=\"/token/{}\"", "realm=\"/token\",scope=\"repository:a{}:pull\""]
+    {
+        let asked = Mutex::new(0);
+        let hostile = Fake::start(move |request, _| match request.path().starts_with("/token") {
+            true => Answer::json("{\"token\":\"t\"}"),
+            false => {
+                let mut asked = asked.lock().unwrap();
+                *asked += 1;
+                Answer::challenge(&[&format!("Bearer {}", endless.replace("{}", &asked.to_string()))])
+            }
+        });
+        let request = of_namespace(&hostile.image(), json!({}));
+        let pulled = pull(settings(""), &request);
+        let why = tokio::time::timeout(std::time::Duration::from_secs(20), pulled).await.expect("it ends").unwrap_err();
+        assert!(why.contains("wants yet another"), "{why}");
+        assert!(hostile.asked("GET", "/token").len() <= 32);
+    }
+}
+
+#[tokio::test]
+async fn what_a_registry_says_is_told_in_few_words_without_controls() {
+    let long = "long words ".repeat(80_000);
+    let error = format!("{{\"errors\":[{{\"code\":\"DENIED\",\"message\":\"\\u001b[31m{long}\"}}]}}");
+    let realm = format!("Bearer realm=\"http://192.0.2.1/{}\"", "r".repeat(20_000));
+    for answer in [Answer { body: error.into(), ..Answer::of(403) }, Answer::challenge(&[&realm])] {
+        let hostile = Fake::start(move |_, _| answer.clone());
+        let why = pull(settings(""), &of_namespace(&hostile.image(), json!({}))).await.unwrap_err();
+        assert!(why.len() < 1000 && !why.contains('\u{1b}'), "{} bytes", why.len());
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_sent_to_where_clouds_keep_credentials_also_by_a_private_registry() {
     for address in ["169.254.169.254", "[fe80::1]", "[fd00:ec2::254]", "[::ffff:169.254.169.254]"] {
         for (way, pushes, respond) in ways(&format!("http://{address}")) {
