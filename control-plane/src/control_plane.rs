@@ -417,7 +417,11 @@ fn open_key_value(config: &ControlPlaneConfig, connect: Arc<dyn Connect>) -> Res
                     they stay in the file, and guests see those of the store");
             }
             let store = RedisKeyValue::new(settings.clone(), connect, quota);
-            tokio::spawn(store.clone().connected());
+            if config.encryption.reads_others() {
+                tokio::spawn(key_value::rewrite(store.clone(), config.encryption.clone()));
+            } else {
+                tokio::spawn(store.clone().connected());
+            }
             Arc::new(store)
         }
         (None, Persistence::Durable) => {

@@ -63,6 +63,11 @@ impl EncryptionKeys {
         self.keys.iter().map(|key| key.name.as_str()).filter(move |name| Some(*name) != writer)
     }
 
+    /// Whether values are read that are kept otherwise than they are written now.
+    pub(crate) fn reads_others(&self) -> bool {
+        self.keys.len() > 1 || (self.writes_plain && !self.keys.is_empty())
+    }
+
     /// Whether nothing is sealed, and nothing that is sealed is read.
     pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty()

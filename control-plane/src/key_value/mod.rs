@@ -21,4 +21,4 @@ pub use quota::{BYTES_FLAG, KEYS_FLAG, Quota};
 pub use redb::RedbKeyValue;
 pub use redis::{InvalidRedis, RedisKeyValue, RedisSettings};
 pub use sealed::SealedKeyValue;
-pub(crate) use sealed::reseal;
+pub(crate) use sealed::{reseal, rewrite};

@@ -3,6 +3,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use api::{Bucket, KeyValue, KeyValueError, Listing};
@@ -12,8 +13,11 @@ use redb::ReadableTable;
 use tokio::sync::Mutex;
 
 use super::{
-    limits::{MAX_STORED_VALUE_BYTES, check_keys, check_read, check_written, check_written_value, incremented},
+    limits::{
+        MAX_PAGE, MAX_STORED_VALUE_BYTES, check_keys, check_read, check_written, check_written_value, incremented,
+    },
     redb::{CACHE_BYTES, ENTRIES, NO_ENTRIES, SEALED_ENTRIES, entries_of},
+    redis::RedisKeyValue,
 };
 use crate::{
     OpenError,
@@ -24,6 +28,8 @@ use crate::{
 const LOCKS: usize = 64;
 /// Bytes that are sealed or opened without a pause: whoever asks may do so on a thread that serves.
 const BYTES_IN_A_ROW: usize = 1 << 20;
+/// After a failure, entries in Redis are written anew after this time.
+const REWRITE_AGAIN: Duration = Duration::from_secs(10);
 /// How often a change is tried again where other processes change the same entry.
 const TRIES: usize = 64;
 
@@ -76,6 +82,27 @@ impl SealedKeyValue {
             Err(KeyValueError::Store(format!("others change the same entry all the time: {TRIES} tries failed")))
         }
         .boxed()
+    }
+}
+
+impl SealedKeyValue {
+    /// Has an entry kept as the keys write. Answers whether it was not; `None`: it cannot be read, or has no room as it would be kept.
+    async fn rewrite(&self, bucket: &Bucket, key: String) -> Result<Option<bool>, KeyValueError> {
+        let kept = self.inner.get_within(bucket, vec![key.clone()], MAX_STORED_VALUE_BYTES).await?.pop().flatten();
+        let Some(kept) = kept.filter(|kept| EncryptionKeys::name_in(kept) != self.keys.writer()) else {
+            return Ok(Some(false));
+        };
+        if open(&self.keys, bucket, &key, &kept).is_err() {
+            return Ok(None);
+        }
+        let again = |held: Option<&[u8]>| {
+            Ok(held.map_or(Change::None(false), |held| Change::To(Bytes::copy_from_slice(held), true)))
+        };
+        match self.change(bucket, key, again).await {
+            Ok(written) => Ok(Some(written)),
+            Err(error @ KeyValueError::Store(_)) => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 }
 
@@ -153,6 +180,66 @@ pub(crate) fn reseal(path: &Path, keys: &EncryptionKeys) -> Result<(), OpenError
         }
         Ok(())
     })
+}
+
+/// Sees to it that all entries in Redis are kept as these keys write, while guests go on. It is tried until it is done; the log says
+/// when. To be told nothing of who writes with other keys meanwhile: those have the same first key by then.
+pub(crate) async fn rewrite(store: RedisKeyValue, keys: EncryptionKeys) {
+    let key = keys.writer().unwrap_or("none").to_owned();
+    loop {
+        match rewrite_all(&store, &keys).await {
+            Ok((written, 0)) => {
+                // It is for somebody to do something: until then it is said at each start.
+                return tracing::warn!(
+                    written,
+                    key,
+                    "all entries in Redis are kept by the first key: the others are not needed there, take them out of the file"
+                );
+            }
+            Ok((written, unread)) => {
+                return tracing::error!(
+                    written,
+                    unread,
+                    key,
+                    "of the entries in Redis some cannot be read, or written within the quota, and stay as they are"
+                );
+            }
+            Err(error) => {
+                tracing::warn!(%error, key, "entries in Redis are not yet all kept by the first key: it is tried again")
+            }
+        }
+        tokio::time::sleep(REWRITE_AGAIN).await;
+    }
+}
+
+/// How many entries were written anew, and how many cannot be.
+async fn rewrite_all(store: &RedisKeyValue, keys: &EncryptionKeys) -> Result<(u64, u64), KeyValueError> {
+    let sealed = SealedKeyValue::new(Arc::new(store.clone()), keys.clone());
+    let (mut written, mut unread, mut from) = (0, 0, 0);
+    loop {
+        let (next, buckets) = store.buckets(from).await?;
+        for bucket in buckets {
+            let mut cursor = None;
+            loop {
+                let page = store.list(&bucket, cursor, MAX_PAGE).await?;
+                for key in page.keys {
+                    match sealed.rewrite(&bucket, key).await? {
+                        Some(true) => written += 1,
+                        Some(false) => {}
+                        None => unread += 1,
+                    }
+                }
+                cursor = page.cursor;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+        }
+        from = next;
+        if from == 0 {
+            return Ok((written, unread));
+        }
+    }
 }
 
 impl KeyValue for SealedKeyValue {

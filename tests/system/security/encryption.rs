@@ -140,6 +140,21 @@ fn entries_in_redis_are_encrypted_and_counted_all_the_same() {
     for counted in ["1", "2", "3"] {
         assert_eq!(client.get("/kv-incr/default/n").body.trim(), counted);
     }
-    let kept = redis.ask(&["HGET", "sampan:{default/default}:values", "n"]);
-    assert!(kept.starts_with("sampan:enc:v1:key-1:"), "{kept}");
+    let kept = |key: &str| redis.ask(&["HGET", "sampan:{default/default}:values", key]);
+    assert!(kept("n").starts_with("sampan:enc:v1:key-1:"), "{}", kept("n"));
+    sampan.kill();
+
+    // With another first key all of it is written anew while guests go on, and then the former is not needed any more.
+    write_keys(&keys, &format!("{KEY_2}{KEY_1}"));
+    let sampan = Sampan::server_with(&data_dir, 1, &flags);
+    sampan.wait_for_output("all entries in Redis are kept by the first key");
+    for key in ["k", "n"] {
+        assert!(kept(key).starts_with("sampan:enc:v1:key-2:"), "{}", kept(key));
+    }
+    sampan.kill();
+    write_keys(&keys, KEY_2);
+    let sampan = Sampan::server_with(&data_dir, 1, &flags);
+    let client = Client::new(&sampan.http, Some("probe.default.localhost"));
+    let read = || client.try_get("/kv/default/k").ok().filter(|answer| answer.status == 200);
+    assert_eq!(wait_for("the guest answers", read).body, ENTRY);
 }

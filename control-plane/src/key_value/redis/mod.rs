@@ -51,6 +51,13 @@ impl Names {
         let usage = format!("sampan:{{{}}}:usage", bucket.namespace);
         Self { values: name("values"), keys: name("keys"), usage }
     }
+
+    /// The bucket whose values have this name.
+    fn bucket(values: &str) -> Option<Bucket> {
+        let bucket = values.strip_prefix("sampan:{")?.strip_suffix("}:values")?;
+        let (namespace, name) = bucket.split_once('/')?;
+        Some(Bucket { namespace: namespace.to_owned(), name: name.to_owned() })
+    }
 }
 
 impl RedisKeyValue {
@@ -84,6 +91,16 @@ impl RedisKeyValue {
     pub async fn connected(self) {
         // What fails is in the log.
         let _ = self.link.connect().await;
+    }
+
+    /// Some buckets that anything is kept in, each once or more often, and where to go on; after the last that is 0, where it begins.
+    pub(super) fn buckets(&self, from: u64) -> BoxFuture<'static, Result<(u64, Vec<Bucket>), KeyValueError>> {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(from).arg("MATCH").arg("sampan:{*/*}:values").arg("COUNT").arg(1000);
+        self.ask(Ok((Repeat::Once, Request::Command(scan))), |answer| {
+            let (next, names): (u64, Vec<String>) = parse(answer)?;
+            Ok((next, names.iter().filter_map(|name| Names::bucket(name)).collect()))
+        })
     }
 
     /// Asks, if what is asked for is within the limits, and reads the answer.
