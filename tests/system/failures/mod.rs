@@ -82,7 +82,7 @@ fn load(sampan: &Sampan) -> Load {
 }
 
 /// Nothing may have failed.
-fn assert_none_failed(outcome: &Outcome) {
+pub(crate) fn assert_none_failed(outcome: &Outcome) {
     let failed = &outcome.failed;
     assert!(failed.is_empty(), "{} of {} failed: {:?}", failed.len(), outcome.sent, failed.first());
     assert!(outcome.sent > 0);

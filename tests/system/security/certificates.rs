@@ -12,11 +12,13 @@ use serde_json::Value;
 
 use crate::{
     client::Client,
-    failures::{Cluster, worker_command},
+    failures::{Cluster, Kind, Load, assert_none_failed, worker_command},
     sampan::{Role, Sampan, command, free_address, wait_for},
 };
 
 const HOST: &str = "probe.default.localhost";
+/// Load beside which certificates change.
+const REQUESTS_PER_SECOND: f64 = 100.0;
 
 fn kubectl(folder: &Path, args: &[&str]) -> Output {
     let mut kubectl = Sampan::kubectl_program();
@@ -193,6 +195,34 @@ fn an_authority_is_replaced_under_those_that_run_and_who_comes_with_an_older_tok
     wait_for_node(&cluster, "w1", "Ready");
     wait_for_node(&cluster, "w2", "Ready");
     assert_eq!(client.get("/env").status, 200);
+}
+
+#[test]
+fn an_authority_is_replaced_and_a_worker_revoked_under_load_and_no_request_fails() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mut cluster = Cluster::start(folder, 2, &[]);
+    crate::failures::deploy_in(&cluster, 4);
+    let load = Load::start(&cluster.http, HOST, REQUESTS_PER_SECOND, &[Kind::Get, Kind::Put]);
+    cluster.cli(&["certificate", "rotate"]);
+    for name in ["w1", "w2", "g1"] {
+        wait_for(&format!("{name} has a certificate of the new authority"), || {
+            (certificates(&cluster, name).len() == 2).then_some(())
+        });
+    }
+    let finished = cluster.cli(&["certificate", "rotate", "--finish"]);
+    assert_eq!(finished.lines().count(), 2, "{finished}");
+    wait_for_node(&cluster, "w2", "Ready");
+    assert_eq!(load.failed(), 0, "the authority was replaced, and nobody was revoked");
+    // Of two workers one goes, with what was in flight there.
+    cluster.cli(&["certificate", "revoke", "worker/w2"]);
+    assert!(!cluster.workers.remove(1).ended().success());
+    wait_for("all replicas are elsewhere", || {
+        let pods = cluster.cli(&["get", "pods", "-o", "wide"]);
+        let ready: Vec<_> = pods.lines().filter(|line| line.contains("1/1")).collect();
+        (ready.len() == 4 && ready.iter().all(|line| line.contains(" w1 "))).then_some(())
+    });
+    assert_none_failed(&load.stop());
 }
 
 /// Of a text in PEM, the certificates.
