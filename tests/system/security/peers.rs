@@ -32,6 +32,7 @@ use transport::{
     ControlPlaneClient, ControlPlaneWay, Fingerprint, Identity, Peer, RemoteImages, RemoteKeyValue, Role, machine,
 };
 
+use super::strangers::most_held;
 use crate::{
     client::Client,
     failures::HOST,
@@ -302,6 +303,29 @@ fn a_joined_worker_that_is_refused_again_and_again_fills_no_log() {
     let printed = sampan.output();
     let lines = printed.lines().filter(of_it).count();
     assert!(lines < 10, "{lines} lines:\n{printed}");
+}
+
+#[test]
+fn a_joined_machine_that_begins_many_large_messages_brings_no_memory() {
+    const MESSAGES: usize = 200;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sampan, sessions) = server(folder.path());
+    let attacker = Attacker::join(&sampan, &sessions, Role::Worker, "mallory");
+    let store = {
+        let _inside = attacker.runtime.enter();
+        RemoteKeyValue::new(&attacker.client)
+    };
+    let bucket = Bucket { namespace: "default".to_owned(), name: "default".to_owned() };
+    let before = most_held(sampan.id());
+    let value = bytes::Bytes::from(vec![7; 4_000_000]);
+    let refused = attacker.runtime.block_on(async {
+        let sent = (0..MESSAGES).map(|_| store.set(&bucket, vec![("a".to_owned(), value.clone())]));
+        futures::future::join_all(sent).await
+    });
+    assert!(refused.iter().all(Result::is_err), "it was not placed there");
+    let grown = most_held(sampan.id()).saturating_sub(before) / 1024;
+    assert!(grown < 300, "it grew by {grown} MiB");
+    assert!(sampan.kubectl_ok(&["get", "nodes"]).contains(" Ready "));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
 use transport::{ControlPlaneClient, ControlPlaneWay, JoinError, Peer, Role as PeerRole, join};
 
 /// What a process has held at most, in KiB.
-fn most_held(process: u32) -> u64 {
+pub(super) fn most_held(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("what it held");
     line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number")

@@ -21,6 +21,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tonic::{Status, transport::server::Connected};
 
+use super::metered::{Came, Room, Rooms};
 use crate::{
     identity::{Certificate, HANDSHAKE, Identity, Trust, distrusted, ends, peer, revoked},
     peer::{Stream as ByteStream, bind_private, is_own_user},
@@ -36,6 +37,7 @@ pub struct SessionListener {
     tcp: Option<(TcpListener, Arc<Identity>)>,
     opened: Option<mpsc::Receiver<Connection>>,
     strangers: Arc<Strangers>,
+    rooms: Arc<Rooms>,
 }
 
 /// The way in for one process that was started here. Who comes by it is that process, whatever it calls itself.
@@ -43,6 +45,7 @@ pub struct SessionEntry {
     name: String,
     opened: mpsc::Sender<Connection>,
     seats: Arc<Semaphore>,
+    room: Arc<Room>,
 }
 
 impl SessionEntry {
@@ -54,7 +57,8 @@ impl SessionEntry {
         let (ours, theirs) = BlockingStream::pair()?;
         ours.set_nonblocking(true)?;
         let (stream, who) = (Box::new(UnixStream::from_std(ours)?), Who::Started(self.name.clone()));
-        let connection = Connection { _seat: Some(seat), ..Connection::new(stream, who, None) };
+        let room = Some(self.room.clone());
+        let connection = Connection { room, _seat: Some(seat), ..Connection::new(stream, who, None) };
         self.opened.send(connection).await.map_err(|_| io::Error::other("no sessions are taken any more"))?;
         Ok(theirs.into())
     }
@@ -73,9 +77,9 @@ impl SessionListener {
     pub fn of_process(name: &str) -> (Self, SessionEntry) {
         let (entered, opened) = mpsc::channel(OF_A_PROCESS);
         let seats = Arc::new(Semaphore::new(OF_A_PROCESS));
-        let entry = SessionEntry { name: name.to_owned(), opened: entered, seats };
+        let entry = SessionEntry { name: name.to_owned(), opened: entered, seats, room: Room::new() };
         let strangers = Strangers::new(StrangerLimits::default());
-        (Self { socket: None, tcp: None, opened: Some(opened), strangers }, entry)
+        (Self { socket: None, tcp: None, opened: Some(opened), strangers, rooms: Arc::default() }, entry)
     }
 
     /// Listens on a Unix socket, in place of what an earlier process left there, and on an address if there is one.
@@ -88,7 +92,8 @@ impl SessionListener {
             Some((address, identity)) => Some((TcpListener::bind(address).await?, identity)),
             None => None,
         };
-        Ok(Self { socket: Some(bind_private(&socket)?), tcp, opened: None, strangers: Strangers::new(strangers) })
+        let (socket, strangers, rooms) = (Some(bind_private(&socket)?), Strangers::new(strangers), Arc::default());
+        Ok(Self { socket, tcp, opened: None, strangers, rooms })
     }
 
     /// The address that was bound, if one was asked for.
@@ -122,7 +127,10 @@ impl SessionListener {
                 }
                 connected = next(self.tcp.as_ref()) => connected.map(|(stream, from, identity)| {
                     match self.strangers.enter(from) {
-                        Some(place) => drop(tokio::spawn(shake_hands(stream, from, place, identity, accepted.clone()))),
+                        Some(place) => {
+                            let to = (accepted.clone(), self.rooms.clone());
+                            drop(tokio::spawn(shake_hands(stream, from, place, identity, to)));
+                        }
                         // It is closed: who is let in comes again.
                         None => tracing::debug!(%from, "too many connections are without a certificate"),
                     }
@@ -174,7 +182,13 @@ async fn pause(after: AfterAccept, error: &io::Error) {
     }
 }
 
-async fn shake_hands(stream: TcpStream, from: IpAddr, place: Place, identity: Arc<Identity>, accepted: Arc<Accepted>) {
+async fn shake_hands(
+    stream: TcpStream,
+    from: IpAddr,
+    place: Place,
+    identity: Arc<Identity>,
+    (accepted, rooms): (Arc<Accepted>, Arc<Rooms>),
+) {
     let _ = stream.set_nodelay(true);
     place.turn().await;
     let then = identity.trust().borrow().clone();
@@ -186,10 +200,15 @@ async fn shake_hands(stream: TcpStream, from: IpAddr, place: Place, identity: Ar
             let _ = match shown {
                 Some(certificate) => {
                     place.shown_a_certificate();
+                    let room = rooms.of(&certificate.peer);
+                    let Some(seat) = room.enter() else {
+                        return tracing::debug!(%from, "a peer has too many connections");
+                    };
                     let known = then.knows_authority_of(&certificate);
                     let ends = ends(&certificate);
                     let who = Who::Peer(Shown { certificate, from, ends, trust: identity.trust(), known });
-                    accepted.known.send(Ok(Connection::new(stream, who, None))).await
+                    let connection = Connection::new(stream, who, None);
+                    accepted.known.send(Ok(Connection { room: Some(room), _seat: Some(seat), ..connection })).await
                 }
                 None => accepted.strangers.send(Ok(Connection::new(stream, Who::Stranger(from), Some(place)))).await,
             };
@@ -279,6 +298,7 @@ pub(super) struct Connection {
     stream: Box<dyn ByteStream>,
     who: Who,
     ends: BoxFuture<'static, ()>,
+    room: Option<Arc<Room>>,
     _place: Option<Place>,
     _seat: Option<OwnedSemaphorePermit>,
 }
@@ -289,15 +309,15 @@ impl Connection {
             Some(place) => Box::pin(sleep(place.limits().time)),
             None => who.distrusted(),
         };
-        Self { stream, who, ends, _place: place, _seat: None }
+        Self { stream, who, ends, room: None, _place: place, _seat: None }
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Who;
+    type ConnectInfo = Came;
 
-    fn connect_info(&self) -> Who {
-        self.who.clone()
+    fn connect_info(&self) -> Came {
+        Came { who: self.who.clone(), room: self.room.clone() }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod fuzzing;
 mod held;
 mod ledger;
 mod listener;
+mod metered;
 mod pump;
 mod server;
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::{
     asker::{Asker, Hearing},
     held::{Frames, Sessions},
     listener::{Accepted, Connection, SessionListener, Shown, Who},
+    metered::Metered,
     whole_routes::for_protocol,
 };
 use crate::{
@@ -30,6 +31,13 @@ use crate::{
 
 /// Connections that wait to be served.
 const ACCEPTED: usize = 64;
+
+/// Calls at a time on a connection of who is known.
+const CALLS: u32 = 256;
+/// What a call may hold unread: less than all of them together leave of the connection, so that none that waits for room keeps
+/// those from going on that have it.
+const CALL_WINDOW: u32 = 16 << 10;
+const WINDOW: u32 = CALLS * CALL_WINDOW + (1 << 20);
 
 /// What a stranger's connection may hold unread; a message of theirs is no longer.
 const STRANGER_WINDOW: u32 = 64 << 10;
@@ -94,7 +102,10 @@ pub async fn serve_sessions(listener: SessionListener, offer: Offer, shutdown: C
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let serving = Server::builder()
-        .add_service(service)
+        .max_concurrent_streams(CALLS)
+        .initial_stream_window_size(CALL_WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .add_service(Metered(service))
         .serve_with_incoming_shutdown(incoming(connections), shutdown.clone().cancelled_owned());
     // The same desk, at which a stranger takes little room.
     let service = ControlPlaneServer::from_arc(desk).max_decoding_message_size(limits.message_bytes);
@@ -103,7 +114,7 @@ pub async fn serve_sessions(listener: SessionListener, offer: Offer, shutdown: C
         .initial_stream_window_size(STRANGER_WINDOW)
         .max_concurrent_streams(STRANGER_CALLS)
         .http2_max_header_list_size(STRANGER_HEAD)
-        .add_service(service)
+        .add_service(Metered(service))
         .serve_with_incoming_shutdown(incoming(strangers_connections), shutdown.cancelled_owned());
     tokio::try_join!(serving, serving_strangers).map(drop).map_err(io::Error::other)
 }

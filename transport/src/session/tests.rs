@@ -234,6 +234,19 @@ async fn a_connection_ends_with_the_time_of_the_certificate_that_it_showed_and_i
     assert!(matches!(timeout(PATIENCE, session.rx.recv()).await.unwrap(), Some(WorkerUp::Hello(_))));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn large_messages_of_one_peer_wait_for_room_and_all_of_them_come() {
+    let world = world().await;
+    let client = world.over_tls(&world.identity(CertificateRequest::new().unwrap(), "w"));
+    let (store, value) = (crate::RemoteKeyValue::new(&client), Bytes::from(vec![7; 4_000_000]));
+    let bucket = Bucket { namespace: "shop".to_owned(), name: "default".to_owned() };
+    // Far more than there is room for at a time, and no more calls than a connection takes.
+    let sent = (0..200).map(|_| store.set(&bucket, vec![("a".to_owned(), value.clone())]));
+    let answered =
+        timeout(PATIENCE * 3, futures::future::join_all(sent)).await.expect("none keeps another from going on");
+    assert!(answered.iter().all(|answer| answer.as_ref().is_err_and(|why| why.to_string().contains("no store"))));
+}
+
 /// One worker was started here. Everybody may everything.
 struct OneStarted;
 

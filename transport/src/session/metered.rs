@@ -1,0 +1,248 @@
+//! What one peer may have this process hold of messages that it has begun to send: each is held whole before it is read.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, Weak},
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::future::BoxFuture;
+use http_body::{Body, Frame};
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::{Status, body::Body as AnyBody, codegen::Service, server::NamedService};
+
+use super::{MAX_MESSAGE_BYTES, held::OF_A_PEER, listener::Who};
+use crate::identity::Peer;
+
+/// Connections of one peer: each of its sessions has one, and few are for the rest.
+const CONNECTIONS: usize = OF_A_PEER + 64;
+/// Calls of one peer at a time; further ones wait.
+const CALLS: usize = 4096;
+/// Bytes of a message that are nobody's to count.
+const FREE: usize = 1 << 10;
+/// What stands before a message: whether it is compressed, and its length.
+const HEADER: usize = 5;
+
+/// What one peer may take, over all of its connections.
+#[derive(Debug)]
+pub(super) struct Room {
+    connections: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
+    /// Bytes of messages: as many as the largest has.
+    bytes: Arc<Semaphore>,
+}
+
+impl Room {
+    pub(super) fn new() -> Arc<Self> {
+        let of = |permits| Arc::new(Semaphore::new(permits));
+        Arc::new(Self { connections: of(CONNECTIONS), calls: of(CALLS), bytes: of(MAX_MESSAGE_BYTES) })
+    }
+
+    /// A place for a connection, if there is one.
+    pub(super) fn enter(&self) -> Option<OwnedSemaphorePermit> {
+        self.connections.clone().try_acquire_owned().ok()
+    }
+}
+
+/// The rooms of those that are connected.
+#[derive(Debug, Default)]
+pub(super) struct Rooms(Mutex<HashMap<Peer, Weak<Room>>>);
+
+impl Rooms {
+    pub(super) fn of(&self, peer: &Peer) -> Arc<Room> {
+        let mut rooms = self.0.lock();
+        if let Some(room) = rooms.get(peer).and_then(Weak::upgrade) {
+            return room;
+        }
+        rooms.retain(|_, room| room.strong_count() > 0);
+        let room = Room::new();
+        rooms.insert(peer.clone(), Arc::downgrade(&room));
+        room
+    }
+}
+
+/// Who is at the other end of a connection, and what it may take; `None`: it is bounded otherwise, or trusted.
+#[derive(Debug, Clone)]
+pub(super) struct Came {
+    pub(super) who: Who,
+    pub(super) room: Option<Arc<Room>>,
+}
+
+/// Answers as the service within does, which is handed no more of a peer's messages than it has room for.
+#[derive(Clone)]
+pub(super) struct Metered<S>(pub(super) S);
+
+impl<S: NamedService> NamedService for Metered<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> Service<http::Request<AnyBody>> for Metered<S>
+where
+    S: Service<http::Request<AnyBody>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = S::Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<S::Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<AnyBody>) -> Self::Future {
+        let mut service = self.0.clone();
+        Box::pin(async move {
+            let Some(Came { who, room }) = request.extensions_mut().remove() else {
+                return service.call(request).await;
+            };
+            request.extensions_mut().insert(who);
+            if let Some(room) = room {
+                // It is never closed.
+                let call = room.calls.clone().acquire_owned().await.ok();
+                request = request.map(|body| AnyBody::new(Messages::new(body, room.bytes.clone(), call)));
+            }
+            service.call(request).await
+        })
+    }
+}
+
+/// The body of a call: messages, each with its length before it.
+struct Messages<B> {
+    body: B,
+    bytes: Arc<Semaphore>,
+    /// What came and was not handed on.
+    came: BytesMut,
+    /// Of the message that is handed on, so much is still to be.
+    left: usize,
+    /// What that message takes.
+    taken: Option<OwnedSemaphorePermit>,
+    waits: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
+    _call: Option<OwnedSemaphorePermit>,
+}
+
+impl<B> Messages<B> {
+    fn new(body: B, bytes: Arc<Semaphore>, call: Option<OwnedSemaphorePermit>) -> Self {
+        Self { body, bytes, came: BytesMut::new(), left: 0, taken: None, waits: None, _call: call }
+    }
+
+    /// Begins with the message whose length has come.
+    fn begin(&mut self) {
+        // Whoever asks for this one has the one before.
+        self.taken = None;
+        let length = (&self.came[1..]).get_u32() as usize;
+        self.left = HEADER + length;
+        // One that is longer than any may be is refused by who reads it, before it is held.
+        if (FREE..=MAX_MESSAGE_BYTES).contains(&length) {
+            let (bytes, length) = (self.bytes.clone(), length as u32);
+            self.waits = Some(Box::pin(async move { bytes.acquire_many_owned(length).await.ok() }));
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for Messages<B> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        loop {
+            if let Some(waits) = &mut this.waits {
+                this.taken = ready!(waits.as_mut().poll(cx));
+                this.waits = None;
+            }
+            if this.left > 0 && !this.came.is_empty() {
+                let piece = this.came.split_to(this.left.min(this.came.len()));
+                this.left -= piece.len();
+                return Poll::Ready(Some(Ok(Frame::data(piece.freeze()))));
+            }
+            if this.left == 0 && this.came.len() >= HEADER {
+                this.begin();
+                continue;
+            }
+            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => this.came.extend_from_slice(&data),
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None if this.came.is_empty() => return Poll::Ready(None),
+                // Less than a header: who reads it says so.
+                None => return Poll::Ready(Some(Ok(Frame::data(this.came.split().freeze())))),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt, stream};
+    use http_body_util::{BodyExt, StreamBody};
+
+    use super::*;
+
+    fn message(length: usize) -> Vec<u8> {
+        let mut message = vec![0];
+        message.extend((length as u32).to_be_bytes());
+        message.resize(HEADER + length, 7);
+        message
+    }
+
+    fn messages(
+        pieces: Vec<Vec<u8>>,
+        bytes: &Arc<Semaphore>,
+    ) -> Messages<impl Body<Data = Bytes, Error = Status> + Unpin> {
+        let frames = stream::iter(pieces.into_iter().map(|piece| Ok(Frame::data(Bytes::from(piece)))));
+        Messages::new(StreamBody::new(frames.boxed()), bytes.clone(), None)
+    }
+
+    #[tokio::test]
+    async fn messages_come_as_they_were_sent_however_they_were_cut() {
+        let sent = [message(0), message(3), message(FREE * 3), message(1)].concat();
+        for length in [1, 4, 5, 7, 1000, sent.len()] {
+            let bytes = Arc::new(Semaphore::new(FREE * 3));
+            let pieces = sent.chunks(length).map(<[u8]>::to_vec).collect();
+            let came = messages(pieces, &bytes).collect().await.unwrap().to_bytes();
+            assert_eq!(came, sent, "in pieces of {length}");
+            assert_eq!(bytes.available_permits(), FREE * 3, "all is given back");
+        }
+        // One that breaks off, and one that is longer than any may be, are for who reads them.
+        let bytes = Arc::new(Semaphore::new(FREE));
+        let broken = [vec![0, 0, 0], [vec![0], u32::MAX.to_be_bytes().to_vec(), vec![1, 2]].concat()];
+        for sent in broken {
+            assert_eq!(messages(vec![sent.clone()], &bytes).collect().await.unwrap().to_bytes(), sent);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_message_is_handed_on_before_there_is_room_for_all_of_it() {
+        let bytes = Arc::new(Semaphore::new(FREE * 3));
+        let mut first = messages(vec![message(FREE * 2)[..100].to_vec()], &bytes);
+        first.frame().await.unwrap().unwrap();
+        assert_eq!(bytes.available_permits(), FREE);
+        let mut second = messages(vec![message(FREE * 2)], &bytes);
+        assert!(futures::poll!(std::pin::pin!(second.frame())).is_pending());
+        // A small one goes on.
+        messages(vec![message(FREE - 1)], &bytes).frame().await.unwrap().unwrap();
+        drop(first);
+        let whole = second.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(whole, message(FREE * 2));
+    }
+
+    #[test]
+    fn a_peer_has_one_room_over_all_of_its_connections_as_long_as_it_has_any() {
+        let (rooms, peer) =
+            (Rooms::default(), |name: &str| Peer { role: crate::identity::Role::Worker, name: name.to_owned() });
+        let room = rooms.of(&peer("w"));
+        assert!(Arc::ptr_eq(&room, &rooms.of(&peer("w"))) && !Arc::ptr_eq(&room, &rooms.of(&peer("v"))));
+        let places: Vec<_> = (0..CONNECTIONS).filter_map(|_| room.enter()).collect();
+        assert_eq!(places.len(), CONNECTIONS);
+        assert!(rooms.of(&peer("w")).enter().is_none() && rooms.of(&peer("v")).enter().is_some());
+        drop((room, places));
+        rooms.of(&peer("x"));
+        assert_eq!(rooms.0.lock().len(), 1, "nothing is kept of who has gone");
+    }
+}
