@@ -60,6 +60,8 @@ reasons! {
     GuestOutOfMemory => BAD_GATEWAY,
     /// The replica could not be reached.
     ReplicaUnreachable => BAD_GATEWAY,
+    /// The control plane has not said yet which Services and rules there are.
+    RoutesUnknown => SERVICE_UNAVAILABLE,
     /// The rule names a Service that does not exist.
     NoSuchService => SERVICE_UNAVAILABLE,
     /// No replica is ready, and none became so in time.

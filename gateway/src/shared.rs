@@ -82,6 +82,11 @@ impl Shared {
         let _ = self.told_routes.subscribe().wait_for(|told| *told).await;
     }
 
+    /// Whether it is known which routes there are.
+    pub(crate) fn are_routes_known(&self) -> bool {
+        *self.told_routes.borrow()
+    }
+
     /// Sets the session that wakes go to; `None` lets go of it, so that the control plane sees its end.
     pub(crate) fn connect_up(&self, up: Option<mpsc::Sender<GatewayUp>>) {
         self.up.store(up.map(Arc::new));

@@ -28,8 +28,8 @@ use crate::{
 /// Listeners on their way to a thread.
 const OPENING: usize = 256;
 
-/// Connections wait for so long, after the start, until it is known which routes there are: without, each would be told that
-/// its host is unknown. If the control plane is not reached by then, they are told so.
+/// Connections wait for so long, after the start, until it is known which routes there are. If the control plane is not
+/// reached by then, they are told so: 503, as nobody knows whether their hosts are unknown.
 const ROUTES_WITHIN: Duration = Duration::from_secs(5);
 
 /// A listener for one thread.

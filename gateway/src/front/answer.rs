@@ -206,6 +206,10 @@ fn route(shared: &Shared, authority: &Authority, path: &str, offered: Offered) -
     };
     // To strangers nothing is said of which Services there are.
     shared.directory.load().route(host, path, offered).cloned().map_err(|why| match (why, offered) {
+        _ if !shared.are_routes_known() => Refusal::new(
+            Reason::RoutesUnknown,
+            "the gateway has just started, and the control plane has not said yet which services there are",
+        ),
         (NoRoute::Missing(key), Offered::NamesToo) => {
             Refusal::new(Reason::NoSuchService, format!("the rule for `{host}` names service {key}: there is none"))
         }

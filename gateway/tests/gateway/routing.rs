@@ -27,6 +27,25 @@ async fn an_unknown_host_is_answered_with_404_that_names_it() {
 }
 
 #[tokio::test]
+async fn while_nobody_has_said_which_services_there_are_no_host_is_called_unknown() {
+    let running = start(config(), |name, _| async { text(name) });
+    // It waits for a while, and is then told to come again.
+    let seen = get(running.addr, CART, "/").await;
+    assert_eq!((seen.status, seen.reason()), (503, "RoutesUnknown"), "{}", seen.body);
+    running.route(Routes { services: vec![service("cart", &[])], ingresses: Vec::new() }).await;
+    let known = async {
+        loop {
+            let seen = get(running.addr, "nobody.example.com", "/").await;
+            if seen.reason() != "RoutesUnknown" {
+                return seen;
+            }
+        }
+    };
+    let seen = tokio::time::timeout(PATIENCE, known).await.expect("it is known then");
+    assert_eq!((seen.status, seen.reason()), (404, "UnknownHost"));
+}
+
+#[tokio::test]
 async fn a_request_without_a_host_or_with_two_is_answered_with_400() {
     let running = cart(config(), &[1], |name, _| async { text(name) }).await;
     for request in [
