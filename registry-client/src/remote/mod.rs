@@ -12,6 +12,7 @@ mod identities;
 mod intake;
 mod limits;
 mod manifest;
+mod places;
 mod progress;
 mod pull;
 mod puller;
@@ -30,7 +31,6 @@ use std::sync::Arc;
 
 use api::{Digest, PullPolicy};
 use parking_lot::RwLock;
-use tokio::sync::Semaphore;
 
 use crate::{
     Access, Image, ImageError, ImageReference, ImageStore,
@@ -42,6 +42,7 @@ pub(crate) use asker::Asker;
 use endpoint::{Clients, Endpoint};
 pub(crate) use exchange::Text;
 use identities::Identities;
+use places::Places;
 use reach::Reach;
 use registry::Registry;
 pub(crate) use registry::Registry as RemoteRepository;
@@ -68,7 +69,7 @@ pub struct Registries {
     own_hosts: Arc<RwLock<Vec<String>>>,
     /// One pull at a time for each name, so that the same image is fetched once however many ask.
     pulling: Arc<pull::Pulling>,
-    at_once: Arc<Semaphore>,
+    places: Arc<Places>,
     /// Who reads what registries send; `None`: this process.
     puller: Option<Puller>,
 }
@@ -86,10 +87,10 @@ impl Registries {
     fn of(settings: RegistrySettings) -> Result<Self, ImageError> {
         // reqwest takes the process's provider; whoever installs one first decides, and all here install this.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let at_once = Arc::new(Semaphore::new(settings.limits.pulls_at_once));
+        let places = Arc::new(Places::new(settings.limits.pulls_at_once));
         let (settings, own_hosts) = (Arc::new(settings), Arc::default());
         let clients = Arc::new(Clients::new(None, &settings.limits)?);
-        Ok(Self { clients, settings, own_hosts, pulling: Arc::default(), at_once, puller: None })
+        Ok(Self { clients, settings, own_hosts, pulling: Arc::default(), places, puller: None })
     }
 
     /// The same, where each image is pulled, and its signature looked for, by a process of its own.
@@ -160,7 +161,7 @@ impl Registries {
                 return Ok(image);
             }
         }
-        let _place = self.at_once.acquire().await.expect("the semaphore is never closed");
+        let _place = self.places.of(namespace).await;
         let transfer = async {
             match &self.puller {
                 Some(puller) => puller.pull(self, store, request, reference).await,
@@ -208,7 +209,7 @@ impl Registries {
             return off_thread(move || Ok(crate::answers_once(&component.bytes))).await.ok()?;
         };
         let file = blocking(store, move |store| store.component_file(&digest)).await.ok()?;
-        let _place = self.at_once.acquire().await.expect("the semaphore is never closed");
+        let _place = self.places.any().await;
         puller.answers_once(&file).await.unwrap_or_else(|why| {
             tracing::warn!(why, "a component could not be looked at for its engine");
             None
