@@ -1,4 +1,5 @@
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -9,12 +10,18 @@ use std::{
 
 use parking_lot::Mutex;
 
+use crate::{ImageError, blobs::io_error};
+
 /// What sets the reserve.
 pub const RESERVE_FLAG: &str = "--disk-reserve";
 /// The reserve of a large disk, if none is set.
 const DEFAULT_BYTES: u64 = 256 << 20;
 /// Of a small disk, this part is reserved instead.
 const DEFAULT_PART: u64 = 20;
+/// Beside the images, what the server keeps free that serves them, for commands that write there too.
+const NOTE: &str = "disk-reserve";
+/// In place of a number: what is usual for a disk of its size.
+const USUAL: &str = "usual";
 /// Between two lines in the log about the same reserve.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
@@ -56,6 +63,22 @@ impl DiskReserve {
         Self(Some(Arc::new(Reserve { dir: dir.to_owned(), bytes, refused, warned })))
     }
 
+    /// The one that the last server had whose images are in this directory; none where none was.
+    pub(crate) fn noted(dir: &Path) -> Self {
+        let Ok(note) = fs::read_to_string(dir.join(NOTE)) else { return Self::default() };
+        Self::of(dir, note.trim().parse().ok())
+    }
+
+    /// Notes it for [`noted`](Self::noted).
+    pub(crate) fn note(&self, dir: &Path) -> Result<(), ImageError> {
+        let bytes = match &self.0 {
+            None => "0".to_owned(),
+            Some(reserve) => reserve.bytes.map_or_else(|| USUAL.to_owned(), |bytes| bytes.to_string()),
+        };
+        let path = dir.join(NOTE);
+        private_files::write(&path, format!("{bytes}\n").as_bytes()).map_err(io_error("write", &path))
+    }
+
     /// Whether so many bytes may be written. It asks the system, which takes a microsecond. A disk that does not tell has room.
     pub fn check(&self, bytes: u64) -> Result<(), BelowReserve> {
         let Some(reserve) = &self.0 else { return Ok(()) };
@@ -93,6 +116,7 @@ impl Reserve {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ImageStore;
 
     #[test]
     fn what_would_leave_less_than_the_reserve_is_refused_told_the_flag_and_counted() {
@@ -105,5 +129,20 @@ mod tests {
         let reserve = DiskReserve::of(dir.path(), Some(u64::MAX));
         assert!(reserve.check(0).is_err() && reserve.clone().check(0).is_err());
         assert_eq!(reserve.refused(), 2);
+    }
+
+    #[test]
+    fn what_a_server_keeps_free_holds_for_others_who_write_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let component = || bytes::Bytes::from_static(b"\0asm\x0d\0\x01\0");
+        ImageStore::open(dir.path()).unwrap().put_component("before:1", component()).unwrap();
+        for (bytes, refused) in [(Some(u64::MAX), true), (None, false), (Some(u64::MAX), true), (Some(0), false)] {
+            drop(ImageStore::open_above(dir.path(), DiskReserve::of(dir.path(), bytes)).unwrap());
+            let mut other = component().to_vec();
+            // A custom section of another name each time, so that there is something to write.
+            other.extend([0, 2, 1, b'a' + u8::try_from(bytes.unwrap_or(1) % 26).unwrap()]);
+            let built = ImageStore::open(dir.path()).unwrap().put_component("build:1", other.into());
+            assert_eq!(built.is_err_and(|why| why.to_string().contains(RESERVE_FLAG)), refused, "{bytes:?}");
+        }
     }
 }

@@ -58,14 +58,25 @@ pub struct Component {
 pub(crate) type Contents = (Digest, Vec<u8>, Vec<(Digest, Vec<u8>)>);
 
 impl ImageStore {
-    /// Opens the layout in `dir`, which is made if it is not there.
+    /// Opens the layout in `dir`, which is made if it is not there, with the reserve of the server whose images they are.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, ImageError> {
-        Self::open_above(dir, DiskReserve::default())
+        let reserve = DiskReserve::noted(dir.as_ref());
+        Self::open_with(dir.as_ref(), reserve)
     }
 
-    /// The same, where nothing is written while the disk is below its reserve: no pull, no push, no build.
+    /// The same for that server. Nothing is written while the disk is below its reserve: no pull, no push, and no build, of this
+    /// process or of others.
     pub fn open_above(dir: impl AsRef<Path>, reserve: DiskReserve) -> Result<Self, ImageError> {
-        let dir = dir.as_ref().to_owned();
+        let store = Self::open_with(dir.as_ref(), reserve.clone())?;
+        // A disk that is full already keeps no server from starting.
+        if let Err(error) = reserve.note(store.dir()) {
+            tracing::warn!(%error, "the reserve of the disk is not noted for commands beside this server");
+        }
+        Ok(store)
+    }
+
+    fn open_with(dir: &Path, reserve: DiskReserve) -> Result<Self, ImageError> {
+        let dir = dir.to_owned();
         private_files::create_dir(&dir).map_err(io_error("create", &dir))?;
         let (index, blobs) = (IndexFile::open(&dir)?, Blobs::open(&dir, reserve)?);
         Ok(Self { layout: Arc::new(Layout { dir, blobs, index }) })
