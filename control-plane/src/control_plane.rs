@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Commands, Measurements, OpenError, Peers, RunError,
+    Commands, Measurements, OpenError, Peers, Refusals, RunError,
     api_server::{ApiLimits, ApiState, Certificates, Live, Token, serve, write_kubeconfig},
     audit::{AuditLog, AuditSettings, Auditing},
     bootstrap::ensure_objects,
@@ -38,7 +38,7 @@ use crate::{
     logs::Logs,
     projection::Projection,
     registry::{self, Tokens},
-    shell::{self, Expected, Handles, Input, Shell, Sources},
+    shell::{self, Expected, Handles, Input, KeyValueFigures, Shell, Sources},
     store::{MemoryStore, RedbStore, Store},
 };
 
@@ -169,7 +169,9 @@ impl ControlPlane {
             }
             Persistence::Ephemeral => Arc::new(MemoryStore::new(now())),
         };
-        let key_value = open_key_value(&config, connect)?;
+        let (key_value, figures) = open_key_value(&config, connect)?;
+        let measurements = Measurements::default();
+        measurements.show_key_value(figures);
         let (inputs, inbox) = shell::queue();
         Ok(Self {
             config,
@@ -177,7 +179,7 @@ impl ControlPlane {
             live: MemoryStore::new(now()),
             key_value,
             logs: Logs::default(),
-            measurements: Measurements::default(),
+            measurements,
             peers: Peers::default(),
             images,
             inputs,
@@ -236,7 +238,7 @@ impl ControlPlane {
             let tokens = JoinTokens::new(self.store.clone(), self.config.join_authority.clone().unwrap_or_default());
             let tokens = tokens.telling(self.peers.clone());
             let (live, own) = (Arc::new(self.live.clone()), self.config.own_workers.clone());
-            Register::open(self.store.clone(), live, tokens, own)
+            Register::open(self.store.clone(), live, tokens, own, self.measurements.refusals().clone())
         };
         Ok(self.register.get_or_try_init(open).await?.clone())
     }
@@ -379,6 +381,7 @@ impl ControlPlane {
         let opened = tokio::task::spawn_blocking(move || Repositories::open_within(images, quota)).await;
         let opened = opened.map_err(|error| RunError::Registry(error.to_string()))?;
         let repositories = opened.map_err(|error| RunError::Registry(error.to_string()))?;
+        self.measurements.show_registry(repositories.clone());
         let register = self.register().await?;
         let joining = join::router(register.clone(), token.clone());
         let images = images::Images {
@@ -396,6 +399,7 @@ impl ControlPlane {
             beside: registry::router(repositories, tokens.clone()).merge(listing).merge(joining),
             limits: self.config.api_limits,
             audit: audit.clone().map(|log| Auditing { log, user: Arc::new(move |headers| tokens.user(headers)) }),
+            refusals: self.measurements.refusals().clone(),
             on_costly_thread_start: self.config.on_costly_thread_start,
         };
         let collecting = images.keep_collected(self.config.collection.clone(), stop.clone());
@@ -408,7 +412,11 @@ impl ControlPlane {
     }
 }
 
-fn open_key_value(config: &ControlPlaneConfig, connect: Arc<dyn Connect>) -> Result<Arc<dyn KeyValue>, OpenError> {
+fn open_key_value(
+    config: &ControlPlaneConfig,
+    connect: Arc<dyn Connect>,
+) -> Result<(Arc<dyn KeyValue>, KeyValueFigures), OpenError> {
+    let mut figures = KeyValueFigures { refused: Refusals::default(), quota: config.key_value_quota, file: None };
     let (file, quota) = (config.data_dir.join(KEY_VALUE_FILE), config.key_value_quota);
     let store: Arc<dyn KeyValue> = match (&config.key_value, config.persistence) {
         (Some(settings), _) => {
@@ -417,6 +425,7 @@ fn open_key_value(config: &ControlPlaneConfig, connect: Arc<dyn Connect>) -> Res
                     they stay in the file, and guests see those of the store");
             }
             let store = RedisKeyValue::new(settings.clone(), connect, quota);
+            figures.refused = store.refused();
             if config.encryption.reads_others() {
                 tokio::spawn(key_value::rewrite(store.clone(), config.encryption.clone()));
             } else {
@@ -427,11 +436,13 @@ fn open_key_value(config: &ControlPlaneConfig, connect: Arc<dyn Connect>) -> Res
         (None, Persistence::Durable) => {
             key_value::reseal(&file, &config.encryption)?;
             let reserve = DiskReserve::of(&config.data_dir, config.disk_reserve);
-            Arc::new(RedbKeyValue::open(&file, quota, reserve)?)
+            let store = Arc::new(RedbKeyValue::open(&file, quota, reserve)?);
+            (figures.refused, figures.file) = (store.refused(), Some(store.clone()));
+            store
         }
         (None, Persistence::Ephemeral) => Arc::new(MemoryKeyValue::new(quota)),
     };
-    Ok(Arc::new(SealedKeyValue::new(store, config.encryption.clone())))
+    Ok((Arc::new(SealedKeyValue::new(store, config.encryption.clone())), figures))
 }
 
 /// Where a client on this machine reaches a listener: one that takes every address has none that can be dialled.

@@ -31,6 +31,7 @@ mod join;
 mod kind;
 mod peers;
 mod projection;
+mod refusals;
 mod registry;
 mod routing;
 mod shell;
@@ -43,6 +44,7 @@ pub use control_plane::{ControlPlane, ControlPlaneConfig, Persistence, Silence};
 pub use error::{OpenError, RunError};
 pub use join::{Admitted, Authorities, Denied, IssuedCertificate, JoinRefused, Register, TrustedAuthority};
 pub use peers::Peers;
+pub use refusals::{Count, Refusals, Refused};
 /// Policies tried out on traffic of the past: passed on to the command line, which does not know the scheduler.
 pub use scheduler::{autoscale::PolicyKind, replay};
 pub use shell::{Autoscaled, CommandError, Commands, Measured, Measurements};

@@ -1,6 +1,6 @@
 //! Calls from one guest to another Service by its name: routed here, without a socket.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use api::{Body, ClusterHttp, ClusterHttpError, ObjectKey};
 use futures::future::BoxFuture;
@@ -44,7 +44,11 @@ impl ClusterHttp for InnerCalls {
     }
 
     fn keeps_inside(&self, caller: &ObjectKey, port: u16) -> Option<String> {
-        self.0.leavings.load().denies(caller, port).map(str::to_owned)
+        let denied = self.0.leavings.load().denies(caller, port).map(str::to_owned);
+        if denied.is_some() {
+            self.0.denied_calls.outside.fetch_add(1, Relaxed);
+        }
+        denied
     }
 }
 
@@ -81,6 +85,7 @@ fn find(
     if let Some(guards) = &*listed.service.guards()
         && let Some(policy) = guards.denies(caller, port)
     {
+        shared.denied_calls.inside.fetch_add(1, Relaxed);
         return Err(ClusterHttpError::Denied { service: key.clone(), port, policy: policy.to_owned() });
     }
     Ok(listed.service.clone())

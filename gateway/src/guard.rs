@@ -1,6 +1,6 @@
 //! Who may call whom, as the control plane has decided: looked up, and not decided here.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::atomic::AtomicU64};
 
 use api::{
     ObjectKey,
@@ -71,6 +71,15 @@ impl Guards {
     fn at(&self, port: u16) -> Option<&PortGuard> {
         self.ports.iter().find(|(guarded, _)| *guarded == port).map(|(_, guard)| guard)
     }
+}
+
+/// Calls of guests that a policy has denied.
+#[derive(Debug, Default)]
+pub(crate) struct DeniedCalls {
+    /// To Services.
+    pub(crate) inside: AtomicU64,
+    /// To hosts outside.
+    pub(crate) outside: AtomicU64,
 }
 
 /// Who may send to hosts outside.

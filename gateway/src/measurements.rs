@@ -18,6 +18,8 @@ pub struct Measurements {
     pub memory: Memory,
     /// How often the gateway answered itself, by reason.
     pub refusals: Vec<(Reason, u64)>,
+    /// Calls of guests to Services, and to hosts outside, that a NetworkPolicy has denied.
+    pub denied_calls: (u64, u64),
     /// Each Service, in order of names.
     pub services: Vec<ServiceMeasurement>,
 }
@@ -54,6 +56,7 @@ pub(crate) fn measure(shared: &Shared) -> Measurements {
         connections: shared.connections.load(Relaxed),
         memory: shared.overload.memory(),
         refusals: shared.refusals.snapshot(),
+        denied_calls: (shared.denied_calls.inside.load(Relaxed), shared.denied_calls.outside.load(Relaxed)),
         services,
     }
 }

@@ -41,7 +41,7 @@ impl Admission for Door {
         Box::pin(async move {
             let (role, name, source) =
                 (applicant.peer.role.as_str(), applicant.peer.name.clone(), applicant.source.map(source_of));
-            failures.look(source)?;
+            failures.look(source).inspect_err(|_| register.count_too_many())?;
             match admit(&authority, &register, applicant).await {
                 Ok(certificate) => {
                     tracing::info!(role, name, "joined");

@@ -29,7 +29,7 @@ const HEAD: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Metrics")]
 pub(crate) struct MetricsArgs {
-    /// Where `/metrics` answers, for Prometheus
+    /// Where `/metrics` answers, for Prometheus: without a token, so keep it on loopback, or in a network of your own
     #[arg(long, env = "SAMPAN_METRICS", value_name = "IP:PORT", value_parser = crate::config::address)]
     metrics: Option<SocketAddr>,
 }
@@ -138,6 +138,7 @@ impl Metrics {
         }
         if let Some(measurements) = &self.autoscalers {
             text.autoscalers(&measurements.autoscalers());
+            text.refusals(measurements);
             if let Some(lost) = measurements.lost_audit_events() {
                 let name = "sampan_audit_events_lost_total";
                 text.family(name, "counter", "Events that the audit log could not take or write.");

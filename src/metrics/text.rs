@@ -1,7 +1,8 @@
 use std::fmt::{Display, Write};
 
 use api::{ObjectKey, WorkerName};
-use control_plane::Autoscaled;
+use control_plane::{Autoscaled, Count, Refused, key_value::NamespaceUsage};
+use registry_client::hosted::{OwnerUsage, Repositories};
 
 /// A name, its type, what it means, and how it is read.
 type Family<T> = (&'static str, &'static str, &'static str, fn(&T) -> f64);
@@ -28,6 +29,11 @@ impl Text {
         self.family("sampan_gateway_refusals_total", "counter", "Requests that the gateway answered itself.");
         for (reason, count) in &measured.refusals {
             self.value("sampan_gateway_refusals_total", &[("reason", reason.as_str())], *count);
+        }
+        const DENIED: &str = "sampan_denied_calls_total";
+        self.family(DENIED, "counter", "Calls of guests of this process that a NetworkPolicy denied.");
+        for (to, count) in [("service", measured.denied_calls.0), ("outside", measured.denied_calls.1)] {
+            self.value(DENIED, &[("to", to)], count);
         }
         let memory = &measured.memory;
         if memory.limit > 0 {
@@ -65,6 +71,81 @@ impl Text {
                 self.value(name, &labels, read(service));
             }
         }
+    }
+
+    /// What was refused to guests' stores, to clients of the API and the registry, and to who wants to join; and how full stores are.
+    pub(super) fn refusals(&mut self, measured: &control_plane::Measurements) {
+        for (name, help, what) in [
+            ("sampan_key_value_refusals_total", "Writes of guests to their stores that were refused.", Refused::Write),
+            ("sampan_joins_refused_total", "Workers and gateways that were not let in.", Refused::Join),
+            (
+                "sampan_wrong_tokens_total",
+                "Requests to the API and the registry that showed a wrong token.",
+                Refused::Token,
+            ),
+        ] {
+            self.family(name, "counter", help);
+            for Count { reason, name: of, count } in measured.refused(what) {
+                let labels = [("reason", reason), ("namespace", &*of)];
+                self.value(name, &labels[..if of.is_empty() { 1 } else { 2 }], count);
+            }
+        }
+        let namespaces = measured.namespaces();
+        type Kept = fn(&NamespaceUsage) -> u64;
+        let families: [(&str, &str, Kept); 2] = [
+            ("sampan_key_value_used_bytes", "Bytes that a namespace keeps in its stores.", |usage| usage.bytes),
+            ("sampan_key_value_used_keys", "Keys that a namespace keeps in its stores.", |usage| usage.keys),
+        ];
+        for (name, help, read) in families {
+            self.family(name, "gauge", help);
+            for usage in &namespaces {
+                self.value(name, &[("namespace", &usage.namespace)], read(usage));
+            }
+        }
+        if let Some(quota) = measured.namespace_quota() {
+            for (name, help, limit) in [
+                ("sampan_key_value_limit_bytes", "Bytes that each namespace may keep in its stores.", quota.bytes),
+                ("sampan_key_value_limit_keys", "Keys that each namespace may keep in its stores.", quota.keys),
+            ] {
+                self.family(name, "gauge", help);
+                self.value(name, &[], limit);
+            }
+        }
+        if let Some(registry) = measured.registry() {
+            self.registry(registry);
+        }
+    }
+
+    fn registry(&mut self, registry: &Repositories) {
+        const REFUSED: &str = "sampan_registry_refusals_total";
+        self.family(REFUSED, "counter", "What the registry did not take, since it is full.");
+        for (reason, count) in registry.refused() {
+            self.value(REFUSED, &[("reason", reason)], count);
+        }
+        let owners = registry.usage();
+        type Had = fn(&OwnerUsage) -> u64;
+        let families: [(&str, &str, Had); 2] = [
+            (
+                "sampan_registry_used_bytes",
+                "Bytes of blobs and manifests of an owner of repositories who has sent something since the start.",
+                |usage| usage.bytes,
+            ),
+            ("sampan_registry_unfinished_bytes", "Bytes of unfinished uploads of that owner.", |usage| {
+                usage.unfinished_bytes
+            }),
+        ];
+        for (name, help, read) in families {
+            self.family(name, "gauge", help);
+            for usage in &owners {
+                self.value(name, &[("owner", &usage.owner)], read(usage));
+            }
+        }
+        self.family(
+            "sampan_registry_limit_bytes",
+            "gauge",
+            "Bytes that each owner may have, unfinished uploads included.",
+        );
+        self.value("sampan_registry_limit_bytes", &[], registry.quota().owner_bytes);
     }
 
     /// What workers were refused.

@@ -8,6 +8,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::seats::Source;
+use crate::refusals::{Refusals, Refused};
 
 /// Wrong tokens of one source that are answered at once.
 const BURST: u32 = 20;
@@ -29,7 +30,10 @@ pub(super) struct Verdict {
 
 /// Counts wrong tokens.
 #[derive(Debug, Default)]
-pub(super) struct Failures(Mutex<State>);
+pub(super) struct Failures {
+    state: Mutex<State>,
+    refusals: Refusals,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -40,8 +44,13 @@ struct State {
 }
 
 impl Failures {
+    pub(super) fn counting(refusals: Refusals) -> Self {
+        Self { refusals, ..Self::default() }
+    }
+
     pub(super) fn one_more(&self, source: Source, now: Instant) -> Verdict {
-        let mut state = self.0.lock();
+        self.refusals.count(Refused::Token, "wrong", "");
+        let mut state = self.state.lock();
         if state.clear_at.len() >= MAX_SOURCES && !state.clear_at.contains_key(&source) {
             state.clear_at.retain(|_, clear| *clear > now);
         }
@@ -85,7 +94,7 @@ mod tests {
         for n in 0..10_000_u32 {
             failures.one_more(Source::of(std::net::Ipv4Addr::from(n + (10 << 24)).into()), now);
         }
-        assert_eq!(failures.0.lock().clear_at.len(), MAX_SOURCES);
+        assert_eq!(failures.state.lock().clear_at.len(), MAX_SOURCES);
         assert!(!failures.one_more(Source::Loopback, now + Duration::from_secs(2)).too_many);
     }
 }

@@ -60,6 +60,7 @@ use crate::{
     RunError,
     audit::{self, Auditing},
     logs::Logs,
+    refusals::Refusals,
     store::{Compare, Op, Store, StoreError},
 };
 
@@ -95,6 +96,8 @@ pub struct ApiState {
     pub limits: ApiLimits,
     /// What notes who asked for what; `None`: nothing does.
     pub(crate) audit: Option<Auditing>,
+    /// Counts wrong tokens.
+    pub refusals: Refusals,
     /// What each thread does as it begins that works on what may cost much.
     pub on_costly_thread_start: fn(),
 }
@@ -119,7 +122,8 @@ pub async fn serve(
     token: Token,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    let ApiState { durable, live, logs, commands, cluster, beside, limits, audit, on_costly_thread_start } = state;
+    let ApiState { durable, live, logs, commands, cluster, beside, limits, audit, refusals, on_costly_thread_start } =
+        state;
     let heavy = heavy::Heavy::new(on_costly_thread_start).map_err(RunError::Threads)?;
     let objects = objects::Objects { durable, live };
     ensure_default_namespace(&objects).await?;
@@ -131,7 +135,7 @@ pub async fn serve(
     if let Some(audit) = audit {
         router = router.layer(axum::middleware::from_fn_with_state(audit, audit::record));
     }
-    server::serve(listener, tls, router, limits, shutdown).await;
+    server::serve(listener, tls, router, limits, refusals, shutdown).await;
     Ok(())
 }
 

@@ -24,6 +24,7 @@ use super::{
     peer::Peer,
     seats::{ApiLimits, Seats},
 };
+use crate::refusals::Refusals;
 
 /// Requests at the same time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
@@ -46,10 +47,11 @@ pub(super) async fn serve(
     tls: Arc<rustls::ServerConfig>,
     router: Router,
     limits: ApiLimits,
+    refusals: Refusals,
     shutdown: CancellationToken,
 ) {
     let acceptor = TlsAcceptor::from(tls);
-    let (seats, failures) = (Arc::new(Seats::new(limits)), Arc::new(Failures::default()));
+    let (seats, failures) = (Arc::new(Seats::new(limits)), Arc::new(Failures::counting(refusals)));
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
     let mut accepting = Accepting::default();

@@ -18,6 +18,7 @@ use crate::{
     conditions::condition,
     identity::now,
     kind::NODE,
+    refusals::{Refusals, Refused},
     store::{Compare, MAX_TXN, Op, Store, StoreError, object_key},
 };
 
@@ -120,6 +121,8 @@ struct Inner {
     denied: watch::Sender<Arc<Denied>>,
     authorities: OnceLock<Arc<dyn Authorities>>,
     audit: OnceLock<Arc<AuditLog>>,
+    /// Counts joins that are refused.
+    refusals: Refusals,
     /// One change at a time, so that what is decided holds when it is written.
     changing: tokio::sync::Mutex<()>,
 }
@@ -138,6 +141,7 @@ impl Register {
         live: Arc<dyn Store>,
         tokens: JoinTokens,
         own_workers: Vec<WorkerName>,
+        refusals: Refusals,
     ) -> Result<Self, StoreError> {
         let certificates: Vec<IssuedCertificate> = read_all(&*store, CERTIFICATES).await?;
         let names: Vec<Bound> = read_all(&*store, NAMES).await?;
@@ -148,7 +152,7 @@ impl Register {
         let denied = watch::Sender::new(Arc::new(kept.denied()));
         let (kept, changing) = (Mutex::new(kept), tokio::sync::Mutex::default());
         let (authorities, audit) = (OnceLock::new(), OnceLock::new());
-        let inner = Inner { store, live, tokens, own_workers, kept, denied, authorities, audit, changing };
+        let inner = Inner { store, live, tokens, own_workers, kept, denied, authorities, audit, refusals, changing };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -208,13 +212,22 @@ impl Register {
     pub async fn admit(&self, text: &str, role: &str, name: &str, key: &str) -> Result<Admitted, JoinRefused> {
         self.check_token(text, role, name).await?;
         let bound = Bound { role: role.to_owned(), name: name.to_owned(), key: key.to_owned() };
-        self.check_name(&bound).await?;
+        self.check_name(&bound).await.inspect_err(|why| self.count(why))?;
         Ok(Admitted { token: text.to_owned(), bound, source: None })
     }
 
     /// Whether a token holds for `name` in `role`: it is asked before anything is signed, or even read.
     pub async fn check_token(&self, text: &str, role: &str, name: &str) -> Result<(), JoinRefused> {
-        self.inner.tokens.look_up(text, role, name).await.map(drop)
+        self.inner.tokens.look_up(text, role, name).await.map(drop).inspect_err(|why| self.count(why))
+    }
+
+    fn count(&self, why: &JoinRefused) {
+        self.inner.refusals.count(Refused::Join, why.reason(), "");
+    }
+
+    /// Counts a join that was refused since too many from its address have failed.
+    pub fn count_too_many(&self) {
+        self.inner.refusals.count(Refused::Join, "too_many", "");
     }
 
     async fn check_name(&self, bound: &Bound) -> Result<(), JoinRefused> {

@@ -16,7 +16,9 @@ async fn world() -> World {
 
 async fn open(store: &Arc<dyn Store>, live: &Arc<dyn Store>) -> Register {
     let tokens = JoinTokens::new(store.clone(), "ca".to_owned());
-    Register::open(store.clone(), live.clone(), tokens, vec![WorkerName("own".into())]).await.unwrap()
+    Register::open(store.clone(), live.clone(), tokens, vec![WorkerName("own".into())], Refusals::default())
+        .await
+        .unwrap()
 }
 
 impl World {

@@ -133,6 +133,23 @@ pub enum JoinRefused {
     Store(#[from] StoreError),
 }
 
+impl JoinRefused {
+    /// In a word, for counts.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Unknown => "wrong_token",
+            Self::Ended => "ended_token",
+            Self::UsedUp => "used_up_token",
+            Self::Role { .. } => "other_role",
+            Self::Name { .. } => "other_name",
+            Self::Alive { .. } | Self::NameTaken { .. } => "name_taken",
+            Self::Revoked => "revoked",
+            Self::TooMany { .. } => "too_many_certificates",
+            Self::Store(_) => "not_looked_up",
+        }
+    }
+}
+
 /// What an administrator does to free a name.
 fn way_out(role: &str, name: &str) -> String {
     match role {

@@ -18,7 +18,7 @@ mod conformance;
 pub use limits::{MAX_BATCH, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_PAGE, MAX_VALUE_BYTES};
 pub use memory::MemoryKeyValue;
 pub use quota::{BYTES_FLAG, KEYS_FLAG, Quota};
-pub use redb::RedbKeyValue;
+pub use redb::{NamespaceUsage, RedbKeyValue};
 pub use redis::{InvalidRedis, RedisKeyValue, RedisSettings};
 pub use sealed::SealedKeyValue;
 pub(crate) use sealed::{reseal, rewrite};

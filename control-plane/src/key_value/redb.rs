@@ -15,6 +15,7 @@ use super::{
 use crate::{
     OpenError,
     disk::{DiskError, File, Queue, QueueError},
+    refusals::Refusals,
 };
 
 /// Keys that are looked up without a pause. Whoever asks may do so on a thread that serves.
@@ -45,7 +46,22 @@ pub struct RedbKeyValue {
     file: Arc<File>,
     entries: Entries,
     queue: Queue<Job>,
+    refused: Refusals,
 }
+
+/// What a namespace keeps in its stores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceUsage {
+    /// Which one.
+    pub namespace: String,
+    /// Bytes of keys and values.
+    pub bytes: u64,
+    /// Keys.
+    pub keys: u64,
+}
+
+/// Namespaces that are told of at a time.
+const MAX_TOLD: usize = 1024;
 
 impl RedbKeyValue {
     /// Opens a store, or makes it. The caller holds the data directory's lock. Namespaces may keep what `quota` says; nothing is
@@ -64,9 +80,30 @@ impl RedbKeyValue {
             DiskError::Full { .. } => OpenError::DiskFull { path: path.clone() },
             DiskError::Failed { why, .. } => unusable(why),
         })?;
-        let queue = Queue::start("key-value-writer", Writer { file: file.clone(), entries, quota, reserve })
+        let refused = Refusals::default();
+        let writer = Writer { file: file.clone(), entries, quota, reserve, refused: refused.clone() };
+        let queue = Queue::start("key-value-writer", writer)
             .map_err(|why| unusable(format!("no thread to write it: {why}")))?;
-        Ok(Self { file, entries, queue })
+        Ok(Self { file, entries, queue, refused })
+    }
+
+    /// Counts what it refuses.
+    pub(crate) fn refused(&self) -> Refusals {
+        self.refused.clone()
+    }
+
+    /// What namespaces keep, as far as they can be read and are not too many. It reads a few pages.
+    pub(crate) fn usage(&self) -> Vec<NamespaceUsage> {
+        let read = self.file.read(|read| {
+            let table = read.open_table(USAGE)?;
+            let told = table.iter()?.take(MAX_TOLD).map(|row| {
+                let (namespace, usage) = row?;
+                let (bytes, keys) = usage.value();
+                Ok(NamespaceUsage { namespace: namespace.value().to_owned(), bytes, keys })
+            });
+            told.collect::<Result<Vec<_>, redb::Error>>()
+        });
+        read.unwrap_or_default()
     }
 
     /// Writes what was handed over, and takes no more. Reads go on.

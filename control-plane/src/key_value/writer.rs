@@ -11,7 +11,10 @@ use super::{
     quota::{Quota, Usage},
     redb::{Entries, Key, USAGE},
 };
-use crate::disk::{Commit, File};
+use crate::{
+    disk::{Commit, File},
+    refusals::{Refusals, Refused},
+};
 
 /// A write that waits for the disk.
 #[derive(Debug)]
@@ -45,6 +48,7 @@ pub(super) struct Writer {
     pub(super) entries: Entries,
     pub(super) quota: Quota,
     pub(super) reserve: DiskReserve,
+    pub(super) refused: Refusals,
 }
 
 impl Change {
@@ -64,7 +68,10 @@ impl Commit<Job> for Writer {
         // Asked once for all of them. Deleting goes on below the reserve.
         if let Err(below) = self.reserve.check(batch.iter().map(|job| job.change.bytes()).sum()) {
             let refused = batch.extract_if(.., |job| !matches!(job.change, Change::Delete(_)));
-            refused.for_each(|job| drop(job.answer.send(Err(KeyValueError::NoRoom(below.to_string())))));
+            refused.for_each(|job| {
+                self.refused.count(Refused::Write, "disk", &job.bucket.namespace);
+                drop(job.answer.send(Err(KeyValueError::NoRoom(below.to_string()))));
+            });
             if batch.is_empty() {
                 return;
             }
@@ -80,7 +87,12 @@ impl Commit<Job> for Writer {
         // Whoever asked may have gone away; what was written stays written.
         match written {
             Ok(results) => {
-                batch.into_iter().zip(results).for_each(|(job, result)| drop(job.answer.send(result)));
+                batch.into_iter().zip(results).for_each(|(job, result)| {
+                    if let Err(KeyValueError::NoRoom(_)) = &result {
+                        self.refused.count(Refused::Write, "quota", &job.bucket.namespace);
+                    }
+                    drop(job.answer.send(result));
+                });
             }
             Err(error) => {
                 tracing::error!(%error, "key-value entries could not be written");

@@ -1,5 +1,6 @@
 use std::{
     collections::HashMap,
+    fmt,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -8,7 +9,13 @@ use std::{
 
 use api::{ObjectKey, Timestamp, session::ServiceSample};
 use parking_lot::Mutex;
+use registry_client::hosted::Repositories;
 use scheduler::AutoscalerStatus;
+
+use crate::{
+    key_value::{NamespaceUsage, Quota, RedbKeyValue},
+    refusals::{Count, Refusals, Refused},
+};
 
 /// The last that gateways measured at each Service. Clones are handles to the same.
 ///
@@ -19,6 +26,24 @@ pub struct Measurements {
     /// By the Deployment that each scales.
     autoscalers: Arc<Mutex<HashMap<ObjectKey, Autoscaled>>>,
     lost_audit_events: Arc<OnceLock<Arc<AtomicU64>>>,
+    refusals: Refusals,
+    key_value: Arc<OnceLock<KeyValueFigures>>,
+    registry: Arc<OnceLock<Repositories>>,
+}
+
+/// What is known of guests' stores.
+#[derive(Clone)]
+pub(crate) struct KeyValueFigures {
+    pub(crate) refused: Refusals,
+    pub(crate) quota: Quota,
+    /// Where namespaces' use is counted here.
+    pub(crate) file: Option<Arc<RedbKeyValue>>,
+}
+
+impl fmt::Debug for KeyValueFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyValueFigures").finish_non_exhaustive()
+    }
 }
 
 /// What an autoscaler last decided, and how often its number changed.
@@ -57,6 +82,43 @@ impl Measurements {
 
     pub(super) fn woken(&self, service: &ObjectKey) {
         self.services.lock().entry(service.clone()).or_default().wakes += 1;
+    }
+
+    /// Joins and tokens that were refused, counted where that is decided.
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    /// How often something was refused since the process started.
+    pub fn refused(&self, what: Refused) -> Vec<Count> {
+        match (what, self.key_value.get()) {
+            (Refused::Write, Some(figures)) => figures.refused.of(what),
+            _ => self.refusals.of(what),
+        }
+    }
+
+    /// What namespaces keep in their stores, if that is in a file here.
+    pub fn namespaces(&self) -> Vec<NamespaceUsage> {
+        let file = self.key_value.get().and_then(|figures| figures.file.as_ref());
+        file.map_or_else(Vec::new, |file| file.usage())
+    }
+
+    /// What each namespace may keep.
+    pub fn namespace_quota(&self) -> Option<Quota> {
+        self.key_value.get().map(|figures| figures.quota)
+    }
+
+    /// The registry; `None`: it is not opened yet.
+    pub fn registry(&self) -> Option<&Repositories> {
+        self.registry.get()
+    }
+
+    pub(crate) fn show_key_value(&self, figures: KeyValueFigures) {
+        let _ = self.key_value.set(figures);
+    }
+
+    pub(crate) fn show_registry(&self, repositories: Repositories) {
+        let _ = self.registry.set(repositories);
     }
 
     /// Audit events that could not be written, since the process started; `None`: there is no audit log.

@@ -133,6 +133,8 @@ async fn callers_and_clients_are_kept_from_a_port_as_the_control_plane_says_by_r
     assert_eq!(cluster.keeps_inside(&key("web-1"), 80), None);
     assert_eq!(cluster.keeps_inside(&key("other-1"), 443), None);
     assert_eq!(cluster.keeps_inside(&ObjectKey::new("ops", "any-1"), 80), None);
+    let (inside, outside) = running.gateway.measurements().denied_calls;
+    assert!(inside == 2 && outside >= 1, "{inside} {outside}");
 
     running.session.tx.send(GatewayDown::Service(service("cart", &[80, 81]))).await.unwrap();
     let begun = std::time::Instant::now();

@@ -30,7 +30,7 @@ pub use collect::{Collected, Keep, UPLOAD_EXPIRES_AFTER, Unused};
 pub use collection::{CollectionConfig, collect, keep_collected, kept_by_grace};
 pub use content_digest::{ContentDigest, Verifier};
 pub use manifests::{Descriptor, ManifestError, PutManifest, StoredManifest};
-pub use quota::{ENTRIES_FLAG, OWNER_FLAG, OverQuota, UNFINISHED_FLAG, UploadQuota};
+pub use quota::{ENTRIES_FLAG, OWNER_FLAG, OverQuota, OwnerUsage, UNFINISHED_FLAG, UploadQuota};
 pub use uploads::{Upload, UploadError};
 
 use links::Links;
@@ -72,6 +72,22 @@ impl Repositories {
         private_files::create_dir(&dir).map_err(io_error("create", &dir))?;
         let accounts = Arc::new(Accounts::new(quota, store.clone(), dir.clone()));
         Ok(Self { store, dir, running: Arc::default(), accounts })
+    }
+
+    /// What was refused since the process started, by what limits it.
+    pub fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        let disk = ("disk", self.store.blobs().reserve().refused());
+        self.accounts.refused().into_iter().chain([disk])
+    }
+
+    /// What each owner may have.
+    pub fn quota(&self) -> UploadQuota {
+        self.accounts.quota()
+    }
+
+    /// What owners have who have sent something since the process started.
+    pub fn usage(&self) -> Vec<OwnerUsage> {
+        self.accounts.usage()
     }
 
     /// The repository of this name, or why it can have none.

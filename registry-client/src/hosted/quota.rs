@@ -2,6 +2,7 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use parking_lot::Mutex;
@@ -68,14 +69,16 @@ pub enum OverQuota {
     },
     /// On its way. It ends with the uploads, or a day after they last got something.
     #[error(
-        "the unfinished uploads of `{owner}` would have {would_be} bytes, and may have {limit}: finish or cancel some, or have \
-         {UNFINISHED_FLAG} raised"
+        "the unfinished uploads of `{owner}` would have {would_be} bytes, and may have {limit}: {}have {UNFINISHED_FLAG} raised",
+        if *.others == 0 { "this one alone has more, so " } else { "finish or cancel some, or " }
     )]
     Unfinished {
         /// Who.
         owner: String,
         /// Bytes that it would have.
         would_be: u64,
+        /// Bytes that it has already.
+        others: u64,
         /// Bytes that it may have.
         limit: u64,
     },
@@ -97,6 +100,26 @@ pub(super) struct Accounts {
     /// Of all repositories.
     dir: PathBuf,
     held: Mutex<HashMap<String, Held>>,
+    refused: Refused,
+}
+
+/// How often each part of the quota has refused something.
+#[derive(Debug, Default)]
+struct Refused {
+    owner: AtomicU64,
+    unfinished: AtomicU64,
+    uploads: AtomicU64,
+}
+
+/// What an owner has, as far as it has been counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnerUsage {
+    /// The first word of the names of the repositories.
+    pub owner: String,
+    /// Bytes of blobs and manifests.
+    pub bytes: u64,
+    /// Bytes of unfinished uploads.
+    pub unfinished_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -111,9 +134,24 @@ struct Held {
     uploads: u64,
 }
 
+impl Refused {
+    fn count(&self, over: &OverQuota) {
+        let count = match over {
+            OverQuota::Owner { .. } => &self.owner,
+            OverQuota::Unfinished { .. } => &self.unfinished,
+            OverQuota::Uploads { .. } => &self.uploads,
+        };
+        count.fetch_add(1, Relaxed);
+    }
+}
+
 impl Accounts {
     pub(super) fn new(quota: UploadQuota, store: ImageStore, dir: PathBuf) -> Self {
-        Self { quota, store, dir, held: Mutex::default() }
+        Self { quota, store, dir, held: Mutex::default(), refused: Refused::default() }
+    }
+
+    pub(super) fn quota(&self) -> UploadQuota {
+        self.quota
     }
 
     /// An upload begins.
@@ -188,6 +226,25 @@ impl Accounts {
         });
     }
 
+    /// What was refused, by what limits it.
+    pub(super) fn refused(&self) -> [(&'static str, u64); 3] {
+        let Refused { owner, unfinished, uploads } = &self.refused;
+        [("owner_bytes", owner), ("unfinished_bytes", unfinished), ("unfinished_uploads", uploads)]
+            .map(|(reason, count)| (reason, count.load(Relaxed)))
+    }
+
+    /// What owners have who have been counted: those who sent something since the process started.
+    pub(super) fn usage(&self) -> Vec<OwnerUsage> {
+        let of = |(owner, held): (&String, &Held)| OwnerUsage {
+            owner: owner.clone(),
+            bytes: held.kept,
+            unfinished_bytes: held.unfinished,
+        };
+        let mut all: Vec<_> = self.held.lock().iter().map(of).collect();
+        all.sort_by(|a, b| a.owner.cmp(&b.owner));
+        all
+    }
+
     /// Something has changed that was not told here.
     pub(super) fn recount(&self) {
         self.held.lock().clear();
@@ -207,7 +264,8 @@ impl Accounts {
             let counted = self.count(owner)?;
             all.insert(owner.to_owned(), counted);
         }
-        Ok(ask(owner, all.entry(owner.to_owned()).or_default())?)
+        let asked = ask(owner, all.entry(owner.to_owned()).or_default());
+        Ok(asked.inspect_err(|over| self.refused.count(over))?)
     }
 
     /// Changes what is known of an owner. What is not known will be counted as it then is.
@@ -253,7 +311,7 @@ impl UploadQuota {
         self.admit_in_all(owner, held, bytes)?;
         let (would_be, limit) = (held.unfinished.saturating_add(bytes), self.unfinished_bytes);
         if would_be > limit && bytes > 0 {
-            return Err(OverQuota::Unfinished { owner: owner.to_owned(), would_be, limit });
+            return Err(OverQuota::Unfinished { owner: owner.to_owned(), would_be, others: held.unfinished, limit });
         }
         Ok(())
     }

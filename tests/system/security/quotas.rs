@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::{
     client::Client,
     kubectl::deploy_probe,
-    sampan::{Sampan, succeed, wait_for},
+    sampan::{Sampan, free_address, succeed, wait_for},
 };
 
 const HOST: &str = "probe.default.localhost";
@@ -43,7 +43,8 @@ fn a_guest_that_fills_its_stores_is_told_which_quota_it_met_also_after_a_restart
     assert!(refused.body.contains("--key-value-namespace-bytes"), "{refused:?}");
     drop(sampan);
 
-    let sampan = Sampan::server_with(folder.path(), 1, &flags);
+    let offered = free_address();
+    let sampan = Sampan::server_with(folder.path(), 1, &[&flags[..], &["--metrics", &offered]].concat());
     let client = Client::new(&sampan.http, Some(HOST));
     wait_for("the guest runs again", || {
         client.try_get("/kv/default/a").is_ok_and(|answer| answer.status == 200).then_some(())
@@ -56,12 +57,22 @@ fn a_guest_that_fills_its_stores_is_told_which_quota_it_met_also_after_a_restart
     }
     let refused = client.put_text("/kv/default/e", "x");
     assert!(refused.body.contains("--key-value-namespace-keys"), "{refused:?}");
+    let counted = Client::new(&offered, None).get("/metrics").body;
+    for line in [
+        "sampan_key_value_refusals_total{reason=\"quota\",namespace=\"default\"} 2",
+        "sampan_key_value_used_keys{namespace=\"default\"} 3",
+        "sampan_key_value_used_bytes{namespace=\"default\"} 6",
+        "sampan_key_value_limit_keys 3",
+    ] {
+        assert!(counted.lines().any(|counted| counted == line), "{line}: {counted}");
+    }
 }
 
 #[test]
 fn who_fills_the_registry_is_denied_with_the_flag_and_others_are_not() {
     let folder = tempfile::tempdir().expect("a folder");
-    let flags = ["--registry-owner-bytes", "100", "--registry-unfinished-bytes", "60"];
+    let offered = free_address();
+    let flags = ["--registry-owner-bytes", "100", "--registry-unfinished-bytes", "60", "--metrics", &offered];
     let sampan = Sampan::up_with(folder.path(), &flags);
     let begin = |name: &str| {
         let (status, _) = registry(&sampan, "POST", &format!("/v2/{name}/blobs/uploads/"), "");
@@ -74,6 +85,10 @@ fn who_fills_the_registry_is_denied_with_the_flag_and_others_are_not() {
     let (status, body) = registry(&sampan, "PATCH", &place, &"x".repeat(61));
     assert_eq!(status, "429", "{body}");
     assert!(body.contains("TOOMANYREQUESTS") && body.contains("--registry-unfinished-bytes"), "{body}");
+    assert!(
+        body.contains("this one alone") && !body.contains("finish or cancel"),
+        "nothing else is to be ended: {body}"
+    );
     assert_eq!(registry(&sampan, "PATCH", &place, &"x".repeat(60)).0, "202");
     // Sixty bytes `x`.
     let digest = "sha256:".to_owned() + &sha256("x".repeat(60).as_bytes());
@@ -82,6 +97,22 @@ fn who_fills_the_registry_is_denied_with_the_flag_and_others_are_not() {
     assert_eq!(status, "403", "{body}");
     assert!(body.contains("DENIED") && body.contains("--registry-owner-bytes"), "{body}");
     assert_eq!(registry(&sampan, "PATCH", &begin("other/cart"), &"y".repeat(41)).0, "202");
+    let kubeconfig = std::fs::read_to_string(sampan.kubeconfig()).expect("a kubeconfig");
+    let server = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("server: ")).expect("a server");
+    let wrong =
+        Command::new("curl").args(["-sk", "-H", "Authorization: Bearer wrong", &format!("{server}/api")]).output();
+    succeed("curl", wrong.expect("curl starts"));
+    let counted = Client::new(&offered, None).get("/metrics").body;
+    for line in [
+        "sampan_registry_refusals_total{reason=\"unfinished_bytes\"} 1",
+        "sampan_registry_refusals_total{reason=\"owner_bytes\"} 1",
+        "sampan_registry_used_bytes{owner=\"shop\"} 60",
+        "sampan_registry_unfinished_bytes{owner=\"other\"} 41",
+        "sampan_registry_limit_bytes 100",
+        "sampan_wrong_tokens_total{reason=\"wrong\"} 1",
+    ] {
+        assert!(counted.lines().any(|counted| counted == line), "{line}: {counted}");
+    }
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -45,6 +45,7 @@ use crate::{
     CommandError,
     identity::now,
     logs::Logs,
+    refusals::Refusals,
     store::{MemoryStore, Store, StoreError},
 };
 
@@ -232,6 +233,7 @@ impl Server {
             cluster: None,
             limits,
             audit: None,
+            refusals: Refusals::default(),
             on_costly_thread_start: || {},
         };
         write_kubeconfig(&folder.path().join("kubeconfig"), &address, &certificates.authority_pem, &token).unwrap();

@@ -23,6 +23,7 @@ use super::{
     limits::{MAX_PAGE, check_entries, check_keys, check_read, check_value},
     quota::{Part, Quota},
 };
+use crate::refusals::{Refusals, Refused};
 use link::{Link, Repeat, Request};
 
 pub use settings::{InvalidRedis, RedisSettings};
@@ -35,6 +36,7 @@ pub use settings::{InvalidRedis, RedisSettings};
 pub struct RedisKeyValue {
     link: Arc<Link>,
     quota: Quota,
+    refused: Refusals,
 }
 
 /// The names in Redis of a bucket, and of what its namespace keeps.
@@ -64,7 +66,12 @@ impl RedisKeyValue {
     /// Connects nowhere yet, and through `connect` then, unless Redis listens at a Unix socket. To be called within the
     /// runtime that is to carry its connection. Namespaces may keep what `quota` says.
     pub fn new(settings: RedisSettings, connect: Arc<dyn Connect>, quota: Quota) -> Self {
-        Self { link: Arc::new(Link::new(settings, connect)), quota }
+        Self { link: Arc::new(Link::new(settings, connect)), quota, refused: Refusals::default() }
+    }
+
+    /// Counts what it refuses.
+    pub(crate) fn refused(&self) -> Refusals {
+        self.refused.clone()
     }
 
     /// A call of a script that counts.
@@ -77,12 +84,13 @@ impl RedisKeyValue {
 
     /// Reads what such a script answers that found the quota exceeded.
     fn within(&self, bucket: &Bucket) -> impl Fn(Value) -> Result<Value, KeyValueError> + Send + 'static {
-        let (quota, namespace) = (self.quota, bucket.namespace.clone());
+        let (quota, namespace, refused) = (self.quota, bucket.namespace.clone(), self.refused.clone());
         move |answer| {
             let Value::Array(parts) = &answer else { return Ok(answer) };
             let [Value::BulkString(part), Value::BulkString(would_be)] = &parts[..] else { return Ok(answer) };
             let would_be = String::from_utf8_lossy(would_be).parse().unwrap_or(u64::MAX);
             let part = if part == b"keys" { Part::Keys } else { Part::Bytes };
+            refused.count(Refused::Write, "quota", &namespace);
             Err(quota.refusal(&namespace, part, would_be))
         }
     }
