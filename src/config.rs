@@ -96,15 +96,15 @@ pub(crate) struct GatewayLimitArgs {
     #[arg(long, env = "SAMPAN_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 
-    /// Largest head of a request, such as `32Ki`; beyond it is answered 431
+    /// Largest head of a request, such as `64Ki`; beyond it is answered 431 [default: 32Ki]
     #[arg(long, env = "SAMPAN_MAX_HEADER_BYTES", value_name = "QUANTITY", value_parser = header_bytes)]
     pub(crate) max_header_bytes: Option<u32>,
 
-    /// Largest body of a request, such as `16Mi`; beyond it is answered 413
+    /// Largest body of a request, such as `64Mi`; beyond it is answered 413 [default: 16Mi]
     #[arg(long, env = "SAMPAN_MAX_BODY_BYTES", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) max_body_bytes: Option<u64>,
 
-    /// Connections open at a time, for each listener
+    /// Connections open at a time, for each listener [default: 10000]
     #[arg(long, env = "SAMPAN_MAX_CONNECTIONS", value_name = "N")]
     pub(crate) max_connections: Option<usize>,
 
@@ -123,14 +123,16 @@ pub(crate) struct GatewayLimitArgs {
     pub(crate) overload: Vec<OverloadThreshold>,
 
     /// Requests of a service that wait while all its replicas are busy; beyond it is answered 503
+    /// [default: 1024]
     #[arg(long, env = "SAMPAN_QUEUE_LIMIT", value_name = "N")]
     pub(crate) queue_limit: Option<usize>,
 
-    /// How long such a request waits
+    /// How long such a request waits [default: 10s]
     #[arg(long, env = "SAMPAN_QUEUE_WAIT", value_name = "SPAN", value_parser = api::parse_span)]
     pub(crate) queue_wait: Option<Duration>,
 
-    /// Bytes of a body that are kept to ask another replica when a worker is lost, such as `64Ki`
+    /// Bytes of a body that are kept to ask another replica when a worker is lost, such as `1Mi`
+    /// [default: 64Ki]
     #[arg(long, env = "SAMPAN_REPLAY_BODY_BYTES", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) replay_body_bytes: Option<u64>,
 }
@@ -161,7 +163,8 @@ pub(crate) struct ApiLimitArgs {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct AuditArgs {
-    /// File for the audit log: a line of JSON (audit.k8s.io/v1) for each request of the API and the registry
+    /// File for the audit log: a line of JSON (audit.k8s.io/v1) for each request of the API and the registry. It must be
+    /// writable at the start; links are refused
     #[arg(long, env = "SAMPAN_AUDIT_LOG", value_name = "FILE", visible_alias = "audit-log-path")]
     pub(crate) audit_log: Option<PathBuf>,
 
@@ -184,7 +187,7 @@ pub(crate) struct AuditArgs {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct WorkerLimitArgs {
-    /// Memory for the process that compiles a component, such as `4Gi`
+    /// Memory for the process that compiles a component, such as `8Gi` [default: 4Gi]
     #[arg(long, env = "SAMPAN_COMPILE_MEMORY", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) compile_memory: Option<u64>,
 
@@ -240,8 +243,8 @@ pub(crate) struct DiskLimitArgs {
     #[arg(long, env = "SAMPAN_REGISTRY_UNFINISHED_BYTES", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) registry_unfinished_bytes: Option<u64>,
 
-    /// Free space of the disk that is left to the API's objects: below it nothing is pulled, pushed or built, and guests' stores
-    /// take no writes; 0 reserves none [default: 256Mi, at most a twentieth of the disk]
+    /// Free space of the disk that is left to the API's objects: below it nothing is pulled, pushed or built (by `sampan build`,
+    /// neither), and guests' stores take no writes; 0 reserves none [default: 256Mi, at most a twentieth of the disk]
     #[arg(long, env = "SAMPAN_DISK_RESERVE", value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) disk_reserve: Option<u64>,
 }

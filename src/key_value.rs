@@ -35,7 +35,9 @@ pub(crate) struct KeyValueArgs {
     #[arg(long, env = "SAMPAN_KEY_VALUE_NAMESPACE_KEYS", value_name = "N")]
     key_value_namespace_keys: Option<u64>,
 
-    /// File with keys that objects (Secrets too) and guests' entries are encrypted by where they are kept [default: none]
+    /// File with keys that objects (Secrets too) and guests' entries are encrypted by where they are kept. A key a line: `NAME BASE64`
+    /// of 32 bytes, mode 0600. The first writes, all read; `identity` first decrypts. With Redis, keep old keys until the log says
+    /// that its entries are written anew [default: none]
     #[arg(long, env = "SAMPAN_ENCRYPTION_KEY_FILE", value_name = "FILE")]
     encryption_key_file: Option<PathBuf>,
 }

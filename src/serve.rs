@@ -1,13 +1,17 @@
 //! The life of a process that serves: from its start through a signal to its end.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::Context;
 use control_plane::encryption::EncryptionKeys;
 use registry_client::ImageStore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{compose::Roles, diagnostics, screen::Screen, signals};
+use crate::{compose::Roles, diagnostics, screen::Screen, signals, terminal::print_error};
 
 /// Threads for everything that is not serving requests.
 const BACKGROUND_THREADS: usize = 2;
@@ -33,13 +37,18 @@ pub(crate) struct Addresses {
 #[derive(Debug, Clone)]
 pub(crate) struct Encryption {
     pub(crate) keys: EncryptionKeys,
-    /// Guests' entries are kept elsewhere, where a start writes nothing anew.
+    /// Guests' entries are kept elsewhere, and are written anew while guests go on.
     pub(crate) in_redis: bool,
 }
 
 impl Addresses {
     /// Tells a person.
     pub(crate) fn show(&self, screen: Screen) {
+        if rustix::process::geteuid().is_root() {
+            print_error(
+                "warning: this runs as root: give it a user of its own, so that nobody who breaks out of it is root",
+            );
+        }
         if let Some(http) = self.http {
             let port = http.port();
             if self.names_answer {
@@ -61,6 +70,19 @@ impl Addresses {
     }
 }
 
+/// Where others reach a listener: one at every address is at that from which this machine sends. Nothing is sent to find it out.
+pub(crate) fn reached_at(bound: SocketAddr) -> SocketAddr {
+    if !bound.ip().is_unspecified() {
+        return bound;
+    }
+    let outward = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        // An address that is for documents alone: it is not this machine's, so that the route out decides.
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        socket.local_addr()
+    });
+    SocketAddr::new(outward.map_or(Ipv4Addr::LOCALHOST.into(), |own| own.ip()), bound.port())
+}
+
 impl Encryption {
     /// Which key writes, and which ones are not needed any more: a start has written anew what others had written.
     fn told(&self) -> Option<String> {
@@ -72,7 +94,10 @@ impl Encryption {
         };
         let others = match (&others[..], self.in_redis) {
             ([], _) => String::new(),
-            (_, true) => format!("; entries in Redis may still need {}", others.join(", ")),
+            (_, true) => format!(
+                "; entries in Redis are written anew meanwhile, and the log says when they need {} no more",
+                others.join(", ")
+            ),
             (_, false) => format!("; of {}, backups alone have need", others.join(", ")),
         };
         Some(writes + &others)
@@ -132,6 +157,14 @@ mod tests {
     const TWO: &str = "key-2 AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\n";
 
     #[test]
+    fn a_listener_at_every_address_is_shown_at_one() {
+        let all = "0.0.0.0:8080".parse().unwrap();
+        assert!(!reached_at(all).ip().is_unspecified() && reached_at(all).port() == 8080, "{}", reached_at(all));
+        let one = "127.0.0.1:8080".parse().unwrap();
+        assert_eq!(reached_at(one), one);
+    }
+
+    #[test]
     fn it_is_said_which_key_writes_and_which_may_go() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("keys");
@@ -147,7 +180,7 @@ mod tests {
             both.contains("by the key `key-2`") && both.ends_with("; of `key-1`, backups alone have need"),
             "{both}"
         );
-        assert!(told(&format!("{TWO}{ONE}"), true).ends_with("entries in Redis may still need `key-1`"));
+        assert!(told(&format!("{TWO}{ONE}"), true).contains("the log says when they need `key-1` no more"));
         assert!(told(&format!("identity\n{ONE}"), false).starts_with("nothing any more"));
         assert_eq!(Encryption { keys: EncryptionKeys::default(), in_redis: false }.told(), None);
     }

@@ -172,11 +172,11 @@ impl Balancers {
     fn check_free(&self, addr: SocketAddr) -> Result<(), String> {
         let overlap = self.http.ip() == addr.ip() || self.http.ip().is_unspecified() || addr.ip().is_unspecified();
         if self.http.port() == addr.port() && overlap {
-            return Err(format!("port {} is the gateway's own HTTP port, see `--http`", addr.port()));
+            return Err("it is the gateway's own HTTP port, see `--http`".to_owned());
         }
         let taken = self.ports.iter().find(|((_, number), port)| *number == addr.port() && port.bound.is_some());
         match taken {
-            Some(((owner, _), _)) => Err(format!("port {} is taken by service {owner}", addr.port())),
+            Some(((owner, _), _)) => Err(format!("it is taken by service {owner}")),
             None => Ok(()),
         }
     }

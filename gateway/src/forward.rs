@@ -151,8 +151,7 @@ async fn room(
     let crowded = crowded.get_or_insert_with(|| Crowded { since: Instant::now(), times: 0 });
     let waited = crowded.since.elapsed();
     if waited > shared.waits().all_busy {
-        let waited = waited.as_millis();
-        let message = format!("all replicas of service {} were busy for {waited} ms", service.key());
+        let message = all_busy(service, waited);
         return Err(Refusal::new(Reason::AllReplicasBusy, message));
     }
     if let Some(other) = service.acquire_rested() {
@@ -197,6 +196,15 @@ async fn acquire(shared: &Shared, service: &Arc<Service>) -> Result<Permit, Refu
     }
 }
 
+fn all_busy(service: &Service, waited: Duration) -> String {
+    format!(
+        "all replicas of service {} were busy for {} ms: it needs more replicas, or ones that take more at a time \
+         (sampan.dev/concurrency)",
+        service.key(),
+        waited.as_millis()
+    )
+}
+
 async fn wait_for_permit(shared: &Shared, service: &Arc<Service>) -> Result<Permit, Refusal> {
     let key = service.key();
     let acquired = service.acquire(shared.waits(), || shared.wake(service)).await;
@@ -207,8 +215,7 @@ async fn wait_for_permit(shared: &Shared, service: &Arc<Service>) -> Result<Perm
             Refusal::new(Reason::QueueFull, message)
         }
         AcquireError::AllBusy { waited } => {
-            let waited = waited.as_millis();
-            let message = format!("all replicas of service {key} were busy for {waited} ms");
+            let message = all_busy(service, waited);
             Refusal::new(Reason::AllReplicasBusy, message)
         }
         AcquireError::NoEndpoints { waited, reason } => {

@@ -188,7 +188,7 @@ impl Scheduler {
             WorkerUp::Phase { id, phase } => self.phase(name, &id, phase, now),
             WorkerUp::Traps { id, count, last } => {
                 if self.replicas.contains_key(&id) {
-                    let message = format!("{count} requests trapped: {last}");
+                    let message = format!("{count} request{} trapped: {last}", if count == 1 { "" } else { "s" });
                     self.plan.warning(Subject::Replica(id), "Trapped", message);
                 }
             }

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -178,19 +176,31 @@ impl List {
     }
 }
 
+/// In one unit that is neither too many nor too few.
+pub(super) fn time_left(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
 fn print_table(items: &[Shown]) {
-    let width = items.iter().map(|shown| shown.name.len()).max().unwrap_or_default().max("NAME".len());
+    let widest = |of: fn(&Shown) -> usize, head: &str| items.iter().map(of).max().unwrap_or_default().max(head.len());
+    let roles = widest(|shown| shown.role.len(), "ROLE");
+    let width = widest(|shown| shown.name.len(), "NAME");
     print_line(format_args!(
-        "{:32}  {:8}  {:width$}  {:10}  {:>8}  STATE",
+        "{:32}  {:roles$}  {:width$}  {:10}  {:>8}  STATE",
         "SERIAL", "ROLE", "NAME", "TOKEN", "ENDS IN"
     ));
     for Shown { serial, role, name, token, seconds_left, state } in items {
         let (serial, token) = (serial.as_deref().unwrap_or("-"), token.as_deref().unwrap_or("-"));
         let ends = match seconds_left {
             0 => "-".to_owned(),
-            seconds => api::format_span(Duration::from_secs(*seconds)),
+            seconds => time_left(*seconds),
         };
-        print_line(format_args!("{serial:32}  {role:8}  {name:width$}  {token:10}  {ends:>8}  {state}"));
+        print_line(format_args!("{serial:32}  {role:roles$}  {name:width$}  {token:10}  {ends:>8}  {state}"));
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) struct Server {
     no_gateway: bool,
 
     /// How long certificates of workers and gateways hold; they are renewed when two thirds have passed
+    /// [default: 24h]
     #[arg(long, env = "SAMPAN_CERTIFICATE_LIFETIME", value_name = "SPAN", value_parser = api::parse_span)]
     certificate_lifetime: Option<Duration>,
 
@@ -44,10 +45,11 @@ pub(crate) struct Server {
     max_strangers: Option<usize>,
 
     /// Of these, from one address [default: 16]
-    #[arg(long, env = "SAMPAN_MAX_STRANGERS_BY_SOURCE", value_name = "N")]
-    max_strangers_by_source: Option<usize>,
+    #[arg(long, env = "SAMPAN_MAX_STRANGERS_PER_SOURCE", alias = "max-strangers-by-source", value_name = "N")]
+    max_strangers_per_source: Option<usize>,
 
     /// A worker that has said nothing for so long is replaced; after half of it, its replicas get no requests
+    /// [default: 900ms]
     #[arg(long, env = "SAMPAN_LOST_AFTER", value_name = "SPAN", value_parser = api::parse_span)]
     lost_after: Option<Duration>,
 
@@ -67,7 +69,7 @@ impl Server {
                 not_ready_after: lost_after / 2,
                 lost_after,
             }),
-            strangers: strangers(self.max_strangers, self.max_strangers_by_source),
+            strangers: strangers(self.max_strangers, self.max_strangers_per_source),
             certificate_lifetime: self.certificate_lifetime.unwrap_or(Authority::DEFAULT_LIFETIME),
         };
         let start = |shutdown| async move { compose::server(&plan, &shutdown).await };

@@ -202,7 +202,7 @@ impl List {
             let name = token.name.as_deref().unwrap_or("any");
             let ends = match token.seconds_left {
                 0 => "ended".to_owned(),
-                seconds => api::format_span(Duration::from_secs(seconds)),
+                seconds => super::certificate::time_left(seconds),
             };
             let users = if token.used_by.is_empty() { "-".to_owned() } else { token.used_by.join(", ") };
             print_line(format_args!(

@@ -61,7 +61,7 @@ impl ClientArgs {
         let path = self.data.resolve()?.kubeconfig();
         if !path.exists() {
             return Err(anyhow!("no Sampan has run here: there is no {}", path.display()))
-                .hint("start it with `sampan up`, or say where it keeps its state with --data-dir");
+                .hint("start it with `sampan up` or `sampan server`, or say where it keeps its state with --data-dir");
         }
         read_kubeconfig(&path)
     }
@@ -126,7 +126,7 @@ impl Connection {
         match error {
             kube::Error::Api(status) => Refusal(status).into(),
             error if is_connect_failure(&error) => {
-                anyhow!("no Sampan at {}: start it with `sampan up`", self.server)
+                anyhow!("no Sampan at {}: start it with `sampan up` or `sampan server`", self.server)
             }
             error => anyhow::Error::new(error).context(format!("the request to {} failed", self.server)),
         }

@@ -180,13 +180,10 @@ async fn join_with_token(
     };
     let token =
         fs::read_to_string(file).with_context(|| format!("the token file {} cannot be read", file.display()))?;
-    let authority: Fingerprint = token
-        .trim()
-        .rsplit('.')
-        .next()
-        .unwrap_or_default()
-        .parse()
-        .map_err(|why| anyhow::anyhow!("{} holds no join token: {why}", file.display()))?;
+    let authority: Fingerprint =
+        token.trim().rsplit('.').next().unwrap_or_default().parse().map_err(|_| {
+            anyhow::anyhow!("{} holds no join token, as `sampan token create` makes them", file.display())
+        })?;
     let client = ControlPlaneClient::new(ControlPlaneWay::Join { address: address.to_owned(), authority });
     let mut told = false;
     loop {

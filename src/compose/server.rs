@@ -109,7 +109,7 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
         let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), Arc::new(dialer));
         control.reach_services_through(gateway.cluster_http());
         let address = gateway.bind()?;
-        control.show_ingresses_at(address);
+        control.show_ingresses_at(crate::serve::reached_at(address));
         http = Some(address);
         counted.gateway = Some(gateway.clone());
         let (gateway_side, for_gateway) = session::in_process();

@@ -43,7 +43,7 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
         Metrics { gateway: Some(gateway.clone()), autoscalers: Some(control.measurements()), ..Metrics::default() };
     let offered = args.metrics.offer(counted).await?;
     let (http, api) = (gateway.bind()?, control.bind().await?);
-    control.show_ingresses_at(http);
+    control.show_ingresses_at(crate::serve::reached_at(http));
 
     let (worker_side, for_worker) = session::in_process();
     let (gateway_side, for_gateway) = session::in_process();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::annotations;
+use api::annotations::{self, Annotation};
 use serde_json::Value;
 
 use super::{
@@ -188,19 +188,27 @@ pub(crate) fn check_own_annotations(
     stands_on: &str,
 ) -> Vec<FieldError> {
     let own = annotations.keys().filter(|key| key.starts_with(PREFIX));
+    // What stands on a Deployment is copied to its ReplicaSets, for undo.
+    let fits =
+        |known: &Annotation| known.is_for(stands_on) || (stands_on == "ReplicaSet" && known.is_for("Deployment"));
     let wrong = own.filter_map(|key| {
         let path = format!("{path}[{key}]");
         let Some(known) = annotations::ALL.iter().find(|known| known.key == key) else {
-            let known = nearest(key, annotations::ALL.iter().map(|known| known.key));
-            let message = match known {
-                Some(known) => format!("there is no such annotation: did you mean `{known}`?"),
-                None => "there is no such annotation: remove it".to_owned(),
+            let here = nearest(key, annotations::ALL.iter().filter(|known| fits(known)).map(|known| known.key));
+            let elsewhere = || {
+                let known = nearest(key, annotations::ALL.iter().map(|known| known.key))?;
+                annotations::ALL.iter().find(|other| other.key == known)
+            };
+            let message = match (here, elsewhere()) {
+                (Some(known), _) => format!("there is no such annotation: did you mean `{known}`?"),
+                (None, Some(Annotation { key, on, .. })) => {
+                    format!("there is no such annotation: did you mean `{key}`, which belongs on the {on}?")
+                }
+                (None, None) => "there is no such annotation: remove it".to_owned(),
             };
             return Some(FieldError::new(Cause::Unknown, path, message));
         };
-        // What stands on a Deployment is copied to its ReplicaSets, for undo.
-        let here = known.is_for(stands_on) || (stands_on == "ReplicaSet" && known.is_for("Deployment"));
-        (!here).then(|| FieldError::invalid(path, format!("means nothing here: it belongs on the {}", known.on)))
+        (!fits(known)).then(|| FieldError::invalid(path, format!("means nothing here: it belongs on the {}", known.on)))
     });
     wrong.collect()
 }

@@ -114,6 +114,7 @@ impl Images {
             since: Mutex::default(),
         });
         let (policy, progress) = (pull.policy, told.clone().progress());
+        let secrets = pull.secrets.clone();
         self.tasks.spawn(shutdown.run_until_cancelled_owned(async move {
             // Neither is closed while the shell runs; when it has ended, nobody waits for the answer.
             let Ok(_permit) = at_once.acquire_owned().await else { return };
@@ -123,7 +124,9 @@ impl Images {
                     let access = Access::of_namespace(&*revision.namespace, keys);
                     let request = Request { reference, policy, access, progress, signed_by };
                     let resolved = tokio::task::spawn_blocking(move || resolver.resolve(&request, &ends)).await;
-                    resolved.unwrap_or_else(|error| Err(format!("the image could not be looked up: {error}")))
+                    let resolved =
+                        resolved.unwrap_or_else(|error| Err(format!("the image could not be looked up: {error}")));
+                    resolved.map_err(|why| with_secrets(why, &secrets))
                 }
             };
             if result.is_ok() {
@@ -177,6 +180,15 @@ impl Images {
         }
         Ok(keys)
     }
+}
+
+/// Says which Secrets a registry was shown that lets nobody in.
+fn with_secrets(why: String, secrets: &[String]) -> String {
+    let is_refused = ["401", "403", "nauthorized", "denied"].iter().any(|word| why.contains(word));
+    if !is_refused || secrets.is_empty() {
+        return why;
+    }
+    format!("{why} (imagePullSecrets that were tried where they are for it: {})", secrets.join(", "))
 }
 
 /// The keys of which one must have signed the images of a namespace. A policy that cannot be read denies.

@@ -107,6 +107,7 @@ pub(super) struct Accounts {
 #[derive(Debug, Default)]
 struct Refused {
     owner: AtomicU64,
+    entries: AtomicU64,
     unfinished: AtomicU64,
     uploads: AtomicU64,
 }
@@ -138,6 +139,7 @@ impl Refused {
     fn count(&self, over: &OverQuota) {
         let count = match over {
             OverQuota::Owner { .. } => &self.owner,
+            OverQuota::Entries { .. } => &self.entries,
             OverQuota::Unfinished { .. } => &self.unfinished,
             OverQuota::Uploads { .. } => &self.uploads,
         };
@@ -227,10 +229,15 @@ impl Accounts {
     }
 
     /// What was refused, by what limits it.
-    pub(super) fn refused(&self) -> [(&'static str, u64); 3] {
-        let Refused { owner, unfinished, uploads } = &self.refused;
-        [("owner_bytes", owner), ("unfinished_bytes", unfinished), ("unfinished_uploads", uploads)]
-            .map(|(reason, count)| (reason, count.load(Relaxed)))
+    pub(super) fn refused(&self) -> [(&'static str, u64); 4] {
+        let Refused { owner, entries, unfinished, uploads } = &self.refused;
+        [
+            ("owner_bytes", owner),
+            ("owner_entries", entries),
+            ("unfinished_bytes", unfinished),
+            ("unfinished_uploads", uploads),
+        ]
+        .map(|(reason, count)| (reason, count.load(Relaxed)))
     }
 
     /// What owners have who have been counted: those who sent something since the process started.

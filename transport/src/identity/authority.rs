@@ -302,7 +302,12 @@ fn is_of_key(pem: &str, key: &KeyPair) -> bool {
 
 fn humantime(since: SystemTime) -> String {
     let seconds = since.elapsed().unwrap_or_default().as_secs();
-    format!("{} hours ago", seconds / 3600)
+    match seconds {
+        0..60 => "less than a minute ago".to_owned(),
+        60..7200 => format!("{} min ago", seconds / 60),
+        7200..172_800 => format!("{} hours ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
 }
 
 fn params(name: &str) -> CertificateParams {
