@@ -60,7 +60,10 @@ impl Addresses {
             }
         }
         if let Some(sessions) = self.sessions {
-            screen.line(format_args!("  joining    sampan worker --join {sessions} --token-file FILE"));
+            screen.line(format_args!(
+                "  joining    sampan token create --out FILE, and with that file on the other machine\n             \
+                 sampan worker --join {sessions} --token-file FILE --listen IP:PORT"
+            ));
         }
         screen.line(format_args!("  API        https://{}", self.api));
         screen.line(format_args!("  kubectl    export KUBECONFIG={}", self.kubeconfig.display()));

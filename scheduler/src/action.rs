@@ -327,6 +327,9 @@ pub enum ReplicaState {
     Unknown,
 }
 
+/// The taint of workers that gateways do not reach, with the effect `NoSchedule`.
+pub const NETWORK_UNAVAILABLE: &str = "node.kubernetes.io/network-unavailable";
+
 /// What is known of a worker: its Node is made from it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkerView {
@@ -344,6 +347,8 @@ pub struct WorkerView {
     pub ready: bool,
     /// Whether a user has taken it out of placement.
     pub cordoned: bool,
+    /// Why gateways do not reach it; `None`: they do.
+    pub unreached: Option<Arc<str>>,
     /// Whether it is about to end, so that it takes none either.
     pub leaving: bool,
     /// What keeps replicas off it.

@@ -64,6 +64,14 @@ pub enum Event {
         /// Whether it is cordoned.
         cordoned: bool,
     },
+    /// Whether gateways reach a worker. One that they do not reach takes no new replicas, unless these tolerate
+    /// [`NETWORK_UNAVAILABLE`](crate::NETWORK_UNAVAILABLE).
+    Reach {
+        /// Which worker.
+        worker: WorkerName,
+        /// Why they do not, for its user; `None`: they do.
+        unavailable: Option<Arc<str>>,
+    },
     /// A worker without a session is gone for good, as somebody says: its replicas are replaced, and it is forgotten. One that
     /// is connected stays.
     Forget(WorkerName),

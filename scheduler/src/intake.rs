@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use api::{ObjectKey, Timestamp, WorkerName, session::WorkerUp};
 
@@ -35,6 +35,7 @@ impl Scheduler {
                 self.cordon(worker, cordoned);
             }
             Event::Cordon { worker, cordoned } => self.cordon(worker, cordoned),
+            Event::Reach { worker, unavailable } => self.reach(&worker, unavailable),
             Event::Forget(worker) => self.forget(&worker, now),
             Event::StartFailed { id, failure } => {
                 // Whatever else it is by now, that start is over.
@@ -202,6 +203,17 @@ impl Scheduler {
             WorkerUp::Usage(usage) => self.used_cpu(usage, now),
             WorkerUp::Hello(_) | WorkerUp::Log { .. } | WorkerUp::Heartbeat => {}
         }
+    }
+
+    fn reach(&mut self, name: &WorkerName, unavailable: Option<Arc<str>>) {
+        match unavailable.clone() {
+            Some(why) => self.unreached.insert(name.clone(), why),
+            None => self.unreached.remove(name),
+        };
+        let Some(worker) = self.workers.get_mut(name).filter(|worker| worker.unreached != unavailable) else { return };
+        worker.unreached = unavailable;
+        self.room.everywhere = true;
+        self.touch_worker(name);
     }
 
     fn cordon(&mut self, name: WorkerName, cordoned: bool) {

@@ -26,8 +26,8 @@ mod timers;
 mod views;
 
 pub use action::{
-    Action, AutoscalerStatus, Condition, ConditionKind, ConditionReason, DeploymentStatus, EventKind, ReplicaState,
-    ReplicaView, RevisionStatus, Subject, WorkerView,
+    Action, AutoscalerStatus, Condition, ConditionKind, ConditionReason, DeploymentStatus, EventKind,
+    NETWORK_UNAVAILABLE, ReplicaState, ReplicaView, RevisionStatus, Subject, WorkerView,
 };
 pub use event::{Event, GatewayId};
 pub use model::{

@@ -31,6 +31,8 @@ pub struct Scheduler {
     pub(crate) priorities: BTreeMap<i32, usize>,
     pub(crate) workers: Workers,
     pub(crate) cordoned: BTreeSet<WorkerName>,
+    /// Why gateways do not reach them, of workers that may still come.
+    pub(crate) unreached: BTreeMap<WorkerName, Arc<str>>,
     /// Revisions with replicas that have no worker.
     pub(crate) waiting: BTreeSet<ObjectKey>,
     pub(crate) room: Room,
@@ -75,6 +77,7 @@ impl Scheduler {
             priorities: BTreeMap::new(),
             workers: Workers::default(),
             cordoned: BTreeSet::new(),
+            unreached: BTreeMap::new(),
             waiting: BTreeSet::new(),
             room: Room::default(),
             homeless: BTreeSet::new(),

@@ -65,7 +65,7 @@ pub(crate) struct Drain {
 }
 
 #[derive(Debug, Deserialize)]
-struct Pods {
+struct Items {
     items: Vec<Value>,
 }
 
@@ -84,6 +84,7 @@ impl Uncordon {
 impl Drain {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let connection = self.client.connect().await?;
+        refuse_the_last_reached(&connection, &self.nodes).await?;
         cordon_all(&connection, &self.nodes, true).await?;
         let until = Instant::now() + self.timeout;
         for node in &self.nodes {
@@ -92,6 +93,29 @@ impl Drain {
         }
         Ok(())
     }
+}
+
+/// Refuses to empty the last nodes that gateways reach: what runs there could be moved only to where nobody finds it. Where
+/// there is no other node at all, one may come while it waits.
+async fn refuse_the_last_reached(connection: &Connection, drained: &[String]) -> anyhow::Result<()> {
+    let nodes: Items = connection.get("/api/v1/nodes").await?;
+    let is = |node: &Value, kind: &str| {
+        let conditions = node["status"]["conditions"].as_array();
+        conditions.into_iter().flatten().any(|condition| condition["type"] == kind && condition["status"] == "True")
+    };
+    let takes = |node: &&Value| is(node, "Ready") && node["spec"]["unschedulable"] != true;
+    let others = nodes.items.iter().filter(|node| !drained.iter().any(|name| node["metadata"]["name"] == **name));
+    let (unreached, reached): (Vec<&Value>, Vec<_>) =
+        others.filter(takes).partition(|node| is(node, "NetworkUnavailable"));
+    if unreached.is_empty() || !reached.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = unreached.iter().filter_map(|node| node["metadata"]["name"].as_str()).collect();
+    anyhow::bail!(
+        "nothing is drained: no other node is left that gateways reach. They do not reach {}: `kubectl describe node` says \
+         why; a worker that joins over the network is to have `--listen IP:PORT`",
+        names.join(", ")
+    )
 }
 
 async fn cordon_all(connection: &Connection, nodes: &[String], cordoned: bool) -> anyhow::Result<()> {
@@ -108,7 +132,7 @@ async fn cordon_all(connection: &Connection, nodes: &[String], cordoned: bool) -
 async fn drain(connection: &Connection, node: &str, until: Instant, timeout: Duration) -> anyhow::Result<()> {
     let mut asked: Vec<String> = Vec::new();
     loop {
-        let left: Pods = connection.get(&format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}")).await?;
+        let left: Items = connection.get(&format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}")).await?;
         let names: Vec<(String, String)> = left.items.iter().filter_map(name_of).collect();
         if names.is_empty() {
             return Ok(());

@@ -33,7 +33,7 @@ pub(crate) struct Worker {
     #[command(flatten)]
     join: JoinArgs,
 
-    /// Where gateways reach it, and the control plane looks for it; without, only those of this machine do, if it joins at a socket
+    /// Where gateways reach it. Over the network a worker gets replicas only with it; one that joins at a socket needs none
     #[arg(long, env = "SAMPAN_LISTEN", value_name = "IP:PORT", value_parser = address)]
     listen: Option<SocketAddr>,
 

@@ -83,7 +83,7 @@ pub(super) async fn prepare(plan: &WorkerPlan) -> anyhow::Result<Prepared> {
     let listener = listener.hint("choose another address with --listen, or another directory with --data-dir")?;
     if identity.is_some() && plan.listen.is_none() {
         tracing::warn!(
-            "no gateway reaches this worker: it joined over the network, and has no address of its own (--listen)"
+            "no gateway reaches this worker, and so it gets no replicas: it joined over the network without `--listen IP:PORT`"
         );
     }
     let tcp = listener.tcp_addr().map(|bound| plan.advertise.clone().unwrap_or_else(|| bound.to_string()));

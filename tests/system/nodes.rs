@@ -24,7 +24,7 @@ fn pods(sampan: &Sampan, phase: &str) -> usize {
 }
 
 /// What a command said that must fail.
-fn failed(what: &str, output: Output) -> String {
+pub(crate) fn failed(what: &str, output: Output) -> String {
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{what}: {said}");
     said

@@ -1,5 +1,5 @@
 use api::{Taint, Timestamp};
-use scheduler::WorkerView;
+use scheduler::{NETWORK_UNAVAILABLE, WorkerView};
 use serde_json::{Value, json};
 
 use super::node_uid;
@@ -28,7 +28,7 @@ pub(super) fn node(view: &WorkerView, before: Option<&Value>, now: Timestamp) ->
         "status": {
             "capacity": resources,
             "allocatable": resources,
-            "conditions": [ready_condition(view, before, now)],
+            "conditions": conditions(view, before, now),
             "addresses": [{ "type": "Hostname", "address": &*view.name.0 }],
             "nodeInfo": {
                 "kubeletVersion": concat!("sampan-", env!("CARGO_PKG_VERSION")),
@@ -50,6 +50,9 @@ fn spec(view: &WorkerView) -> Value {
     let taint = |taint: &Taint| json!({ "key": taint.key, "value": taint.value, "effect": taint.effect.as_str() });
     let mut taints: Vec<Value> = view.taints.iter().map(taint).collect();
     let unschedulable = view.cordoned || view.leaving;
+    if view.unreached.is_some() {
+        taints.push(json!({ "key": NETWORK_UNAVAILABLE, "effect": "NoSchedule" }));
+    }
     if unschedulable {
         taints.push(json!({ "key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule" }));
     }
@@ -63,16 +66,24 @@ fn spec(view: &WorkerView) -> Value {
     spec
 }
 
-fn ready_condition(view: &WorkerView, before: Option<&Value>, now: Timestamp) -> Value {
-    let status = if view.ready { "True" } else { "Unknown" };
-    let earlier = before.and_then(|node| condition(node, "Ready")).filter(|earlier| earlier["status"] == status);
-    let since = earlier.map(|earlier| earlier["lastTransitionTime"].clone());
-    let (reason, message) = match view.ready {
-        true => ("WorkerReady", "the worker is connected"),
-        false => ("WorkerSilent", "the worker is not connected, or has not been heard of lately"),
+fn conditions(view: &WorkerView, before: Option<&Value>, now: Timestamp) -> Vec<Value> {
+    let ready = match view.ready {
+        true => ["Ready", "True", "WorkerReady", "the worker is connected"],
+        false => ["Ready", "Unknown", "WorkerSilent", "the worker is not connected, or has not been heard of lately"],
     };
+    let unreached = view.unreached.as_deref().map(|why| ["NetworkUnavailable", "True", "NotReached", why]);
+    // Where it is reached, that is said only if it was not before.
+    let reached = ["NetworkUnavailable", "False", "Reached", "gateways reach the worker"];
+    let reached = before.and_then(|node| condition(node, "NetworkUnavailable")).map(|_| reached);
+    [Some(ready), unreached.or(reached)].into_iter().flatten().map(|said| stated(said, before, now)).collect()
+}
+
+/// A condition of this type, status, reason and message.
+fn stated([kind, status, reason, message]: [&str; 4], before: Option<&Value>, now: Timestamp) -> Value {
+    let earlier = before.and_then(|node| condition(node, kind)).filter(|earlier| earlier["status"] == status);
+    let since = earlier.map(|earlier| earlier["lastTransitionTime"].clone());
     json!({
-        "type": "Ready",
+        "type": kind,
         "status": status,
         "reason": reason,
         "message": message,

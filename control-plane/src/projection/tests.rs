@@ -154,6 +154,7 @@ fn worker(ready: bool, cordoned: bool) -> WorkerView {
         replicas: 0,
         ready,
         cordoned,
+        unreached: None,
         leaving: false,
         taints: Vec::new(),
         since: CREATED,

@@ -55,6 +55,9 @@ fn status(object: &Value) -> String {
     if object["spec"]["unschedulable"] == true {
         words.push("SchedulingDisabled");
     }
+    if condition(object, "NetworkUnavailable").is_some_and(|condition| condition["status"] == "True") {
+        words.push("NetworkUnavailable");
+    }
     words.join(",")
 }
 

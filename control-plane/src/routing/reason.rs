@@ -67,7 +67,9 @@ fn replica_reason(view: &ReplicaView, selected: &[&ReplicaView]) -> String {
         ReplicaState::Stopping => format!("{count} replicas are stopping"),
         ReplicaState::Standby { .. } => "a replica is being prepared".to_owned(),
         ReplicaState::Ready => {
-            format!("{count} replicas are ready, on workers that gateways do not reach: `kubectl get events` says why")
+            format!(
+                "{count} replicas are ready, on workers that gateways do not reach: `kubectl describe nodes` says why"
+            )
         }
     }
 }

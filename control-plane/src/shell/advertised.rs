@@ -1,10 +1,10 @@
 //! Addresses that workers of other machines advertise. One is used once its worker has shown itself there, and asked again
-//! when it changes.
+//! when it changes. Until then, and where a worker of another machine advertises none, it gets no replicas.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::{Address, ConfirmAddress, Timestamp, WorkerName};
-use scheduler::{EventKind, Subject};
+use scheduler::{Event, EventKind, Subject};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -64,8 +64,8 @@ impl Shell {
         let Some((tcp, confirm)) = asked else {
             self.advertised.workers.remove(worker);
             return match address {
-                Some(Address { socket: None, tcp: None, .. }) => self.network.set_unreached(worker),
-                address => self.network.set_address(worker, address),
+                Some(Address { socket: None, tcp: None, .. }) => self.has_no_address(worker),
+                address => self.reached(worker, address),
             };
         };
         let address = address.unwrap_or_default();
@@ -77,6 +77,8 @@ impl Shell {
         if self.advertised.workers.insert(worker.clone(), claim).is_none_or(|before| !before.confirmed) {
             self.network.set_unreached(worker);
         }
+        // What starts there before that could have to move at once.
+        self.unreached(worker, format!("it is being looked for at {tcp}, which it advertises"));
         // A worker that names one address after another has this process connect to each.
         let began = Instant::now();
         let pace = self.advertised.paces.entry(worker.clone()).or_insert(Pace { next: began, warned: None });
@@ -123,12 +125,12 @@ impl Shell {
         match result {
             Ok(()) => {
                 claim.confirmed = true;
-                self.network.set_address(worker, Some(address));
+                self.reached(worker, Some(address));
             }
             Err(why) => {
                 let at = address.tcp.unwrap_or_default();
                 let message = format!(
-                    "the worker is not found at {at}, which it advertises, and gets no requests until it is: {why}. \
+                    "the worker is not found at {at}, which it advertises, and gets no replicas and no requests until it is: {why}. \
                      Name what others reach it at with --advertise"
                 );
                 let pace = self.advertised.paces.get_mut(worker);
@@ -137,8 +139,31 @@ impl Shell {
                     tracing::warn!(%worker, address = at, why, "the worker is not found where it advertises that it is");
                 }
                 self.emit(Subject::Worker(worker.clone()), EventKind::Warning, "AddressNotConfirmed", &message, now());
+                self.network.set_unreached(worker);
+                self.unreached(worker, message);
             }
         }
+    }
+
+    /// It joined over the network and takes requests nowhere.
+    fn has_no_address(&mut self, worker: &WorkerName) {
+        let message = "gateways do not reach the worker, and it gets no replicas: it joined over the network and takes no \
+                       requests there. Start it with `--listen IP:PORT`, and with `--advertise HOST:PORT` if that is not \
+                       what others reach it at";
+        if self.network.set_unreached(worker) {
+            tracing::warn!(%worker, "gateways do not reach the worker, and it gets no replicas: it was started without --listen");
+            self.emit(Subject::Worker(worker.clone()), EventKind::Warning, "NetworkUnavailable", message, now());
+        }
+        self.unreached(worker, message.to_owned());
+    }
+
+    fn unreached(&mut self, worker: &WorkerName, why: String) {
+        self.step(Event::Reach { worker: worker.clone(), unavailable: Some(why.into()) });
+    }
+
+    fn reached(&mut self, worker: &WorkerName, address: Option<Address>) {
+        self.network.set_address(worker, address);
+        self.step(Event::Reach { worker: worker.clone(), unavailable: None });
     }
 
     pub(super) fn no_longer_advertised(&mut self, worker: &WorkerName) {

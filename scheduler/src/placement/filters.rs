@@ -10,9 +10,10 @@ struct Filter {
 }
 
 /// What a worker must be, whatever it holds. The first filter that refuses it gives the reason; then room does.
-const FILTERS: [Filter; 5] = [
+const FILTERS: [Filter; 6] = [
     Filter { admits: is_ready, otherwise: "node(s) were not ready" },
     Filter { admits: is_schedulable, otherwise: "node(s) were unschedulable" },
+    Filter { admits: is_reached, otherwise: "node(s) had untolerated taint {node.kubernetes.io/network-unavailable}" },
     Filter { admits: tolerates, otherwise: "node(s) had untolerated taint(s)" },
     Filter { admits: has_labels, otherwise: "node(s) didn't match Pod's node affinity/selector" },
     Filter { admits: keeps_spread, otherwise: "node(s) didn't match pod topology spread constraints" },
@@ -45,6 +46,10 @@ fn is_ready(_: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
 
 fn is_schedulable(_: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
     !worker.cordoned && !worker.leaving
+}
+
+fn is_reached(class: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
+    worker.is_reached_by(class.template)
 }
 
 fn tolerates(class: &Class<'_>, worker: &Worker, _: &Domains) -> bool {

@@ -9,7 +9,8 @@ use crate::{
     state::{Worker, Workers},
 };
 
-/// Whether a worker may hold a standby of this template.
+/// Whether a worker may go on to hold a standby of this template. That gateways reach it matters only for a new one: it is
+/// asked again after each start of the control plane.
 pub(crate) fn suits_standby(template: &Template, worker: &Worker) -> bool {
     filters::suits_class(template, worker)
 }
@@ -24,7 +25,8 @@ pub(crate) fn place_standby(
 ) -> Option<WorkerName> {
     let count = workers.len();
     let first = if count > 0 { rng.random_range(0..count) } else { 0 };
-    let suitable = workers.from(first).filter(|worker| suits_standby(template, worker));
+    let suits = |worker: &&Worker| suits_standby(template, worker) && worker.is_reached_by(template);
+    let suitable = workers.from(first).filter(suits);
     let candidates = suitable.take(sampling::candidates(count, settings));
     let best = candidates.max_by(|a, b| {
         let rank = |worker: &Worker| (worker.cached.contains(digest), spare_share(worker));

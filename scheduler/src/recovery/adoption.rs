@@ -58,7 +58,7 @@ impl Scheduler {
         }
         self.no_longer_expected(name, now);
         self.touch_standbys_of(name);
-        let cordoned = self.cordoned.contains(name);
+        let (cordoned, unreached) = (self.cordoned.contains(name), self.unreached.get(name).cloned());
         let Some(worker) = self.workers.get_mut(name) else { return };
         worker.capacity = hello.capacity;
         worker.labels = hello.labels.clone();
@@ -67,6 +67,7 @@ impl Scheduler {
         worker.connected = true;
         worker.leaving = false;
         worker.cordoned = cordoned;
+        worker.unreached = unreached;
         self.room.everywhere = true;
         self.touch_worker(name);
     }
@@ -99,6 +100,11 @@ impl Scheduler {
     /// A replica that is owned does not run where it should: it is started again there, without a pause, as it did not fail.
     fn absent(&mut self, id: &ReplicaId, now: Timestamp) {
         let Some(replica) = self.replicas.get(id) else { return };
+        let worker = replica.worker.as_ref().and_then(|name| self.workers.get(name));
+        // What is to start again starts where somebody reaches it.
+        if worker.is_some_and(|worker| !worker.is_reached_by(&replica.template)) {
+            return self.remove_replica(id);
+        }
         match replica.state {
             ReplicaState::Stopping | ReplicaState::Standby { .. } => self.remove_replica(id),
             ReplicaState::BackOff { .. } | ReplicaState::Unplaced(_) => {}

@@ -149,6 +149,7 @@ impl Scheduler {
 
     fn forget_worker(&mut self, name: &WorkerName) {
         self.workers.remove(name);
+        self.unreached.remove(name);
         self.dirty_workers.remove(name);
         self.room.everywhere = true;
         self.plan.report(Action::RemoveWorker(name.clone()));

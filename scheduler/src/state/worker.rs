@@ -1,9 +1,12 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use api::{Digest, ObjectKey, ReplicaId, Taint, Timestamp, WorkerName, session::Capacity};
+use api::{Digest, ObjectKey, ReplicaId, Taint, TaintEffect, Timestamp, WorkerName, session::Capacity};
 
 use super::{Load, Replica};
-use crate::{Resources, WorkerView};
+use crate::{NETWORK_UNAVAILABLE, Resources, Template, WorkerView};
 
 /// A replica that room is kept for.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +39,8 @@ pub(crate) struct Worker {
     /// Silent for so long that its replicas were replaced.
     pub(crate) lost: bool,
     pub(crate) cordoned: bool,
+    /// Why gateways do not reach it.
+    pub(crate) unreached: Option<Arc<str>>,
     /// It is about to end: it takes no new replicas, and those it has are moved.
     pub(crate) leaving: bool,
     pub(crate) taints: Vec<Taint>,
@@ -62,6 +67,7 @@ impl Worker {
             ready: false,
             lost: false,
             cordoned: false,
+            unreached: None,
             leaving: false,
             taints: Vec::new(),
             last_heard: now,
@@ -132,6 +138,13 @@ impl Worker {
         self.ready && !self.cordoned && !self.leaving
     }
 
+    /// Whether gateways reach it, or what runs a template needs no gateway, as that says.
+    pub(crate) fn is_reached_by(&self, template: &Template) -> bool {
+        let taint =
+            || Taint { key: NETWORK_UNAVAILABLE.to_owned(), value: String::new(), effect: TaintEffect::NoSchedule };
+        self.unreached.is_none() || template.tolerates(&taint())
+    }
+
     /// Whether more is reserved than there is.
     pub(crate) fn is_overfull(&self) -> bool {
         self.reserved.memory_bytes > self.capacity.memory_bytes
@@ -161,6 +174,7 @@ impl Worker {
             replicas: self.replicas.len() as u32,
             ready: self.ready,
             cordoned: self.cordoned,
+            unreached: self.unreached.clone(),
             leaving: self.leaving,
             taints: self.taints.clone(),
             since: self.since,

@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use api::{ReplicaId, Taint, TaintEffect, WorkerName, replica::ReplicaPhase, session::WorkerUp};
-use scheduler::{Action, Event, ReplicaState, Toleration};
+use scheduler::{Action, Deployment, Event, ReplicaState, Template, Toleration};
 
 use crate::bench::{Bench, deployment, running, template, trap, worker};
 
@@ -211,4 +213,48 @@ fn taints_keep_replicas_away_that_do_not_tolerate_them() {
     bench.hello_with(1, vec![taint(TaintEffect::NoExecute)]);
     bench.work_off();
     assert_eq!(bench.live("b"), 2, "they tolerate that too");
+}
+
+/// Whether gateways reach a worker.
+fn reach(worker: &WorkerName, reached: bool) -> Event {
+    Event::Reach { worker: worker.clone(), unavailable: (!reached).then(|| "no address".into()) }
+}
+
+#[test]
+fn a_worker_that_gateways_do_not_reach_takes_nothing_and_is_moved_to_by_nobody_until_they_do() {
+    let (mut bench, id, on) = serving(2);
+    bench.step(reach(&other(&on), false));
+    bench.step(Event::Cordon { worker: on.clone(), cordoned: true });
+    bench.step(Event::Evict(id.clone()));
+    bench.work_off();
+    assert_eq!(bench.view(&id).state, ReplicaState::Ready, "it serves on where it is reached");
+    let replacement = bench.views().into_iter().find(|view| view.id != id).expect("another is to take its place");
+    let ReplicaState::Unplaced(why) = &replacement.state else { panic!("{:?}", replacement.state) };
+    assert!(why.contains("untolerated taint {node.kubernetes.io/network-unavailable}"), "{why}");
+    bench.step(reach(&other(&on), true));
+    bench.work_off();
+    assert_eq!(bench.view(&replacement.id).worker, Some(other(&on)));
+}
+
+#[test]
+fn what_a_worker_ran_is_started_elsewhere_if_gateways_do_not_reach_it_any_more_as_it_comes_back() {
+    let (mut bench, id, on) = serving(2);
+    // Said before its hello, as soon as it has said where it is.
+    bench.step(reach(&on, false));
+    assert_eq!(bench.view(&id).state, ReplicaState::Ready, "what runs is left alone");
+    bench.hello(u32::from(on == worker(1)), Vec::new());
+    bench.work_off();
+    let views = bench.views();
+    assert_eq!(views.len(), 1);
+    assert_eq!(views[0].worker, Some(other(&on)));
+}
+
+#[test]
+fn what_tolerates_that_no_gateway_reaches_it_runs_there() {
+    let mut bench = Bench::with_workers(1);
+    bench.step(reach(&worker(0), false));
+    let everything = Toleration { key: None, value: None, effect: None };
+    let template = Template { tolerations: vec![everything], ..Arc::unwrap_or_clone(template("a")) };
+    bench.step(Event::Deployment(Deployment { template: Arc::new(template), ..deployment(1) }));
+    assert_eq!(bench.starts().len(), 1);
 }

@@ -16,6 +16,7 @@ mod priorities;
 mod public;
 mod pulling;
 mod quotas;
+mod reach;
 mod room;
 mod sharing;
 mod strangers;

@@ -28,9 +28,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use transport::{
-    ControlPlaneClient, ControlPlaneWay, Fingerprint, Identity, Peer, RemoteImages, RemoteKeyValue, Role, machine,
-};
+use transport::{ControlPlaneClient, ControlPlaneWay, Fingerprint, Peer, RemoteImages, RemoteKeyValue, Role, machine};
 
 use super::strangers::most_held;
 use crate::{
@@ -56,7 +54,8 @@ fn server(folder: &Path) -> (Sampan, String) {
 struct Attacker {
     name: &'static str,
     client: ControlPlaneClient,
-    identity: Arc<Identity>,
+    /// Where it takes requests, of which it answers none.
+    found_at: String,
     stop: CancellationToken,
     runtime: Runtime,
 }
@@ -77,8 +76,17 @@ impl Attacker {
             transport::join(&ControlPlaneClient::new(way), token.trim(), &peer, None).await.expect("it may join")
         });
         let identity = Arc::new(identity);
-        let way = ControlPlaneWay::Tls { address: sessions.to_owned(), identity: identity.clone() };
-        Self { name, client: ControlPlaneClient::new(way), identity, stop: CancellationToken::new(), runtime }
+        let stop = CancellationToken::new();
+        let found_at = runtime.block_on(async {
+            let own = Some(("127.0.0.1:0".parse().expect("an address"), identity.clone()));
+            let listener = transport::RequestListener::bind(None, own).await.expect("a listener");
+            let found_at = listener.tcp_addr().expect("an address").to_string();
+            let threads = transport::ServingThreads { count: 1, start: api::start_thread };
+            tokio::spawn(transport::serve_requests(listener, Arc::new(NoReplica), threads, stop.clone()));
+            found_at
+        });
+        let way = ControlPlaneWay::Tls { address: sessions.to_owned(), identity };
+        Self { name, client: ControlPlaneClient::new(way), found_at, stop, runtime }
     }
 
     /// What it says of itself, as one that takes so many replicas.
@@ -88,7 +96,7 @@ impl Attacker {
             capacity: Capacity { cpu_millis: 64_000, memory_bytes: 1 << 40, replicas },
             labels: Default::default(),
             taints: Vec::new(),
-            address: None,
+            address: Some(at(&self.found_at)),
             running: Vec::new(),
             cached: Vec::new(),
         }
@@ -122,6 +130,10 @@ impl Attacker {
             found.contains(self.name).then_some(())
         });
     }
+}
+
+fn at(tcp: &str) -> Address {
+    Address { machine: String::new(), socket: None, tcp: Some(tcp.to_owned()) }
 }
 
 fn jsonpath(sampan: &Sampan, what: &[&str], path: &str) -> String {
@@ -234,7 +246,9 @@ fn a_joined_worker_says_nothing_of_replicas_of_others_and_has_no_rights_of_the_a
     for (label, _) in reserved {
         assert_eq!(sampan.kubectl_ok(&["get", "nodes", "-l", label, "-o", "name"]), "", "{label}");
     }
-    assert_eq!(jsonpath(&sampan, &["node", "mallory"], "{.spec.taints[*].key}"), "own");
+    wait_for("it has the taint of its own alone", || {
+        (jsonpath(&sampan, &["node", "mallory"], "{.spec.taints[*].key}") == "own").then_some(())
+    });
     let line = LogLine { at: Timestamp::from_secs(1), source: LogSource::Stdout, text: "a forged line".to_owned() };
     let failure = Failure { reason: FailureReason::Error, message: "forged".to_owned() };
     for message in [
@@ -269,7 +283,9 @@ fn a_worker_has_no_more_than_its_token_allows_and_the_labels_that_it_gives() {
     let of = |path: &str| jsonpath(&sampan, &["node", "mallory"], path);
     assert_eq!(of("{.status.capacity.pods}"), "5");
     assert_eq!(of("{.status.capacity.cpu}"), "2000m");
-    assert_eq!(of("{.spec.taints[*].key}"), "sampan.dev/edge");
+    wait_for("it has the taint of its token alone", || {
+        (of("{.spec.taints[*].key}") == "sampan.dev/edge").then_some(())
+    });
     assert!(sampan.kubectl_ok(&["get", "nodes", "-l", "sampan.dev/tier=edge", "-o", "name"]).contains("mallory"));
     sampan.wait_for_output("more than its token allows");
 }
@@ -401,11 +417,11 @@ fn trap(listener: impl FnOnce() + Send + 'static) -> Arc<AtomicBool> {
     came
 }
 
-/// Has the attacker's worker be the only one for a replica, which it says is ready at the address that it advertises.
+/// Has the attacker's worker be the only one for a replica, which it says is ready, and that it is at this address meanwhile.
 fn be_placed(sampan: &Sampan, attacker: &Attacker, address: Address) -> (WorkerSide, Arc<ReplicaSpec>) {
     let own = jsonpath(sampan, &["nodes"], "{.items[0].metadata.name}");
     sampan.kubectl_ok(&["cordon", &own]);
-    let mut session = attacker.session(WorkerHello { address: Some(address), ..attacker.hello(10) });
+    let mut session = attacker.session(attacker.hello(10));
     apply_probe_with(sampan, "");
     let spec = attacker.runtime.block_on(async {
         match timeout(PATIENCE, session.rx.recv()).await.expect("a replica").expect("the session goes on") {
@@ -413,7 +429,8 @@ fn be_placed(sampan: &Sampan, attacker: &Attacker, address: Address) -> (WorkerS
             other => panic!("{other:?}"),
         }
     });
-    attacker.say(&session, WorkerUp::Phase { id: spec.id.clone(), phase: ReplicaPhase::Ready });
+    let running = vec![RunningReplica { spec: (*spec).clone(), phase: ReplicaPhase::Ready }];
+    attacker.say(&session, WorkerUp::Hello(WorkerHello { address: Some(address), running, ..attacker.hello(10) }));
     wait_for("the control plane takes it for ready", || {
         let ready = jsonpath(sampan, &["pod", &spec.id.0.name], "{.status.containerStatuses[0].ready}");
         (ready == "true").then_some(())
@@ -433,6 +450,10 @@ fn a_joined_worker_points_nobody_at_a_socket_of_their_own_machine() {
     let address = Address { machine: machine().to_owned(), socket, tcp: None };
     let (mut session, spec) = be_placed(&sampan, &attacker, address);
     let id = spec.id.clone();
+    wait_for("it is known to be nowhere", || {
+        let taints = jsonpath(&sampan, &["node", "mallory"], "{.spec.taints[*].key}");
+        taints.contains("network-unavailable").then_some(())
+    });
     let answer = Client::new(&sampan.http, Some(HOST)).get("/env");
     assert_eq!(answer.status, 503, "{answer:?}");
     thread::sleep(QUIET);
@@ -605,28 +626,31 @@ fn an_address_that_a_worker_advertises_is_used_once_it_has_shown_itself_there() 
     let elsewhere = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = elsewhere.local_addr().expect("an address").to_string();
     let attacker = Attacker::join(&sampan, &sessions, Role::Worker, "mallory");
-    let at = |tcp: &str| Address { machine: String::new(), socket: None, tcp: Some(tcp.to_owned()) };
-    let (session, spec) = be_placed(&sampan, &attacker, at(&address));
+    let (mut session, spec) = be_placed(&sampan, &attacker, at(&address));
     sampan.wait_for_output("the worker is not found where it advertises that it is");
     let said = sampan.kubectl_ok(&["get", "events"]);
     assert!(said.contains("AddressNotConfirmed") && said.contains(&address), "{said}");
-    assert_eq!(jsonpath(&sampan, &["endpointslices"], "{.items[*].endpoints[*].addresses}"), "");
-    assert_eq!(Client::new(&sampan.http, Some(HOST)).get("/env").status, 503);
-    // Where it does show itself, it is found.
-    let listener = attacker.runtime.block_on(async {
-        let own = Some(("127.0.0.1:0".parse().expect("an address"), attacker.identity.clone()));
-        transport::RequestListener::bind(None, own).await.expect("a listener")
+    wait_for("it is no endpoint", || {
+        jsonpath(&sampan, &["endpointslices"], "{.items[*].endpoints[*].addresses}").is_empty().then_some(())
     });
-    let own = listener.tcp_addr().expect("an address").to_string();
-    let threads = transport::ServingThreads { count: 1, start: api::start_thread };
-    let nobody = Arc::new(NoReplica);
-    attacker.runtime.spawn(transport::serve_requests(listener, nobody, threads, attacker.stop.clone()));
+    assert_eq!(Client::new(&sampan.http, Some(HOST)).get("/env").status, 503);
+    // It gets no more of them, which its Node and their events say.
+    sampan.kubectl_ok(&["scale", "deployment/probe", "--replicas", "2"]);
+    wait_for("the second waits", || {
+        let said = sampan.kubectl_ok(&["get", "events"]);
+        said.contains("node.kubernetes.io/network-unavailable").then_some(())
+    });
+    let nodes = sampan.kubectl_ok(&["get", "nodes"]);
+    assert!(nodes.contains("Ready,NetworkUnavailable"), "{nodes}");
+    // Where it does show itself, it is found, and is given what waits.
     let running = vec![RunningReplica { spec: (*spec).clone(), phase: ReplicaPhase::Ready }];
-    attacker.say(&session, WorkerUp::Hello(WorkerHello { address: Some(at(&own)), running, ..attacker.hello(10) }));
+    attacker.say(&session, WorkerUp::Hello(WorkerHello { running, ..attacker.hello(10) }));
     wait_for("it is found", || {
         let found = jsonpath(&sampan, &["endpointslices"], "{.items[*].endpoints[*].addresses}");
         found.contains(&*spec.id.0.name).then_some(())
     });
+    let told = attacker.runtime.block_on(async { timeout(PATIENCE, session.rx.recv()).await.expect("it is given it") });
+    assert!(matches!(told, Some(WorkerDown::Start(_))), "{told:?}");
 }
 
 /// A worker's way to replicas, of which it has none.

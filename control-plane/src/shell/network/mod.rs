@@ -94,11 +94,13 @@ impl Network {
         }
     }
 
-    /// A worker is not known to be reached anywhere: its replicas are no endpoints yet.
-    pub(super) fn set_unreached(&mut self, worker: &WorkerName) {
-        if self.addresses.insert(worker.clone(), None) != Some(None) {
+    /// A worker is not known to be reached anywhere: its replicas are no endpoints yet. Answers whether that is news.
+    pub(super) fn set_unreached(&mut self, worker: &WorkerName) -> bool {
+        let news = self.addresses.insert(worker.clone(), None) != Some(None);
+        if news {
             self.moved(worker);
         }
+        news
     }
 
     fn moved(&mut self, worker: &WorkerName) {

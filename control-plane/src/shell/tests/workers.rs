@@ -1,10 +1,20 @@
 use std::collections::BTreeSet;
 
-use api::WorkerName;
-use serde_json::Value;
+use api::{
+    Address, WorkerName,
+    session::{WorkerDown, WorkerHello, WorkerUp},
+};
+use serde_json::{Value, json};
 
-use super::cluster::{Cluster, eventually};
-use crate::{identity::now, kind::NODE, shell::Expected, store::MemoryStore};
+use super::cluster::{Cluster, DEADLINE, eventually, hello};
+use crate::{
+    conditions::condition,
+    identity::now,
+    kind::{DEPLOYMENT, EVENT, NODE, POD},
+    shell::Expected,
+    store::MemoryStore,
+    testing::{deployment, pod_template},
+};
 
 /// A control plane whose process has these workers of its own, and that lets others join, or nobody.
 fn expecting(own: &[&str], others: bool, store: MemoryStore) -> Cluster {
@@ -36,4 +46,45 @@ async fn workers_of_an_earlier_process_are_gone_with_it_and_those_that_joined_ar
     let cluster = expecting(&[], true, store);
     eventually("it may come back", async || (nodes(&cluster).await == ["far"]).then_some(())).await;
     cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_no_gateway_reaches_gets_no_replicas_and_says_what_is_to_be_done() {
+    let cluster = Cluster::start();
+    let mut worker = cluster.worker_session();
+    let says = |address: Option<Address>| match hello("far", Vec::new()) {
+        WorkerUp::Hello(hello) => WorkerUp::Hello(WorkerHello { address, ..hello }),
+        other => other,
+    };
+    // As of a session over the network without an address.
+    worker.tx.send(says(Some(Address::default()))).await.unwrap();
+    cluster.put(DEPLOYMENT, &deployment("hello", 1, 1, pod_template("hello"))).await;
+    let node = eventually("its Node is there", async || cluster.all(&cluster.live, NODE).await.pop()).await;
+    assert_eq!(
+        node["spec"]["taints"],
+        json!([{ "key": "node.kubernetes.io/network-unavailable", "effect": "NoSchedule" }])
+    );
+    let condition = condition(&node, "NetworkUnavailable").expect("a condition");
+    assert_eq!(condition["status"], "True");
+    assert!(condition["message"].as_str().unwrap().contains("--listen IP:PORT"), "{condition}");
+    let event = eventually("an event says so", async || {
+        let events = cluster.all(&cluster.live, EVENT).await;
+        events.into_iter().find(|event| event["reason"] == "NetworkUnavailable")
+    })
+    .await;
+    assert!(event["message"].as_str().unwrap().contains("--listen IP:PORT"), "{event}");
+    eventually("its pod waits and says why", async || {
+        let pod = cluster.all(&cluster.live, POD).await.pop()?;
+        pod.to_string().contains("network-unavailable").then_some(())
+    })
+    .await;
+    // Where it is reached after all, it is given what waits.
+    worker.tx.send(says(None)).await.unwrap();
+    let message = tokio::time::timeout(DEADLINE, worker.rx.recv()).await.expect("it is told in time");
+    assert!(matches!(message, Some(WorkerDown::Start(_))), "{message:?}");
+    eventually("its Node has no taint", async || {
+        let node = cluster.all(&cluster.live, NODE).await.pop()?;
+        node["spec"]["taints"].is_null().then_some(())
+    })
+    .await;
 }
