@@ -234,11 +234,14 @@ impl ControlPlane {
 
     /// Who has joined, and by which tokens others may.
     pub async fn register(&self) -> Result<Register, RunError> {
-        let open = || {
+        let open = async || {
             let tokens = JoinTokens::new(self.store.clone(), self.config.join_authority.clone().unwrap_or_default());
             let tokens = tokens.telling(self.peers.clone());
             let (live, own) = (Arc::new(self.live.clone()), self.config.own_workers.clone());
-            Register::open(self.store.clone(), live, tokens, own, self.measurements.refusals().clone())
+            let refusals = self.measurements.refusals().clone();
+            let register = Register::open(self.store.clone(), live, tokens, own, refusals).await?;
+            register.set_commands(self.commands());
+            Ok::<_, RunError>(register)
         };
         Ok(self.register.get_or_try_init(open).await?.clone())
     }

@@ -86,6 +86,8 @@ impl Rotate {
 }
 
 /// Show certificates that have not ended: whose they are, and which join token they go back to
+///
+/// One that is `untrusted` was signed by an authority that was replaced: nobody takes it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 EXAMPLES:

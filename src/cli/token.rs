@@ -82,7 +82,9 @@ struct Create {
     client: ClientArgs,
 }
 
-/// Show the join tokens that are kept: not their text, but what they are good for and who used them
+/// Show the join tokens that have not ended: not their text, but what they are good for and who used them
+///
+/// One that is `untrusted` names an authority that was replaced: nobody joins with it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 EXAMPLES:
@@ -127,6 +129,7 @@ struct Shown {
     seconds_left: u64,
     uses_left: u32,
     used_by: Vec<String>,
+    state: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -196,7 +199,10 @@ fn can_be_replaced(out: &Path) -> anyhow::Result<()> {
 impl List {
     async fn run(self) -> anyhow::Result<()> {
         let listed: Listed = self.client.connect().await?.get("/sampan/v1/tokens").await?;
-        print_line(format_args!("{:10}  {:8}  {:12}  {:>8}  {:>5}  USED BY", "ID", "ROLE", "NAME", "ENDS IN", "LEFT"));
+        print_line(format_args!(
+            "{:10}  {:8}  {:12}  {:>8}  {:>5}  {:9}  USED BY",
+            "ID", "ROLE", "NAME", "ENDS IN", "LEFT", "STATE"
+        ));
         for token in listed.items {
             let role = token.role.as_deref().unwrap_or("any");
             let name = token.name.as_deref().unwrap_or("any");
@@ -206,8 +212,8 @@ impl List {
             };
             let users = if token.used_by.is_empty() { "-".to_owned() } else { token.used_by.join(", ") };
             print_line(format_args!(
-                "{:10}  {role:8}  {name:12}  {ends:>8}  {:>5}  {users}",
-                token.id, token.uses_left
+                "{:10}  {role:8}  {name:12}  {ends:>8}  {:>5}  {:9}  {users}",
+                token.id, token.uses_left, token.state
             ));
         }
         Ok(())

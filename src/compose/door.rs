@@ -42,6 +42,7 @@ impl Admission for Door {
             let (role, name, source) =
                 (applicant.peer.role.as_str(), applicant.peer.name.clone(), applicant.source.map(source_of));
             failures.look(source).inspect_err(|_| register.count_too_many())?;
+            let token = applicant.token.clone();
             match admit(&authority, &register, applicant).await {
                 Ok(certificate) => {
                     tracing::info!(role, name, "joined");
@@ -49,7 +50,7 @@ impl Admission for Door {
                 }
                 Err(why) => {
                     if let Some(untold) = failures.failed(source) {
-                        register.note_refused(role, &name, source, &why);
+                        register.note_refused(&token, (role, &name), source, &why).await;
                         let from = source.map_or_else(|| "this machine".to_owned(), |source| source.to_string());
                         tracing::warn!(
                             role,
@@ -71,13 +72,16 @@ impl Admission for Door {
         Box::pin(async move {
             let asked = Asked::read(&request).map_err(|error| error.to_string())?;
             let (pem, certificate) = authority.sign(&asked, &shown.peer).map_err(|error| error.to_string())?;
-            register.reissue(&issued(&shown), issued(&certificate)).await.map_err(|error| error.to_string())?;
+            register
+                .reissue(&noted(&shown), issued(&authority, &certificate))
+                .await
+                .map_err(|error| error.to_string())?;
             Ok(pem)
         })
     }
 
     fn came(&self, shown: &Certificate) {
-        let (register, shown) = (self.register.clone(), issued(shown));
+        let (register, shown) = (self.register.clone(), noted(shown));
         tokio::spawn(async move {
             if let Err(error) = register.came(&shown).await {
                 tracing::warn!(%error, name = shown.name, "a certificate of before could not be noted");
@@ -95,17 +99,24 @@ async fn admit(authority: &Authority, register: &Register, applicant: Applicant)
     let asked = Asked::read(&request).map_err(|error| error.to_string())?;
     let admitted = register.admit(&token, role, &peer.name, &asked.key()).await.map_err(|error| error.to_string())?;
     let (pem, certificate) = authority.sign(&asked, &peer).map_err(|error| error.to_string())?;
-    register.issue(admitted.from(source), issued(&certificate)).await.map_err(|error| error.to_string())?;
+    register.issue(admitted.from(source), issued(authority, &certificate)).await.map_err(|error| error.to_string())?;
     Ok(pem)
 }
 
-fn issued(certificate: &Certificate) -> IssuedCertificate {
+/// A certificate that was signed a moment ago.
+fn issued(authority: &Authority, certificate: &Certificate) -> IssuedCertificate {
+    let signs = authority.list().into_iter().next();
+    IssuedCertificate { authority: signs.map(|it| it.fingerprint.to_string()), ..noted(certificate) }
+}
+
+fn noted(certificate: &Certificate) -> IssuedCertificate {
     IssuedCertificate {
         serial: certificate.serial.clone(),
         role: certificate.peer.role.as_str().to_owned(),
         name: certificate.peer.name.clone(),
         key: certificate.key.clone(),
         token: None,
+        authority: None,
         issued: timestamp(certificate.issued),
         expires: timestamp(certificate.expires),
         revoked: None,
@@ -156,7 +167,7 @@ pub(super) async fn keep_trust(authority: &Authority, register: &Register, ident
             // It changes with this process' own certificate, too.
             changed = trust.changed() => match changed {
                 Ok(()) => {
-                    if let Err(error) = register.note_own(issued(&identity.certificate())).await {
+                    if let Err(error) = register.note_own(issued(authority, &identity.certificate())).await {
                         tracing::warn!(%error, "the control plane's own certificate could not be noted");
                     }
                 }

@@ -78,6 +78,10 @@ pub(super) async fn join_as(
             }
         }
     }
+    // What was revoked was removed, and the list of what is revoked stayed.
+    if kept.is_none() && args.token_file.is_none() && beside(&path).exists() {
+        anyhow::bail!(taken_back(peer, TakenBack::Revoked));
+    }
     // A key goes with its certificate when that is revoked; one that has merely ended is asked for anew.
     let before = kept.filter(|identity| identity.why_taken_back() != Some(TakenBack::Revoked));
     let identity = Arc::new(join_with_token(args, &address, peer, before.as_deref()).await?);
@@ -209,7 +213,7 @@ pub(super) fn spawn_renewal(
 ) {
     if let Some(identity) = identity {
         let client = client.clone();
-        roles.spawn("the certificate's renewal", async move {
+        roles.watch(async move {
             let path = dir.identity(peer.role.as_str(), &peer.name);
             let ended = identity.taken_back();
             tokio::select! {

@@ -64,6 +64,11 @@ impl Roles {
         });
     }
 
+    /// Runs what ends this process for a reason of its own, which is told as it is.
+    fn watch(&mut self, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
     /// Waits until all of them have ended: because of `shutdown`, or because one did and took the others along.
     pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
         let mut result = Ok(());

@@ -36,8 +36,12 @@ pub(crate) enum Became<'a> {
     Renewed,
     /// An administrator has ended it.
     Revoked,
-    /// A join that was refused, and why.
-    Refused(&'a str),
+    /// A join that was refused.
+    Refused {
+        why: &'a str,
+        /// The public part of the join token that was shown, if it is known.
+        token: Option<&'a str>,
+    },
 }
 
 impl AuditLog {
@@ -55,7 +59,10 @@ impl OfCertificate<'_> {
             Became::Joined(token) => ("create", format!("sampan:join-token:{token}"), "sampan:joining", 201),
             Became::Renewed => ("update", format!("sampan:{role}:{name}"), "sampan:joined", 200),
             Became::Revoked => ("delete", "sampan:admin".to_owned(), "system:masters", 200),
-            Became::Refused(_) => ("create", "system:anonymous".to_owned(), "system:unauthenticated", 403),
+            Became::Refused { token: Some(token), .. } => {
+                ("create", format!("sampan:join-token:{token}"), "sampan:joining", 403)
+            }
+            Became::Refused { .. } => ("create", "system:anonymous".to_owned(), "system:unauthenticated", 403),
         };
         let mut event = json!({
             "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": new_uid(),
@@ -72,7 +79,7 @@ impl OfCertificate<'_> {
         if let Some(source) = source {
             event["sourceIPs"] = json!([source.to_string()]);
         }
-        if let Became::Refused(why) = what {
+        if let Became::Refused { why, .. } = what {
             event["responseStatus"]["status"] = json!("Failure");
             event["responseStatus"]["message"] = json!(why);
         }

@@ -16,6 +16,10 @@ const CUT: &str = "...TRUNCATED";
 const SECRET_PARAMETERS: [&str; 7] =
     ["token", "access_token", "id_token", "refresh_token", "password", "client_secret", "authorization"];
 
+/// The group of what is Sampan's own, and what of a repository its paths lead to.
+const SAMPAN: &str = "sampan.dev";
+const PARTS: [&str; 4] = ["manifests", "blobs", "tags", "referrers"];
+
 /// Whose token was shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
@@ -66,7 +70,7 @@ pub(super) struct Asked {
     pub(super) lasts: bool,
 }
 
-/// What a path under `/api` and `/apis` is about, of whatever kind.
+/// What a path under `/api`, `/apis` and `/sampan` is about, of whatever kind, and one of the registry.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Reference {
     group: String,
@@ -172,6 +176,8 @@ impl Reference {
         let (group, version, rest) = match segments.as_slice() {
             ["api", version, rest @ ..] => ("", *version, rest),
             ["apis", group, version, rest @ ..] => (*group, *version, rest),
+            ["sampan", version, rest @ ..] => (SAMPAN, *version, rest),
+            ["v2", rest @ ..] => return Self::of_registry(rest),
             _ => return None,
         };
         // What stands below a namespace itself is no resource in it.
@@ -192,6 +198,22 @@ impl Reference {
             name: text(0),
             subresource: text(1),
         })
+    }
+
+    /// A repository, whose name has any number of segments, and what of it is asked for.
+    fn of_registry(path: &[&str]) -> Option<Self> {
+        let (name, subresource) = match path {
+            ["_catalog"] => (String::new(), ""),
+            path => {
+                // What is asked for comes last; an upload is one of `blobs/uploads`.
+                let upload = path.len().checked_sub(3).filter(|at| path[*at..].starts_with(&["blobs", "uploads"]));
+                let part = path.len().checked_sub(2).filter(|at| PARTS.contains(&path[*at]));
+                let at = part.or(upload).filter(|at| *at > 0)?;
+                (path[..at].join("/"), path[at])
+            }
+        };
+        let (group, version, resource) = (SAMPAN.to_owned(), "v2".to_owned(), "repositories".to_owned());
+        Some(Self { group, version, resource, name, subresource: subresource.to_owned(), namespace: String::new() })
     }
 
     fn verb(&self, method: &Method, watches: bool) -> &'static str {
@@ -304,9 +326,31 @@ mod tests {
             let event = asked(method, uri).event(Stage::RequestReceived, Timestamp::now(), None);
             assert_eq!((&event["verb"], &event["objectRef"]), (&json!(verb), &object), "{uri}");
         }
-        let push =
-            asked(Method::PUT, "/v2/shop/cart/manifests/v1").event(Stage::RequestReceived, Timestamp::now(), None);
-        assert_eq!((&push["verb"], &push["objectRef"]), (&json!("put"), &Value::Null));
+    }
+
+    #[test]
+    fn tokens_and_repositories_are_objects_too() {
+        let own = |resource: &str, name: &str| json!({ "resource": resource, "name": name, "apiGroup": "sampan.dev", "apiVersion": "v1" });
+        let of = |name: &str, part: &str| {
+            json!({ "resource": "repositories", "name": name, "subresource": part, "apiGroup": "sampan.dev",
+                "apiVersion": "v2" })
+        };
+        for (method, uri, verb, object) in [
+            (Method::POST, "/sampan/v1/tokens", "create", own("tokens", "6012a449")),
+            (Method::DELETE, "/sampan/v1/tokens/6012a449?certificates=true", "delete", own("tokens", "6012a449")),
+            (Method::PUT, "/v2/shop/cart/manifests/v1", "update", of("shop/cart", "manifests")),
+            (Method::PUT, "/v2/a/manifests/manifests", "update", of("a", "manifests")),
+            (Method::HEAD, "/v2/cart/blobs/sha256:00", "get", of("cart", "blobs")),
+            (Method::POST, "/v2/cart/blobs/uploads/", "create", of("cart", "blobs")),
+            (Method::PATCH, "/v2/a/tags/blobs/uploads/0f", "patch", of("a/tags", "blobs")),
+            (Method::GET, "/v2/cart/tags/list", "get", of("cart", "tags")),
+        ] {
+            let made = Outcome { code: 201, reason: None, name: Some("6012a449".to_owned()) };
+            let event = asked(method, uri).event(Stage::ResponseComplete, Timestamp::now(), Some(&made));
+            assert_eq!((&event["verb"], &event["objectRef"]), (&json!(verb), &object), "{uri}");
+        }
+        let event = asked(Method::GET, "/v2/").event(Stage::ResponseComplete, Timestamp::now(), None);
+        assert_eq!(event["objectRef"], Value::Null);
     }
 
     #[test]

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{Authorities, JoinRefused, JoinTokens};
+use super::{Authorities, JoinRefused, JoinTokens, tokens::Held};
 use crate::{
+    Commands,
     audit::{AuditLog, Became, OfCertificate},
     conditions::condition,
     identity::now,
@@ -52,6 +53,9 @@ pub struct IssuedCertificate {
     pub key: String,
     /// The join token that it goes back to; `None`: it is from before tokens were noted.
     pub token: Option<String>,
+    /// The fingerprint of the authority that signed it; `None`: it is from before that was noted.
+    #[serde(default)]
+    pub authority: Option<String>,
     /// When it was made.
     pub issued: Timestamp,
     /// Until when it holds.
@@ -123,6 +127,8 @@ struct Inner {
     audit: OnceLock<Arc<AuditLog>>,
     /// Counts joins that are refused.
     refusals: Refusals,
+    /// Who is told which workers were revoked.
+    commands: OnceLock<Commands>,
     /// One change at a time, so that what is decided holds when it is written.
     changing: tokio::sync::Mutex<()>,
 }
@@ -151,8 +157,9 @@ impl Register {
         };
         let denied = watch::Sender::new(Arc::new(kept.denied()));
         let (kept, changing) = (Mutex::new(kept), tokio::sync::Mutex::default());
-        let (authorities, audit) = (OnceLock::new(), OnceLock::new());
-        let inner = Inner { store, live, tokens, own_workers, kept, denied, authorities, audit, refusals, changing };
+        let (authorities, audit, commands) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let inner =
+            Inner { store, live, tokens, own_workers, kept, denied, authorities, audit, refusals, commands, changing };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -167,15 +174,23 @@ impl Register {
         let _ = self.inner.audit.set(log);
     }
 
+    /// Who is told which workers were revoked. The first call holds.
+    pub(crate) fn set_commands(&self, commands: Commands) {
+        let _ = self.inner.commands.set(commands);
+    }
+
     fn note(&self, of: &OfCertificate<'_>) {
         if let Some(log) = self.inner.audit.get() {
             log.certificate(of);
         }
     }
 
-    /// Has a join noted that was refused. The caller bounds how many.
-    pub fn note_refused(&self, role: &str, name: &str, source: Option<IpAddr>, why: &str) {
-        self.note(&OfCertificate { what: Became::Refused(why), role, name, serial: None, source });
+    /// Has a join noted that was refused, with the public part of the token of this text if that is or was one. The caller
+    /// bounds how many.
+    pub async fn note_refused(&self, text: &str, (role, name): (&str, &str), source: Option<IpAddr>, why: &str) {
+        let token = self.inner.tokens.find(text).await.ok();
+        let what = Became::Refused { why, token: token.as_ref().map(Held::id) };
+        self.note(&OfCertificate { what, role, name, serial: None, source });
     }
 
     pub(super) fn authorities(&self) -> Option<&Arc<dyn Authorities>> {
@@ -389,6 +404,10 @@ impl Register {
             kept.names.remove(&(it.role.clone(), it.name.clone()));
         }
         self.inner.denied.send_replace(Arc::new(kept.denied()));
+        let workers: BTreeSet<&str> = revoked.iter().filter(|it| it.role == WORKER).map(|it| &*it.name).collect();
+        if let Some(commands) = self.inner.commands.get() {
+            workers.into_iter().for_each(|name| commands.certificate_revoked(WorkerName(name.into())));
+        }
         Ok((revoked, !freed.is_empty()))
     }
 
@@ -453,7 +472,8 @@ impl Bound {
         let (role, name, key) = (self.role.clone(), self.name.clone(), self.key.clone());
         let never = Timestamp::from_secs(0);
         let serial = String::new();
-        IssuedCertificate { serial, role, name, key, token: None, issued: never, expires: never, revoked: None }
+        let (issued, expires) = (never, never);
+        IssuedCertificate { serial, role, name, key, token: None, authority: None, issued, expires, revoked: None }
     }
 }
 

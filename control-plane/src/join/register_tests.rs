@@ -60,6 +60,7 @@ fn certificate(name: &str, key: &str, seconds: u64) -> IssuedCertificate {
         name: name.to_owned(),
         key: key.to_owned(),
         token: None,
+        authority: None,
         issued: now(),
         expires: wall() + Duration::from_secs(seconds),
         revoked: None,
@@ -78,6 +79,41 @@ async fn a_token_lets_as_many_in_as_it_says() {
     world.join(&text, "b", "kb").await.unwrap();
     assert_eq!(world.join(&text, "c", "kc").await, Err(JoinRefused::UsedUp));
     assert_eq!(world.register.inner.tokens.list().await.unwrap()[0].used_by, ["worker/a", "worker/b"]);
+}
+
+#[tokio::test]
+async fn a_token_that_is_used_up_is_kept_until_it_ends_and_says_that_it_is_used_up() {
+    let world = world().await;
+    let (id, text) = world.token(1, 3600, None).await;
+    let (ended, _) = world.token(1, 0, None).await;
+    world.join(&text, "a", "ka").await.unwrap();
+    world.token(1, 60, None).await;
+    let kept = world.register.inner.tokens.list().await.unwrap();
+    let used = kept.iter().find(|token| token.id == id).expect("it is kept");
+    assert_eq!((used.uses_left, &*used.used_by), (0, &["worker/a".to_owned()][..]));
+    assert!(!kept.iter().any(|token| token.id == ended));
+    assert_eq!(world.join(&text, "b", "kb").await, Err(JoinRefused::UsedUp));
+    assert!(world.register.inner.tokens.revoke(&id).await.unwrap());
+}
+
+#[tokio::test]
+async fn used_up_tokens_make_room_and_those_that_hold_do_not() {
+    let world = world().await;
+    let (first, text) = world.token(1, 3600, None).await;
+    world.join(&text, "a", "ka").await.unwrap();
+    for _ in 1..1000 {
+        world.token(1, 3600, None).await;
+    }
+    let ids = async || -> Vec<String> {
+        world.register.inner.tokens.list().await.unwrap().into_iter().map(|token| token.id).collect()
+    };
+    assert!(ids().await.contains(&first));
+    world.token(1, 3600, None).await;
+    assert!(!ids().await.contains(&first));
+    let new = NewToken { role: None, name: None, ttl_seconds: 60, uses: 1, allows: Default::default() };
+    let full = world.register.inner.tokens.create(&new).await.map(drop);
+    assert_eq!(full, Err(JoinRefused::TooManyTokens));
+    assert_eq!(ids().await.len(), 1000);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Path, Query, State},
     middleware,
     response::{IntoResponse, Response},
@@ -16,6 +18,7 @@ use super::{
 };
 use crate::{
     api_server::{Token, require_token},
+    audit::Named,
     identity::{now, rfc3339},
 };
 
@@ -56,9 +59,9 @@ async fn create(State(register): State<Register>, Json(new): Json<NewToken>) -> 
     }
     match register.tokens().create(&new).await {
         Ok((made, text)) => {
-            let mut shown = shown(&made);
+            let mut shown = shown(&made, register.authorities());
             shown["token"] = text.into();
-            (StatusCode::CREATED, Json(shown)).into_response()
+            (StatusCode::CREATED, Extension(Named(made.id)), Json(shown)).into_response()
         }
         Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
@@ -66,7 +69,10 @@ async fn create(State(register): State<Register>, Json(new): Json<NewToken>) -> 
 
 async fn list(State(register): State<Register>) -> Response {
     match register.tokens().list().await {
-        Ok(all) => Json(json!({ "items": all.iter().map(shown).collect::<Vec<_>>() })).into_response(),
+        Ok(all) => {
+            let all = all.iter().map(|token| shown(token, register.authorities()));
+            Json(json!({ "items": all.collect::<Vec<_>>() })).into_response()
+        }
         Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
 }
@@ -100,12 +106,12 @@ async fn revoke(
     if !token && certificates.is_empty() {
         return refused(StatusCode::NOT_FOUND, &format!("there is no join token `{id}`: see `sampan token list`"));
     }
-    let certificates: Vec<_> = certificates.iter().map(shown_certificate).collect();
+    let certificates: Vec<_> = certificates.iter().map(|it| shown_certificate(it, register.authorities())).collect();
     Json(json!({ "id": id, "certificates": certificates })).into_response()
 }
 
 async fn list_certificates(State(register): State<Register>) -> Response {
-    let items: Vec<_> = register.list().iter().map(shown_certificate).collect();
+    let items: Vec<_> = register.list().iter().map(|it| shown_certificate(it, register.authorities())).collect();
     Json(json!({ "kind": "List", "apiVersion": "v1", "items": items })).into_response()
 }
 
@@ -157,7 +163,7 @@ async fn revoke_certificates(State(register): State<Register>, Query(asked): Que
     };
     match register.revoke(&which).await {
         Ok((revoked, freed)) if freed || !revoked.is_empty() => {
-            let items: Vec<_> = revoked.iter().map(shown_certificate).collect();
+            let items: Vec<_> = revoked.iter().map(|it| shown_certificate(it, register.authorities())).collect();
             Json(json!({ "items": items, "nameFreed": freed })).into_response()
         }
         Ok(_) => {
@@ -168,12 +174,19 @@ async fn revoke_certificates(State(register): State<Register>, Query(asked): Que
     }
 }
 
-fn shown_certificate(certificate: &IssuedCertificate) -> serde_json::Value {
+/// Whether what goes back to an authority is of no use, as that is trusted no more.
+fn is_untrusted(authority: Option<&str>, trusted: Option<&Arc<dyn Authorities>>) -> bool {
+    let (Some(authority), Some(trusted)) = (authority, trusted) else { return false };
+    !trusted.list().iter().any(|it| it.fingerprint == authority)
+}
+
+fn shown_certificate(certificate: &IssuedCertificate, trusted: Option<&Arc<dyn Authorities>>) -> serde_json::Value {
     let has_one = !certificate.serial.is_empty();
     let ended = certificate.expires <= wall();
     let state = match (certificate.revoked, ended) {
         (Some(_), _) => "revoked",
         (None, true) => "ended",
+        (None, false) if is_untrusted(certificate.authority.as_deref(), trusted) => "untrusted",
         (None, false) => "valid",
     };
     json!({
@@ -198,7 +211,13 @@ fn shown_authority(authority: &TrustedAuthority) -> serde_json::Value {
     })
 }
 
-fn shown(token: &JoinToken) -> serde_json::Value {
+fn shown(token: &JoinToken, trusted: Option<&Arc<dyn Authorities>>) -> serde_json::Value {
+    let state = match token.uses_left {
+        _ if token.ends <= now() => "ended",
+        0 => "used up",
+        _ if is_untrusted(token.authority.as_deref(), trusted) => "untrusted",
+        _ => "valid",
+    };
     json!({
         "id": token.id,
         "role": token.role,
@@ -208,6 +227,7 @@ fn shown(token: &JoinToken) -> serde_json::Value {
         "secondsLeft": token.ends.since(now()).as_secs(),
         "usesLeft": token.uses_left,
         "usedBy": token.used_by,
+        "state": state,
         "allows": token.allows,
     })
 }

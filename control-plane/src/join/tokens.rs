@@ -21,7 +21,7 @@ const ID_BYTES: usize = 4;
 const SECRET_BYTES: usize = 16;
 /// What a token begins with.
 const VERSION: &str = "sampan1";
-/// Tokens that are kept at a time; ended ones make room.
+/// Tokens that are kept at a time: each until it ends, unless so many are used up that there is no room.
 const MAX_TOKENS: usize = 1000;
 /// The role whose tokens say what those may that join.
 const WORKER: &str = "worker";
@@ -45,6 +45,9 @@ pub(crate) struct JoinToken {
     /// What a worker may that joins with it.
     #[serde(default)]
     pub(crate) allows: Allowance,
+    /// The fingerprint of the authority that it names; `None`: it is from before that was noted.
+    #[serde(default)]
+    pub(crate) authority: Option<String>,
 }
 
 /// What a new token is to be.
@@ -128,6 +131,11 @@ pub enum JoinRefused {
         /// The name.
         name: String,
     },
+    /// As many tokens hold as may.
+    #[error(
+        "{MAX_TOKENS} join tokens hold: take some back with `sampan token revoke ID`, or wait until some have ended"
+    )]
+    TooManyTokens,
     /// It could not be looked up.
     #[error("the join token cannot be looked up: {0}")]
     Store(#[from] StoreError),
@@ -145,6 +153,7 @@ impl JoinRefused {
             Self::Alive { .. } | Self::NameTaken { .. } => "name_taken",
             Self::Revoked => "revoked",
             Self::TooMany { .. } => "too_many_certificates",
+            Self::TooManyTokens => "too_many_tokens",
             Self::Store(_) => "not_looked_up",
         }
     }
@@ -191,7 +200,7 @@ impl JoinTokens {
     /// Makes a token: the text is shown this once.
     pub(crate) async fn create(&self, new: &NewToken) -> Result<(JoinToken, String), JoinRefused> {
         let at = now();
-        let (id, secret) = (random(ID_BYTES), random(SECRET_BYTES));
+        let (id, secret, authority) = (random(ID_BYTES), random(SECRET_BYTES), self.authority.lock().clone());
         let token = JoinToken {
             secret_sha256: digest(&secret),
             role: new.role.clone(),
@@ -201,16 +210,18 @@ impl JoinTokens {
             uses_left: new.uses,
             used_by: Vec::new(),
             allows: new.allows.clone(),
+            authority: Some(authority.clone()),
             id,
         };
-        self.forget_ended(at).await?;
+        self.make_room(at).await?;
         self.store.txn(vec![Compare::Absent(key(&token.id))], vec![put(&token)]).await?;
-        let text = format!("{VERSION}.{}.{secret}.{}", token.id, self.authority.lock());
+        let text = format!("{VERSION}.{}.{secret}.{authority}", token.id);
         Ok((token, text))
     }
 
     pub(crate) async fn list(&self) -> Result<Vec<JoinToken>, StoreError> {
-        let page = self.store.list(&object_key(GROUP, PLURAL, None, ""), MAX_TOKENS, None).await?;
+        // Two that are made at once may be one too many.
+        let page = self.store.list(&object_key(GROUP, PLURAL, None, ""), 2 * MAX_TOKENS, None).await?;
         Ok(page.items.iter().filter_map(|item| serde_json::from_slice(&item.value).ok()).collect())
     }
 
@@ -225,6 +236,13 @@ impl JoinTokens {
 
     /// The token of this text, if it lets `name` in as `role`.
     pub(super) async fn look_up(&self, text: &str, role: &str, name: &str) -> Result<Held, JoinRefused> {
+        let held = self.find(text).await?;
+        check(&held.token, role, name)?;
+        Ok(held)
+    }
+
+    /// The token of this text, whether or not it lets anybody in.
+    pub(super) async fn find(&self, text: &str) -> Result<Held, JoinRefused> {
         let mut parts = text.trim().split('.');
         let (Some(VERSION), Some(id), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(JoinRefused::Unknown);
@@ -234,7 +252,10 @@ impl JoinTokens {
         }
         let Some(stored) = self.store.get(&key(id)).await? else { return Err(JoinRefused::Unknown) };
         let token: JoinToken = serde_json::from_slice(&stored.value).map_err(|_| JoinRefused::Unknown)?;
-        check(&token, secret, role, name)?;
+        // Digests are compared, each byte of them, so that the time it takes tells nothing of the secret.
+        if !bool::from(digest(secret).as_bytes().ct_eq(token.secret_sha256.as_bytes())) {
+            return Err(JoinRefused::Unknown);
+        }
         Ok(Held { token, revision: stored.revision })
     }
 
@@ -245,14 +266,19 @@ impl JoinTokens {
         Ok(self.list().await?.iter().any(holds))
     }
 
-    async fn forget_ended(&self, at: Timestamp) -> Result<(), StoreError> {
-        let over = |token: &JoinToken| token.ends <= at || token.uses_left == 0;
-        let ended: Vec<_> =
-            self.list().await?.into_iter().filter(over).map(|token| Op::Delete(key(&token.id))).collect();
-        for ops in ended.chunks(crate::store::MAX_TXN) {
+    /// Removes what has ended, and makes room for one more: those that are used up go first that were made first.
+    async fn make_room(&self, at: Timestamp) -> Result<(), JoinRefused> {
+        let (mut gone, mut kept): (Vec<_>, Vec<_>) = self.list().await?.into_iter().partition(|token| token.ends <= at);
+        let too_many = (kept.len() + 1).saturating_sub(MAX_TOKENS);
+        kept.retain(|token| token.uses_left == 0);
+        kept.sort_by_key(|token| token.created);
+        let full = kept.len() < too_many;
+        gone.extend(kept.into_iter().take(too_many));
+        let gone: Vec<_> = gone.iter().map(|token| Op::Delete(key(&token.id))).collect();
+        for ops in gone.chunks(crate::store::MAX_TXN) {
             self.store.txn(Vec::new(), ops.to_vec()).await?;
         }
-        Ok(())
+        if full { Err(JoinRefused::TooManyTokens) } else { Ok(()) }
     }
 }
 
@@ -281,11 +307,7 @@ impl Held {
     }
 }
 
-fn check(token: &JoinToken, secret: &str, role: &str, name: &str) -> Result<(), JoinRefused> {
-    // Digests are compared, each byte of them, so that the time it takes tells nothing of the secret.
-    if !bool::from(digest(secret).as_bytes().ct_eq(token.secret_sha256.as_bytes())) {
-        return Err(JoinRefused::Unknown);
-    }
+fn check(token: &JoinToken, role: &str, name: &str) -> Result<(), JoinRefused> {
     if token.ends <= now() {
         return Err(JoinRefused::Ended);
     }

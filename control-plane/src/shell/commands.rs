@@ -50,6 +50,11 @@ impl Commands {
         answered.await.map_err(|_| CommandError::Closed)
     }
 
+    /// Tells that the certificate of a worker was revoked. Where too much waits, its silence tells.
+    pub(crate) fn certificate_revoked(&self, worker: WorkerName) {
+        let _ = self.send(Input::Revoked(worker));
+    }
+
     fn send(&self, input: Input) -> Result<(), CommandError> {
         self.events.try_send(input).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => CommandError::Busy,

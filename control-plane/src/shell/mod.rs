@@ -98,6 +98,8 @@ pub(crate) enum Input {
     Event(Event),
     /// A worker is to be forgotten. Answers whether it is: one that has a session stays.
     Forget(WorkerName, oneshot::Sender<bool>),
+    /// The certificate of a worker was revoked.
+    Revoked(WorkerName),
     /// An image is on its way.
     PullNews(PullNews),
     /// A revision's isolation is another one than it asks for.

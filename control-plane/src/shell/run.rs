@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use scheduler::Event;
+use scheduler::{Event, EventKind, Subject};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Input, Shell, known_workers::KnownWorkers, network::News};
@@ -147,6 +147,11 @@ impl Shell {
                 }
                 // Who asked may have left.
                 let _ = answer.send(gone);
+            }
+            Input::Revoked(worker) => {
+                let message = "the worker's certificate was revoked: it is cut off, and what it ran is started elsewhere. \
+                               It joins again with a token of `sampan token create`";
+                self.emit(Subject::Worker(worker), EventKind::Warning, "CertificateRevoked", message, now());
             }
             Input::PullNews(news) => self.pull_news(&news),
             Input::NotReused(news) => self.not_reused(&news),

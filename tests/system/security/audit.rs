@@ -73,7 +73,7 @@ fn who_asks_the_api_and_the_registry_for_what_is_written_without_what_is_secret(
     curl(&"0".repeat(64), &[], &format!("/api/v1/nodes?access_token={}", token("token")));
     curl(&token("pull-token"), &[], "/v2/shop/cart/manifests/v1");
     curl(&token("pull-token"), &["-X", "DELETE"], "/v2/shop/cart/manifests/v1");
-    sampan.cli_ok(&["token", "create"]);
+    let made = sampan.cli_ok(&["token", "create"]);
 
     let admin = "sampan:admin";
     let created = event(&log, "create", "secrets", "ResponseComplete", admin);
@@ -99,10 +99,15 @@ fn who_asks_the_api_and_the_registry_for_what_is_written_without_what_is_secret(
         (&401.into(), &"Unauthorized".into())
     );
     assert_eq!(denied["requestURI"], "/api/v1/nodes?access_token=REDACTED");
-    event(&log, "get", "/v2/shop/cart/manifests/v1", "ResponseComplete", "sampan:pull");
-    let forbidden = event(&log, "delete", "/v2/shop/cart/manifests/v1", "ResponseComplete", "sampan:pull");
+    let pulled = event(&log, "get", "repositories", "ResponseComplete", "sampan:pull");
+    assert_eq!(
+        (&pulled["objectRef"]["name"], &pulled["objectRef"]["subresource"]),
+        (&"shop/cart".into(), &"manifests".into())
+    );
+    let forbidden = event(&log, "delete", "repositories", "ResponseComplete", "sampan:pull");
     assert_eq!(forbidden["annotations"]["authorization.k8s.io/decision"], "forbid");
-    event(&log, "post", "/sampan/v1/tokens", "ResponseComplete", admin);
+    let made_by = event(&log, "create", "tokens", "ResponseComplete", admin);
+    assert_eq!(made_by["objectRef"]["name"], made.split('.').nth(1).expect("a token"));
 
     for event in events(&log) {
         let fields = event.as_object().expect("an object");
@@ -177,7 +182,10 @@ fn who_joined_was_refused_and_was_revoked_is_noted_and_what_is_lost_is_counted()
     // A token that is used up lets nobody in.
     let mut late = crate::sampan::Role::start(crate::failures::worker_command(folder, &cluster.sessions, "late"));
     assert!(!late.ended().success());
-    let refused = event(&log, "create", "certificates", "ResponseComplete", "system:anonymous");
+    let refused = wait_for("the refused join is noted, with its token", || {
+        let all = events(&log);
+        all.into_iter().find(|it| it["user"]["username"] == *by && it["responseStatus"]["code"] == 403)
+    });
     assert_eq!(
         (refused["responseStatus"]["code"].as_u64(), &refused["annotations"]["sampan.dev/name"]),
         (Some(403), &"late".into())

@@ -86,6 +86,17 @@ fn a_name_is_its_workers_until_an_administrator_frees_it() {
     assert_eq!(String::from_utf8_lossy(&deleted.stdout), "node \"w1\" deleted\n", "{deleted:?}");
     cluster.workers.push(Role::start(elsewhere(folder, &cluster.sessions, "w1")));
     wait_for_node(&cluster, "w1", "Ready");
+    // Who used a token is shown until it ends, whichever are made after it.
+    let used = new_token(&cluster, folder, &["--role", "gateway"]);
+    let other = new_token(&cluster, folder, &[]);
+    cluster.workers.push(Role::start(worker_command(folder, &cluster.sessions, "w5")));
+    wait_for_node(&cluster, "w5", "Ready");
+    new_token(&cluster, folder, &[]);
+    let listed = cluster.cli(&["token", "list"]);
+    let line = |id: &str| listed.lines().find(|line| line.contains(id)).expect("it is listed").to_owned();
+    assert!(line(&other).contains("used up") && line(&other).contains("worker/w5"), "{listed}");
+    assert!(line(&used).contains("valid"), "{listed}");
+    cluster.cli(&["token", "revoke", &other]);
     // A token with a name is for that alone.
     new_token(&cluster, folder, &["--role", "worker", "--name", "w7"]);
     refused(worker_command(folder, &cluster.sessions, "w8"), "--name w7");
@@ -112,6 +123,11 @@ fn a_live_worker_whose_node_is_deleted_is_cut_off_and_joins_again_with_a_token_a
     let mut cut = cluster.workers.remove(0);
     assert!(!cut.ended().success(), "it has nothing to do any more");
     cut.wait_for_output("was revoked by an administrator");
+    assert!(!cut.output().contains("failed"), "{}", cut.output());
+    // As whoever watches over it starts it again, without its token.
+    let mut again = command(&["worker", "--join", &cluster.sessions, "--name", "w1", "--listen", "127.0.0.1:0"]);
+    again.arg("--data-dir").arg(folder.join("w1"));
+    refused(again, "was revoked by an administrator");
     let client = Client::new(&cluster.http, Some(HOST));
     wait_for("the other serves", || client.try_get("/env").is_ok_and(|answer| answer.status == 200).then_some(()));
     assert_eq!(certificates(&cluster, "w1")[0]["state"], "revoked");
@@ -133,6 +149,12 @@ fn what_was_stolen_is_of_no_use_once_it_is_revoked_and_a_restart_forgets_nothing
     let serial = certificates(&cluster, "w1")[0]["serial"].as_str().expect("a number").to_owned();
     let said = cluster.cli(&["certificate", "revoke", &serial]);
     assert!(said.contains(&serial) && said.contains("worker/w1"), "{said}");
+    wait_for("its Node and the server's log say so", || {
+        let events = kubectl(folder, &["get", "events", "-A"]);
+        let events = String::from_utf8_lossy(&events.stdout).into_owned();
+        let logged = cluster.server.as_ref().expect("it runs").output().contains("peer=worker `w1`");
+        (events.contains("CertificateRevoked") && events.contains("node/w1") && logged).then_some(())
+    });
     assert!(!cluster.workers.remove(0).ended().success());
     assert!(!identity.exists(), "a later run has no use for it");
 
@@ -240,6 +262,7 @@ fn who_has_a_certificate_of_a_former_authority_alone_is_refused_once_that_is_end
     let identity = folder.join("w1/identity/worker-w1.pem");
     let stolen = fs::read_to_string(&identity).expect("it is kept");
     cluster.workers.remove(1).kill();
+    let unused = new_token(&cluster, folder, &[]);
     cluster.cli(&["certificate", "rotate"]);
     for name in ["w1", "g1"] {
         wait_for(&format!("{name} has a certificate of the new authority"), || {
@@ -251,6 +274,19 @@ fn who_has_a_certificate_of_a_former_authority_alone_is_refused_once_that_is_end
     assert!(String::from_utf8_lossy(&again.stderr).contains("--finish"), "{again:?}");
     let finished = cluster.cli(&["certificate", "rotate", "--finish"]);
     assert_eq!(finished.lines().count(), 2, "{finished}");
+    // What holds no more is shown as such: of who has not renewed, and of tokens of before.
+    let state = |name: &str| -> Vec<String> {
+        let mut states: Vec<_> = certificates(&cluster, name).iter().map(|it| it["state"].to_string()).collect();
+        states.sort();
+        states
+    };
+    assert_eq!(
+        (state("w2"), state("w1")),
+        (vec!["\"untrusted\"".into()], vec!["\"untrusted\"".into(), "\"valid\"".into()])
+    );
+    let listed = cluster.cli(&["token", "list"]);
+    let line = listed.lines().find(|line| line.contains(&unused)).expect("it is listed");
+    assert!(line.contains("untrusted"), "{listed}");
 
     // Who has renewed, and users, notice nothing.
     assert!(kubectl(folder, &["get", "nodes"]).status.success(), "kubeconfigs are of another authority");

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use api::{Address, Authorize, WorkerName, session::WorkerUp};
 use tonic::{Request, Status, metadata::MetadataValue};
@@ -72,6 +72,19 @@ pub(super) enum Owner {
     Key(Peer, String),
     /// Of nobody.
     Nobody,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started(name) => write!(f, "worker `{name}`"),
+            Self::Local(_, Some(name)) => write!(f, "worker `{name}`"),
+            Self::Local(Some(process), None) => write!(f, "process {process} of this machine"),
+            Self::Local(None, None) => f.write_str("a process of this machine"),
+            Self::Key(peer, _) => write!(f, "{} `{}`", peer.role.as_str(), peer.name),
+            Self::Nobody => f.write_str("nobody that is known"),
+        }
+    }
 }
 
 impl Who {

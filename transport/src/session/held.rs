@@ -129,7 +129,7 @@ impl<Out: Message, In: Message> Sessions<Out, In> {
             if let Broken::Refused(why) = &ended
                 && let Some(untold) = told.lock().tell()
             {
-                tracing::warn!(why, untold, "a session was ended: others are not told for a while");
+                tracing::warn!(peer = %owner, why, untold, "a session was ended: others are not told for a while");
             }
             forget(&mut sessions.lock(), &owner, &held);
         });
