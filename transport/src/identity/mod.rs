@@ -17,7 +17,7 @@ pub use shown::Certificate;
 pub use trust::{Revoked, Trust};
 
 pub(crate) use certificate::{Heard, peer};
-pub(crate) use trust::{distrusted, ends, revoked};
+pub(crate) use trust::{authority_ended, distrusted, ends, revoked};
 
 /// How long the other side may take to show who it is.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);

@@ -110,6 +110,17 @@ pub(crate) async fn distrusted(trust: watch::Receiver<Arc<Trust>>, mut known: bo
     until(trust, is_distrusted).await;
 }
 
+/// Resolves once the authority of this certificate, which was `known` when it was taken or has become so, is trusted no more.
+pub(crate) async fn authority_ended(trust: watch::Receiver<Arc<Trust>>, mut known: bool, certificate: Certificate) {
+    let has_ended = |trust: &Trust| {
+        let is_known = trust.knows_authority_of(&certificate);
+        let ended = known && !is_known;
+        known |= is_known;
+        ended
+    };
+    until(trust, has_ended).await;
+}
+
 /// When this certificate's time is over, as of now.
 pub(crate) fn ends(certificate: &Certificate) -> Instant {
     Instant::now() + certificate.expires.duration_since(SystemTime::now()).unwrap_or_default()

@@ -1,18 +1,24 @@
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use api::WorkerName;
 use futures::future::BoxFuture;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 use tokio_rustls::TlsConnector;
 
 use super::RequestLimits;
 use crate::{
     broker::{BrokerClient, Wanted},
-    identity::{Identity, distrusted, peer},
+    identity::{Identity, authority_ended, peer, revoked},
     peer::{Stream, connect_to},
 };
+
+/// When the authority of a worker's certificate is trusted no more, what is in flight there is answered within this time.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How a worker is reached from here.
 #[derive(Clone)]
@@ -52,7 +58,16 @@ impl Way {
                 let connector = TlsConnector::from(identity.client_config());
                 let stream = connector.connect(name.clone(), stream).await?;
                 let shown = peer(stream.get_ref().1).ok_or(io::ErrorKind::PermissionDenied)?;
-                Ok((Box::new(stream), Box::pin(distrusted(identity.trust(), then.knows_authority_of(&shown), shown))))
+                let (known, trust) = (then.knows_authority_of(&shown), identity.trust());
+                let ended = authority_ended(trust.clone(), known, shown.clone());
+                let distrusted = async move {
+                    tokio::select! {
+                        () = revoked(trust, shown) => {}
+                        // The worker closes it, once it has answered what it was asked.
+                        () = async { ended.await; sleep(ANSWERED_WITHIN).await } => {}
+                    }
+                };
+                Ok((Box::new(stream), Box::pin(distrusted)))
             }
             Self::None(why) => Err(io::Error::new(io::ErrorKind::AddrNotAvailable, why.clone())),
         }

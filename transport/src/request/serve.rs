@@ -280,10 +280,19 @@ async fn serve_tls(desk: Arc<Desk>, fd: OwnedFd, place: Place, identity: Option<
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "neither a gateway nor a worker"));
     };
     place.shown_a_certificate();
-    let ends = tokio::time::sleep_until(crate::identity::ends(&shown));
+    // Who has another certificate has asked for it before, so that what it asks now is answered.
+    let (known, trust) = (then.knows_authority_of(&shown), identity.trust());
+    let ended = crate::identity::authority_ended(trust, known, shown.clone());
+    let over = tokio::time::sleep_until(crate::identity::ends(&shown));
+    let ends = async {
+        tokio::select! {
+            () = ended => {}
+            () = over => {}
+        }
+    };
     tokio::select! {
         biased;
-        () = crate::identity::distrusted(identity.trust(), then.knows_authority_of(&shown), shown) => {
+        () = crate::identity::revoked(identity.trust(), shown) => {
             Err(io::Error::new(io::ErrorKind::PermissionDenied, "its certificate holds no more"))
         }
         served = connection(desk, stream, ends) => served,
