@@ -98,6 +98,11 @@ def _flood(target: Target, frames) -> None:
             connection.sendall(each)
 
 
+def nothing(target: Target) -> None:
+    """What the machine does to the figures by itself, to hold the others against."""
+    target.over.wait()
+
+
 def resets(target: Target) -> None:
     def reset(stream: int) -> bytes:
         return frame(HEADERS, END_HEADERS | END_STREAM, stream, HEAD) + frame(RST_STREAM, 0, stream, struct.pack(">I", 8))
@@ -206,7 +211,7 @@ def _call() -> bytes:
 ATTACKS = {
     attack.__name__.replace("_", "-"): attack
     for attack in (
-        resets, continuations, slow_heads, sleeping_requests, guest_log_lines, guest_compare_and_swaps, guest_bodies,
+        nothing, resets, continuations, slow_heads, sleeping_requests, guest_log_lines, guest_compare_and_swaps, guest_bodies,
         guest_random_bytes, anonymous_api_connections, stalled_watchers, strategic_merges, copying_patches,
         strangers_at_the_sessions_port,
     )
