@@ -100,25 +100,24 @@ pub(crate) async fn revoked(trust: watch::Receiver<Arc<Trust>>, certificate: Cer
 
 /// Resolves once this certificate is taken no more: it is revoked, or its authority, which was `known` when it was taken or has
 /// become so, is trusted no more. That may be at once.
-pub(crate) async fn distrusted(trust: watch::Receiver<Arc<Trust>>, mut known: bool, certificate: Certificate) {
-    let is_distrusted = |trust: &Trust| {
-        let is_known = trust.knows_authority_of(&certificate);
-        let ended = known && !is_known;
-        known |= is_known;
-        ended || trust.revoked.has(&certificate)
-    };
-    until(trust, is_distrusted).await;
+pub(crate) async fn distrusted(trust: watch::Receiver<Arc<Trust>>, known: bool, certificate: Certificate) {
+    let mut has_ended = end_of_authority(known, &certificate);
+    until(trust, |trust| has_ended(trust) || trust.revoked.has(&certificate)).await;
 }
 
 /// Resolves once the authority of this certificate, which was `known` when it was taken or has become so, is trusted no more.
-pub(crate) async fn authority_ended(trust: watch::Receiver<Arc<Trust>>, mut known: bool, certificate: Certificate) {
-    let has_ended = |trust: &Trust| {
-        let is_known = trust.knows_authority_of(&certificate);
+pub(crate) async fn authority_ended(trust: watch::Receiver<Arc<Trust>>, known: bool, certificate: Certificate) {
+    until(trust, end_of_authority(known, &certificate)).await;
+}
+
+/// Whether that is so, each time that it is asked.
+fn end_of_authority(mut known: bool, certificate: &Certificate) -> impl FnMut(&Trust) -> bool {
+    move |trust| {
+        let is_known = trust.knows_authority_of(certificate);
         let ended = known && !is_known;
         known |= is_known;
         ended
-    };
-    until(trust, has_ended).await;
+    }
 }
 
 /// When this certificate's time is over, as of now.
