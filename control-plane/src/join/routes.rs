@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use axum::{
     Extension, Json, Router,
     extract::{Path, Query, State},
@@ -59,7 +57,7 @@ async fn create(State(register): State<Register>, Json(new): Json<NewToken>) -> 
     }
     match register.tokens().create(&new).await {
         Ok((made, text)) => {
-            let mut shown = shown(&made, register.authorities());
+            let mut shown = shown(&made, trusted(&register).as_deref());
             shown["token"] = text.into();
             (StatusCode::CREATED, Extension(Named(made.id)), Json(shown)).into_response()
         }
@@ -70,7 +68,8 @@ async fn create(State(register): State<Register>, Json(new): Json<NewToken>) -> 
 async fn list(State(register): State<Register>) -> Response {
     match register.tokens().list().await {
         Ok(all) => {
-            let all = all.iter().map(|token| shown(token, register.authorities()));
+            let trusted = trusted(&register);
+            let all = all.iter().map(|token| shown(token, trusted.as_deref()));
             Json(json!({ "items": all.collect::<Vec<_>>() })).into_response()
         }
         Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
@@ -106,12 +105,12 @@ async fn revoke(
     if !token && certificates.is_empty() {
         return refused(StatusCode::NOT_FOUND, &format!("there is no join token `{id}`: see `sampan token list`"));
     }
-    let certificates: Vec<_> = certificates.iter().map(|it| shown_certificate(it, register.authorities())).collect();
+    let certificates = shown_certificates(&certificates, &register);
     Json(json!({ "id": id, "certificates": certificates })).into_response()
 }
 
 async fn list_certificates(State(register): State<Register>) -> Response {
-    let items: Vec<_> = register.list().iter().map(|it| shown_certificate(it, register.authorities())).collect();
+    let items = shown_certificates(&register.list(), &register);
     Json(json!({ "kind": "List", "apiVersion": "v1", "items": items })).into_response()
 }
 
@@ -163,7 +162,7 @@ async fn revoke_certificates(State(register): State<Register>, Query(asked): Que
     };
     match register.revoke(&which).await {
         Ok((revoked, freed)) if freed || !revoked.is_empty() => {
-            let items: Vec<_> = revoked.iter().map(|it| shown_certificate(it, register.authorities())).collect();
+            let items = shown_certificates(&revoked, &register);
             Json(json!({ "items": items, "nameFreed": freed })).into_response()
         }
         Ok(_) => {
@@ -174,13 +173,23 @@ async fn revoke_certificates(State(register): State<Register>, Query(asked): Que
     }
 }
 
-/// Whether what goes back to an authority is of no use, as that is trusted no more.
-fn is_untrusted(authority: Option<&str>, trusted: Option<&Arc<dyn Authorities>>) -> bool {
-    let (Some(authority), Some(trusted)) = (authority, trusted) else { return false };
-    !trusted.list().iter().any(|it| it.fingerprint == authority)
+/// The authorities that are trusted now, if there are any here.
+fn trusted(register: &Register) -> Option<Vec<TrustedAuthority>> {
+    register.authorities().map(|authorities| authorities.list())
 }
 
-fn shown_certificate(certificate: &IssuedCertificate, trusted: Option<&Arc<dyn Authorities>>) -> serde_json::Value {
+/// Whether what goes back to an authority is of no use, as that is trusted no more.
+fn is_untrusted(authority: Option<&str>, trusted: Option<&[TrustedAuthority]>) -> bool {
+    let (Some(authority), Some(trusted)) = (authority, trusted) else { return false };
+    !trusted.iter().any(|it| it.fingerprint == authority)
+}
+
+fn shown_certificates(certificates: &[IssuedCertificate], register: &Register) -> Vec<serde_json::Value> {
+    let trusted = trusted(register);
+    certificates.iter().map(|certificate| shown_certificate(certificate, trusted.as_deref())).collect()
+}
+
+fn shown_certificate(certificate: &IssuedCertificate, trusted: Option<&[TrustedAuthority]>) -> serde_json::Value {
     let has_one = !certificate.serial.is_empty();
     let ended = certificate.expires <= wall();
     let state = match (certificate.revoked, ended) {
@@ -211,7 +220,7 @@ fn shown_authority(authority: &TrustedAuthority) -> serde_json::Value {
     })
 }
 
-fn shown(token: &JoinToken, trusted: Option<&Arc<dyn Authorities>>) -> serde_json::Value {
+fn shown(token: &JoinToken, trusted: Option<&[TrustedAuthority]>) -> serde_json::Value {
     let state = match token.uses_left {
         _ if token.ends <= now() => "ended",
         0 => "used up",
