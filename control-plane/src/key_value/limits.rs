@@ -9,6 +9,10 @@ pub const MAX_KEY_BYTES: usize = 1024;
 /// Keys of one page of a listing.
 pub const MAX_PAGE: usize = 1000;
 
+/// Bytes of values that are read, sealed or opened without a pause: whoever asks may do so on a thread that serves. In a file a larger
+/// value is found, which can mean to read it from the disk, and then copied.
+pub(super) const BYTES_IN_A_ROW: usize = 1 << 20;
+
 /// So much longer may a value be where it is kept: that long is the seal of one.
 pub(super) const MAX_STORED_VALUE_BYTES: usize = MAX_VALUE_BYTES + MAX_SEAL_BYTES;
 /// Bytes of the values of one call where they are kept.

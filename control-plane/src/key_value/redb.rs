@@ -8,7 +8,7 @@ use registry_client::DiskReserve;
 use tokio::sync::oneshot;
 
 use super::{
-    limits::{MAX_PAGE, check_entries, check_keys, check_read, check_value},
+    limits::{BYTES_IN_A_ROW, MAX_PAGE, check_entries, check_keys, check_read, check_value},
     quota::{Quota, Usage},
     writer::{Change, Done, Job, Writer},
 };
@@ -20,8 +20,6 @@ use crate::{
 
 /// Keys that are looked up without a pause. Whoever asks may do so on a thread that serves.
 const KEYS_IN_A_ROW: usize = 32;
-/// Bytes of values that are read without one. A larger value is found, which can mean to read it from the disk, and then copied.
-const BYTES_IN_A_ROW: usize = 1 << 20;
 
 /// What redb holds in memory of the file.
 pub(super) const CACHE_BYTES: usize = 64 << 20;

@@ -14,7 +14,8 @@ use tokio::sync::Mutex;
 
 use super::{
     limits::{
-        MAX_PAGE, MAX_STORED_VALUE_BYTES, check_keys, check_read, check_written, check_written_value, incremented,
+        BYTES_IN_A_ROW, MAX_PAGE, MAX_STORED_VALUE_BYTES, check_keys, check_read, check_written, check_written_value,
+        incremented,
     },
     redb::{CACHE_BYTES, ENTRIES, NO_ENTRIES, SEALED_ENTRIES, entries_of},
     redis::RedisKeyValue,
@@ -26,8 +27,6 @@ use crate::{
 
 /// Keys whose entries are changed in this process go by one of so many locks.
 const LOCKS: usize = 64;
-/// Bytes that are sealed or opened without a pause: whoever asks may do so on a thread that serves.
-const BYTES_IN_A_ROW: usize = 1 << 20;
 /// After a failure, entries in Redis are written anew after this time.
 const REWRITE_AGAIN: Duration = Duration::from_secs(10);
 /// How often a change is tried again where other processes change the same entry.

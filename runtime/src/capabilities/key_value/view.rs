@@ -102,10 +102,8 @@ impl View<'_> {
         if held.is_none() {
             held = self.memory.held_while(bytes as u64)?;
         }
-        if bytes > BYTES_IN_A_ROW {
-            // They are copied to the guest next.
-            tokio::task::yield_now().await;
-        }
+        // They are copied to the guest next.
+        pause_beside(bytes).await;
         // The guest has room for them, or ends: it is given a copy, for which it needs as much again.
         Ok((values, held))
     }
@@ -124,9 +122,7 @@ impl View<'_> {
         let bytes = value.as_ref().map_or(0, Bytes::len);
         let _held = self.memory.held_while(bytes as u64)?;
         let copy = value.map(Vec::from);
-        if bytes > BYTES_IN_A_ROW {
-            tokio::task::yield_now().await;
-        }
+        pause_beside(bytes).await;
         Ok(copy)
     }
 
@@ -148,10 +144,8 @@ impl View<'_> {
         let bytes = entries.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
         // Until the store has them.
         let _held = self.memory.held_while(bytes as u64)?;
-        if bytes > BYTES_IN_A_ROW {
-            // They were copied from the guest, and may be sealed next.
-            tokio::task::yield_now().await;
-        }
+        // They were copied from the guest, and may be sealed next.
+        pause_beside(bytes).await;
         let entries = entries.into_iter().map(|(key, value)| (key, value.into())).collect();
         Ok(self.store().set(&self.bucket(bucket)?, entries).await?)
     }
@@ -191,6 +185,13 @@ pub(super) fn within(value: Value) -> Result<Vec<u8>, StoreError> {
     match value {
         lifted::Octets::Within(value) => Ok(value),
         lifted::Octets::TooMany(bytes) => Err(too_large("value", bytes, api::MAX_VALUE_BYTES)),
+    }
+}
+
+/// Lets others go on before more is done with so many bytes, if they are many.
+async fn pause_beside(bytes: usize) {
+    if bytes > BYTES_IN_A_ROW {
+        tokio::task::yield_now().await;
     }
 }
 
