@@ -57,7 +57,8 @@ pub(crate) async fn hostile(plan: &WorkerPlan) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn say<T, E: std::fmt::Display>(what: &str, tried: Result<T, E>) {
+/// Says whether it could be done, for the test that reads it.
+pub(super) fn say<T, E: std::fmt::Display>(what: &str, tried: Result<T, E>) {
     match tried {
         Ok(_) => print_error(format_args!("hostile: {what}: open")),
         Err(why) => print_error(format_args!("hostile: {what}: closed ({why})")),
@@ -102,7 +103,8 @@ fn files(root: &Path, own: &Path) {
     }
 }
 
-fn processes() {
+/// Tries what must not be possible to any process here, whoever has taken it over.
+pub(super) fn processes() {
     use rustix::process::{Signal, getppid, kill_process};
     let Some(parent) = getppid() else { return };
     let id = parent.as_raw_nonzero();

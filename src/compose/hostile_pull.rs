@@ -2,18 +2,19 @@
 //! has given up what any other gives up; then it tries what must not be possible, and says what was. In the end it pulls.
 
 use std::{
-    fmt::Display,
     fs,
     io::Read,
     net::{TcpListener, UdpSocket},
     os::unix::net::{UnixDatagram, UnixListener, UnixStream},
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use registry_client::serve_pull_after;
 
-use super::pulling::confine;
+use super::{
+    hostile::{processes, say},
+    pulling::confine,
+};
 use crate::terminal::print_error;
 
 /// Tries everything on what is in this data directory, and prints a line of each (`hostile: WHAT: open` or `closed`).
@@ -21,16 +22,10 @@ pub(crate) fn pull_as_if_taken_over(data_dir: PathBuf) -> anyhow::Result<()> {
     Ok(serve_pull_after(confine, || {
         files(&data_dir);
         processes();
+        environment();
         sockets(&data_dir);
         print_error("hostile: done");
     })?)
-}
-
-fn say<T, E: Display>(what: &str, tried: Result<T, E>) {
-    match tried {
-        Ok(_) => print_error(format_args!("hostile: {what}: open")),
-        Err(why) => print_error(format_args!("hostile: {what}: closed ({why})")),
-    }
 }
 
 fn files(root: &Path) {
@@ -65,16 +60,7 @@ fn files(root: &Path) {
     }
 }
 
-fn processes() {
-    use rustix::process::{Signal, getppid, kill_process};
-    let Some(parent) = getppid() else { return };
-    let id = parent.as_raw_nonzero();
-    say("signal who started it", kill_process(parent, Signal::WINCH));
-    for file in ["environ", "mem", "maps", "cmdline", "fd/0"] {
-        say(&format!("read {file} of who started it"), fs::File::open(format!("/proc/{id}/{file}")));
-    }
-    say("list processes", fs::read_dir("/proc"));
-    say("start a program", Command::new("/bin/true").status());
+fn environment() {
     // What it has of the environment says where proxies are, and nothing else.
     let others = std::env::vars_os().map(|(name, _)| name.to_string_lossy().to_lowercase());
     let others: Vec<_> = others.filter(|name| !name.ends_with("_proxy") && !name.starts_with("ssl_cert_")).collect();
