@@ -1,4 +1,4 @@
-//! A Redis as README.md says that it be set up.
+//! A Redis as the book says that it be set up.
 
 use std::{
     fs,

@@ -28,7 +28,7 @@ use link::{Link, Repeat, Request};
 
 pub use settings::{InvalidRedis, RedisSettings};
 
-/// What guests keep, in Redis. Whether a write that was answered survives a crash of Redis is Redis' to say: README.md tells
+/// What guests keep, in Redis. Whether a write that was answered survives a crash of Redis is Redis' to say: the book tells
 /// how to set it up.
 ///
 /// One connection carries all operations. It is made when it is needed, and anew when it broke.

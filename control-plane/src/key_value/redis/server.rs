@@ -21,7 +21,7 @@ pub(in crate::key_value) struct Server {
 }
 
 impl Server {
-    /// As README.md says that it be set up.
+    /// As `docs/src/how-to/store-data-in-redis.md` says that it be set up.
     pub(in crate::key_value) fn start(dir: &Path) -> Self {
         Self::start_with(dir, &[])
     }
