@@ -1,5 +1,5 @@
 # The verbs of this project. Each installs what it needs and says so (scripts/setup).
-.PHONY: demo test conformance bench build guests simulate fuzz sbom fmt
+.PHONY: demo test conformance bench book build guests reference simulate fuzz sbom fmt
 
 PROFILE_DIR = $(or $(CARGO_TARGET_DIR),target)
 
@@ -28,6 +28,10 @@ bench: ## Print the figures of bench/README.md
 	$(MAKE) guests
 	bench/run
 
+book: ## The documentation as a book, into target/book
+	@scripts/setup book
+	PATH="$$PATH:$$PWD/target/tools/bin" mdbook build docs
+
 build: ## The release binary
 	@scripts/setup build
 	cargo build --release --locked
@@ -35,6 +39,10 @@ build: ## The release binary
 guests: ## The sample guests and the test guest, into target/guests
 	@scripts/setup guests
 	scripts/guests
+
+reference: ## Write the pages of the book that are made from the code
+	@scripts/setup build
+	SAMPAN_WRITE_REFERENCE=1 cargo test --locked -p sampan --bin sampan reference::
 
 simulate: ## Rerun one seed of the scheduler's simulation: make simulate SEED=123
 	SAMPAN_SEED=$(SEED) cargo test --locked -p sampan-scheduler --test simulation -- --nocapture

@@ -17,6 +17,8 @@ mod errors;
 mod key_value;
 mod metrics;
 mod paths;
+#[cfg(test)]
+mod reference;
 mod registries;
 mod replay;
 mod screen;

@@ -65,16 +65,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_for_users_is_this_one() {
-        let readme = include_str!("../../README.md");
-        for annotation in ALL.iter().filter(|annotation| !annotation.on.contains("set by Sampan")) {
-            let name = annotation.key.trim_start_matches("sampan.dev/");
-            let row = format!("| `{name}` | {} | {} | {} |", annotation.on, annotation.default, annotation.meaning);
-            assert!(readme.contains(&row), "README.md lacks: {row}");
-        }
-    }
-
-    #[test]
     fn an_annotation_is_for_each_of_the_places_that_it_names() {
         let autoscaler = ALL.iter().find(|annotation| annotation.key == AUTOSCALER).expect("it is there");
         assert!(autoscaler.is_for("Deployment") && autoscaler.is_for("HorizontalPodAutoscaler"));

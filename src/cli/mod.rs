@@ -97,6 +97,12 @@ enum Internal {
     },
 }
 
+/// All that users can type, for the page of the book that shows it.
+#[cfg(test)]
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Reads the command line and carries it out. What is wrong with it ends the process with 2, as clap does.
 pub(crate) fn run() -> anyhow::Result<()> {
     let first = std::env::args_os().nth(1).unwrap_or_default();

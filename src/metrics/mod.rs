@@ -1,5 +1,6 @@
 //! What a process counts, in the text format of Prometheus.
 
+mod families;
 mod text;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
@@ -19,6 +20,9 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use transport::ControlPlaneClient;
 
 use text::Text;
+
+#[cfg(test)]
+pub(crate) use families::FAMILIES;
 
 /// Connections at a time; beyond, they wait.
 const CONNECTIONS: usize = 16;
@@ -126,12 +130,7 @@ impl Metrics {
         let mut text = Text::default();
         if let Some(client) = &self.control_plane {
             let reached = u64::from(client.is_connected());
-            text.family(
-                "sampan_control_plane_reached",
-                "gauge",
-                "Whether a session with the control plane is connected.",
-            );
-            text.value("sampan_control_plane_reached", &[], reached);
+            text.single(&families::CONTROL_PLANE_REACHED, reached);
         }
         if let Some(gateway) = &self.gateway {
             text.gateway(&gateway.measurements());
@@ -140,9 +139,7 @@ impl Metrics {
             text.autoscalers(&measurements.autoscalers());
             text.refusals(measurements);
             if let Some(lost) = measurements.lost_audit_events() {
-                let name = "sampan_audit_events_lost_total";
-                text.family(name, "counter", "Events that the audit log could not take or write.");
-                text.value(name, &[], lost);
+                text.single(&families::AUDIT_LOST, lost);
             }
         }
         if let Some(peers) = &self.peers {

@@ -33,8 +33,8 @@ const INSTEAD: &[(&str, &str)] = &[
     ("customresourcedefinitions", "no further kinds can be added: leave out what needs an operator"),
 ];
 
-/// What to do instead of writing an object of this kind.
-pub(crate) fn instead(resource: &Resource) -> Option<&'static str> {
+/// What to do instead of writing an object of this kind, if it is one of which there are none here.
+pub fn instead(resource: &Resource) -> Option<&'static str> {
     INSTEAD.iter().find(|(plural, _)| *plural == resource.plural).map(|(_, instead)| *instead)
 }
 

@@ -41,7 +41,7 @@ pub(crate) mod values;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use absent::instead;
+pub use absent::instead;
 pub use column::Column;
 pub use field::{Cause, FieldError, nearest};
 pub(crate) use hints::hints;

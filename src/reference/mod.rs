@@ -1,0 +1,46 @@
+//! The pages of the book that are made from the code: what commands, annotations, kinds, limits and metrics there are.
+//! Each test compares a page with what the code says now; `make reference` writes it.
+
+mod annotations;
+mod commands;
+mod constants;
+mod kinds;
+mod limits;
+mod metrics;
+
+use std::{fs, path::Path};
+
+/// What each page begins with, below its title.
+const GENERATED: &str = "<!-- Generated from the code: `make reference` writes this page. -->";
+
+/// Where the repository is.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Fails where a page of `docs/src/reference` is not this text; with `SAMPAN_WRITE_REFERENCE` set, writes it instead.
+fn keep(page: &str, text: &str) {
+    let path = root().join("docs/src/reference").join(page);
+    if std::env::var_os("SAMPAN_WRITE_REFERENCE").is_some() {
+        fs::write(&path, text).expect("the page can be written");
+        return;
+    }
+    let kept = fs::read_to_string(&path).expect("the page is there: `make reference` writes it");
+    if kept == text {
+        return;
+    }
+    let (mut old, mut new) = (kept.lines(), text.lines());
+    let mut line = 1;
+    let (old, new) = loop {
+        match (old.next(), new.next()) {
+            (Some(old), Some(new)) if old == new => line += 1,
+            (old, new) => break (old.unwrap_or_default(), new.unwrap_or_default()),
+        }
+    };
+    panic!("docs/src/reference/{page}:{line} is not what the code says: run `make reference`\n- {old}\n+ {new}");
+}
+
+/// A text as it can stand in a cell of a table.
+fn cell(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+}
