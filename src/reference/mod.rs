@@ -7,6 +7,8 @@ mod constants;
 mod kinds;
 mod limits;
 mod metrics;
+mod placeholders;
+mod sentences;
 
 use std::{fs, path::Path};
 
@@ -18,14 +20,25 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Whether the pages are written rather than compared.
+fn is_writing() -> bool {
+    std::env::var_os("SAMPAN_WRITE_REFERENCE").is_some()
+}
+
 /// Fails where a page of `docs/src/reference` is not this text; with `SAMPAN_WRITE_REFERENCE` set, writes it instead.
 fn keep(page: &str, text: &str) {
-    let path = root().join("docs/src/reference").join(page);
-    if std::env::var_os("SAMPAN_WRITE_REFERENCE").is_some() {
+    keep_at(&format!("docs/src/reference/{page}"), text);
+}
+
+/// The same for a file at a path in the repository.
+fn keep_at(page: &str, text: &str) {
+    let path = root().join(page);
+    if is_writing() {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder for the page");
         fs::write(&path, text).expect("the page can be written");
         return;
     }
-    let kept = fs::read_to_string(&path).expect("the page is there: `make reference` writes it");
+    let kept = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{page}: {error}: run `make reference`"));
     if kept == text {
         return;
     }
@@ -37,7 +50,7 @@ fn keep(page: &str, text: &str) {
             (old, new) => break (old.unwrap_or_default(), new.unwrap_or_default()),
         }
     };
-    panic!("docs/src/reference/{page}:{line} is not what the code says: run `make reference`\n- {old}\n+ {new}");
+    panic!("{page}:{line} is not what the code says: run `make reference`\n- {old}\n+ {new}");
 }
 
 /// A text as it can stand in a cell of a table.

@@ -2,6 +2,7 @@
 //! they are to be.
 
 mod commands;
+mod decisions;
 mod links;
 mod markdown;
 

@@ -27,7 +27,7 @@ impl Default for CollectionConfig {
             first_after: Duration::from_secs(30),
             every: hour,
             grace: hour,
-            max_age: 30 * 24 * hour,
+            max_age: Duration::from_secs(30 * 24 * 3600),
             max_bytes: None,
         }
     }
