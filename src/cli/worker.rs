@@ -53,7 +53,7 @@ pub(crate) struct Worker {
     #[arg(long, env = "SAMPAN_CPU", value_name = "QUANTITY", value_parser = cpu)]
     cpu: Option<u64>,
 
-    /// Replicas that it takes
+    /// Replicas that it takes [default: 10000]
     #[arg(long, env = "SAMPAN_MAX_REPLICAS", value_name = "N")]
     max_replicas: Option<u32>,
 

@@ -1,4 +1,4 @@
-//! The pages of the book that are made from the code: what commands, annotations, kinds, limits and metrics there are.
+//! The pages of the book that are made from the code: what commands, annotations, kinds, limits, errors and metrics there are.
 //! Each test compares a page with what the code says now; `make reference` writes it.
 
 mod annotations;
@@ -8,6 +8,7 @@ mod kinds;
 mod limits;
 mod metrics;
 mod placeholders;
+mod reasons;
 mod sentences;
 
 use std::{fs, path::Path};

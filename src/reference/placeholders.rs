@@ -20,7 +20,7 @@ fn value(placeholder: &str, commands: &Command) -> Result<String, String> {
 }
 
 /// The default of an option, of the first command that has one: what is set for clap, else what its help says.
-fn default_of(option: &str, commands: &Command) -> Option<String> {
+pub(super) fn default_of(option: &str, commands: &Command) -> Option<String> {
     let paths: [&[&str]; 4] = [&["up"], &["server"], &["worker"], &["token", "create"]];
     paths.iter().find_map(|path| {
         let command = path.iter().try_fold(commands, |command, name| command.find_subcommand(name))?;
