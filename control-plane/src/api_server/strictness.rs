@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::{
-    notation::Text,
+    notation::{self, MAX_LISTED, Text},
     resources::{Cause, FieldError, MAX_UNKNOWN_FIELDS, Resource, remove_field},
 };
 
@@ -63,8 +63,17 @@ impl Strictness {
     }
 
     /// Takes fields out that this kind does not have. Of values of other types an object that is written whole cannot be read,
-    /// as in Kubernetes; what a patch makes is left to the check of the whole object.
+    /// as in Kubernetes; what a patch makes is left to the check of the whole object. One whose lists have more
+    /// elements than [`MAX_LISTED`] is not looked at.
     pub(super) fn prune(&self, resource: &Resource, object: &mut Value) -> Result<(), ApiError> {
+        let listed = notation::listed(object);
+        if listed > MAX_LISTED {
+            let why = format!(
+                "lists of the {} have {listed} elements in all: at most {MAX_LISTED} are allowed",
+                resource.kind
+            );
+            return Err(ApiError::TooLarge { why });
+        }
         (resource.schema.take_nulls_out)(object);
         let errors = (resource.schema.check)(object);
         let (unknown, others): (Vec<_>, Vec<_>) = errors.into_iter().partition(|error| error.cause == Cause::Unknown);

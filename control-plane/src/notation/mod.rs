@@ -21,8 +21,8 @@ pub use documents::{Document, documents};
 pub use encoding::decoded;
 use node::Node;
 pub(crate) use path::Path;
-use weight::Found;
-pub use weight::MAX_HELD_BYTES;
+pub(crate) use weight::{Found, listed};
+pub use weight::{MAX_HELD_BYTES, MAX_LISTED};
 pub use yaml::{MAX_ALIASED_BYTES, MAX_DEPTH};
 
 /// What a text says.

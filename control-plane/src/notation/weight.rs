@@ -9,6 +9,9 @@ use super::{MAX_DUPLICATES, Path};
 /// What all values of a text together may weigh, in bytes of memory. A text of 2 MiB that says nothing but `{"":0}` would take a
 /// hundred times as much.
 pub const MAX_HELD_BYTES: usize = 48 << 20;
+/// Elements of all lists of one object together. Each may be given defaults, and is checked and told of by its place, which costs
+/// a thousand times what `{}` does.
+pub const MAX_LISTED: usize = 10_000;
 /// Any value, beside its text.
 const VALUE: usize = 32;
 /// A key, beside its text and its value.
@@ -17,6 +20,15 @@ const KEY: usize = 64;
 const MAPPING: usize = 640;
 /// The longest path of a key that is told of.
 const MAX_PATH_BYTES: usize = 1024;
+
+/// How many elements all sequences in a value have.
+pub(crate) fn listed(value: &Value) -> usize {
+    match value {
+        Value::Array(values) => values.len() + values.iter().map(listed).sum::<usize>(),
+        Value::Object(fields) => fields.values().map(listed).sum(),
+        _ => 0,
+    }
+}
 
 pub(super) fn of_text(text: &str) -> usize {
     VALUE + text.len()
@@ -47,14 +59,14 @@ pub(super) fn of(value: &Value) -> usize {
 
 /// What was found in a text so far.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(crate) struct Found {
     held: Cell<usize>,
     duplicates: RefCell<Vec<String>>,
 }
 
 impl Found {
     /// Takes note of memory that values take; fails beyond [`MAX_HELD_BYTES`].
-    pub(super) fn hold(&self, bytes: usize) -> Result<(), String> {
+    pub(crate) fn hold(&self, bytes: usize) -> Result<(), String> {
         self.held.set(self.held.get() + bytes);
         match self.held.get() > MAX_HELD_BYTES {
             true => {
@@ -62,6 +74,16 @@ impl Found {
             }
             false => Ok(()),
         }
+    }
+
+    /// Takes note of a value, beside its text.
+    pub(crate) fn value(&self) -> Result<(), String> {
+        self.hold(VALUE)
+    }
+
+    /// Takes note of a key that is added to a mapping.
+    pub(crate) fn key(&self, mapping: &Map<String, Value>, key: &str) -> Result<(), String> {
+        self.hold(of_key(key) + if mapping.is_empty() { MAPPING } else { 0 })
     }
 
     /// Takes note of a key that is given twice. Its path is cut, since keys may be long, and many.

@@ -99,6 +99,7 @@ fn bodies_that_cost_much_for_their_length_are_refused_or_done_and_others_answere
     let deep = format!("{{\"data\":{{\"a\":{}1{}}}}}", "[".repeat(500_000), "]".repeat(500_000));
     let many = format!("{{\"data\":[{}0]}}", "{\"\":0},".repeat(200_000));
     let aliases = format!("a: &a [{}1]\nb: [{}1]\n", "1,".repeat(10_000), "*a,".repeat(10_000));
+    let owners = format!("{{\"metadata\":{{\"ownerReferences\":[{}{{}}]}}}}", "{},".repeat(600_000));
     for (media_type, body, statuses) in [
         ("application/json-patch+json", json!(copies).to_string(), [422, 422]),
         ("application/strategic-merge-patch+json", merged.to_string(), [200, 413]),
@@ -107,6 +108,7 @@ fn bodies_that_cost_much_for_their_length_are_refused_or_done_and_others_answere
         ("application/apply-patch+yaml", deep, [400, 400]),
         ("application/merge-patch+json", many, [400, 400]),
         ("application/apply-patch+yaml", aliases, [400, 400]),
+        ("application/merge-patch+json", owners, [413, 413]),
     ] {
         let status = send(&sampan, "PATCH", media_type, &path, &body);
         assert!(statuses.contains(&status), "{media_type} {}: {status}", &body[..40]);

@@ -3,6 +3,8 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 
+use crate::notation::Found;
+
 use super::wire::{self, Malformed, Wire};
 
 /// A field of a message: its number, its name in JSON, and what it holds.
@@ -47,6 +49,13 @@ pub(super) enum Unreadable {
     Malformed(Malformed),
 }
 
+/// More than a body may hold.
+impl From<String> for Unreadable {
+    fn from(too_much: String) -> Self {
+        Malformed(too_much.into()).into()
+    }
+}
+
 impl From<Malformed> for Unreadable {
     fn from(malformed: Malformed) -> Self {
         Self::Malformed(malformed)
@@ -58,8 +67,8 @@ const INT_OR_STRING: &[Field] =
     &[Field(1, "type", Type::Number), Field(2, "number", Type::Number), Field(3, "text", Type::Text)];
 const TIME: &[Field] = &[Field(1, "seconds", Type::Number), Field(2, "nanos", Type::Number)];
 
-/// The fields of a message that say something.
-pub(super) fn message(table: &[Field], bytes: &[u8]) -> Result<Map<String, Value>, Unreadable> {
+/// The fields of a message that say something; what they take in memory is noted, as of other notations.
+pub(super) fn message(table: &[Field], bytes: &[u8], found: &Found) -> Result<Map<String, Value>, Unreadable> {
     let mut object = Map::new();
     for field in wire::fields(bytes) {
         let (number, value) = field?;
@@ -71,26 +80,32 @@ pub(super) fn message(table: &[Field], bytes: &[u8]) -> Result<Map<String, Value
             }
         };
         if let Type::Inlined(table) = holds {
-            if let Value::Object(mut fields) = read(&Type::Message(table), value)? {
+            if let Value::Object(mut fields) = read(&Type::Message(table), value, found)? {
                 object.append(&mut fields);
             }
             continue;
+        }
+        if !object.contains_key(*name) {
+            found.key(&object, name)?;
         }
         match (holds, object.entry(*name)) {
             (Type::Ignored, _) => {}
             (Type::List(element), list) => {
                 if let Value::Array(list) = list.or_insert_with(|| json!([])) {
-                    list.push(read(element, value)?);
+                    list.push(read(element, value, found)?);
                 }
             }
             (Type::Map(element), map) => {
                 if let Value::Object(map) = map.or_insert_with(|| json!({})) {
-                    let (key, value) = entry(element, value)?;
+                    let (key, value) = entry(element, value, found)?;
+                    if !map.contains_key(&key) {
+                        found.key(map, &key)?;
+                    }
                     map.insert(key, value);
                 }
             }
             (holds, place) => {
-                let value = read(holds, value)?;
+                let value = read(holds, value, found)?;
                 if says_something(holds, &value) {
                     *place.or_insert(Value::Null) = value;
                 }
@@ -100,7 +115,11 @@ pub(super) fn message(table: &[Field], bytes: &[u8]) -> Result<Map<String, Value
     Ok(object)
 }
 
-fn read(holds: &Type, value: Wire<'_>) -> Result<Value, Unreadable> {
+fn read(holds: &Type, value: Wire<'_>, found: &Found) -> Result<Value, Unreadable> {
+    found.value()?;
+    if let (Type::Text | Type::Bytes, Wire::Bytes(bytes)) = (holds, value) {
+        found.hold(bytes.len())?;
+    }
     match (holds, value) {
         (Type::Text, Wire::Bytes(bytes)) => Ok(json!(text(bytes)?)),
         (Type::Bytes, Wire::Bytes(bytes)) => Ok(json!(BASE64_STANDARD.encode(bytes))),
@@ -108,11 +127,13 @@ fn read(holds: &Type, value: Wire<'_>) -> Result<Value, Unreadable> {
         (Type::Number | Type::OptionalNumber, Wire::Number(number)) => Ok(json!(number.cast_signed())),
         (Type::Flag | Type::OptionalFlag, Wire::Number(number)) => Ok(json!(number != 0)),
         (Type::Message(table) | Type::OptionalMessage(table), Wire::Bytes(bytes)) => {
-            message(table, bytes).map(Value::Object)
+            message(table, bytes, found).map(Value::Object)
         }
-        (Type::Quantity, Wire::Bytes(bytes)) => Ok(message(QUANTITY, bytes)?.remove("string").unwrap_or(json!("0"))),
+        (Type::Quantity, Wire::Bytes(bytes)) => {
+            Ok(message(QUANTITY, bytes, found)?.remove("string").unwrap_or(json!("0")))
+        }
         (Type::IntOrString, Wire::Bytes(bytes)) => {
-            let mut parts = message(INT_OR_STRING, bytes)?;
+            let mut parts = message(INT_OR_STRING, bytes, found)?;
             let text = parts.get("type").is_some_and(|kind| *kind == 1);
             let said = if text {
                 parts.remove("text").unwrap_or(json!(""))
@@ -121,8 +142,8 @@ fn read(holds: &Type, value: Wire<'_>) -> Result<Value, Unreadable> {
             };
             Ok(said)
         }
-        (Type::Time, Wire::Bytes(bytes)) => time(&message(TIME, bytes)?),
-        _ => Err(Malformed("a field is not of the kind that its number stands for").into()),
+        (Type::Time, Wire::Bytes(bytes)) => time(&message(TIME, bytes, found)?),
+        _ => Err(Malformed("a field is not of the kind that its number stands for".into()).into()),
     }
 }
 
@@ -132,26 +153,26 @@ fn time(parts: &Map<String, Value>) -> Result<Value, Unreadable> {
         return Ok(Value::Null);
     }
     let nanos = i32::try_from(part("nanos")).unwrap_or_default();
-    let time = jiff::Timestamp::new(part("seconds"), nanos).map_err(|_| Malformed("a time is out of range"))?;
+    let time = jiff::Timestamp::new(part("seconds"), nanos).map_err(|_| Malformed("a time is out of range".into()))?;
     let format = if nanos == 0 { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S.%6fZ" };
     Ok(json!(time.strftime(format).to_string()))
 }
 
-fn entry(element: &Type, value: Wire<'_>) -> Result<(String, Value), Unreadable> {
-    let Wire::Bytes(bytes) = value else { return Err(Malformed("a map holds what is no entry").into()) };
-    let (mut key, mut held) = (String::new(), read(element, Wire::Bytes(&[]))?);
+fn entry(element: &Type, value: Wire<'_>, found: &Found) -> Result<(String, Value), Unreadable> {
+    let Wire::Bytes(bytes) = value else { return Err(Malformed("a map holds what is no entry".into()).into()) };
+    let (mut key, mut held) = (String::new(), read(element, Wire::Bytes(&[]), found)?);
     for field in wire::fields(bytes) {
         match field? {
             (1, Wire::Bytes(bytes)) => text(bytes)?.clone_into(&mut key),
-            (2, value) => held = read(element, value)?,
-            _ => return Err(Malformed("an entry of a map holds more than a key and a value").into()),
+            (2, value) => held = read(element, value, found)?,
+            _ => return Err(Malformed("an entry of a map holds more than a key and a value".into()).into()),
         }
     }
     Ok((key, held))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Malformed> {
-    str::from_utf8(bytes).map_err(|_| Malformed("a text is not UTF-8"))
+    str::from_utf8(bytes).map_err(|_| Malformed("a text is not UTF-8".into()))
 }
 
 fn says_something(holds: &Type, value: &Value) -> bool {

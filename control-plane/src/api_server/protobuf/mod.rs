@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 use decode::{Unreadable, message};
 use wire::{Malformed, Wire, fields};
 
+use crate::notation::Found;
+
 /// What such a body begins with. Then comes `runtime.Unknown`, which names the kind (1) and holds the object (2).
 const MAGIC: &[u8] = b"k8s\0";
 
@@ -31,9 +33,10 @@ pub(super) fn parse(body: &[u8]) -> Result<Option<Value>, Malformed> {
 fn object(body: &[u8]) -> Result<Value, Unreadable> {
     let envelope = body.strip_prefix(MAGIC).ok_or(Unreadable::Unknown)?;
     let (mut kind, mut raw) = (serde_json::Map::new(), &[][..]);
+    let found = Found::default();
     for field in fields(envelope) {
         match field? {
-            (1, Wire::Bytes(bytes)) => kind = message(tables::TYPE_META, bytes)?,
+            (1, Wire::Bytes(bytes)) => kind = message(tables::TYPE_META, bytes, &found)?,
             (2, Wire::Bytes(bytes)) => raw = bytes,
             // How the object is encoded, which is always like this.
             _ => {}
@@ -41,7 +44,7 @@ fn object(body: &[u8]) -> Result<Value, Unreadable> {
     }
     let named = |field: &str| kind.get(field).and_then(Value::as_str).unwrap_or_default();
     let table = tables::of_kind(named("apiVersion"), named("kind")).ok_or(Unreadable::Unknown)?;
-    let mut object = message(table, raw)?;
+    let mut object = message(table, raw, &found)?;
     object.entry("metadata").or_insert_with(|| json!({}));
     object.append(&mut kind);
     Ok(Value::Object(object))

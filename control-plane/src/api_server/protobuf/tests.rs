@@ -169,3 +169,39 @@ fn moments_are_written_as_kubernetes_does_and_unset_ones_left_away() {
     assert_eq!(read["spec"], json!({ "holderIdentity": "me", "renewTime": "1970-01-01T00:01:00.001000Z" }));
     assert_eq!(read["metadata"], json!({ "name": "leader" }));
 }
+
+#[test]
+fn a_body_of_few_bytes_that_stands_for_much_memory_is_refused() {
+    // A rule of a Role with one verb is four bytes here, and a mapping with a list in memory.
+    let rule = one(2, &one(1, b""));
+    assert!(parse(&body_of_any_length("rbac.authorization.k8s.io/v1", "Role", &rule.repeat(1000))).unwrap().is_some());
+    for (kind, api_version, part) in [
+        ("Role", "rbac.authorization.k8s.io/v1", rule),
+        ("Secret", "v1", one(2, &[one(1, b"k"), one(2, &[0xff; 100])].concat())),
+        ("NetworkPolicy", "networking.k8s.io/v1", one(2, &one(2, b""))),
+    ] {
+        let repeated = part.repeat((2 << 20) / part.len());
+        let read = parse(&body_of_any_length(api_version, kind, &repeated));
+        if kind == "Secret" {
+            assert!(read.is_ok(), "one key, given again and again, is one key");
+        } else {
+            assert!(read.unwrap_err().to_string().contains("bytes of memory"), "{kind}");
+        }
+    }
+}
+
+/// As [`body`], for objects of more than 127 bytes.
+fn body_of_any_length(api_version: &str, kind: &str, object: &[u8]) -> Vec<u8> {
+    let mut body = body(api_version, kind, b"");
+    // The empty object and what comes after it.
+    body.truncate(body.len() - 4);
+    body.push(2 << 3 | 2);
+    let mut length = object.len();
+    while length >= 0x80 {
+        body.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+        length >>= 7;
+    }
+    body.push(u8::try_from(length).unwrap());
+    body.extend(object);
+    body
+}

@@ -1,9 +1,11 @@
 //! Protobuf's encoding: fields as numbers and values, without what they mean.
 
-/// Bytes that are no protobuf.
+use std::borrow::Cow;
+
+/// Bytes that are no protobuf, or hold too much.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(in crate::api_server) struct Malformed(pub(super) &'static str);
+pub(in crate::api_server) struct Malformed(pub(super) Cow<'static, str>);
 
 /// The value of a field, as far as its encoding tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +55,7 @@ impl<'a> Fields<'a> {
                 Wire::Bytes(self.take(length)?)
             }
             5 => self.take(4).map(|_| Wire::Fixed)?,
-            _ => return Err(Malformed("a field has an encoding that is not known")),
+            _ => return Err(Malformed("a field has an encoding that is not known".into())),
         };
         Ok((key >> 3, value))
     }
@@ -68,12 +70,13 @@ impl<'a> Fields<'a> {
                 return Ok(number);
             }
         }
-        Err(Malformed("a number is longer than ten bytes"))
+        Err(Malformed("a number is longer than ten bytes".into()))
     }
 
     fn take(&mut self, length: u64) -> Result<&'a [u8], Malformed> {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or(Malformed("it ends in the middle of a field"))?;
+        let (taken, rest) =
+            self.rest.split_at_checked(length).ok_or_else(|| Malformed("it ends in the middle of a field".into()))?;
         self.rest = rest;
         Ok(taken)
     }

@@ -160,3 +160,24 @@ async fn many_mistakes_in_one_body_are_told_in_few_words() {
     let (code, status) = fixture.call("POST", CONFIG_MAPS, &[], &owned.to_string()).await;
     assert_eq!(code, StatusCode::CREATED, "{status}");
 }
+
+#[tokio::test]
+async fn lists_of_more_elements_than_can_be_looked_at_are_refused_as_they_are_written_and_as_patches_make_them() {
+    let fixture = Fixture::new().await;
+    let lists = |count: usize| {
+        let containers = vec![json!({}); count];
+        json!({ "metadata": { "name": "l" }, "spec": { "template": { "spec": { "containers": containers } } } })
+    };
+    let (code, status) = fixture.post(DEPLOYMENTS, &lists(300_000)).await;
+    assert_eq!(code, StatusCode::PAYLOAD_TOO_LARGE, "{status}");
+    let why = "lists of the Deployment have 300000 elements in all: at most 10000 are allowed";
+    assert_eq!(status["message"], why, "{status}");
+    let (code, status) = fixture.post(DEPLOYMENTS, &lists(9_000)).await;
+    assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY, "{status}");
+
+    fixture.create(CONFIG_MAPS, &config_map("c", 10)).await;
+    let names: Vec<_> = (0..10_001).map(|n| format!("a.example/{n}")).collect();
+    let patch = json!({ "metadata": { "finalizers": names } });
+    let (code, status) = fixture.patch(&format!("{CONFIG_MAPS}/c"), "merge-patch+json", &patch).await;
+    assert_eq!(code, StatusCode::PAYLOAD_TOO_LARGE, "{status}");
+}
