@@ -104,7 +104,7 @@ fn cannot_build(folder: &Path, chosen: Option<&str>) -> anyhow::Error {
                 .hint(format!("run `rustup target add --toolchain {chosen} {TARGET}`, or {DEBIAN}"))
         }
         None => anyhow!("no Rust here can build for {TARGET}")
-            .hint(format!("run `rustup target add {TARGET}`, or {DEBIAN}")),
+            .hint(format!("install Rust (https://rustup.rs) and run `rustup target add {TARGET}`, or {DEBIAN}")),
     }
 }
 
