@@ -16,6 +16,7 @@ mod docker_config;
 mod errors;
 mod key_value;
 mod metrics;
+mod new;
 mod paths;
 #[cfg(test)]
 mod reference;
@@ -27,6 +28,7 @@ mod signals;
 mod size;
 mod terminal;
 mod umask;
+mod wit;
 
 use std::process::ExitCode;
 

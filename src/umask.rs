@@ -35,6 +35,16 @@ pub(crate) fn give_back(command: &mut Command) -> &mut Command {
     }
 }
 
+/// Makes a folder that the user asked for, with those above it that are not there.
+pub(crate) fn create_folders_for_user(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    path.parent().map_or(Ok(()), create_folders_for_user)?;
+    fs::create_dir(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777 & !of_user().as_raw_mode()))
+}
+
 /// Writes a file that the user asked for by name. One that is there keeps its mode.
 pub(crate) fn write_for_user(path: &Path, contents: &[u8]) -> io::Result<()> {
     let is_new = !path.exists();

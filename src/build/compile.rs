@@ -157,7 +157,10 @@ impl Compiler {
     ) -> Vec<(&'a Component, Result<Made, CompileError>)> {
         match components {
             [component] if let Recipe::Command { line, artifact } = &component.recipe => {
-                let made = self.shell(&component.dir, line).await.map(|()| (artifact.clone(), None));
+                let made = match component.check_needs() {
+                    Ok(()) => self.shell(&component.dir, line).await.map(|()| (artifact.clone(), None)),
+                    Err(error) => Err(error.into()),
+                };
                 vec![(*component, made)]
             }
             components => self.cargo(components, packages).await,

@@ -9,7 +9,7 @@ use registry_client::ImageReference;
 use serde::Deserialize;
 
 use super::inputs;
-use crate::{client::kinds::closest, errors::HintExt};
+use crate::{client::kinds::closest, errors::HintExt, wit};
 
 /// The file that makes a folder a project.
 pub(crate) const PROJECT_FILE: &str = "sampan.toml";
@@ -37,6 +37,27 @@ pub(crate) struct Component {
     /// A change of one of these, or below it, asks for a new build; so does one of what a build by Cargo says that it
     /// read. Absolute.
     pub(crate) watch: Vec<PathBuf>,
+    /// What its command needs, in the order in which it is looked for.
+    pub(crate) needs: Vec<Need>,
+    /// The version of WASI 0.2 that its toolchain was built with, where that must be met exactly.
+    pub(crate) wasi: Option<String>,
+}
+
+/// Something without which a command cannot build, and the command that brings it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Need {
+    pub(crate) what: Needed,
+    /// To be run in the component's folder.
+    pub(crate) run: String,
+}
+
+/// What is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Needed {
+    /// A program, on PATH.
+    Program(String),
+    /// A file, absolute.
+    File(PathBuf),
 }
 
 /// How a component is built.
@@ -72,6 +93,41 @@ struct Entry {
     command: Option<String>,
     artifact: Option<PathBuf>,
     watch: Option<Vec<PathBuf>>,
+    #[serde(default)]
+    needs: Vec<NeedEntry>,
+    wasi: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NeedEntry {
+    program: Option<String>,
+    file: Option<PathBuf>,
+    run: String,
+}
+
+impl NeedEntry {
+    fn read(self, dir: &Path) -> Result<Need, String> {
+        let what = match (self.program, self.file) {
+            (Some(program), None) => Needed::Program(program),
+            (None, Some(file)) => Needed::File(dir.join(file)),
+            _ => return Err(".needs: each names either a `program` or a `file`, and with `run` what brings it".into()),
+        };
+        Ok(Need { what, run: self.run })
+    }
+}
+
+impl Need {
+    /// Whether it is here.
+    fn is_met(&self) -> bool {
+        match &self.what {
+            Needed::File(file) => file.exists(),
+            Needed::Program(program) => {
+                let path = std::env::var_os("PATH").unwrap_or_default();
+                std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+            }
+        }
+    }
 }
 
 impl Project {
@@ -133,6 +189,8 @@ impl Project {
             command: None,
             artifact: None,
             watch: None,
+            needs: Vec::new(),
+            wasi: None,
         };
         let component = Component::new(&root, name, entry).map_err(|why| anyhow!("{name}{why}"))?;
         Ok(Self { name: name.to_owned(), root, manifests: Vec::new(), components: vec![component] })
@@ -168,7 +226,36 @@ impl Component {
             (Recipe::Command { .. }, Some(_)) => named.collect(),
             (Recipe::Command { .. }, None) => vec![dir.clone()],
         };
-        Ok(Self { name: name.to_owned(), image: entry.image, dir, recipe, watch })
+        if recipe == Recipe::Cargo && !entry.needs.is_empty() {
+            return Err(".needs: is for a `command`; what Cargo needs is known".to_owned());
+        }
+        let needs = entry.needs.into_iter().map(|need| need.read(&dir)).collect::<Result<_, _>>()?;
+        let wasi = entry.wasi;
+        if wasi.as_ref().is_some_and(|version| !wit::is_stable(version)) {
+            return Err(".wasi: a version of WASI 0.2 is meant, such as `0.2.10`".to_owned());
+        }
+        Ok(Self { name: name.to_owned(), image: entry.image, dir, recipe, watch, needs, wasi })
+    }
+
+    /// What of that which its command needs is not here.
+    pub(crate) fn lacking(&self) -> impl Iterator<Item = &Need> {
+        self.needs.iter().filter(|need| !need.is_met())
+    }
+
+    /// Checks that what its command needs is here.
+    ///
+    /// # Errors
+    /// Something is not; it is named with what brings it.
+    pub(super) fn check_needs(&self) -> anyhow::Result<()> {
+        let Some(need) = self.lacking().next() else { return Ok(()) };
+        let what = match &need.what {
+            Needed::Program(program) => format!("`{program}`, which is not on PATH"),
+            Needed::File(file) => {
+                format!("{}, which is not there", file.strip_prefix(&self.dir).unwrap_or(file).display())
+            }
+        };
+        let run = format!("run `{}` in {}", need.run, self.dir.display());
+        Err(anyhow!("{} is built with {what}", self.name)).hint(run)
     }
 }
 
@@ -274,6 +361,24 @@ mod tests {
         assert_eq!(error, ":5: unknown key `imgae`: did you mean `image`?");
         let error = project("image = \"a\"\nxyz = 1").unwrap_err();
         assert!(error.starts_with(":6: unknown key `xyz`: the keys here are image, path"), "{error}");
+    }
+
+    #[test]
+    fn what_a_command_lacks_is_named_with_what_brings_it() {
+        let command = "image = \"a\"\ncommand = \"make\"\nartifact = \"a.wasm\"\n";
+        let with = |needs: &str| project(&format!("{command}needs = [{needs}]"));
+        let needs = "{ program = \"sh\", run = \"x\" }, { file = \"node_modules/.bin/jco\", run = \"npm ci\" }, \
+                     { program = \"no-such-program\", run = \"get it\" }";
+        let component = &with(needs).unwrap().components[0];
+        assert_eq!(component.lacking().map(|need| &*need.run).collect::<Vec<_>>(), ["npm ci", "get it"]);
+        let said = crate::errors::report(&component.check_needs().unwrap_err());
+        assert!(said.contains("products is built with node_modules/.bin/jco, which is not there"), "{said}");
+        assert!(said.contains("hint: run `npm ci` in /"), "{said}");
+        assert!(with("{ run = \"x\" }").unwrap_err().contains("either a `program` or a `file`"));
+        assert!(with("{ program = \"x\" }").unwrap_err().contains("missing key `run`"));
+        assert!(project(&format!("{command}wasi = \"0.3.0\"")).unwrap_err().contains("such as `0.2.10`"));
+        let cargo = "image = \"a\"\npath = \"products\"\nneeds = [{ program = \"x\", run = \"y\" }]";
+        assert!(project(cargo).unwrap_err().contains("is for a `command`"));
     }
 
     #[test]

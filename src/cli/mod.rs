@@ -12,6 +12,7 @@ mod images;
 mod inspect;
 mod login;
 mod logs;
+mod new;
 mod node;
 mod push;
 mod rollout;
@@ -21,6 +22,7 @@ mod sign;
 mod token;
 mod up;
 mod version;
+mod wit;
 mod worker;
 
 use std::time::Duration;
@@ -39,7 +41,8 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 EXAMPLES:
-  sampan dev samples/hello           Build, run and watch a project
+  sampan new hello                   Begin a service, in a language of your choice
+  sampan dev hello                   Build, run and watch it
   sampan up                          Run Sampan on this machine
   sampan apply -f deploy/            Apply manifests to it
   sampan get pods                    See what runs
@@ -49,6 +52,7 @@ EXAMPLES:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::New),
     Dev(dev::Dev),
     Up(up::Up),
     Server(Box<server::Server>),
@@ -60,6 +64,7 @@ enum Command {
     Uncordon(node::Uncordon),
     Drain(node::Drain),
     Build(build::Build),
+    Wit(wit::Wit),
     Push(push::Push),
     Images(images::Images),
     Inspect(inspect::Inspect),
@@ -129,6 +134,7 @@ impl Cli {
     /// Carries the command out.
     fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::New(command) => command.run(),
             Command::Dev(command) => command.run(),
             Command::Up(command) => command.run(),
             Command::Server(command) => command.run(),
@@ -140,6 +146,7 @@ impl Cli {
             Command::Uncordon(command) => client(command.run()),
             Command::Drain(command) => client(command.run()),
             Command::Build(command) => command.run(),
+            Command::Wit(command) => command.run(),
             Command::Push(command) => client(command.run()),
             Command::Images(command) => client(command.run()),
             Command::Inspect(command) => command.run(),
