@@ -352,6 +352,8 @@ mod tests {
                 artifact: folder.path().join("page.wasm"),
             },
             watch: Vec::new(),
+            needs: Vec::new(),
+            wasi: None,
         };
         match compiler.build_one(&component).await {
             Err(CompileError::Source { messages, .. }) => assert_eq!(messages, "app.ts(1,2): error TS1\nnpm error"),

@@ -70,6 +70,8 @@ mod tests {
             dir: folder.path().to_owned(),
             recipe: Recipe::Cargo,
             watch: Vec::new(),
+            needs: Vec::new(),
+            wasi: None,
         };
         let changed = BTreeMap::from([("shop".to_owned(), BTreeSet::from([file.clone()]))]);
         let mut history = History::default();
