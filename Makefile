@@ -1,12 +1,9 @@
 # The verbs of this project. Each installs what it needs and says so (scripts/setup).
 .PHONY: demo test conformance bench book build guests reference simulate fuzz sbom fmt
 
-PROFILE_DIR = $(or $(CARGO_TARGET_DIR),target)
-
 demo: ## Build Sampan and the shopping cart, run it, print the URLs to open
 	@scripts/setup demo
-	cargo build --release --locked
-	exec $(PROFILE_DIR)/release/sampan dev samples/shopping-cart
+	@exec scripts/demo
 
 test: ## Everything: formatting, lints, unit tests, simulation, whole-system tests
 	@scripts/setup test
@@ -23,8 +20,8 @@ conformance: ## Suites that others wrote, against expected.toml: make conformanc
 
 bench: ## Print the figures of bench/README.md
 	@scripts/setup bench
-	cargo build --release --locked
-	cargo build --release --locked -p sampan-gateway -p sampan-transport -p sampan-scheduler --examples
+	cargo build --profile dist --locked
+	cargo build --profile dist --locked -p sampan-gateway -p sampan-transport -p sampan-scheduler --examples
 	$(MAKE) guests
 	bench/run
 

@@ -21,15 +21,13 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
-    /// So much is done, of all; of nothing, only the time is shown. What is waited for stands in place of that.
-    pub(crate) fn show(&self, done: u64, all: u64, waits_for: Option<&'static str>) {
-        let parts = match waits_for {
-            Some(waits_for) => {
-                self.0.set_message(waits_for);
-                "{prefix} waiting for {msg}, {elapsed}"
-            }
-            None if all > 0 => "{prefix} {bar:32} {pos} of {len} crates, {elapsed}",
-            None => "{prefix} {elapsed}",
+    /// So much is done, of all, and this is at work; of nothing, only the time is shown. What is waited for stands in place of that.
+    pub(crate) fn show(&self, done: u64, all: u64, at_work: &str, waits: bool) {
+        self.0.set_message(at_work.to_owned());
+        let parts = match waits {
+            true => "{prefix} waiting for {msg}, {elapsed}",
+            false if all > 0 => "{prefix} {bar:20} {pos} of {len} crates, {elapsed} {msg}",
+            false => "{prefix} {elapsed}",
         };
         if let Ok(style) = ProgressStyle::with_template(parts) {
             self.0.set_style(style);

@@ -29,7 +29,7 @@ def measure() -> None:
 def pulls(sampan: Sampan, component: Path, port: int) -> None:
     image = f"localhost:{port}/large:v1"
     sampan.cli("push", str(component), image)
-    build = ["cargo", "build", "-q", "--release", "--locked", "-p", "sampan-registry-client", "--example", "pulls"]
+    build = ["cargo", "build", "-q", "--profile", "dist", "--locked", "-p", "sampan-registry-client", "--example", "pulls"]
     subprocess.run(build, check=True)
     program = Path(os.environ["SAMPAN"]).parent / "examples/pulls"
     runs = [dict(line.split() for line in subprocess.check_output([program, image], text=True).splitlines())

@@ -1,10 +1,12 @@
 //! What Cargo says while it builds: how far it is, what it does, and what is wrong.
 
 /// How many crates are compiled, of all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Crates {
     pub(crate) done: u64,
     pub(crate) all: u64,
+    /// The first of those that are compiled now: `core` takes half a minute.
+    pub(crate) now: String,
     /// Another Cargo is at the same folder, such as an editor's, and has to end first.
     pub(crate) waits: bool,
 }
@@ -66,8 +68,10 @@ impl Status {
 fn crates_of(line: &str) -> Option<Crates> {
     let (_, numbers) = line.trim_start().strip_prefix("Building [")?.split_once("] ")?;
     let (done, rest) = numbers.split_once('/')?;
-    let all: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    Some(Crates { done: done.trim().parse().ok()?, all: all.parse().ok()?, waits: false })
+    let (all, names) = rest.split_once(':').unwrap_or((rest, ""));
+    let now = names.split(',').next().unwrap_or_default();
+    let now = now.trim().trim_end_matches("...").trim_end_matches("(build)").trim_end_matches("(build.rs)").to_owned();
+    Some(Crates { done: done.trim().parse().ok()?, all: all.trim().parse().ok()?, now, waits: false })
 }
 
 /// `Blocking waiting for file lock on build directory`.
@@ -103,9 +107,13 @@ mod tests {
         let mut status = Status::default();
         assert_eq!(status.feed(b"\x1b[K   Compiling serde v1.0.0\n"), None);
         let told = status.feed(b"    \x1b[1mBuilding\x1b[0m [=>     ] 12/25: serde\r");
-        assert_eq!(told, Some(Crates { done: 12, all: 25, waits: false }));
+        assert_eq!(told, Some(Crates { done: 12, all: 25, now: "serde".to_owned(), waits: false }));
+        let told = status.feed(b"    Building [=>     ] 13/25: http(build), cor...\r");
+        assert_eq!(told.map(|crates| crates.now), Some("http".to_owned()));
+        let told = status.feed(b"    Building [=>     ] 24/25\r");
+        assert_eq!(told, Some(Crates { done: 24, all: 25, ..Crates::default() }));
         let told = status.feed(b"    Blocking waiting for file lock on build directory\n");
-        assert_eq!(told, Some(Crates { done: 0, all: 0, waits: true }));
+        assert_eq!(told, Some(Crates { waits: true, ..Crates::default() }));
         status.feed(b"\x1b[K\x1b[31merror\x1b[0m: expected `;`\n  --> src/lib.rs:1:2\n");
         status.feed(b"    Finished `release` profile\n");
         assert_eq!(status.into_messages(), "\x1b[31merror\x1b[0m: expected `;`\n  --> src/lib.rs:1:2");

@@ -18,6 +18,8 @@ use crate::{
 const TOLD: Duration = Duration::from_secs(10);
 /// How often its bar is drawn, where there is one.
 const REDRAWN: Duration = Duration::from_millis(250);
+/// Of so many crates, the build is a first one, which takes long enough to say so.
+const MANY_CRATES: u64 = 40;
 /// What an editor starts holds the same lock.
 const ANOTHER_CARGO: &str = "another Cargo, which uses the same target folder";
 /// A build that finds nothing to do is over within this time.
@@ -130,6 +132,7 @@ impl Session {
         let bar = self.screen.bar(name);
         let mut tell = tokio::time::interval(if bar.is_some() { REDRAWN } else { TOLD });
         tell.tick().await;
+        let mut is_estimated = false;
         let while_passed = tokio::time::sleep(AT_ONCE);
         tokio::pin!(working, while_passed);
         let done = loop {
@@ -139,15 +142,22 @@ impl Session {
                     untold.drain(..).for_each(|(name, what)| self.screen.event(&name, what));
                 }
                 _ = tell.tick() => {
-                    let (Crates { done, all, waits }, seconds) = (*progress.borrow(), began.elapsed().as_secs());
+                    let Crates { done, all, now, waits } = progress.borrow().clone();
+                    let seconds = began.elapsed().as_secs();
+                    if all >= MANY_CRATES && !is_estimated {
+                        is_estimated = true;
+                        self.screen.event(name, format_args!(
+                            "{all} crates to compile: a minute or two, this once"
+                        ));
+                    }
                     match &bar {
-                        Some(bar) => bar.show(done, all, waits.then_some(ANOTHER_CARGO)),
+                        Some(bar) => bar.show(done, all, if waits { ANOTHER_CARGO } else { &now }, waits),
                         None if waits => {
                             self.screen.event(name, format_args!("waiting for {ANOTHER_CARGO}, {seconds} s"));
                         }
                         None if all > 0 => {
-                            let what = format_args!("building: {done} of {all} crates, {seconds} s");
-                            self.screen.event(name, what);
+                            let at = if now.is_empty() { String::new() } else { format!(", at {now}") };
+                            self.screen.event(name, format_args!("building: {done} of {all} crates{at}, {seconds} s"));
                         }
                         None => self.screen.event(name, format_args!("building, {seconds} s")),
                     }
