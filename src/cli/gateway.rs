@@ -1,3 +1,4 @@
+use super::config_file::ConfigFileArgs;
 use crate::{
     compose,
     config::{GatewayLimitArgs, HttpArgs, JoinArgs},
@@ -28,6 +29,9 @@ pub(crate) struct Gateway {
 
     #[command(flatten)]
     data: DataDirArgs,
+
+    #[command(flatten)]
+    config: ConfigFileArgs,
 }
 
 impl Gateway {

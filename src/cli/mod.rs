@@ -4,6 +4,7 @@ mod apply;
 mod autoscale;
 mod build;
 mod certificate;
+mod config_file;
 mod delete;
 mod dev;
 mod gateway;
@@ -29,7 +30,10 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::{compose, terminal};
+use crate::{compose, errors, terminal};
+
+/// The status of a command line that is wrong, clap's own.
+const USAGE: i32 = 2;
 
 /// Runs HTTP services as WebAssembly components and keeps them running.
 #[derive(Debug, Parser)]
@@ -114,7 +118,12 @@ pub(crate) fn run() -> anyhow::Result<()> {
     if Internal::command().get_subcommands().any(|command| first == *command.get_name()) {
         return Internal::parse().run();
     }
-    Cli::parse().run()
+    let line = config_file::merged(&Cli::command(), std::env::args_os().collect());
+    let line = line.unwrap_or_else(|error| {
+        terminal::print_error(errors::report(&error));
+        std::process::exit(USAGE)
+    });
+    Cli::parse_from(line).run()
 }
 
 impl Internal {

@@ -3,6 +3,7 @@ use std::{net::SocketAddr, time::Duration};
 use control_plane::Silence;
 use transport::{Authority, StrangerLimits};
 
+use super::config_file::ConfigFileArgs;
 use crate::{
     compose::{self, ServerPlan},
     config::{ServerArgs, address},
@@ -55,6 +56,9 @@ pub(crate) struct Server {
 
     #[command(flatten)]
     server: ServerArgs,
+
+    #[command(flatten)]
+    config: ConfigFileArgs,
 }
 
 impl Server {

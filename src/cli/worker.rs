@@ -4,6 +4,7 @@ use anyhow::Context;
 use api::Taint;
 use tokio_util::sync::CancellationToken;
 
+use super::config_file::ConfigFileArgs;
 use crate::{
     compose::{self, Sharing, WorkerPlan, confine, machine_name},
     config::{ImageLimitArgs, JoinAddress, JoinArgs, WorkerLimitArgs, address},
@@ -87,6 +88,9 @@ pub(crate) struct Worker {
 
     #[command(flatten)]
     data: DataDirArgs,
+
+    #[command(flatten)]
+    config: ConfigFileArgs,
 }
 
 impl Worker {

@@ -42,7 +42,14 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 /// What of this process' environment a worker's has: the settings of Sampan and of the run time, and nothing that is secret or
 /// that it has no use for. It reaches the store by this process, and is not divided again.
 fn is_for_workers(name: &str) -> bool {
-    let not = ["SAMPAN_ISOLATION", "SAMPAN_LISTEN", "SAMPAN_METRICS", "SAMPAN_TOKEN_FILE", "SAMPAN_ADVERTISE"];
+    let not = [
+        "SAMPAN_ISOLATION",
+        "SAMPAN_LISTEN",
+        "SAMPAN_METRICS",
+        "SAMPAN_TOKEN_FILE",
+        "SAMPAN_ADVERTISE",
+        "SAMPAN_CONFIG",
+    ];
     let of_the_store = name.starts_with("SAMPAN_KEY_VALUE") || name == "SAMPAN_ENCRYPTION_KEY_FILE";
     let ours = name.starts_with("SAMPAN_") && !of_the_store && !not.contains(&name);
     ours || name.starts_with("RUST_") || ["TZ", "LANG", "NO_COLOR", "TERM", "PATH", "HOME"].contains(&name)
