@@ -1,10 +1,14 @@
+use std::io::{self, Read};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
 use p256::{
     ecdsa::{
         Signature, SigningKey as EcdsaKey, VerifyingKey,
-        signature::{Signer, Verifier},
+        signature::{DigestSigner, DigestVerifier, Signer, Verifier},
     },
     pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePublicKey, LineEnding},
 };
+use sha2::{Digest, Sha256};
 
 /// What ends a key in PEM.
 const END: &str = "-----END PUBLIC KEY-----";
@@ -41,6 +45,17 @@ impl VerifyingKeys {
         self.0.iter().filter_map(|key| key.to_public_key_pem(LineEnding::LF).ok()).collect()
     }
 
+    /// Whether one of the keys made this signature of a file, as [`SigningKey::sign_file`] writes it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn verify_file(&self, file: impl Read, signature: &str) -> io::Result<bool> {
+        let hash = hash(file)?;
+        let signature = STANDARD.decode(signature.trim()).ok().and_then(|der| Signature::from_der(&der).ok());
+        let Some(signature) = signature else { return Ok(false) };
+        Ok(self.0.iter().any(|key| key.verify_digest(hash.clone(), &signature).is_ok()))
+    }
+
     /// Whether one of the keys made this signature of these bytes.
     pub(super) fn verify(&self, bytes: &[u8], signature: &[u8]) -> bool {
         let Ok(signature) = Signature::from_der(signature) else { return false };
@@ -65,6 +80,15 @@ impl SigningKey {
         key.map(Self).ok_or_else(|| InvalidKey("it is no private key in PEM of ECDSA on P-256".to_owned()))
     }
 
+    /// The signature of a file as `cosign sign-blob` writes it: base64 of DER. The same file and key make the same signature.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn sign_file(&self, file: impl Read) -> io::Result<String> {
+        let signature: Signature = self.0.sign_digest(hash(file)?);
+        Ok(STANDARD.encode(signature.to_der()))
+    }
+
     /// The signature of these bytes, in DER.
     pub(crate) fn sign(&self, bytes: &[u8]) -> Vec<u8> {
         let signature: Signature = self.0.sign(bytes);
@@ -83,9 +107,31 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
+fn hash(mut file: impl Read) -> io::Result<Sha256> {
+    let mut hash = Sha256::new();
+    io::copy(&mut file, &mut hash)?;
+    Ok(hash)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signature_of_a_file_holds_for_its_bytes_and_key_alone() {
+        let [key, other] = [1, 2].map(|seed| SigningKey(EcdsaKey::from_slice(&[seed; 32]).unwrap()));
+        let signature = key.sign_file(&b"sums"[..]).unwrap();
+        assert_eq!(signature, key.sign_file(&b"sums"[..]).unwrap());
+        let holds = |key: &SigningKey, file: &[u8], text: &str| key.verifying().verify_file(file, text).unwrap();
+        assert!(holds(&key, b"sums", &format!("{signature}\n")));
+        assert!(!holds(&other, b"sums", &signature));
+        assert!(!holds(&key, b"sums.", &signature));
+        for text in ["", "AAAA", "no base64"] {
+            assert!(!holds(&key, b"sums", text), "{text}");
+        }
+        let in_der = STANDARD.decode(&signature).unwrap();
+        assert!(key.verifying().verify(b"sums", &in_der), "it is the usual signature of the bytes");
+    }
 
     #[test]
     fn what_is_no_key_is_refused() {
