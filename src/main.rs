@@ -17,6 +17,7 @@ mod errors;
 mod key_value;
 mod metrics;
 mod new;
+mod open;
 mod paths;
 #[cfg(test)]
 mod reference;

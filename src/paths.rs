@@ -121,6 +121,11 @@ impl DataDir {
         self.root.join("identity").join(format!("{role}-{name}.pem"))
     }
 
+    /// Where the gateway of this installation answers.
+    pub(crate) fn gateway(&self) -> PathBuf {
+        self.root.join("gateway")
+    }
+
     /// How clients reach this installation.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.root.join("kubeconfig")

@@ -3,6 +3,7 @@
 use std::{fmt::Display, io::Write, sync::LazyLock};
 
 use anstyle::{AnsiColor, Style};
+use http::StatusCode;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::terminal::{self, Colours};
@@ -97,6 +98,18 @@ impl Screen {
             self.paint(Style::new().fg_color(Some(colour.into())), format_args!("[{replica}]")),
             shown(text)
         ));
+    }
+
+    /// A request that was answered so, and why, if there is more to say; without a status, its client left.
+    pub(crate) fn request(self, line: &str, status: Option<StatusCode>, why: Option<String>) {
+        let colour = match status.map_or(0, |status| status.as_u16()) {
+            200..400 => AnsiColor::Green,
+            400..500 => AnsiColor::Yellow,
+            _ => AnsiColor::Red,
+        };
+        // In one piece, so that nothing comes in between.
+        let why = why.map(|why| format!("\n  {}", shown(why))).unwrap_or_default();
+        self.print(format_args!("{}{why}", self.paint(Style::new().fg_color(Some(colour.into())), line)));
     }
 
     /// A line by itself.

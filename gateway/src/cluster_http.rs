@@ -9,10 +9,12 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use crate::{
+    access::Noting,
     balance::Service,
     body::RequestBody,
     forward::{body_limits, forward},
     refusal::{Reason, Refusal},
+    request_id::RequestId,
     rewrite::{Hops, Peer, ensure_traceparent, for_guest, strip_request},
     shared::Shared,
 };
@@ -92,17 +94,20 @@ fn find(
 }
 
 async fn call(shared: &Shared, service: Arc<Service>, request: Request<Body>) -> Response<Body> {
+    let noting = Noting::begin(shared, &request);
     let (mut parts, body) = request.into_parts();
     let Hops(hops) = Hops::read(&parts.headers);
     if hops >= MAX_HOPS {
         shared.refusals.count(Reason::CallLoop);
         let message = format!("the request went through {hops} services: they call each other in a circle");
-        return Refusal::new(Reason::CallLoop, message).answer(&parts.method).map(BodyExt::boxed_unsync);
+        return Refusal::new(Reason::CallLoop, message)
+            .answer(&parts.method, RequestId::of(&parts.headers))
+            .map(BodyExt::boxed_unsync);
     }
     strip_request(&mut parts.headers, &Peer::Guest);
     parts.headers.insert(TE, HeaderValue::from_static("trailers"));
     Hops(hops + 1).write(&mut parts.headers);
-    ensure_traceparent(&mut parts.headers);
+    let id = ensure_traceparent(&mut parts.headers);
     let authority = parts.uri.authority().cloned().unwrap_or_else(|| own_name(service.key()));
     for_guest(&mut parts, authority);
     let (body, watch) = if body.is_end_stream() {
@@ -111,7 +116,7 @@ async fn call(shared: &Shared, service: Arc<Service>, request: Request<Body>) ->
         let (body, watch) = RequestBody::new(body, body_limits(shared));
         (body.boxed_unsync(), Some(watch))
     };
-    forward(shared, service, Request::from_parts(parts, body), watch).await.map(BodyExt::boxed_unsync)
+    forward(shared, service, Request::from_parts(parts, body), watch, (id, noting)).await.map(BodyExt::boxed_unsync)
 }
 
 fn own_name(key: &ObjectKey) -> Authority {

@@ -8,7 +8,7 @@ use std::{
 use api::StartThread;
 use ipnet::IpNet;
 
-use crate::OverloadThresholds;
+use crate::{AccessLog, OverloadThresholds};
 
 /// Where the gateway listens and every limit that it keeps.
 #[derive(Debug, Clone)]
@@ -18,6 +18,14 @@ pub struct GatewayConfig {
     /// Whether every Service answers by its name on every address. Else names answer on loopback alone, and on other addresses
     /// only what a rule of an Ingress names.
     pub publish_services: bool,
+    /// Whether this machine's own names (`localhost`, and its loopback addresses) lead to the one Service that is exposed, where
+    /// names of Services answer and no rule says otherwise: to the only one that there is, or of several the only one that a rule
+    /// names or that has ports of its own.
+    pub default_service: bool,
+    /// Where requests are told as they end; `None`: nowhere, and then they cost nothing for it.
+    pub access_log: Option<AccessLog>,
+    /// What can be done so that a host answers that does not, for who asks for one on this machine.
+    pub unknown_host_hint: Option<&'static str>,
     /// The address at which ports of LoadBalancer Services are bound.
     pub load_balancer_ip: IpAddr,
     /// Ports of LoadBalancer Services. Each takes a descriptor for each thread; beyond, a port is not bound.
@@ -83,6 +91,9 @@ impl Default for GatewayConfig {
         Self {
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             publish_services: false,
+            default_service: false,
+            access_log: None,
+            unknown_host_hint: None,
             load_balancer_ip: Ipv4Addr::LOCALHOST.into(),
             max_load_balancer_ports: 500,
             trusted_proxies: Vec::new(),

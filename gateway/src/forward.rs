@@ -13,9 +13,11 @@ use http::{Method, Request, Response};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::{
+    access::Noting,
     balance::{AcquireError, Measured, Permit, Replica, Service, Tried},
     body::{BodyLimits, BodyVerdict, BodyWatch, Tracked},
     refusal::{Reason, Refusal},
+    request_id::RequestId,
     retry::{NotTaken, Sending},
     rewrite::strip_response,
     shared::Shared,
@@ -36,11 +38,15 @@ pub(crate) async fn forward(
     service: Arc<Service>,
     request: Request<Body>,
     watch: Option<Arc<BodyWatch>>,
+    (id, mut noting): (RequestId, Option<Box<Noting>>),
 ) -> Response<Tracked> {
+    if let Some(noting) = &mut noting {
+        noting.is_for(service.key(), id);
+    }
     let mut measured = Measured::arrival(service);
     let method = request.method().clone();
     let outcome = match first_permit(shared, &mut measured).await {
-        Ok(permit) => attempt(shared, measured.service(), permit, &method, request, watch).await,
+        Ok(permit) => attempt(shared, measured.service(), permit, &method, request, watch, &mut noting).await,
         Err(refusal) => Err(refusal),
     };
     match outcome {
@@ -48,14 +54,22 @@ pub(crate) async fn forward(
             if response.status().is_server_error() {
                 measured.failed();
             }
-            response.map(|body| Tracked::new(body, measured, Some(permit)))
+            if let Some(noting) = &mut noting {
+                noting.answered(response.status());
+            }
+            response.map(|body| Tracked::new(body, measured, Some(permit)).noted(noting))
         }
         Err(refusal) => {
             shared.refusals.count(refusal.reason);
+            let (service, reason) = (measured.service().key(), refusal.reason.as_str());
+            tracing::info!(request = %id, %service, reason, "{}", refusal.message);
             if refusal.reason.status().is_server_error() {
                 measured.failed();
             }
-            refusal.answer(&method).map(|body| body.measured(measured))
+            if let Some(noting) = &mut noting {
+                noting.refused(&refusal);
+            }
+            refusal.answer(&method, Some(id)).map(|body| body.measured(measured).noted(noting))
         }
     }
 }
@@ -78,6 +92,7 @@ async fn attempt(
     method: &Method,
     request: Request<Body>,
     watch: Option<Arc<BodyWatch>>,
+    noting: &mut Option<Box<Noting>>,
 ) -> Result<(Response<Body>, Permit), Refusal> {
     let mut sending = Sending::new(request, shared.config.replay_body_bytes);
     let mut tried = Tried::new();
@@ -85,6 +100,9 @@ async fn attempt(
     service.retries.deposit();
     loop {
         let replica = permit.replica();
+        if let Some(noting) = noting {
+            noting.sent_to(replica.name());
+        }
         let why = match ask(replica, &mut sending, &watch).await {
             Outcome::Answered(Ok(mut response)) => {
                 strip_response(response.headers_mut());

@@ -12,6 +12,7 @@
 //! is JSON with a [`Reason`], but for heads that are malformed (400) or too large (431), which the HTTP parser answers
 //! without a body; a client that is too slow with a request's head is disconnected without an answer.
 
+mod access;
 mod balance;
 mod balancers;
 mod body;
@@ -31,18 +32,22 @@ mod offenders;
 mod overload;
 mod random;
 mod refusal;
+mod request_id;
 mod retry;
 mod rewrite;
 mod routing;
 mod sampler;
 mod shared;
+mod signpost;
 mod sources;
 mod spread;
 mod threads;
 
+pub use access::{Access, AccessLog, AccessReader};
 pub use config::GatewayConfig;
 pub use error::GatewayError;
 pub use gateway::Gateway;
 pub use measurements::{Measurements, ServiceMeasurement};
 pub use overload::{InvalidThreshold, Memory, OverloadAction, OverloadThreshold, OverloadThresholds};
 pub use refusal::Reason;
+pub use request_id::RequestId;

@@ -2,13 +2,20 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use serde_json::json;
 
-use crate::body::Tracked;
+use crate::{body::Tracked, request_id::RequestId, signpost::Signpost};
 
 /// What `Retry-After` says, in seconds.
 pub(crate) const RETRY_AFTER_SECONDS: &str = "1";
+
+/// Names the request in an answer of the gateway's own.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a page of the gateway's own may do: nothing but look as it does.
+const PAGE_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])* $name:ident => $status:ident,)*) => {
@@ -91,26 +98,51 @@ reasons! {
 pub(crate) struct Refusal {
     pub(crate) reason: Reason,
     pub(crate) message: String,
+    /// What does answer, for who may know.
+    pub(crate) signpost: Option<Box<Signpost>>,
 }
 
 impl Refusal {
     pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self { reason, message: message.into(), signpost: None }
     }
 
     /// The body of the answer.
-    pub(crate) fn text(&self) -> String {
+    pub(crate) fn text(&self, request: Option<RequestId>) -> String {
         let (status, reason) = (self.reason.status().as_u16(), self.reason.as_str());
-        json!({"error": {"status": status, "reason": reason, "message": self.message}}).to_string()
+        let mut text = json!({"error": {"status": status, "reason": reason, "message": self.message}});
+        if let Some(request) = request {
+            text["error"]["request"] = json!(request.as_str());
+        }
+        if let Some(answering) = self.signpost.as_ref().and_then(|signpost| signpost.answering()) {
+            text["answering"] = json!(answering);
+        }
+        text.to_string()
     }
 
-    /// The answer to a request of this method.
-    pub(crate) fn answer(&self, method: &Method) -> Response<Tracked> {
+    /// The answer to a request of this method, which is known by this name elsewhere.
+    pub(crate) fn answer(&self, method: &Method, request: Option<RequestId>) -> Response<Tracked> {
         let status = self.reason.status();
-        let mut response = Response::new(api::full_body(self.text()));
+        let page = self.signpost.as_ref().and_then(|signpost| signpost.page());
+        let (text, kind) = match page {
+            Some(page) => (page.to_owned(), "text/html; charset=utf-8"),
+            None => (self.text(request), "application/json"),
+        };
+        let mut response = Response::new(api::full_body(text));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        if let Some(Ok(request)) = request.map(|request| HeaderValue::from_str(request.as_str())) {
+            headers.insert(REQUEST_ID, request);
+        }
+        if self.signpost.is_some() {
+            // It depends on who asks, and is for nobody else to frame or keep.
+            headers.insert(header::VARY, HeaderValue::from_static("accept"));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }

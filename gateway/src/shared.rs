@@ -113,18 +113,29 @@ impl Shared {
         self.known.lock().services.values().cloned().collect()
     }
 
+    /// Host, path and Service of each rule that leads somewhere from this machine: one of a wildcard has no host to go to.
+    pub(crate) fn rules(&self) -> Vec<(String, String, ObjectKey)> {
+        let known = self.known.lock();
+        let rules =
+            known.ingresses.all().into_iter().filter(|(host, ..)| host.is_none_or(|host| !host.starts_with('*')));
+        rules.map(|(host, path, key)| (host.unwrap_or("localhost").to_owned(), path.to_owned(), key.clone())).collect()
+    }
+
     /// Replaces all routes.
     pub(crate) fn route(&self, routes: &Routes) {
         let (mut known, mut directory) = (self.known.lock(), Directory::default());
         for route in &routes.services {
             let service = known.service(&route.key, &self.awakened);
             service.guard(Guards::of(route));
-            directory.list(&route.key, Listed { service, ports: ports(route) });
+            directory.list(&route.key, listed(route, service));
         }
         known.services.retain(|key, _| directory.service(key).is_some());
         known.ingresses = Ingresses::default();
         for ingress in &routes.ingresses {
             known.rule(ingress.clone(), &mut directory);
+        }
+        if self.config.default_service {
+            directory.choose_default(known.ingresses.services());
         }
         self.directory.store(Arc::new(directory));
     }
@@ -133,7 +144,7 @@ impl Shared {
     pub(crate) fn list(&self, route: &ServiceRoute) {
         let service = self.known.lock().service(&route.key, &self.awakened);
         service.guard(Guards::of(route));
-        self.change(|directory| directory.list(&route.key, Listed { service, ports: ports(route) }));
+        self.change(|directory| directory.list(&route.key, listed(route, service)));
     }
 
     /// A Service is gone, with its endpoints. Requests that it has taken go on.
@@ -151,6 +162,9 @@ impl Shared {
     fn change(&self, change: impl FnOnce(&mut Directory)) {
         let mut directory = Directory::clone(&self.directory.load());
         change(&mut directory);
+        if self.config.default_service {
+            directory.choose_default(self.known.lock().ingresses.services());
+        }
         self.directory.store(Arc::new(directory));
     }
 
@@ -183,6 +197,7 @@ impl Known {
     }
 }
 
-fn ports(route: &ServiceRoute) -> Vec<u16> {
-    route.ports.iter().map(|port| port.port).collect()
+fn listed(route: &ServiceRoute, service: Arc<Service>) -> Listed {
+    let ports = route.ports.iter().map(|port| port.port).collect();
+    Listed { service, ports, load_balancer: route.load_balancer }
 }

@@ -1,13 +1,14 @@
 use std::{
     collections::BTreeSet,
-    fs, io,
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use parking_lot::Mutex;
 use registry_client::{Image, ImageStore};
 use tokio::{process::Command, sync::watch};
@@ -108,7 +109,7 @@ impl Compiler {
         for component in components.iter().filter(|component| chosen(component)) {
             let packages = match component.recipe {
                 Recipe::Cargo => groups.with(&component.dir),
-                Recipe::Command { .. } => &[],
+                Recipe::Command { .. } | Recipe::Made { .. } => &[],
             };
             match batches.iter_mut().find(|batch| !packages.is_empty() && batch.packages == packages) {
                 Some(batch) => batch.components.push(component),
@@ -162,6 +163,9 @@ impl Compiler {
                     Err(error) => Err(error.into()),
                 };
                 vec![(*component, made)]
+            }
+            [component] if let Recipe::Made { artifact } = &component.recipe => {
+                vec![(*component, Ok((artifact.clone(), None)))]
             }
             components => self.cargo(components, packages).await,
         }
@@ -319,6 +323,21 @@ fn failure(messages: String) -> CompileError {
 fn target_dir_of_environment() -> Option<PathBuf> {
     let named = PathBuf::from(std::env::var_os("CARGO_TARGET_DIR")?);
     named.is_relative().then(|| std::path::absolute(named).ok()).flatten()
+}
+
+/// What is in a file, or comes from a pipe, up to the size of a component.
+pub(crate) fn read_component(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let limit_bytes = registry_client::MAX_COMPONENT_BYTES;
+    let opened = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let mut bytes = Vec::new();
+    opened
+        .take(limit_bytes + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("{} cannot be read", file.display()))?;
+    if bytes.len() as u64 > limit_bytes {
+        bail!("{} has more than {limit_bytes} bytes, which is the limit of a component", file.display());
+    }
+    Ok(bytes)
 }
 
 /// Refuses what could never start here, by its imports, while whoever can do something about it looks on.

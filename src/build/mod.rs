@@ -14,7 +14,7 @@ mod status;
 mod toolchain;
 mod workspace;
 
-pub(crate) use compile::{Built, CompileError, Compiler, Messages, check_imports};
+pub(crate) use compile::{Built, CompileError, Compiler, Messages, check_imports, read_component};
 pub(crate) use inputs::{Inputs, around};
-pub(crate) use project::{Component, PROJECT_FILE, Project, Recipe};
+pub(crate) use project::{Component, PROJECT_FILE, Project, Recipe, label};
 pub(crate) use status::Crates;

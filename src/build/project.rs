@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use registry_client::ImageReference;
 use serde::Deserialize;
 
-use super::inputs;
+use super::{compile::read_component, inputs};
 use crate::{client::kinds::closest, errors::HintExt, wit};
 
 /// The file that makes a folder a project.
@@ -18,9 +18,11 @@ pub(crate) const PROJECT_FILE: &str = "sampan.toml";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Project {
     pub(crate) name: String,
+    /// What was named: its folder, or a component alone. Absolute.
+    pub(crate) found_at: PathBuf,
     /// The folder, absolute.
     pub(crate) root: PathBuf,
-    /// Files and folders, absolute.
+    /// Files and folders, absolute. Of none, each component has a Deployment and a Service all the same.
     pub(crate) manifests: Vec<PathBuf>,
     /// In the order of their names.
     pub(crate) components: Vec<Component>,
@@ -67,6 +69,8 @@ pub(crate) enum Recipe {
     Cargo,
     /// A shell command, after which the component is in this file.
     Command { line: String, artifact: PathBuf },
+    /// It is in this file, which something else makes.
+    Made { artifact: PathBuf },
 }
 
 #[derive(Deserialize)]
@@ -131,6 +135,51 @@ impl Need {
 }
 
 impl Project {
+    /// The project that is meant by a folder or a file: a folder with a project file, else with a Cargo package or one component,
+    /// or a component itself.
+    pub(crate) fn find(named: &Path) -> anyhow::Result<Self> {
+        if named.extension().is_some_and(|extension| extension == "wasm") && !named.is_dir() {
+            return Self::of_component(named);
+        }
+        if !named.is_dir() || named.join(PROJECT_FILE).exists() {
+            return Self::read(named);
+        }
+        if named.join("Cargo.toml").is_file() {
+            return Self::of_package(named, None);
+        }
+        let entries = fs::read_dir(named).with_context(|| format!("{} cannot be read", named.display()))?;
+        let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let mut components: Vec<PathBuf> =
+            files.filter(|file| file.extension().is_some_and(|extension| extension == "wasm")).collect();
+        components.sort();
+        match components.as_slice() {
+            [] => Self::read(named),
+            [one] => Ok(Self { found_at: absolute(named)?, ..Self::of_component(one)? }),
+            [first, ..] => Err(anyhow!("{} holds {} components", named.display(), components.len()))
+                .hint(format!("name one of them: `sampan dev {}`", first.display())),
+        }
+    }
+
+    /// A component that is there already, as a project of its own.
+    fn of_component(file: &Path) -> anyhow::Result<Self> {
+        let file = absolute(file)?;
+        let bytes = read_component(&file)?;
+        registry_client::inspect(&bytes).with_context(|| format!("{} cannot be run", file.display()))?;
+        let name = label(&file.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default());
+        let root = file.parent().unwrap_or(Path::new("/")).to_owned();
+        let entry = Entry {
+            image: format!("{name}:dev"),
+            path: None,
+            command: None,
+            artifact: Some(file.clone()),
+            watch: None,
+            needs: Vec::new(),
+            wasi: None,
+        };
+        let component = Component::new(&root, &name, entry).map_err(|why| anyhow!("{name}{why}"))?;
+        Ok(Self { name, found_at: file, root, manifests: Vec::new(), components: vec![component] })
+    }
+
     /// Reads the project in a folder.
     pub(crate) fn read(folder: &Path) -> anyhow::Result<Self> {
         // Its file means its folder.
@@ -142,8 +191,8 @@ impl Project {
         let file = root.join(PROJECT_FILE);
         if !file.is_file() {
             return Err(anyhow!("{} has no {PROJECT_FILE}", root.display())).hint(
-                "write one, such as:\n    [app]\n    name = \"shop\"\n    manifests = [\"deploy\"]\n    \
-                 [component.shop]\n    image = \"shop:dev\"\n    path = \".\"",
+                "name a folder with one, with a Cargo package or with a component, or a component itself; or write one, such as:\n    \
+                 [app]\n    name = \"shop\"\n\n    [component.shop]\n    image = \"shop:dev\"\n    path = \".\"",
             );
         }
         let text = fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
@@ -167,7 +216,7 @@ impl Project {
             refuse_pattern(root, path).map_err(|why| format!(": app.manifests: {why}"))?;
         }
         let manifests = file.app.manifests.iter().map(|path| root.join(path)).collect();
-        Ok(Self { name: file.app.name, root: root.to_owned(), manifests, components })
+        Ok(Self { name: file.app.name, found_at: root.to_owned(), root: root.to_owned(), manifests, components })
     }
 
     /// A Cargo package that is no project, as one with a single component.
@@ -184,7 +233,7 @@ impl Project {
             bail!("{} is a workspace, not a package: name the package's folder", file.display());
         };
         let entry = Entry {
-            image: tag.map_or_else(|| format!("{name}:dev"), str::to_owned),
+            image: tag.map_or_else(|| format!("{}:dev", label(name)), str::to_owned),
             path: None,
             command: None,
             artifact: None,
@@ -192,8 +241,9 @@ impl Project {
             needs: Vec::new(),
             wasi: None,
         };
-        let component = Component::new(&root, name, entry).map_err(|why| anyhow!("{name}{why}"))?;
-        Ok(Self { name: name.to_owned(), root, manifests: Vec::new(), components: vec![component] })
+        let name = label(name);
+        let component = Component::new(&root, &name, entry).map_err(|why| anyhow!("{name}{why}"))?;
+        Ok(Self { name, found_at: root.clone(), root, manifests: Vec::new(), components: vec![component] })
     }
 }
 
@@ -209,13 +259,14 @@ impl Component {
             (None, None) if dir.join("Cargo.toml").is_file() => Recipe::Cargo,
             (None, None) => {
                 return Err(format!(
-                    ".path: {} has no Cargo.toml: give `command` and `artifact` for anything else",
+                    ".path: {} has no Cargo.toml: give `command` and `artifact` for anything else, or `artifact` alone for what is \
+                     built already",
                     dir.display()
                 ));
             }
             (Some(line), Some(artifact)) => Recipe::Command { line, artifact: dir.join(artifact) },
             (Some(_), None) => return Err(": `command` also needs `artifact`, the file that it makes".to_owned()),
-            (None, Some(_)) => return Err(": `artifact` also needs `command`, which makes it".to_owned()),
+            (None, Some(artifact)) => Recipe::Made { artifact: normalize(&dir.join(artifact)) },
         };
         for path in entry.watch.iter().flatten() {
             refuse_pattern(&dir, path).map_err(|why| format!(".watch: {why}"))?;
@@ -225,8 +276,10 @@ impl Component {
             (Recipe::Cargo, _) => named.chain(inputs::of_package(&dir, root)).collect(),
             (Recipe::Command { .. }, Some(_)) => named.collect(),
             (Recipe::Command { .. }, None) => vec![dir.clone()],
+            (Recipe::Made { artifact }, Some(_)) => named.chain([artifact.clone()]).collect(),
+            (Recipe::Made { artifact }, None) => vec![artifact.clone()],
         };
-        if recipe == Recipe::Cargo && !entry.needs.is_empty() {
+        if !matches!(recipe, Recipe::Command { .. }) && !entry.needs.is_empty() {
             return Err(".needs: is for a `command`; what Cargo needs is known".to_owned());
         }
         let needs = entry.needs.into_iter().map(|need| need.read(&dir)).collect::<Result<_, _>>()?;
@@ -257,6 +310,21 @@ impl Component {
         let run = format!("run `{}` in {}", need.run, self.dir.display());
         Err(anyhow!("{} is built with {what}", self.name)).hint(run)
     }
+}
+
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    fs::canonicalize(path).with_context(|| format!("there is no {}", path.display()))
+}
+
+/// A name for objects of the API, as near to another name as theirs can be: in small letters and digits, with dashes between.
+pub(crate) fn label(name: &str) -> String {
+    /// Names of replicas are longer, and limited too.
+    const MOST: usize = 40;
+    let dashed = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
+    let name: String = dashed.take(MOST).collect();
+    let name = name.trim_matches('-');
+    let begins = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+    if begins { name.to_owned() } else { format!("service-{name}").trim_end_matches('-').to_owned() }
 }
 
 /// Refuses what others read as a pattern of many paths, unless it is the name of something.
@@ -353,6 +421,43 @@ mod tests {
         let by_file = Project::read(&root.path().join(PROJECT_FILE)).unwrap();
         assert_eq!(by_file, Project::read(root.path()).unwrap());
         assert!(Project::read(&root.path().join("other.toml")).is_err());
+    }
+
+    #[test]
+    fn what_something_else_makes_is_watched_where_it_is() {
+        let project = project("image = \"a\"\nartifact = \"out/a.wasm\"").unwrap();
+        let artifact = project.root.join("out/a.wasm");
+        assert_eq!(project.components[0].watch, [artifact.clone()]);
+        assert_eq!(project.components[0].recipe, Recipe::Made { artifact });
+    }
+
+    #[test]
+    fn a_name_is_as_near_to_another_as_may_be() {
+        for (name, near) in [
+            ("hello", "hello"),
+            ("My_Service.v2", "my-service-v2"),
+            ("3", "service-3"),
+            ("", "service"),
+            ("ü", "service"),
+        ] {
+            assert_eq!(label(name), near);
+            assert!(api::check_dns_label(near).is_ok(), "{near}");
+        }
+    }
+
+    #[test]
+    fn a_folder_without_a_project_file_is_its_package_or_its_one_component() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let why = |named: &Path| crate::errors::report(&Project::find(named).unwrap_err());
+        assert!(why(&root).contains("has no sampan.toml"), "{}", why(&root));
+        fs::write(root.join("a.wasm"), b"\0asm\x01\0\0\0").unwrap();
+        assert!(why(&root).contains("core WebAssembly module"), "{}", why(&root));
+        fs::write(root.join("b.wasm"), "").unwrap();
+        assert!(why(&root).contains("holds 2 components"), "{}", why(&root));
+        fs::write(root.join("Cargo.toml"), "[package]\nname = \"my_shop\"\n").unwrap();
+        let project = Project::find(&root).unwrap();
+        assert_eq!((project.name.as_str(), project.components[0].image.as_str()), ("my-shop", "my-shop:dev"));
     }
 
     #[test]

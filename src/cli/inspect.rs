@@ -1,12 +1,12 @@
-use std::{fs::File, io::Read, path::Path};
+use std::path::Path;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use registry_client::{Description, ImageError, ImageStore, describe};
 use serde_json::json;
 
 use super::print_line;
-use crate::{errors::HintExt, paths::DataDirArgs, size::human_bytes};
+use crate::{build::read_component, errors::HintExt, paths::DataDirArgs, size::human_bytes};
 
 /// Show what a component imports, exports and needs
 ///
@@ -51,7 +51,7 @@ impl Inspect {
     fn bytes(&self) -> anyhow::Result<Vec<u8>> {
         let (what, file) = (&self.what, Path::new(&self.what));
         if file.exists() && !file.is_dir() {
-            return read(file);
+            return read_component(file);
         }
         let images = ImageStore::open(self.data.claim()?.images())?;
         match images.resolve(what) {
@@ -66,21 +66,6 @@ impl Inspect {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// What is in a file, or comes from a pipe.
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let limit_bytes = registry_client::MAX_COMPONENT_BYTES;
-    let opened = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let mut bytes = Vec::new();
-    opened
-        .take(limit_bytes + 1)
-        .read_to_end(&mut bytes)
-        .with_context(|| format!("{} cannot be read", file.display()))?;
-    if bytes.len() as u64 > limit_bytes {
-        bail!("{} has more than {limit_bytes} bytes, which is the limit of a component", file.display());
-    }
-    Ok(bytes)
 }
 
 fn as_text(described: &Description, refused: Option<&str>) -> String {

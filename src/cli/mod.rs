@@ -7,6 +7,7 @@ mod certificate;
 mod config_file;
 mod delete;
 mod dev;
+mod down;
 mod gateway;
 mod get;
 mod images;
@@ -15,8 +16,10 @@ mod login;
 mod logs;
 mod new;
 mod node;
+mod port_forward;
 mod push;
 mod rollout;
+mod run;
 mod scale;
 mod server;
 mod sign;
@@ -47,6 +50,7 @@ const EXAMPLES: &str = "\
 EXAMPLES:
   sampan new hello                   Begin a service, in a language of your choice
   sampan dev hello                   Build, run and watch it
+  sampan run service.wasm            Serve one component, and keep nothing
   sampan up                          Run Sampan on this machine
   sampan apply -f deploy/            Apply manifests to it
   sampan get pods                    See what runs
@@ -58,7 +62,9 @@ EXAMPLES:
 enum Command {
     New(new::New),
     Dev(dev::Dev),
+    Run(Box<run::Run>),
     Up(up::Up),
+    Down(down::Down),
     Server(Box<server::Server>),
     Worker(Box<worker::Worker>),
     Gateway(Box<gateway::Gateway>),
@@ -82,6 +88,7 @@ enum Command {
     Scale(scale::Scale),
     Autoscale(autoscale::Autoscale),
     Logs(logs::Logs),
+    PortForward(port_forward::PortForward),
     Rollout(rollout::Rollout),
     Version(version::Version),
 }
@@ -145,7 +152,9 @@ impl Cli {
         match self.command {
             Command::New(command) => command.run(),
             Command::Dev(command) => command.run(),
+            Command::Run(command) => command.run(),
             Command::Up(command) => command.run(),
+            Command::Down(command) => client(command.run()),
             Command::Server(command) => command.run(),
             Command::Worker(command) => command.run(),
             Command::Gateway(command) => command.run(),
@@ -169,6 +178,7 @@ impl Cli {
             Command::Scale(command) => client(command.run()),
             Command::Autoscale(command) => command.run(),
             Command::Logs(command) => client(command.run()),
+            Command::PortForward(command) => client(command.run()),
             Command::Rollout(command) => client(command.run()),
             Command::Version(command) => client(command.run()),
         }

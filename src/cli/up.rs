@@ -1,4 +1,9 @@
-use crate::{compose, config::ServerArgs, screen::Screen, serve::serve};
+use crate::{
+    compose::{self, Audience},
+    config::ServerArgs,
+    screen::Screen,
+    serve::serve,
+};
 
 /// Run Sampan on this machine: control plane, gateway and worker in one process
 #[derive(Debug, clap::Args)]
@@ -17,7 +22,7 @@ impl Up {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let screen = Screen::new();
         let server = self.server;
-        let start = |shutdown| async move { compose::up(&server, &shutdown).await };
+        let start = |shutdown| async move { compose::up(&server, Audience::Users, &shutdown).await };
         serve(start, |addresses, shutdown| async move {
             screen.success("sampan", format_args!("{} is up", env!("CARGO_PKG_VERSION")));
             addresses.show(screen);

@@ -4,10 +4,12 @@
 
 pub(crate) mod apply;
 pub(crate) mod connection;
+pub(crate) mod forward;
 pub(crate) mod kinds;
 pub(crate) mod logs;
 pub(crate) mod manifest;
 pub(crate) mod patch;
+pub(crate) mod projects;
 pub(crate) mod query;
 pub(crate) mod revisions;
 pub(crate) mod rollout;

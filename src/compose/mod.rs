@@ -18,7 +18,9 @@ mod partition;
 mod process;
 mod pulling;
 mod rules;
+mod scratch;
 mod server;
+mod single;
 mod supervisor;
 mod up;
 mod worker;
@@ -33,14 +35,17 @@ pub(crate) use hostile_pull::pull_as_if_taken_over;
 pub(crate) use partition::{Sharing, partition};
 pub(crate) use pulling::pull_process;
 pub(crate) use server::{ServerPlan, server};
-pub(crate) use up::up;
+pub(crate) use single::{SingleNews, SinglePlan, single};
+pub(crate) use up::{Audience, up};
 pub(crate) use worker::{WorkerPlan, worker};
 
-use std::{path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::paths::DataDir;
 
 /// What requests in flight get at the end. The whole end takes five seconds at most.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -84,6 +89,13 @@ impl Roles {
 fn make_private(dir: &Path) -> anyhow::Result<()> {
     private_files::create_dir(dir)
         .with_context(|| format!("the directory {} cannot be made: choose another with --data-dir", dir.display()))
+}
+
+/// Writes down where the gateway of a data directory answers, for clients of this machine.
+fn note_gateway(dir: &DataDir, address: SocketAddr) -> anyhow::Result<()> {
+    let file = dir.gateway();
+    private_files::write(&file, format!("{address}\n").as_bytes())
+        .with_context(|| format!("{} cannot be written", file.display()))
 }
 
 /// One session, and then no other.

@@ -17,7 +17,7 @@ use super::{
     Roles, config,
     door::{Door, Rotation, keep_trust, set_trust},
     images::StoredImages,
-    make_private, only,
+    make_private, note_gateway, only,
     process::Elsewhere,
     rules::Rules,
     supervisor::{Supervisor, own_workers},
@@ -109,6 +109,7 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
         let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), Arc::new(dialer));
         control.reach_services_through(gateway.cluster_http());
         let address = gateway.bind()?;
+        note_gateway(&dir, address)?;
         control.show_ingresses_at(crate::serve::reached_at(address));
         http = Some(address);
         counted.gateway = Some(gateway.clone());

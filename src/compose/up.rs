@@ -2,20 +2,33 @@ use std::sync::Arc;
 
 use api::session;
 use control_plane::{ControlPlane, Silence};
-use gateway::Gateway;
+use gateway::{AccessLog, Gateway, GatewayConfig};
 use runtime::{Artifacts, Ending, Handles, Replicas, Worker};
 use tokio_util::sync::CancellationToken;
 use transport::DirectConnect;
 
-use super::{Roles, config, images::StoredImages, machine_name, only};
+use super::{Roles, config, images::StoredImages, machine_name, note_gateway, only};
 use crate::{
     config::ServerArgs,
     metrics::Metrics,
     serve::{Addresses, Encryption},
 };
 
+/// For whom a gateway is on this machine.
+#[derive(Debug)]
+pub(crate) enum Audience {
+    /// Whoever asks.
+    Users,
+    /// Who works on a project: this machine's own names lead to its one app, and each request is told.
+    Developer(AccessLog),
+}
+
 /// Starts all three roles in this process, joined by sessions within it. Returns once each takes requests.
-pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyhow::Result<(Addresses, Roles)> {
+pub(crate) async fn up(
+    args: &ServerArgs,
+    audience: Audience,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<(Addresses, Roles)> {
     let dir = args.data.claim()?;
     let images = args.disk.open_images(dir.images())?;
     let registries = config::registries(args.registries.settings()?)?;
@@ -27,7 +40,15 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
     let encryption = Encryption { keys: control_config.encryption.clone(), in_redis: redis.is_some() };
     let control = Arc::new(ControlPlane::open(control_config, images.clone(), registries, connect.clone())?);
     let replicas = Replicas::new();
-    let gateway = Gateway::new(config::gateway(&args.http, &args.gateway), replicas.dialer());
+    let gateway_config = GatewayConfig {
+        default_service: matches!(audience, Audience::Developer(_)),
+        access_log: match audience {
+            Audience::Users => None,
+            Audience::Developer(log) => Some(log),
+        },
+        ..config::gateway(&args.http, &args.gateway)
+    };
+    let gateway = Gateway::new(gateway_config, replicas.dialer());
     control.reach_services_through(gateway.cluster_http());
     let stored = Arc::new(StoredImages(images.clone()));
     let compile = config::compile(&args.worker);
@@ -43,6 +64,7 @@ pub(crate) async fn up(args: &ServerArgs, shutdown: &CancellationToken) -> anyho
         Metrics { gateway: Some(gateway.clone()), autoscalers: Some(control.measurements()), ..Metrics::default() };
     let offered = args.metrics.offer(counted).await?;
     let (http, api) = (gateway.bind()?, control.bind().await?);
+    note_gateway(&dir, http)?;
     control.show_ingresses_at(crate::serve::reached_at(http));
 
     let (worker_side, for_worker) = session::in_process();

@@ -224,7 +224,7 @@ fn scopes(project: &Project, excluded: &[PathBuf]) -> BTreeMap<Subject, Scope> {
 fn artifact(component: &Component) -> Option<&PathBuf> {
     match &component.recipe {
         Recipe::Command { artifact, .. } => Some(artifact),
-        Recipe::Cargo => None,
+        Recipe::Cargo | Recipe::Made { .. } => None,
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    config,
+    config, manifest,
     pin::Pins,
     prune::{mark, prune},
 };
@@ -61,6 +61,11 @@ impl Deployer {
 
     fn plan(&self, project: &Project, pins: &Pins) -> Result<Vec<Planned>, Vec<Problem>> {
         let mut manifests = Manifests::read(&project.manifests);
+        if project.manifests.is_empty() {
+            for (name, text) in manifest::generated(project) {
+                manifests.parse(&format!("the manifest made for {name}"), &text);
+            }
+        }
         if !manifests.problems.is_empty() {
             return Err(manifests.problems);
         }

@@ -2,12 +2,15 @@
 //!
 //! All that it does to the cluster goes through the API, as with any client; the server does not know of it.
 
+mod access;
 mod causes;
 mod changes;
 mod config;
 mod deploy;
 mod follow;
 mod history;
+mod manifest;
+mod neighbours;
 mod observe;
 mod pin;
 mod prune;
@@ -18,4 +21,5 @@ mod snapshot;
 mod urls;
 mod watched_files;
 
+pub(crate) use manifest::write_manifests;
 pub(crate) use session::{DevConfig, run};

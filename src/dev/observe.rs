@@ -14,11 +14,11 @@ use kube::{
 };
 use tokio::sync::watch;
 
-use super::{
-    prune::PROJECT_LABEL,
-    rollouts::{News, Rollouts},
+use super::rollouts::{News, Rollouts};
+use crate::{
+    client::{connection::Connection, projects::PROJECT_LABEL},
+    screen::Screen,
 };
-use crate::{client::connection::Connection, screen::Screen};
 
 /// Failures that are remembered, so that each is shown once. Beyond, they may be shown again.
 const REMEMBERED: usize = 4096;

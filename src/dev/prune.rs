@@ -2,18 +2,14 @@
 
 use std::collections::HashSet;
 
-use http::Method;
 use serde_json::{Value, json};
 
 use crate::client::{
-    apply::{Planned, request},
+    apply::Planned,
     connection::Connection,
-    kinds::{Kind, Kinds},
-    query::Query,
+    kinds::Kinds,
+    projects::{PROJECT_LABEL, delete, owned},
 };
-
-/// The label on every object that `sampan dev` applied: the project's name.
-pub(super) const PROJECT_LABEL: &str = "sampan.dev/project";
 
 /// Marks an object as the project's.
 pub(super) fn mark(object: &mut Value, project: &str) {
@@ -32,41 +28,12 @@ pub(super) async fn prune(
 ) -> anyhow::Result<Vec<String>> {
     let wanted: HashSet<String> = wanted.iter().map(Planned::path).collect();
     let mut deleted = Vec::new();
-    for kind in prunable(kinds) {
-        let selectors = vec![("labelSelector", format!("{PROJECT_LABEL}={project}"))];
-        let query = Query { kind, path: kind.path(None), selectors };
-        for object in query.objects(connection).await? {
-            let (Some(name), namespace) =
-                (object["metadata"]["name"].as_str(), object["metadata"]["namespace"].as_str())
-            else {
-                continue;
-            };
-            let path = format!("{}/{name}", kind.path(namespace));
-            if wanted.contains(&path) || is_owned(&object) {
-                continue;
-            }
-            let body = json!({"propagationPolicy": "Background"});
-            let delete = request(Method::DELETE, path, "application/json", &body)?;
-            if connection.send_optional::<Value>(delete).await?.is_some() {
-                deleted.push(kind.label(name));
-            }
+    for object in owned(connection, kinds, Some(project)).await?.into_values().flatten() {
+        if !wanted.contains(&object.path) && delete(connection, &object).await? {
+            deleted.push(object.label);
         }
     }
     Ok(deleted)
-}
-
-/// Kinds whose objects a user creates, each in one version; namespaces last, since they take all in them along.
-fn prunable(kinds: &Kinds) -> Vec<&Kind> {
-    let mut seen = HashSet::new();
-    let created = kinds.iter().filter(|kind| ["create", "list", "delete"].iter().all(|verb| kind.allows(verb)));
-    let mut prunable: Vec<&Kind> = created.filter(|kind| seen.insert((&kind.group, &kind.kind))).collect();
-    prunable.sort_by_key(|kind| kind.kind == "Namespace");
-    prunable
-}
-
-/// What another object owns goes with it.
-fn is_owned(object: &Value) -> bool {
-    object["metadata"]["ownerReferences"].as_array().is_some_and(|owners| !owners.is_empty())
 }
 
 #[cfg(test)]

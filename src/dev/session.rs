@@ -3,15 +3,18 @@ mod builds;
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 use api::ObjectKey;
+use gateway::AccessReader;
 use registry_client::ImageStore;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    access::show_requests,
     changes::Watch,
     deploy::{Deployer, MANIFESTS},
     follow::show_logs,
     history::History,
+    neighbours::show_neighbours,
     observe::Observer,
     pin::Pins,
     urls::{Place, places},
@@ -20,6 +23,7 @@ use crate::{
     build::{Compiler, Component, Messages, PROJECT_FILE, Project},
     client::{apply::Planned, connection::Connection, kinds::Kinds},
     errors::report,
+    open::open,
     screen::Screen,
 };
 
@@ -38,6 +42,12 @@ pub(crate) struct DevConfig {
     pub(crate) build_cache: Option<PathBuf>,
     /// Where the server keeps its state, which may be below the project.
     pub(crate) data_dir: PathBuf,
+    /// That, if it was named.
+    pub(crate) named_data_dir: Option<PathBuf>,
+    /// Whether a browser is to be opened.
+    pub(crate) open: bool,
+    /// Requests as they end.
+    pub(crate) requests: AccessReader,
 }
 
 /// A project being worked on.
@@ -50,6 +60,8 @@ struct Session {
     screen: Screen,
     http: SocketAddr,
     names_answer: bool,
+    /// Whether a browser is to be opened, and was not.
+    open: bool,
     /// Where files change that are not the project's.
     excluded: Vec<PathBuf>,
     /// What went wrong last, by the names of components and `manifests`.
@@ -62,12 +74,19 @@ struct Session {
 /// Builds, applies and watches a project until `shutdown`.
 pub(crate) async fn run(config: DevConfig, screen: Screen, shutdown: CancellationToken) -> anyhow::Result<()> {
     let kinds = Kinds::discover(&config.connection).await?;
+    let (project, named) = (&config.project, config.named_data_dir.as_deref());
+    show_neighbours(&config.connection, &kinds, screen, &project.name, named).await?;
+    if project.manifests.is_empty() && !project.components.is_empty() {
+        let what = "none: a Deployment and a Service are made; `--write-manifests` writes them";
+        screen.event(MANIFESTS, what);
+    }
     let connection = config.connection.clone();
     let (observer, settled) = Observer::new(connection.clone(), screen, config.project.name.clone());
     // Dropped at the end, and the tasks with it.
     let mut watchers = JoinSet::new();
     watchers.spawn(observer.run());
     watchers.spawn(show_logs(connection, screen));
+    watchers.spawn(show_requests(config.requests, screen));
     let messages = Messages::Kept { coloured: screen.coloured() };
     let mut session = Session {
         compiler: Compiler::new(config.images.clone(), messages, config.build_cache.as_deref()),
@@ -78,6 +97,7 @@ pub(crate) async fn run(config: DevConfig, screen: Screen, shutdown: Cancellatio
         screen,
         http: config.http,
         names_answer: config.names_answer,
+        open: config.open,
         excluded: config.build_cache.into_iter().chain([config.data_dir]).map(absolute).collect(),
         failed: BTreeSet::new(),
         history: History::default(),
@@ -150,6 +170,11 @@ impl Session {
         // What was asked for by an Ingress or a port stands first.
         if let Some(first) = places.iter().find(|place| place.at.starts_with("http")) {
             self.screen.line(format_args!("\nOpen {} first.", first.at));
+            if std::mem::take(&mut self.open)
+                && let Err(why) = open(&first.at).await
+            {
+                self.screen.failure("sampan", why);
+            }
         }
         Ok(())
     }
@@ -180,7 +205,7 @@ impl Session {
 
     /// Reads the project file again. Returns whether it is another project now.
     fn reread(&mut self) -> bool {
-        let why = match Project::read(&self.project.root) {
+        let why = match Project::find(&self.project.found_at) {
             Ok(project) if project.name != self.project.name => {
                 "app.name has changed: start `sampan dev` again for that".to_owned()
             }

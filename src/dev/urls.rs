@@ -1,12 +1,11 @@
 //! Where a project can be opened.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use k8s_openapi::api::{core::v1::Service, networking::v1::Ingress};
 use kube::{Api, api::ListParams};
 
-use super::prune::PROJECT_LABEL;
-use crate::client::connection::Connection;
+use crate::client::{connection::Connection, projects::PROJECT_LABEL};
 
 /// A place to open, or why one that was asked for is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,16 +23,30 @@ pub(super) async fn places(
     http: SocketAddr,
     names_answer: bool,
 ) -> anyhow::Result<Vec<Place>> {
-    let ours = ListParams::default().labels(&format!("{PROJECT_LABEL}={project}"));
+    let (all, ours) = (ListParams::default(), ListParams::default().labels(&format!("{PROJECT_LABEL}={project}")));
     let services: Api<Service> = Api::all(connection.client());
+    let all = services.list(&all).await.map_err(|error| connection.explain(error))?;
     let services = services.list(&ours).await.map_err(|error| connection.explain(error))?;
     // A server without Ingresses has no places of theirs.
     let ingresses: Api<Ingress> = Api::all(connection.client());
     let ingresses = ingresses.list(&ours).await.map(|list| list.items).unwrap_or_default();
-    let mut places: Vec<Place> = ingresses.iter().flat_map(|ingress| of_ingress(ingress, http)).collect();
+    // The gateway leads there too, whoever asks for this machine by its own names.
+    let only = match (all.items.as_slice(), services.items.as_slice()) {
+        ([_], [ours]) if names_answer && ingresses.is_empty() => Some(ours),
+        _ => None,
+    };
+    let mut places: Vec<Place> = only.map(|service| of_only(service, http)).into_iter().collect();
+    places.extend(ingresses.iter().flat_map(|ingress| of_ingress(ingress, http)));
     places.extend(services.iter().flat_map(of_load_balancer));
     places.extend(services.iter().filter(|_| names_answer).filter_map(|service| of_name(service, http)));
     Ok(places)
+}
+
+fn of_only(service: &Service, http: SocketAddr) -> Place {
+    let host = if http.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { http.ip() };
+    let host = if host.is_ipv6() { format!("[{host}]") } else { host.to_string() };
+    let at = format!("http://{host}{}/", port_of(http.port()));
+    Place { at, what: service.metadata.name.clone().unwrap_or_default() }
 }
 
 fn of_ingress(ingress: &Ingress, http: SocketAddr) -> Vec<Place> {

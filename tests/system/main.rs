@@ -17,6 +17,7 @@ mod new;
 mod nodes;
 mod overload;
 mod registry;
+mod run;
 mod sandbox;
 mod second;
 mod security;

@@ -56,6 +56,11 @@ impl Replica {
         self.request_deadline_ms.store(millis(endpoint.request_deadline), Relaxed);
     }
 
+    /// What its Pod is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.endpoint.replica.0.name
+    }
+
     pub(crate) fn serve(&self) -> &dyn Serve {
         &*self.serve
     }

@@ -7,12 +7,15 @@ use api::{Body, BodyError, allowed_trailers};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use crate::access::Noting;
 use crate::balance::{Measured, Permit};
 
 /// An answer's body. Holds the replica's permit, and the request's measurement, until it ended or was dropped.
 pub(crate) struct Tracked {
     inner: Body,
     held: Option<Held>,
+    /// Told when the body has ended, if somebody looks on.
+    noting: Option<Box<Noting>>,
 }
 
 struct Held {
@@ -24,12 +27,17 @@ struct Held {
 impl Tracked {
     pub(crate) fn new(inner: Body, measured: Measured, permit: Option<Permit>) -> Self {
         let held = Some(Held { measured, _permit: permit });
-        Self { inner, held }
+        Self { inner, held, noting: None }
     }
 
     /// A body of no Service.
     pub(crate) fn untracked(inner: Body) -> Self {
-        Self { inner, held: None }
+        Self { inner, held: None, noting: None }
+    }
+
+    /// Tells of the request once the body has ended.
+    pub(crate) fn noted(self, noting: Option<Box<Noting>>) -> Self {
+        Self { noting, ..self }
     }
 
     /// Counts it at a Service until it ended.
@@ -47,8 +55,12 @@ impl http_body::Body for Tracked {
         if let (Some(Err(_)), Some(held)) = (&frame, &mut self.held) {
             held.measured.failed();
         }
+        if let (Some(Err(error)), Some(noting)) = (&frame, &mut self.noting) {
+            noting.broke_off(error);
+        }
         if !matches!(frame, Some(Ok(_))) || self.inner.is_end_stream() {
             self.held = None;
+            self.noting = None;
         }
         Poll::Ready(frame.map(|frame| frame.map(allowed_trailers)))
     }

@@ -1,7 +1,7 @@
 use std::{
     convert::Infallible,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -25,16 +25,19 @@ use super::{
 };
 use crate::{
     OverloadAction,
+    access::Noting,
     balance::Service,
     body::{BodyVerdict, BodyWatch, RequestBody, Tracked},
     forward::{body_limits, cut_off, forward},
     refusal::{Reason, Refusal},
+    request_id::RequestId,
     rewrite::{
         NO_HOST, authority, ensure_traceparent, for_guest, forwarded, join_cookies, strip_request, trim_values,
         upgrades,
     },
     routing::{NoRoute, Offered},
     shared::Shared,
+    signpost::Signpost,
 };
 
 /// What is read in HTTP/1.1 of a body that nobody wants, so that its connection takes another request. A longer one ends the
@@ -55,30 +58,39 @@ pub(crate) enum Door {
 pub(crate) enum Opens {
     /// This.
     Always(Door),
-    /// Requests go by their host; names of Services answer where the connection has come to a loopback address.
-    ByAddress,
+    /// Requests go by their host; everything is offered where the connection has come to a loopback address, and elsewhere names
+    /// of Services only if they are published.
+    ByAddress { publish_services: bool },
 }
 
 impl Opens {
     /// The main listener at this address.
     pub(crate) fn main(address: IpAddr, publish_services: bool) -> Self {
-        if address.is_unspecified() && !publish_services {
-            return Self::ByAddress;
+        if address.is_unspecified() {
+            return Self::ByAddress { publish_services };
         }
-        Self::Always(Door::ByHost(offered(publish_services || address.to_canonical().is_loopback())))
+        Self::Always(Door::ByHost(offered(address, publish_services)))
     }
 
     /// For a connection to this local address of the machine; an error: it is not known.
     pub(super) fn door(&self, local: impl FnOnce() -> io::Result<SocketAddr>) -> Door {
         match self {
             Self::Always(door) => door.clone(),
-            Self::ByAddress => Door::ByHost(offered(local().is_ok_and(|at| at.ip().to_canonical().is_loopback()))),
+            Self::ByAddress { publish_services } => {
+                let address = local().map_or(Ipv4Addr::UNSPECIFIED.into(), |at| at.ip());
+                Door::ByHost(offered(address, *publish_services))
+            }
         }
     }
 }
 
-fn offered(names_too: bool) -> Offered {
-    if names_too { Offered::NamesToo } else { Offered::RulesAlone }
+/// What those are offered who connect to this address.
+fn offered(address: IpAddr, publish_services: bool) -> Offered {
+    match (address.to_canonical().is_loopback(), publish_services) {
+        (true, _) => Offered::Everything,
+        (false, true) => Offered::NamesToo,
+        (false, false) => Offered::RulesAlone,
+    }
 }
 
 /// Answers one request of a connection.
@@ -92,13 +104,17 @@ pub(super) async fn answer(
     let closes = is_last_unless_read(&request);
     let request = request.map(|body| Received::new(body, (!closes).then_some(reading_on)));
     let in_flight = watch.begin(!request.body().is_end_stream());
+    let mut noting = Noting::begin(&shared, &request);
     let (method, version) = (request.method().clone(), request.version());
     let trailers = reads_trailers(version, request.headers());
     let mut response = match enter(&shared, &door, &watch, request, trailers) {
-        Ok((service, request, body_watch)) => forward(&shared, service, request, body_watch).await,
+        Ok((service, request, body_watch, id)) => forward(&shared, service, request, body_watch, (id, noting)).await,
         Err(refusal) => {
             shared.refusals.count(refusal.reason);
-            refusal.answer(&method)
+            if let Some(noting) = &mut noting {
+                noting.refused(&refusal);
+            }
+            refusal.answer(&method, None).map(|body| body.noted(noting))
         }
     };
     in_flight.answered();
@@ -126,7 +142,7 @@ fn is_last_unless_read(request: &Request<Incoming>) -> bool {
 const DENIED: &str = "a NetworkPolicy of the service does not allow requests from outside: to it the gateway is a pod of namespace \
                       kube-system with the label app.kubernetes.io/name=sampan-gateway";
 
-type Entered = (Arc<Service>, Request<Body>, Option<Arc<BodyWatch>>);
+type Entered = (Arc<Service>, Request<Body>, Option<Arc<BodyWatch>>, RequestId);
 
 /// Finds the Service, and makes of the request what the guest may see.
 fn enter(
@@ -147,7 +163,17 @@ fn enter(
         return Err(Refusal::new(Reason::UpgradeUnsupported, message));
     }
     let (service, authority, port) = match (door, named) {
-        (Door::ByHost(offered), Some(host)) => (route(shared, &host, parts.uri.path(), *offered)?, host, None),
+        (Door::ByHost(offered), Some(host)) => {
+            let service =
+                route(shared, &host, parts.uri.path(), *offered).map_err(|refusal| match (refusal.reason, offered) {
+                    (Reason::UnknownHost | Reason::NoRuleForPath, Offered::Everything) => {
+                        let signpost = Signpost::for_request(shared, &host, &parts.headers, &refusal).map(Box::new);
+                        Refusal { signpost, ..refusal }
+                    }
+                    _ => refusal,
+                });
+            (service?, host, None)
+        }
         (Door::ByHost(_), None) => return Err(Refusal::new(Reason::BadRequest, NO_HOST)),
         (Door::Straight(service, port), Some(host)) => (service.clone(), host, Some(*port)),
         (Door::Straight(service, port), None) => (service.clone(), own_host(service), Some(*port)),
@@ -173,7 +199,7 @@ fn enter(
     }
     for_guest(&mut parts, authority);
     forwarded(&mut parts.headers, watch.peer());
-    ensure_traceparent(&mut parts.headers);
+    let id = ensure_traceparent(&mut parts.headers);
     let (body, body_watch) = if body.is_end_stream() {
         (api::empty_body(), None)
     } else {
@@ -181,7 +207,7 @@ fn enter(
         watch.body(&body_watch);
         (body.boxed_unsync(), Some(body_watch))
     };
-    Ok((service, Request::from_parts(parts, body), body_watch))
+    Ok((service, Request::from_parts(parts, body), body_watch, id))
 }
 
 /// The length of a body, where a head says it.
@@ -210,14 +236,15 @@ fn route(shared: &Shared, authority: &Authority, path: &str, offered: Offered) -
             Reason::RoutesUnknown,
             "the gateway has just started, and the control plane has not said yet which services there are",
         ),
-        (NoRoute::Missing(key), Offered::NamesToo) => {
+        (NoRoute::Missing(key), Offered::Everything | Offered::NamesToo) => {
             Refusal::new(Reason::NoSuchService, format!("the rule for `{host}` names service {key}: there is none"))
         }
         (NoRoute::Missing(_), Offered::RulesAlone) => {
             Refusal::new(Reason::NoSuchService, format!("the rule for `{host}` names a service that is not there"))
         }
-        (NoRoute::UnknownHost, Offered::NamesToo) => {
-            Refusal::new(Reason::UnknownHost, format!("no service and no rule is named by the host `{host}`"))
+        (NoRoute::UnknownHost, Offered::Everything | Offered::NamesToo) => {
+            let hint = shared.config.unknown_host_hint.map(|hint| format!(": {hint}")).unwrap_or_default();
+            Refusal::new(Reason::UnknownHost, format!("no service and no rule is named by the host `{host}`{hint}"))
         }
         (NoRoute::UnknownHost, Offered::RulesAlone) => Refusal::new(
             Reason::UnknownHost,

@@ -120,7 +120,7 @@ fn turn_away(hall: &Hall, stream: TcpStream, refusal: &Refusal) {
 
 fn tell(hall: &Hall, stream: &TcpStream, refusal: &Refusal) {
     hall.shared.refusals.count(refusal.reason);
-    let (status, body) = (refusal.reason.status(), refusal.text());
+    let (status, body) = (refusal.reason.status(), refusal.text(None));
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nretry-after: {RETRY_AFTER_SECONDS}\r\nconnection: close\r\n\
          content-length: {}\r\n\r\n",

@@ -72,7 +72,7 @@ impl Refuse for Told {
             Violation::HeadTooLarge => format!("{violation}; the limit is {limit} bytes"),
             _ => violation.to_string(),
         };
-        Refused { content_type: "application/json", body: Refusal::new(reason, message).text() }
+        Refused { content_type: "application/json", body: Refusal::new(reason, message).text(None) }
     }
 
     fn awaits_head(&self) -> bool {

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
 
 use api::{
     ObjectKey,
-    session::{Ingress, IngressRule},
+    session::{Ingress, IngressRule, PathMatch},
 };
 
 use super::table::normal_host;
@@ -40,6 +40,20 @@ impl Ingresses {
         touched
     }
 
+    /// Hosts and paths of all rules with the Services that they lead to, by host; `None`: any host.
+    pub(crate) fn all(&self) -> Vec<(Option<&str>, &str, &ObjectKey)> {
+        let rules = self.rules.values().flatten();
+        let mut all: Vec<_> = rules.map(|rule| (rule.host.as_deref(), path(&rule.path), &rule.service)).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// The Services that rules name.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.rules.values().flatten().map(|rule| &rule.service)
+    }
+
     /// The rules for a host, by the names of their Ingresses.
     pub(crate) fn of<'a>(&'a self, named: &'a Host) -> impl Iterator<Item = &'a IngressRule> {
         let ingresses = self.naming.get(named).into_iter().flatten();
@@ -49,4 +63,11 @@ impl Ingresses {
 
 fn host(rule: &IngressRule) -> Host {
     rule.host.as_deref().map(normal_host)
+}
+
+fn path(path: &PathMatch) -> &str {
+    match path {
+        PathMatch::Exact(path) | PathMatch::Prefix(path) => path,
+        PathMatch::Otherwise => "/",
+    }
 }

@@ -4,5 +4,5 @@ mod directory;
 mod ingresses;
 mod table;
 
-pub(crate) use directory::{Directory, Listed, NoRoute, Offered};
+pub(crate) use directory::{Directory, Listed, NoRoute, Offered, is_this_machine};
 pub(crate) use ingresses::Ingresses;

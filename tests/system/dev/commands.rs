@@ -87,10 +87,7 @@ stringData: { secret: hush }
 ";
     fs::write(&manifest, format!("{text}{values}")).expect("a write");
     let sampan = Sampan::dev(&folder.path().join("data"), &page);
-    sampan.wait_for_output(&format!(
-        "Open http://page.default.localhost:{}/ first.",
-        sampan.http.rsplit(':').next().expect("a port")
-    ));
+    sampan.wait_for_output(&format!("Open http://{}/ first.", sampan.http));
     let client = Client::new(&sampan.http, Some("page.default.localhost"));
     let says = |text: &str| {
         wait_for(text, || {

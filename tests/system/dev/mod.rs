@@ -1,6 +1,8 @@
 //! `sampan dev`: what an edit does.
 
+mod bare;
 mod commands;
+mod requests;
 mod shown;
 mod workspace;
 
