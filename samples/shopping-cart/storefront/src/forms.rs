@@ -12,23 +12,61 @@ pub(crate) enum ItemAction {
     Remove,
 }
 
-/// The form of a product. The field for a label may be empty.
+/// The key of the labels that people give in words.
+const FOR: &str = "for";
+
+/// The form of a product. The field for what it is for may be empty.
 pub(crate) fn new_item(form: &Form) -> Result<NewItem, ApiError> {
-    let labels = match field(form, "label").trim() {
-        "" => Labels::new(),
-        text => {
-            let Label { key, value } = text.parse().map_err(ApiError::invalid)?;
-            Labels::from([(key, value)])
-        }
-    };
+    let labels = item_labels(field(form, "label"))?;
     Ok(NewItem { product: field(form, "product").to_owned(), quantity: quantity(form)?, labels })
+}
+
+/// What somebody wrote an item is for, such as `Anna` or `summer party`, as labels: `for=summer-party`. Others have their key with
+/// them; a comma stands between several.
+fn item_labels(text: &str) -> Result<Labels, ApiError> {
+    let mut labels = Labels::new();
+    for written in text.split(',').map(str::trim).filter(|written| !written.is_empty()) {
+        let label = match written.contains('=') {
+            true => written.parse(),
+            false => Label::new(FOR, &written.split_whitespace().collect::<Vec<_>>().join("-")),
+        };
+        let Label { key, value } = label.map_err(|_| {
+            ApiError::invalid(format!(
+                "`{written}` is not something that an item can be for: write a name or a few words of plain letters and digits, \
+                 such as Anna or summer party"
+            ))
+        })?;
+        if labels.insert(key, value).is_some() {
+            return Err(ApiError::invalid(format!("`{text}` names two things: an item can be for one")));
+        }
+    }
+    Ok(labels)
+}
+
+/// As [`item_labels`] takes them, to be edited.
+pub(crate) fn written(labels: &Labels) -> String {
+    let all = labels.iter().map(|(key, value)| if key == FOR { value.clone() } else { format!("{key}={value}") });
+    all.collect::<Vec<_>>().join(", ")
+}
+
+/// A label, for people.
+pub(crate) fn shown(label: &str) -> String {
+    match label.split_once('=') {
+        Some((FOR, value)) => format!("{FOR} {value}"),
+        Some((key, value)) => format!("{key}: {value}"),
+        None => label.to_owned(),
+    }
 }
 
 /// The form of an item in the cart, which has two buttons.
 pub(crate) fn item_action(form: &Form) -> Result<ItemAction, ApiError> {
     match field(form, "action") {
         "remove" => Ok(ItemAction::Remove),
-        "change" => Ok(ItemAction::Change(ItemChange { quantity: Some(quantity(form)?), labels: None })),
+        "change" => {
+            let given = form.iter().find(|(name, _)| name == "label");
+            let labels = given.map(|(_, text)| item_labels(text)).transpose()?;
+            Ok(ItemAction::Change(ItemChange { quantity: Some(quantity(form)?), labels }))
+        }
         other => Err(ApiError::invalid(format!("there is no action `{other}`"))),
     }
 }
@@ -77,9 +115,35 @@ mod tests {
     }
 
     #[test]
+    fn what_an_item_is_for_is_written_in_words_and_read_back_as_written() {
+        for (text, again) in [("", ""), (" summer  party ", "summer-party"), ("Anna, aisle=3", "aisle=3, Anna")] {
+            let labels = item_labels(text).unwrap();
+            assert_eq!(written(&labels), again);
+            assert_eq!(item_labels(again).unwrap(), labels);
+        }
+        assert_eq!(item_labels("summer party").unwrap()["for"], "summer-party");
+        assert_eq!((shown("for=party"), shown("aisle=3")), ("for party".to_owned(), "aisle: 3".to_owned()));
+        for text in ["Anna, Bert", "<b>", "!"] {
+            assert!(item_labels(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_item_of_the_cart_gets_the_labels_that_its_form_has() {
+        let changed = |fields: &[(&str, &str)]| match item_action(&form(fields)).unwrap() {
+            ItemAction::Change(change) => change.labels,
+            ItemAction::Remove => panic!("it is a change"),
+        };
+        let (action, quantity) = (("action", "change"), ("quantity", "1"));
+        assert_eq!(changed(&[action, quantity, ("label", "home")]).unwrap()["for"], "home");
+        assert_eq!(changed(&[action, quantity, ("label", " ")]), Some(Labels::new()));
+        assert_eq!(changed(&[action, quantity]), None);
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused() {
         assert!(new_item(&form(&[("product", "tea"), ("quantity", "two")])).is_err());
-        assert!(new_item(&form(&[("product", "tea"), ("quantity", "1"), ("label", "party")])).is_err());
+        assert!(new_item(&form(&[("product", "tea"), ("quantity", "1"), ("label", "=party")])).is_err());
         assert!(item_action(&form(&[("action", "steal")])).is_err());
         assert!(item_action(&form(&[("action", "change"), ("quantity", "-1")])).is_err());
     }

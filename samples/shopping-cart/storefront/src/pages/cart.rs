@@ -1,7 +1,11 @@
 use maud::{Markup, html};
 use shop::{CartView, Item, Label, LabelTotal, format_money};
 
-use super::layout::{Shop, page};
+use super::{
+    layout::{Shop, page},
+    products::for_field,
+};
+use crate::forms::{shown, written};
 
 /// The cart, with its filter by label.
 pub(crate) fn cart(shop: &Shop, cart: &CartView) -> String {
@@ -17,7 +21,7 @@ pub(crate) fn cart(shop: &Shop, cart: &CartView) -> String {
             div.columns {
                 ul.items role="list" {
                     @for item in &cart.items { (row(item, cart)) }
-                    @if cart.items.is_empty() { li.none { "Nothing in the cart has this label." } }
+                    @if cart.items.is_empty() { li.none { "Nothing in the cart is for that." } }
                 }
                 (summary(cart))
             }
@@ -42,12 +46,12 @@ fn url_of(labels: impl Iterator<Item = String>) -> String {
 
 fn chips(cart: &CartView) -> Markup {
     html! {
-        nav.chips aria-label="Filter by label" {
+        nav.chips aria-label="Show only what is" {
             a.chip href="/cart" aria-current=[cart.filter.is_empty().then_some("true")] { "All" }
             @for total in &cart.labels {
                 @let chosen = cart.filter.contains(&total.label);
                 a.chip href=(toggled(cart, &total.label)) aria-current=[chosen.then_some("true")] {
-                    (total.label) span.count { (total.quantity) }
+                    (shown(&total.label)) span.count { (total.quantity) }
                 }
             }
         }
@@ -61,18 +65,24 @@ fn toggled(cart: &CartView, label: &String) -> String {
 }
 
 fn row(item: &Item, cart: &CartView) -> Markup {
-    let field = format!("quantity-{}", item.id);
+    let field = |name: &str| format!("{name}-{}", item.id);
     html! {
         li.item {
             div.what {
                 h2 { (item.name) }
                 p.each { (format_money(item.price_cents, &cart.currency)) " each" }
-                @for (key, value) in &item.labels { span.tag { (key) "=" (value) } " " }
+                @for (key, value) in &item.labels { span.tag { (shown(&format!("{key}={value}"))) } " " }
             }
             form method="post" action=(format!("/cart/items/{}", item.id)) {
                 @for label in &cart.filter { input type="hidden" name="filter" value=(label); }
-                label.unseen for=(field) { "Quantity of " (item.name) }
-                input id=(field) type="number" name="quantity" value=(item.quantity) min="1" max="999" required inputmode="numeric";
+                div.field.number {
+                    label for=(field("quantity")) { "Quantity" span.unseen { " of " (item.name) } }
+                    input id=(field("quantity")) type="number" name="quantity" value=(item.quantity) min="1" max="999" required inputmode="numeric";
+                }
+                div.field {
+                    label for=(field("label")) { span.unseen { (item.name) " is " } "For" }
+                    (for_field(&field("label"), &written(&item.labels)))
+                }
                 button.quiet type="submit" name="action" value="change" { "Update" span.unseen { " " (item.name) } }
                 button.plain type="submit" name="action" value="remove" formnovalidate { "Remove" span.unseen { " " (item.name) } }
             }
@@ -85,10 +95,10 @@ fn summary(cart: &CartView) -> Markup {
     html! {
         aside.summary aria-label="Summary" {
             @if !cart.labels.is_empty() {
-                h2 { "By label" }
+                h2 { "What it is for" }
                 dl {
                     @for LabelTotal { label, total_cents, .. } in &cart.labels {
-                        dt { (label) } dd { (format_money(*total_cents, &cart.currency)) }
+                        dt { (shown(label)) } dd { (format_money(*total_cents, &cart.currency)) }
                     }
                 }
             }
@@ -125,6 +135,21 @@ mod tests {
         assert_eq!(toggled(&view(&[]), &party), "/cart?label=for%3Dparty");
         assert_eq!(toggled(&view(&["for=party"]), &party), "/cart");
         assert_eq!(toggled(&view(&["a=b"]), &party), "/cart?label=a%3Db&label=for%3Dparty");
+    }
+
+    #[test]
+    fn what_an_item_is_for_is_in_a_field_that_changes_it() {
+        let item = Item {
+            id: "1".to_owned(),
+            product: "tea".to_owned(),
+            name: "Tea".to_owned(),
+            price_cents: 1,
+            quantity: 1,
+            labels: [("for".to_owned(), "party".to_owned())].into(),
+        };
+        let html = row(&item, &view(&[])).into_string();
+        assert!(html.contains("name=\"label\" value=\"party\""), "{html}");
+        assert!(html.contains("for party") && !html.contains("for=party"), "{html}");
     }
 
     #[test]

@@ -26,6 +26,9 @@ fn card(product: &Product, currency: &str, added: bool) -> Markup {
     let field = |name: &str| format!("{name}-{}", product.id);
     html! {
         li.card #(product.id) {
+            @if added {
+                p.notice role="status" { span { "It is in your cart." } a href="/cart" { "Go to the cart" } }
+            }
             img src=(data_url(&product.picture)) alt="" width="320" height="240" loading="lazy";
             div.about {
                 h2 { (product.name) }
@@ -39,17 +42,20 @@ fn card(product: &Product, currency: &str, added: bool) -> Markup {
                     input id=(field("quantity")) type="number" name="quantity" value="1" min="1" max="999" required inputmode="numeric";
                 }
                 div.field {
-                    label for=(field("label")) { "Label " span.optional { "optional" } }
-                    input id=(field("label")) type="text" name="label" placeholder="for=party" maxlength="127"
-                        autocomplete="off" autocapitalize="none" spellcheck="false"
-                        pattern=r"\s*[A-Za-z0-9][A-Za-z0-9_.\/\-]*=[A-Za-z0-9][A-Za-z0-9_.\-]*\s*" title="key=value, such as for=party";
-                }
-                @if added {
-                    p.notice role="status" { span { "It is in your cart." } a href="/cart" { "Go to the cart" } }
+                    label for=(field("label")) { "For " span.optional { "optional" } }
+                    (for_field(&field("label"), ""))
                 }
                 button type="submit" { "Add to cart" span.unseen { ": " (product.name) } }
             }
         }
+    }
+}
+
+/// The field for what an item is for.
+pub(super) fn for_field(id: &str, value: &str) -> Markup {
+    html! {
+        input id=(id) type="text" name="label" value=(value) placeholder="Anna, or a party" maxlength="127" autocomplete="off"
+            pattern=r"[A-Za-z0-9_.\/\-=, ]*" title="Whom or what it is for, in plain letters and digits: Anna, or summer party";
     }
 }
 
