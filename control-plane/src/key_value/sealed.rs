@@ -27,6 +27,8 @@ use crate::{
 
 /// Keys whose entries are changed in this process go by one of so many locks.
 const LOCKS: usize = 64;
+/// A value of more bytes is sealed and opened beside the thread that asks, which may serve others: so many take some 0.2 ms.
+const BESIDE_BYTES: usize = 256 << 10;
 /// After a failure, entries in Redis are written anew after this time.
 const REWRITE_AGAIN: Duration = Duration::from_secs(10);
 /// How often a change is tried again where other processes change the same entry.
@@ -66,12 +68,15 @@ impl SealedKeyValue {
                 let kept = inner.get_within(&bucket, vec![key.clone()], MAX_STORED_VALUE_BYTES).await?.pop().flatten();
                 let mut pause = Pause::default();
                 pause.before(kept.as_ref().map_or(0, Bytes::len)).await;
-                let held = kept.as_ref().map(|kept| open(&keys, &bucket, &key, kept)).transpose()?;
+                let held = match &kept {
+                    Some(kept) => Some(opened(&keys, &bucket, &key, kept).await?),
+                    None => None,
+                };
                 match decide(held.as_deref())? {
                     Change::None(answer) => return Ok(answer),
                     Change::To(value, answer) => {
                         pause.before(value.len()).await;
-                        let value = seal(&keys, &bucket, &key, &value);
+                        let value = sealed(&keys, &bucket, &key, &value).await?;
                         if inner.swap(&bucket, key.clone(), kept, value).await? {
                             return Ok(answer);
                         }
@@ -136,6 +141,29 @@ fn seal(keys: &EncryptionKeys, bucket: &Bucket, key: &str, value: &Bytes) -> Byt
         Cow::Borrowed(_) => value.clone(),
         Cow::Owned(sealed) => sealed.into(),
     }
+}
+
+/// As [`seal`], where it takes long beside this thread.
+async fn sealed(keys: &EncryptionKeys, bucket: &Bucket, key: &str, value: &Bytes) -> Result<Bytes, KeyValueError> {
+    if keys.is_empty() || value.len() <= BESIDE_BYTES {
+        return Ok(seal(keys, bucket, key, value));
+    }
+    let (keys, bucket, key, value) = (keys.clone(), bucket.clone(), key.to_owned(), value.clone());
+    beside(move || Ok(seal(&keys, &bucket, &key, &value))).await
+}
+
+/// As [`open`], where it takes long beside this thread.
+async fn opened(keys: &EncryptionKeys, bucket: &Bucket, key: &str, kept: &Bytes) -> Result<Bytes, KeyValueError> {
+    if keys.is_empty() || kept.len() <= BESIDE_BYTES {
+        return open(keys, bucket, key, kept);
+    }
+    let (keys, bucket, key, kept) = (keys.clone(), bucket.clone(), key.to_owned(), kept.clone());
+    beside(move || open(&keys, &bucket, &key, &kept)).await
+}
+
+async fn beside(work: impl FnOnce() -> Result<Bytes, KeyValueError> + Send + 'static) -> Result<Bytes, KeyValueError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(KeyValueError::Store(format!("an entry was not encrypted to its end: {error}"))))
 }
 
 fn sealed_entry(keys: &EncryptionKeys, bucket: &Bucket, (key, value): (String, Bytes)) -> (String, Bytes) {
@@ -263,7 +291,7 @@ impl KeyValue for SealedKeyValue {
             for (key, value) in keys.iter().zip(&mut values) {
                 if let Some(kept) = value {
                     pause.before(kept.len()).await;
-                    *kept = open(&with, &bucket, key, kept)?;
+                    *kept = opened(&with, &bucket, key, kept).await?;
                 }
             }
             let bytes = values.iter().flatten().map(Bytes::len).sum();
@@ -284,7 +312,8 @@ impl KeyValue for SealedKeyValue {
             let (mut sealed, mut pause) = (Vec::with_capacity(entries.len()), Pause::default());
             for entry in entries {
                 pause.before(entry.1.len()).await;
-                sealed.push(sealed_entry(&with, &bucket, entry));
+                let value = self::sealed(&with, &bucket, &entry.0, &entry.1).await?;
+                sealed.push((entry.0, value));
             }
             pause.before(BYTES_IN_A_ROW).await;
             inner.set(&bucket, sealed).await
@@ -401,6 +430,31 @@ mod tests {
         inner.set(&carts, entry("other", &kept)).await.unwrap();
         let said = with(key("b", 2)).get(&carts, vec!["other".to_owned()]).await.unwrap_err().to_string();
         assert!(said.contains("changed or moved"), "{said}");
+    }
+
+    #[test]
+    fn a_large_value_is_sealed_and_opened_beside_the_thread_that_asks() {
+        let (keys, bucket) = (key("a", 1), Bucket { namespace: "shop".to_owned(), name: "carts".to_owned() });
+        let value = Bytes::from(vec![7; BESIDE_BYTES + 1]);
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            // As long as what is beside is busy, nothing is done, and nothing is held up here.
+            let (release, released) = std::sync::mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || released.recv());
+            let kept = seal(&keys, &bucket, "k", &value);
+            let (sealing, opening) = (sealed(&keys, &bucket, "k", &value), opened(&keys, &bucket, "k", &kept));
+            tokio::pin!(sealing, opening);
+            assert!(futures::poll!(&mut sealing).is_pending() && futures::poll!(&mut opening).is_pending());
+            let few = value.slice(..BESIDE_BYTES);
+            let small = sealed(&keys, &bucket, "k", &few);
+            tokio::pin!(small);
+            assert!(futures::poll!(&mut small).is_ready());
+            drop(release);
+            assert!(busy.await.unwrap().is_err());
+            assert_eq!(opening.await.unwrap(), value);
+            let again = sealing.await.unwrap();
+            assert_eq!(open(&keys, &bucket, "k", &again).unwrap(), value);
+        });
     }
 
     #[tokio::test]
