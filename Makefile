@@ -1,5 +1,5 @@
 # The verbs of this project. Each installs what it needs and says so (scripts/setup).
-.PHONY: demo test conformance bench book build guests reference simulate fuzz sbom fmt
+.PHONY: demo test conformance bench book build dist guests reference simulate fuzz sbom fmt
 
 demo: ## Build Sampan and the shopping cart, run it, print the URLs to open
 	@scripts/setup demo
@@ -32,6 +32,10 @@ book: ## The documentation as a book, into target/book
 build: ## The release binary
 	@scripts/setup build
 	cargo build --release --locked
+
+dist: ## What users install, into target/dist-packages: make dist [KEY=signing.key]
+	@scripts/setup dist
+	scripts/dist $(if $(KEY),--key $(KEY))
 
 guests: ## The sample guests and the test guest, into target/guests
 	@scripts/setup guests

@@ -48,6 +48,7 @@ pages! {
     the_first_page "README.md";
     the_first_service "docs/src/tutorial/first-service.md";
     the_shopping_cart "docs/src/tutorial/shopping-cart.md";
+    how_to_install "docs/src/how-to/install.md";
     how_to_begin_a_service "docs/src/how-to/begin-a-service.md";
     how_to_use_kubectl "docs/src/how-to/use-kubectl.md";
     how_to_build_components "docs/src/how-to/build-components.md";

@@ -1,0 +1,1 @@
+"""What is packed of the program, for those who install it."""
