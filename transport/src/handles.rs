@@ -13,25 +13,60 @@ use crate::{
         proto::{
             CertifyRequest, Empty, Entries, Entry, ImageChunk, ImageRequest, Increment, KeyValueAnswer,
             KeyValueRequest, Keys, ListKeys, Swap, Values, control_plane_client::ControlPlaneClient as Grpc,
-            key_value_answer::Outcome, key_value_request::Operation,
+            key_value_answer::Outcome, key_value_failure::Kind, key_value_request::Operation,
         },
     },
 };
 
 /// Bytes of one piece of a component.
 const PIECE: usize = 1 << 20;
+/// Bytes of the keys of one page of a listing: no store gives more.
+const MAX_LISTING: usize = 1 << 20;
 
 /// Which image is asked for.
 pub(crate) fn digest(asked: &str) -> Result<Digest, Status> {
     asked.parse().map_err(|error| Status::invalid_argument(format!("{error}")))
 }
 
-/// What the server sends for an image.
-pub(crate) async fn image_chunks(images: &dyn FetchImage, digest: Digest) -> Result<Vec<ImageChunk>, Status> {
-    let ImageBytes { manifest, component } = images.fetch(digest).await.map_err(Status::not_found)?;
+/// What the server sends for an image. Of the component one piece at a time is copied.
+pub(crate) async fn image_chunks(
+    images: &dyn FetchImage,
+    digest: Digest,
+) -> Result<impl Iterator<Item = ImageChunk> + Send + use<>, Status> {
+    let ImageBytes { manifest, mut component } = images.fetch(digest).await.map_err(Status::not_found)?;
     let first = ImageChunk { manifest: manifest.into(), component: Vec::new() };
-    let pieces = component.chunks(PIECE).map(|piece| ImageChunk { manifest: Vec::new(), component: piece.to_vec() });
-    Ok(std::iter::once(first).chain(pieces).collect())
+    let pieces = std::iter::from_fn(move || {
+        let piece = component.split_to(component.len().min(PIECE));
+        (!piece.is_empty()).then(|| ImageChunk { manifest: Vec::new(), component: piece.to_vec() })
+    });
+    Ok(std::iter::once(first).chain(pieces))
+}
+
+/// Bytes of keys and values that the answer to a request has at most.
+pub(crate) fn most_bytes(request: &KeyValueRequest) -> usize {
+    match &request.operation {
+        Some(Operation::Get(Keys { limit_bytes, .. })) => limit_of(*limit_bytes),
+        Some(Operation::Swap(Swap { without_current: false, .. })) => api::MAX_VALUE_BYTES,
+        Some(Operation::List(_)) => MAX_LISTING,
+        _ => 0,
+    }
+}
+
+/// The same request, for values of no more bytes than this; `None`: it cannot be asked for so.
+pub(crate) fn at_most(request: &KeyValueRequest, bytes: usize) -> Option<KeyValueRequest> {
+    let Some(Operation::Get(Keys { keys, .. })) = &request.operation else { return None };
+    let keys = Keys { keys: keys.clone(), limit_bytes: Some(bytes as u64) };
+    Some(KeyValueRequest { operation: Some(Operation::Get(keys)), ..KeyValueRequest::default() })
+}
+
+/// Whether a store did not answer because there is more than was asked for at most.
+pub(crate) fn is_too_large(answer: &KeyValueAnswer) -> bool {
+    matches!(&answer.outcome, Some(Outcome::Failure(failure)) if matches!(failure.kind, Some(Kind::TooLarge(_))))
+}
+
+fn limit_of(asked: Option<u64>) -> usize {
+    let asked = asked.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    asked.min(api::MAX_BATCH_BYTES)
 }
 
 /// Takes from a request which bucket it is for.
@@ -48,8 +83,7 @@ pub(crate) async fn key_value_answer(
     let operation = request.operation.ok_or_else(|| Status::unimplemented("an operation that is not known"))?;
     let result = match operation {
         Operation::Get(Keys { keys, limit_bytes }) => {
-            let asked = limit_bytes.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-            let got = store.get_within(bucket, keys, asked.min(api::MAX_BATCH_BYTES)).await;
+            let got = store.get_within(bucket, keys, limit_of(limit_bytes)).await;
             got.map(|values| Outcome::Values(Values { values: values.into_iter().map(Into::into).collect() }))
         }
         Operation::Set(Entries { entries }) => {

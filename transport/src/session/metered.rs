@@ -1,4 +1,5 @@
-//! What one peer may have this process hold of messages that it has begun to send: each is held whole before it is read.
+//! What one peer may have this process hold: of messages that it has begun to send, as each is held whole before it is read, and of
+//! answers that it has not read yet.
 
 use std::{
     collections::HashMap,
@@ -10,7 +11,7 @@ use std::{
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::future::BoxFuture;
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Status, body::Body as AnyBody, codegen::Service, server::NamedService};
@@ -22,6 +23,8 @@ use crate::identity::Peer;
 const CONNECTIONS: usize = OF_A_PEER + 64;
 /// Calls of one peer at a time; further ones wait.
 const CALLS: usize = 4096;
+/// Images that one peer is sent at a time, each of which is in memory; further ones wait.
+const IMAGES: usize = 2;
 /// Bytes of a message that are nobody's to count.
 const FREE: usize = 1 << 10;
 /// What stands before a message: whether it is compressed, and its length.
@@ -34,12 +37,22 @@ pub(super) struct Room {
     calls: Arc<Semaphore>,
     /// Bytes of messages: as many as the largest has.
     bytes: Arc<Semaphore>,
+    /// Bytes of answers, as many.
+    answers: Arc<Semaphore>,
+    /// Images that are being sent.
+    images: Arc<Semaphore>,
 }
 
 impl Room {
     pub(super) fn new() -> Arc<Self> {
         let of = |permits| Arc::new(Semaphore::new(permits));
-        Arc::new(Self { connections: of(CONNECTIONS), calls: of(CALLS), bytes: of(MAX_MESSAGE_BYTES) })
+        Arc::new(Self {
+            connections: of(CONNECTIONS),
+            calls: of(CALLS),
+            bytes: of(MAX_MESSAGE_BYTES),
+            answers: of(MAX_MESSAGE_BYTES),
+            images: of(IMAGES),
+        })
     }
 
     /// A place for a connection, if there is one.
@@ -72,7 +85,57 @@ pub(super) struct Came {
     pub(super) room: Option<Arc<Room>>,
 }
 
-/// Answers as the service within does, which is handed no more of a peer's messages than it has room for.
+/// Where the answer to a call is counted; without a room it is not, since who asks is bounded otherwise, or trusted.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answers(Option<Arc<Room>>);
+
+impl Answers {
+    /// Those of who calls.
+    pub(super) fn of<T>(request: &tonic::Request<T>) -> Self {
+        request.extensions().get().cloned().unwrap_or_default()
+    }
+
+    /// Waits until an answer of at most so many bytes may be made. It is to be asked for before any of it is in memory.
+    pub(super) async fn room(&self, bytes: usize) -> Taken {
+        let bytes = bytes.min(MAX_MESSAGE_BYTES) as u32;
+        Taken(match &self.0 {
+            Some(room) => room.answers.clone().acquire_many_owned(bytes).await.ok(),
+            None => None,
+        })
+    }
+
+    /// Waits until an image may be read and sent.
+    pub(super) async fn image(&self) -> Taken {
+        Taken(match &self.0 {
+            Some(room) => room.images.clone().acquire_owned().await.ok(),
+            None => None,
+        })
+    }
+}
+
+/// What an answer takes of the room of who asked, until it was sent.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Taken(Option<OwnedSemaphorePermit>);
+
+impl Taken {
+    /// Gives back what is beyond so many bytes.
+    pub(super) fn keep(&mut self, bytes: usize) {
+        if let Some(taken) = &mut self.0 {
+            drop(taken.split(taken.num_permits().saturating_sub(bytes)));
+        }
+    }
+
+    /// Makes an answer take it.
+    pub(super) fn by<T>(self, answer: T) -> tonic::Response<T> {
+        let mut response = tonic::Response::new(answer);
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// Answers as the service within does, which is handed no more of a peer's messages than it has room for, and whose answers count as
+/// long as they are not sent.
 #[derive(Clone)]
 pub(super) struct Metered<S>(pub(super) S);
 
@@ -82,12 +145,12 @@ impl<S: NamedService> NamedService for Metered<S> {
 
 impl<S> Service<http::Request<AnyBody>> for Metered<S>
 where
-    S: Service<http::Request<AnyBody>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<http::Request<AnyBody>, Response = http::Response<AnyBody>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    type Response = S::Response;
+    type Response = http::Response<AnyBody>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<S::Response, Infallible>>;
+    type Future = BoxFuture<'static, Result<http::Response<AnyBody>, Infallible>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(cx)
@@ -100,13 +163,59 @@ where
                 return service.call(request).await;
             };
             request.extensions_mut().insert(who);
-            if let Some(room) = room {
-                // It is never closed.
-                let call = room.calls.clone().acquire_owned().await.ok();
-                request = request.map(|body| AnyBody::new(Messages::new(body, room.bytes.clone(), call)));
-            }
-            service.call(request).await
+            let Some(room) = room else { return service.call(request).await };
+            // It is never closed.
+            let call = room.calls.clone().acquire_owned().await.ok();
+            request = request.map(|body| AnyBody::new(Messages::new(body, room.bytes.clone())));
+            request.extensions_mut().insert(Answers(Some(room)));
+            let mut answer = service.call(request).await?;
+            let taken = answer.extensions_mut().remove();
+            Ok(answer.map(|body| AnyBody::new(Answered { body, taken, _call: call })))
         })
+    }
+}
+
+/// The body of an answer.
+struct Answered {
+    body: AnyBody,
+    taken: Option<Arc<Taken>>,
+    _call: Option<OwnedSemaphorePermit>,
+}
+
+/// A piece of an answer, which is on its way as long as it is somewhere.
+struct Piece {
+    bytes: Bytes,
+    _taken: Arc<Taken>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Body for Answered {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        Poll::Ready(match (&self.taken, frame) {
+            // Small ones are not worth it: they are as good as sent.
+            (Some(taken), Some(Ok(frame))) if frame.data_ref().is_some_and(|data| data.len() >= FREE) => {
+                let piece = |bytes| Bytes::from_owner(Piece { bytes, _taken: taken.clone() });
+                Some(Ok(frame.map_data(piece)))
+            }
+            (_, frame) => frame,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -121,12 +230,11 @@ struct Messages<B> {
     /// What that message takes.
     taken: Option<OwnedSemaphorePermit>,
     waits: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
-    _call: Option<OwnedSemaphorePermit>,
 }
 
 impl<B> Messages<B> {
-    fn new(body: B, bytes: Arc<Semaphore>, call: Option<OwnedSemaphorePermit>) -> Self {
-        Self { body, bytes, came: BytesMut::new(), left: 0, taken: None, waits: None, _call: call }
+    fn new(body: B, bytes: Arc<Semaphore>) -> Self {
+        Self { body, bytes, came: BytesMut::new(), left: 0, taken: None, waits: None }
     }
 
     /// Begins with the message whose length has come.
@@ -196,7 +304,7 @@ mod tests {
         bytes: &Arc<Semaphore>,
     ) -> Messages<impl Body<Data = Bytes, Error = Status> + Unpin> {
         let frames = stream::iter(pieces.into_iter().map(|piece| Ok(Frame::data(Bytes::from(piece)))));
-        Messages::new(StreamBody::new(frames.boxed()), bytes.clone(), None)
+        Messages::new(StreamBody::new(frames.boxed()), bytes.clone())
     }
 
     #[tokio::test]

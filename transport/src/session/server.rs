@@ -7,6 +7,7 @@ use api::{
     session::{ForGateway, ForWorker, GatewayDown, GatewayUp, WorkerDown, WorkerUp},
 };
 use futures::{future::BoxFuture, stream};
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, transport::Server};
@@ -16,7 +17,7 @@ use super::{
     asker::{Asker, Hearing},
     held::{Frames, Sessions},
     listener::{Accepted, Connection, SessionListener, Shown, Who},
-    metered::Metered,
+    metered::{Answers, Metered},
     whole_routes::for_protocol,
 };
 use crate::{
@@ -38,6 +39,11 @@ const CALLS: u32 = 256;
 /// those from going on that have it.
 const CALL_WINDOW: u32 = 16 << 10;
 const WINDOW: u32 = CALLS * CALL_WINDOW + (1 << 20);
+
+/// Bytes of an answer that are read without waiting for room for the largest, with what is around its values.
+const SMALL_ANSWER: usize = 64 << 10;
+/// Of all keys and values of an answer, beside their bytes.
+const ANSWER_OVERHEAD: usize = api::MAX_BATCH * 16;
 
 /// What a stranger's connection may hold unread; a message of theirs is no longer.
 const STRANGER_WINDOW: u32 = 64 << 10;
@@ -197,11 +203,12 @@ impl ControlPlane for Desk {
     }
 
     async fn fetch_image(&self, request: Request<ImageRequest>) -> Result<Response<Self::FetchImageStream>, Status> {
-        let worker = self.asker(&request)?.worker()?;
+        let (worker, answers) = (self.asker(&request)?.worker()?, Answers::of(&request));
         let digest = handles::digest(&request.into_inner().digest)?;
         self.allow(worker, Call::Image(&digest))?;
+        let taken = answers.image().await;
         let chunks = handles::image_chunks(&*self.offer.images, digest).await?;
-        Ok(Response::new(Box::pin(stream::iter(chunks.into_iter().map(Ok)))))
+        Ok(taken.by(Box::pin(stream::iter(chunks.map(Ok)))))
     }
 
     async fn certify(&self, request: Request<CertifyRequest>) -> Result<Response<CertifyAnswer>, Status> {
@@ -239,11 +246,25 @@ impl ControlPlane for Desk {
     }
 
     async fn key_value(&self, request: Request<KeyValueRequest>) -> Result<Response<KeyValueAnswer>, Status> {
-        let worker = self.asker(&request)?.worker()?;
+        let (worker, answers) = (self.asker(&request)?.worker()?, Answers::of(&request));
         let mut asked = request.into_inner();
         let bucket = handles::bucket(&mut asked);
         self.allow(worker, Call::KeyValue(&bucket))?;
+        // Most values are small. What is not is read once there is room for the largest.
+        let most = handles::most_bytes(&asked);
+        if most > SMALL_ANSWER
+            && let Some(small) = handles::at_most(&asked, SMALL_ANSWER - ANSWER_OVERHEAD)
+        {
+            let mut taken = answers.room(SMALL_ANSWER).await;
+            let answer = handles::key_value_answer(&*self.offer.key_value, &bucket, small).await?;
+            if !handles::is_too_large(&answer) {
+                taken.keep(answer.encoded_len());
+                return Ok(taken.by(answer));
+            }
+        }
+        let mut taken = answers.room(most + ANSWER_OVERHEAD).await;
         let answer = handles::key_value_answer(&*self.offer.key_value, &bucket, asked).await?;
-        Ok(Response::new(answer))
+        taken.keep(answer.encoded_len());
+        Ok(taken.by(answer))
     }
 }

@@ -1,6 +1,13 @@
 #![allow(clippy::unwrap_used, reason = "a failing test may panic anywhere")]
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use api::{
     Authorize, Bucket, Call, Digest, FetchImage, ImageBytes, KeyValue, KeyValueError, Listing, ObjectKey, ReplicaId,
@@ -15,17 +22,20 @@ use futures::{
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Response, Status, Streaming, transport::Channel};
 
 use super::{
-    Admission, Applicant, ControlPlaneClient, ControlPlaneWay, Offer, PROTOCOL, SessionListener,
+    Admission, Applicant, ControlPlaneClient, ControlPlaneWay, Naming, Offer, PROTOCOL, SessionListener,
     frame::{Content, Message, Packet},
     serve_sessions,
 };
 use crate::{
+    handles::RemoteKeyValue,
     identity::{Asked, Authority, Certificate, Identity, Peer, Request as CertificateRequest, Role},
     strangers::StrangerLimits,
-    wire::proto::{Opening, ToWorkerFrame, WorkerFrame},
+    wire::proto::{
+        ImageRequest, Opening, ToWorkerFrame, WorkerFrame, control_plane_client::ControlPlaneClient as Grpc,
+    },
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -46,6 +56,10 @@ async fn world() -> World {
 
 /// Where certificates hold for so long.
 async fn world_of(lifetime: Duration) -> World {
+    world_with(lifetime, Arc::new(Nothing), Arc::new(Nothing)).await
+}
+
+async fn world_with(lifetime: Duration, key_value: Arc<dyn KeyValue>, images: Arc<dyn FetchImage>) -> World {
     let folder = tempfile::tempdir().unwrap();
     let identity = Authority::open(folder.path(), Duration::from_secs(600)).unwrap().own_identity().unwrap();
     let authority = Authority::open(folder.path(), lifetime).unwrap();
@@ -55,8 +69,8 @@ async fn world_of(lifetime: Duration) -> World {
         worker: Arc::new(move |session| drop(given.send(session))),
         gateway: Arc::new(|_, _| {}),
         rules: Arc::new(OneStarted),
-        key_value: Arc::new(Nothing),
-        images: Arc::new(Nothing),
+        key_value,
+        images,
         admission: Arc::new(Nothing),
     };
     let socket = folder.path().join("s");
@@ -268,6 +282,118 @@ impl Authorize for OneStarted {
 
     fn hear(&self, _: &WorkerName, message: WorkerUp) -> Option<WorkerUp> {
         Some(message)
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_reads_no_answers_has_a_bounded_number_of_them_held_and_takes_nothing_of_anothers() {
+    type Client = (RemoteKeyValue, Grpc<Channel>, Naming);
+    /// Of the 64 MiB: each has a little around it.
+    const HELD: usize = 15;
+    let (values, images) = (Arc::new(Large::default()), Arc::new(Large::default()));
+    let world = world_with(Duration::from_secs(600), values.clone(), images.clone()).await;
+    // Each has a connection for values and one for images.
+    let client = |name: &str| {
+        let client = world.over_tls(&world.identity(CertificateRequest::new().unwrap(), name));
+        (RemoteKeyValue::new(&client), client.grpc(), client.naming())
+    };
+    let get =
+        |(store, ..): &Client| store.get(&Bucket { namespace: "n".into(), name: "b".into() }, vec!["k".to_owned()]);
+    let fetch = |(_, grpc, naming): &Client| {
+        let (mut grpc, digest) = (grpc.clone(), format!("sha256:{}", "0".repeat(64)));
+        let asked = naming.request(ImageRequest { digest });
+        async move { grpc.fetch_image(asked).await.map(Response::into_inner) }
+    };
+    let (hostile, other) = ([client("w"), client("w")], client("v"));
+    // What is polled once is asked for, and its answer is read by nobody.
+    let asking = || hostile.iter().flat_map(|client| (0..30).map(move |_| client));
+    let mut gets: Vec<_> = asking().map(get).collect();
+    for get in &mut gets {
+        assert!(futures::poll!(get).is_pending());
+    }
+    let begun = [fetch(&hostile[0]).await.unwrap(), fetch(&hostile[1]).await.unwrap()];
+    let mut fetches: Vec<_> = asking().map(|client| Box::pin(fetch(client))).collect();
+    for fetch in &mut fetches {
+        assert!(futures::poll!(fetch).is_pending());
+    }
+    while values.read() < HELD {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Another has its answers meanwhile: what is there of the first one's was made before them.
+    assert_eq!(get(&other).await.unwrap()[0].as_ref().unwrap().len(), api::MAX_VALUE_BYTES);
+    let sent: Vec<_> = fetch(&other).await.unwrap().collect().await;
+    assert!(sent.len() > 1 && sent.iter().all(Result::is_ok));
+    assert_eq!((values.read() - 1, images.read() - 1), (HELD, begun.len()));
+    drop((gets, begun, fetches));
+    let again = async {
+        assert!(get(&hostile[0]).await.is_ok(), "the room of answers that nobody wants is given back");
+        assert!(fetch(&hostile[0]).await.is_ok());
+    };
+    timeout(PATIENCE, again).await.unwrap();
+}
+
+/// Where all that is asked for is as large as it may be. It counts how often that was read.
+#[derive(Default)]
+struct Large(AtomicUsize);
+
+impl Large {
+    fn read(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
+impl FetchImage for Large {
+    fn fetch(&self, _: Digest) -> BoxFuture<'static, Result<ImageBytes, String>> {
+        self.0.fetch_add(1, Relaxed);
+        let image = ImageBytes { manifest: Bytes::new(), component: vec![7; api::MAX_VALUE_BYTES].into() };
+        Box::pin(ready(Ok(image)))
+    }
+}
+
+impl KeyValue for Large {
+    fn get_within(
+        &self,
+        _: &Bucket,
+        _: Vec<String>,
+        limit_bytes: usize,
+    ) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
+        let bytes = api::MAX_VALUE_BYTES;
+        if bytes > limit_bytes {
+            return Box::pin(ready(Err(KeyValueError::TooLarge { what: "batch", bytes, limit_bytes })));
+        }
+        self.0.fetch_add(1, Relaxed);
+        Box::pin(ready(Ok(vec![Some(vec![7; bytes].into())])))
+    }
+
+    fn set(&self, bucket: &Bucket, entries: Vec<(String, Bytes)>) -> BoxFuture<'static, Result<(), KeyValueError>> {
+        Nothing.set(bucket, entries)
+    }
+
+    fn delete(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<(), KeyValueError>> {
+        Nothing.delete(bucket, keys)
+    }
+
+    fn list(
+        &self,
+        bucket: &Bucket,
+        cursor: Option<String>,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Listing, KeyValueError>> {
+        Nothing.list(bucket, cursor, limit)
+    }
+
+    fn increment(&self, bucket: &Bucket, key: String, delta: i64) -> BoxFuture<'static, Result<i64, KeyValueError>> {
+        Nothing.increment(bucket, key, delta)
+    }
+
+    fn swap(
+        &self,
+        bucket: &Bucket,
+        key: String,
+        expected: Option<Bytes>,
+        value: Bytes,
+    ) -> BoxFuture<'static, Result<bool, KeyValueError>> {
+        Nothing.swap(bucket, key, expected, value)
     }
 }
 
