@@ -51,20 +51,9 @@ fn edit(file: &Path, from: &str, to: &str) {
     fs::write(file, text.replace(from, to)).expect("a write");
 }
 
-/// Gives a project named `hello` a Deployment and a Service.
-fn with_manifests(project: &Path) {
-    fs::create_dir(project.join("deploy")).expect("a folder");
-    let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: hello }\nspec:\n  selector: { matchLabels: { app: hello } }\n  \
-                template:\n    metadata: { labels: { app: hello } }\n    spec: { containers: [{ name: hello, image: hello:dev }] }\n---\n\
-                apiVersion: v1\nkind: Service\nmetadata: { name: hello }\nspec: { selector: { app: hello }, ports: [{ port: 80 }] }\n";
-    fs::write(project.join("deploy/hello.yaml"), text).expect("a write");
-    edit(&project.join("sampan.toml"), "name = \"hello\"\n", "name = \"hello\"\nmanifests = [\"deploy\"]\n");
-}
-
 /// Serves a project named `hello`, edits `source`, and sees that served too.
 fn is_served_and_edited(folder: &Path, language: &str, source: &str) {
     let project = folder.join("hello");
-    with_manifests(&project);
     let sampan = Sampan::dev(&folder.join("data"), &project);
     let client = Client::new(&sampan.http, Some("hello.default.localhost"));
     let says = |text: &str| {
