@@ -427,7 +427,7 @@ mod tests {
     fn what_something_else_makes_is_watched_where_it_is() {
         let project = project("image = \"a\"\nartifact = \"out/a.wasm\"").unwrap();
         let artifact = project.root.join("out/a.wasm");
-        assert_eq!(project.components[0].watch, [artifact.clone()]);
+        assert_eq!(project.components[0].watch, std::slice::from_ref(&artifact));
         assert_eq!(project.components[0].recipe, Recipe::Made { artifact });
     }
 
