@@ -15,9 +15,11 @@ mod diagnostics;
 mod docker_config;
 mod errors;
 mod key_value;
+mod layout;
 mod metrics;
 mod new;
 mod open;
+mod output;
 mod paths;
 #[cfg(test)]
 mod reference;

@@ -1,12 +1,15 @@
 //! Lines for people: in columns, coloured on a terminal, plain in a pipe.
 
-use std::{fmt::Display, io::Write, sync::LazyLock};
+use std::{ffi::OsString, fmt::Display, io::Write, sync::LazyLock};
 
 use anstyle::{AnsiColor, Style};
 use http::StatusCode;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::terminal::{self, Colours};
+use crate::{
+    layout,
+    terminal::{self, Colours},
+};
 
 /// The column of names is at least this wide.
 const NAME_WIDTH: usize = 14;
@@ -45,9 +48,15 @@ impl Bar {
     }
 }
 
-/// Whether colours are welcome where there is a terminal (<https://no-color.org>).
+/// Whether colours are welcome where there is a terminal that has them (<https://no-color.org>, <https://bixense.com/clicolors>).
 pub(crate) fn colour_is_welcome() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    is_welcome(|name| std::env::var_os(name))
+}
+
+fn is_welcome(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let is_empty = |name| variable(name).is_none_or(|value| value.is_empty());
+    let is = |name, value: &str| variable(name).is_some_and(|set| set == value);
+    is_empty("NO_COLOR") && !is("CLICOLOR", "0") && !is("TERM", "dumb")
 }
 
 /// Standard output, a line at a time.
@@ -69,7 +78,7 @@ impl Screen {
 
     /// A bar for `name`, if there is a terminal to draw it on.
     pub(crate) fn bar(self, name: &str) -> Option<Bar> {
-        let is_terminal = terminal::is_output() && terminal::is_errors();
+        let is_terminal = terminal::is_output() && terminal::is_errors() && !terminal::is_dumb();
         is_terminal.then(|| Bar(BARS.add(ProgressBar::new(0).with_prefix(self.name(name, Style::new().bold())))))
     }
 
@@ -88,6 +97,21 @@ impl Screen {
     pub(crate) fn failure(self, name: &str, what: impl Display) {
         let red = Style::new().fg_color(Some(AnsiColor::Red.into()));
         self.print(format_args!("{}  {}", self.name(name, red.bold()), self.paint(red, what)));
+    }
+
+    /// A line that says that all is well.
+    pub(crate) fn good(self, what: impl Display) {
+        let green = Style::new().fg_color(Some(AnsiColor::Green.into()));
+        self.print(format_args!("{}", self.paint(green, what)));
+    }
+
+    /// Something is wrong with `about`.
+    pub(crate) fn bad(self, about: &str, what: &str) {
+        let red = Style::new().fg_color(Some(AnsiColor::Red.into()));
+        let what = layout::wrapped(&format!("{about}: {what}"), 2, terminal::width());
+        // Colours have no width: what is coloured has been laid out already.
+        let (about, what) = what.split_at(about.len().min(what.len()));
+        self.print(format_args!("{}{}", self.paint(red.bold(), about), shown(what)));
     }
 
     /// A line that a replica wrote.
@@ -145,6 +169,14 @@ fn shown(what: impl Display) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colours_stay_away_where_they_are_not_wanted_or_not_understood() {
+        let welcome =
+            |name: &'static str, value: &'static str| is_welcome(move |asked| (asked == name).then(|| value.into()));
+        assert!(welcome("TERM", "xterm-256color") && welcome("NO_COLOR", "") && welcome("CLICOLOR", "1"));
+        assert!(!welcome("NO_COLOR", "1") && !welcome("CLICOLOR", "0") && !welcome("TERM", "dumb"));
+    }
 
     #[test]
     fn names_stand_in_a_column_and_a_pipe_gets_no_colours() {

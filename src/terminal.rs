@@ -33,6 +33,22 @@ pub(crate) fn is_errors() -> bool {
     *ERRORS
 }
 
+/// Whether the terminal does nothing but show characters, one line after the other.
+pub(crate) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// What a terminal has that does not say how wide it is.
+const USUAL_WIDTH: usize = 80;
+
+/// Columns that lines of standard output are to fit in: those of `COLUMNS`, else the terminal's. `None`: a pipe, whose readers
+/// want whole lines.
+pub(crate) fn width() -> Option<usize> {
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|width| *width > 0);
+    let own = || Some(usize::from(terminal_size::terminal_size_of(io::stdout())?.0.0)).filter(|width| *width > 0);
+    asked.or_else(|| is_output().then(|| own().unwrap_or(USUAL_WIDTH)))
+}
+
 /// A text as standard output may have it.
 pub(crate) fn for_output(text: impl Display, colours: Colours) -> String {
     shown(text, colours, is_output())
@@ -44,6 +60,15 @@ pub(crate) fn for_output(text: impl Display, colours: Colours) -> String {
 /// Nobody reads it any more.
 pub(crate) fn print(line: impl Display) -> io::Result<()> {
     writeln!(io::stdout(), "{}", for_output(line, Colours::Escaped))
+}
+
+/// Prints a text to standard output, to which nothing is added.
+///
+/// # Errors
+/// Nobody reads it any more.
+pub(crate) fn print_text(text: impl Display) -> io::Result<()> {
+    write!(io::stdout(), "{}", for_output(text, Colours::Escaped))?;
+    io::stdout().flush()
 }
 
 /// Prints a line to standard error. Where nobody reads that, there is nobody to tell.

@@ -3,14 +3,15 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::ensure;
-use clap::ValueEnum;
 use control_plane::{
     PolicyKind,
     replay::{Plan, Replayed, Seconds, ServiceTime, Settings, Trace},
 };
 
-use super::print_line;
-use crate::replay::{Report, plot, read_trace, run_times_beside};
+use crate::{
+    output::{OutputArgs, Shown},
+    replay::{Report, plot, read_trace, run_times_beside},
+};
 
 /// Try autoscaling policies out
 #[derive(Debug, clap::Args)]
@@ -96,15 +97,8 @@ pub(crate) struct Replay {
     #[arg(long, env = "SAMPAN_PLOT", value_name = "FILE.svg")]
     plot: Option<PathBuf>,
 
-    /// How to print it
-    #[arg(short, long, env = "SAMPAN_OUTPUT", value_enum, default_value = "table")]
-    output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl Autoscale {
@@ -132,13 +126,9 @@ impl Replay {
         let replayed = replay_all(&plan, &trace, &self.policies());
         let report = Report { replayed: &replayed, start: self.start };
         let setting = self.setting(&trace);
-        match self.output {
-            Output::Json => print_line(serde_json::to_string_pretty(&report.json())?),
-            Output::Table => {
-                print_line(&setting);
-                report.table().iter().for_each(print_line);
-            }
-        }
+        let whole = report.json();
+        let lines = || std::iter::once(setting.clone()).chain(report.table()).collect();
+        self.output.show_lines(&Shown { what: "a replay", whole: &whole, names: None }, lines)?;
         if let Some(path) = &self.plot {
             let title = self.trace.file_name().unwrap_or_default().to_string_lossy().into_owned();
             plot(path, &title, &setting, &replayed)?;

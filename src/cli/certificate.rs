@@ -1,9 +1,11 @@
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::print_line;
-use crate::client::connection::ClientArgs;
+use crate::{
+    client::{connection::ConnectionArgs, table::Table},
+    output::{OutputArgs, Shown},
+};
 
 const AUTHORITIES: &str = "/sampan/v1/authorities";
 
@@ -26,10 +28,14 @@ enum CertificateCommand {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 EXAMPLES:
-  sampan certificate authorities")]
+  sampan certificate authorities
+  sampan certificate authorities -o json")]
 struct Authorities {
     #[command(flatten)]
-    client: ClientArgs,
+    output: OutputArgs,
+
+    #[command(flatten)]
+    client: ConnectionArgs,
 }
 
 /// Have another authority sign certificates. Both are trusted until nothing of the former holds any more
@@ -47,7 +53,7 @@ struct Rotate {
     finish: bool,
 
     #[command(flatten)]
-    client: ClientArgs,
+    client: ConnectionArgs,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,26 +68,33 @@ struct ShownAuthority {
     ends: String,
 }
 
-fn print_authorities(listed: &ListedAuthorities) {
-    print_line(format_args!("{:64}  {:20}  {:20}  STATE", "FINGERPRINT", "SINCE", "ENDS"));
-    for (number, ShownAuthority { fingerprint, since, ends }) in listed.items.iter().enumerate() {
-        let state = if number == 0 { "signs" } else { "trusted" };
-        print_line(format_args!("{fingerprint}  {since:20}  {ends:20}  {state}"));
+impl OutputArgs {
+    fn show_authorities(&self, whole: &Value) -> anyhow::Result<()> {
+        let listed: ListedAuthorities = serde_json::from_value(whole.clone())?;
+        let names = Some(listed.items.iter().map(|authority| authority.fingerprint.clone()).collect());
+        let row = |(number, authority): (usize, &ShownAuthority)| {
+            let state = if number == 0 { "signs" } else { "trusted" };
+            let ShownAuthority { fingerprint, since, ends } = authority;
+            vec![fingerprint.clone(), since.clone(), ends.clone(), state.to_owned()]
+        };
+        self.show_list(&Shown { what: "a list of authorities", whole, names }, || {
+            let columns = [("Fingerprint", 0), ("Since", 0), ("Ends", 0), ("State", 0)];
+            Table::new(&columns, listed.items.iter().enumerate().map(row))
+        })
     }
 }
 
 impl Authorities {
     async fn run(self) -> anyhow::Result<()> {
-        print_authorities(&self.client.connect().await?.get(AUTHORITIES).await?);
-        Ok(())
+        self.output.show_authorities(&self.client.connect().await?.get(AUTHORITIES).await?)
     }
 }
 
 impl Rotate {
     async fn run(self) -> anyhow::Result<()> {
         let request = if self.finish { http::Request::delete(AUTHORITIES) } else { http::Request::post(AUTHORITIES) };
-        print_authorities(&self.client.connect().await?.send(request.body(Vec::new())?).await?);
-        Ok(())
+        let authorities: Value = self.client.connect().await?.send(request.body(Vec::new())?).await?;
+        OutputArgs::default().show_authorities(&authorities)
     }
 }
 
@@ -94,19 +107,11 @@ EXAMPLES:
   sampan certificate list
   sampan certificate list -o json")]
 struct List {
-    /// How to show them
-    #[arg(short, long, env = "SAMPAN_OUTPUT", value_enum)]
-    output: Option<Output>,
+    #[command(flatten)]
+    output: OutputArgs,
 
     #[command(flatten)]
-    client: ClientArgs,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Yaml,
-    Json,
-    Name,
+    client: ConnectionArgs,
 }
 
 /// Revoke certificates: who has them is cut off within a second, and the name is free for another who joins with a token
@@ -121,7 +126,7 @@ struct Revoke {
     which: Vec<String>,
 
     #[command(flatten)]
-    client: ClientArgs,
+    client: ConnectionArgs,
 }
 
 fn name_or_serial(text: &str) -> Result<String, String> {
@@ -134,13 +139,13 @@ fn name_or_serial(text: &str) -> Result<String, String> {
 
 #[derive(Debug, Deserialize)]
 struct Listed {
-    items: Vec<Shown>,
+    items: Vec<ShownCertificate>,
 }
 
 /// A certificate as the server shows it; without a serial number, a name that is kept for who had one.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Shown {
+pub(super) struct ShownCertificate {
     serial: Option<String>,
     role: String,
     name: String,
@@ -162,19 +167,11 @@ impl Certificate {
 
 impl List {
     async fn run(self) -> anyhow::Result<()> {
-        let answer: Value = self.client.connect().await?.get("/sampan/v1/certificates").await?;
-        match self.output {
-            Some(Output::Json) => print_line(serde_json::to_string_pretty(&answer)?),
-            Some(Output::Yaml) => print_line(serde_norway::to_string(&answer)?.trim_end()),
-            Some(Output::Name) => {
-                let listed: Listed = serde_json::from_value(answer)?;
-                for shown in listed.items {
-                    print_line(format_args!("{}/{}", shown.role, shown.name));
-                }
-            }
-            None => print_table(&serde_json::from_value::<Listed>(answer)?.items),
-        }
-        Ok(())
+        let whole: Value = self.client.connect().await?.get("/sampan/v1/certificates").await?;
+        let listed: Listed = serde_json::from_value(whole.clone())?;
+        let names = listed.items.iter().map(|shown| format!("{}/{}", shown.role, shown.name)).collect();
+        let shown = Shown { what: "a list of certificates", whole: &whole, names: Some(names) };
+        self.output.show_list(&shown, || table(&listed.items))
     }
 }
 
@@ -188,27 +185,29 @@ pub(super) fn time_left(seconds: u64) -> String {
     }
 }
 
-fn print_table(items: &[Shown]) {
-    let widest = |of: fn(&Shown) -> usize, head: &str| items.iter().map(of).max().unwrap_or_default().max(head.len());
-    let roles = widest(|shown| shown.role.len(), "ROLE");
-    let width = widest(|shown| shown.name.len(), "NAME");
-    print_line(format_args!(
-        "{:32}  {:roles$}  {:width$}  {:10}  {:>8}  STATE",
-        "SERIAL", "ROLE", "NAME", "TOKEN", "ENDS IN"
-    ));
-    for Shown { serial, role, name, token, seconds_left, state } in items {
-        let (serial, token) = (serial.as_deref().unwrap_or("-"), token.as_deref().unwrap_or("-"));
-        let ends = match seconds_left {
+fn table(items: &[ShownCertificate]) -> Table {
+    let columns = [("Serial", 0), ("Role", 0), ("Name", 0), ("Token", 0), ("Ends in", 0), ("State", 0)];
+    let row = |certificate: &ShownCertificate| {
+        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        let ends = match certificate.seconds_left {
             0 => "-".to_owned(),
-            seconds => time_left(*seconds),
+            seconds => time_left(seconds),
         };
-        print_line(format_args!("{serial:32}  {role:roles$}  {name:width$}  {token:10}  {ends:>8}  {state}"));
-    }
+        vec![
+            or_none(&certificate.serial),
+            certificate.role.clone(),
+            certificate.name.clone(),
+            or_none(&certificate.token),
+            ends,
+            certificate.state.clone(),
+        ]
+    };
+    Table::new(&columns, items.iter().map(row))
 }
 
 /// Says what was revoked.
-pub(super) fn print_revoked(revoked: &[Shown]) {
-    for Shown { serial, role, name, .. } in revoked {
+pub(super) fn print_revoked(revoked: &[ShownCertificate]) {
+    for ShownCertificate { serial, role, name, .. } in revoked {
         print_line(format_args!("{role}/{name}  certificate {} revoked", serial.as_deref().unwrap_or_default()));
     }
 }
@@ -216,7 +215,7 @@ pub(super) fn print_revoked(revoked: &[Shown]) {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Revoked {
-    items: Vec<Shown>,
+    items: Vec<ShownCertificate>,
     name_freed: bool,
 }
 

@@ -1,15 +1,21 @@
 use anyhow::bail;
-use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::print_line;
-use crate::client::{
-    connection::{ClientArgs, Connection, split_target},
-    kinds::{Kind, Kinds},
-    query::Query,
-    table::{Columns, TablePrinter},
+use crate::{
+    client::{
+        connection::{ClientArgs, Connection, split_target},
+        events,
+        kinds::{Kind, Kinds},
+        query::Query,
+        table::{Columns, Table, TablePrinter},
+    },
+    output::{Output, OutputArgs, Shown, Whole},
+    terminal::print_error,
 };
-use crate::terminal::print_error;
+
+/// Of these, the latest matters most.
+const EVENT: &str = "Event";
 
 /// What `get all` shows.
 const ALL: [&str; 5] = ["pods", "services", "deployments", "replicasets", "horizontalpodautoscalers"];
@@ -22,6 +28,8 @@ EXAMPLES:
   sampan get deployments,services -A     Two kinds in all namespaces
   sampan get pods -l app=shop -o wide    More columns, of some
   sampan get deployment/shop -o yaml     One object, whole
+  sampan get pods -o custom-columns=NAME:.metadata.name,WORKER:.spec.nodeName
+  sampan get pods -o jsonpath='{.items[*].metadata.name}'
   sampan get pods -w                     Go on with every change
   sampan get all                         What matters most")]
 pub(crate) struct Get {
@@ -41,9 +49,8 @@ pub(crate) struct Get {
     #[arg(long, env = "SAMPAN_FIELD_SELECTOR", value_name = "SELECTOR")]
     field_selector: Option<String>,
 
-    /// How to show them
-    #[arg(short, long, env = "SAMPAN_OUTPUT", value_enum)]
-    output: Option<Output>,
+    #[command(flatten)]
+    output: OutputArgs,
 
     /// After that, show every change as it comes
     #[arg(short, long, env = "SAMPAN_WATCH")]
@@ -51,14 +58,6 @@ pub(crate) struct Get {
 
     #[command(flatten)]
     client: ClientArgs,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Wide,
-    Yaml,
-    Json,
-    Name,
 }
 
 impl Get {
@@ -69,10 +68,10 @@ impl Get {
         if self.watch && queries.len() != 1 {
             bail!("-w watches one kind at a time");
         }
-        match self.output {
-            Some(Output::Yaml | Output::Json | Output::Name) if self.watch => bail!("-w goes with tables, not with -o"),
-            Some(Output::Yaml | Output::Json | Output::Name) => self.print_objects(&connection, &queries).await,
-            _ => self.print_tables(&connection, &queries).await,
+        match self.output.format() {
+            Output::Whole(_) if self.watch => bail!("-w goes with tables, not with -o"),
+            Output::Whole(whole) => print_objects(&connection, &queries, &whole).await,
+            Output::Table(columns) => self.print_tables(&connection, &queries, columns).await,
         }
     }
 
@@ -111,13 +110,17 @@ impl Get {
         labels.into_iter().chain(fields).collect()
     }
 
-    async fn print_tables(&self, connection: &Connection, queries: &[Query<'_>]) -> anyhow::Result<()> {
-        let columns = if self.output == Some(Output::Wide) { Columns::Wide } else { Columns::Narrow };
+    async fn print_tables(
+        &self,
+        connection: &Connection,
+        queries: &[Query<'_>],
+        columns: Columns,
+    ) -> anyhow::Result<()> {
         let several_kinds = queries.iter().any(|query| query.kind != queries[0].kind);
         let mut printed = false;
         let mut printer: Option<(&Kind, TablePrinter)> = None;
         for query in queries {
-            let table = query.table(connection).await?;
+            let table = table_of(query, connection).await?;
             if table.rows.is_empty() {
                 continue;
             }
@@ -159,33 +162,36 @@ impl Get {
         }
         if several_kinds { printer.with_name_prefix(kind.label("")) } else { printer }
     }
+}
 
-    async fn print_objects(&self, connection: &Connection, queries: &[Query<'_>]) -> anyhow::Result<()> {
-        let mut objects = Vec::new();
-        for query in queries {
-            for object in query.objects(connection).await? {
-                objects.push((query.kind, object));
-            }
-        }
-        if self.output == Some(Output::Name) {
-            for (kind, object) in &objects {
-                print_line(kind.label(object["metadata"]["name"].as_str().unwrap_or_default()));
-            }
-            return Ok(());
-        }
-        let one = queries.len() == 1 && queries[0].names_one();
-        let whole = match objects.pop() {
-            Some((_, object)) if one => object,
-            last => {
-                let items: Vec<Value> = objects.into_iter().chain(last).map(|(_, object)| object).collect();
-                json!({"apiVersion": "v1", "kind": "List", "items": items, "metadata": {"resourceVersion": ""}})
-            }
-        };
-        let text = match self.output {
-            Some(Output::Json) => serde_json::to_string_pretty(&whole)?,
-            _ => serde_norway::to_string(&whole)?,
-        };
-        print_line(text.trim_end());
-        Ok(())
+/// Events stand in the order in which they last happened; of others, the server's order is as good as any.
+async fn table_of(query: &Query<'_>, connection: &Connection) -> anyhow::Result<Table> {
+    if query.kind.kind != EVENT {
+        return query.table(connection).await;
     }
+    let mut table = query.table_with_objects(connection).await?;
+    table.rows.sort_by_key(|row| events::last_time(&row.object));
+    Ok(table)
+}
+
+async fn print_objects(connection: &Connection, queries: &[Query<'_>], whole: &Whole) -> anyhow::Result<()> {
+    let mut objects = Vec::new();
+    for query in queries {
+        let mut found = query.objects(connection).await?;
+        if query.kind.kind == EVENT {
+            events::sort(&mut found);
+        }
+        objects.extend(found.into_iter().map(|object| (query.kind, object)));
+    }
+    let label = |(kind, object): &(&Kind, Value)| kind.label(object["metadata"]["name"].as_str().unwrap_or_default());
+    let names = Some(objects.iter().map(label).collect());
+    let one = queries.len() == 1 && queries[0].names_one();
+    let shown = match objects.pop() {
+        Some((_, object)) if one => object,
+        last => {
+            let items: Vec<Value> = objects.into_iter().chain(last).map(|(_, object)| object).collect();
+            json!({"apiVersion": "v1", "kind": "List", "items": items, "metadata": {"resourceVersion": ""}})
+        }
+    };
+    Shown { what: "an object", whole: &shown, names }.print(whole)
 }

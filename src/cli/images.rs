@@ -1,20 +1,36 @@
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use registry_client::ImageStore;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::print_line;
-use crate::{client::connection::ClientArgs, size::human_bytes, terminal::print_error};
+use crate::{
+    client::{connection::ConnectionArgs, table::Table},
+    output::{OutputArgs, Shown},
+    size::human_bytes,
+    terminal::print_error,
+};
 
 /// Show the images of this installation: what they are, how large, and who uses them
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+EXAMPLES:
+  sampan images             What there is
+  sampan images -o wide     With whole digests
+  sampan images prune       Remove what nothing uses"
+)]
 pub(crate) struct Images {
     #[command(subcommand)]
     command: Option<ImagesCommand>,
 
     #[command(flatten)]
-    client: ClientArgs,
+    output: OutputArgs,
+
+    #[command(flatten)]
+    client: ConnectionArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -43,7 +59,7 @@ pub(crate) struct Prune {
     grace: Duration,
 
     #[command(flatten)]
-    client: ClientArgs,
+    client: ConnectionArgs,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,15 +67,19 @@ struct Listed {
     items: Vec<Line>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
     reference: String,
     digest: api::Digest,
     component_digest: api::Digest,
     size_bytes: u64,
+    /// Whether this machine has it ready to run.
     #[serde(default)]
-    used_by: Vec<String>,
+    compiled: bool,
+    /// `None`: nobody is there who knows.
+    #[serde(default)]
+    used_by: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,16 +102,16 @@ impl Images {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self.command {
             Some(ImagesCommand::Prune(prune)) => prune.run().await,
-            None => list(&self.client).await,
+            None => list(&self.client, &self.output).await,
         }
     }
 }
 
-async fn list(client: &ClientArgs) -> anyhow::Result<()> {
+async fn list(client: &ConnectionArgs, output: &OutputArgs) -> anyhow::Result<()> {
     let compiled = runtime::compiled_components(&client.data.resolve()?.compile_cache());
     let asked = async { client.connect().await?.get::<Listed>("/sampan/v1/images").await };
-    match asked.await {
-        Ok(listed) => print(&listed.items, &compiled, true),
+    let (mut lines, unknown) = match asked.await {
+        Ok(listed) => (listed.items, None),
         // Without a server the images are still there.
         Err(error) => {
             let dir = client.data.resolve()?.images();
@@ -101,30 +121,52 @@ async fn list(client: &ClientArgs) -> anyhow::Result<()> {
                 digest: image.digest,
                 component_digest: image.component_digest,
                 size_bytes: image.size_bytes,
-                used_by: Vec::new(),
+                compiled: false,
+                used_by: None,
             };
-            let lines: Vec<_> = ImageStore::open(dir)?.list()?.into_iter().map(line).collect();
-            print(&lines, &compiled, false);
-            print_error(format_args!("who uses them is not known: {error}"));
+            (ImageStore::open(dir)?.list()?.into_iter().map(line).collect(), Some(error))
         }
+    };
+    for line in &mut lines {
+        line.compiled = compiled.contains(line.component_digest.hex());
+    }
+    let names = Some(lines.iter().map(|line| line.reference.clone()).collect());
+    let whole = json!({ "items": lines });
+    output.show_list(&Shown { what: "a list of images", whole: &whole, names }, || table(&lines))?;
+    if let Some(error) = unknown {
+        print_error(format_args!("who uses them is not known: {error}"));
     }
     Ok(())
 }
 
-fn print(lines: &[Line], compiled: &BTreeSet<String>, is_known: bool) {
-    let width = lines.iter().map(|line| line.reference.len()).max().unwrap_or_default().max("IMAGE".len());
-    print_line(format_args!("{:width$}  {:12}  {:>8}  {:8}  USED BY", "IMAGE", "DIGEST", "SIZE", "COMPILED"));
-    for line in lines {
-        let size = human_bytes(line.size_bytes);
-        let is_compiled = if compiled.contains(line.component_digest.hex()) { "yes" } else { "no" };
-        let users = match (line.used_by.as_slice(), is_known) {
-            ([], true) => "-".to_owned(),
-            ([], false) => "?".to_owned(),
-            (users, _) => users.join(", "),
+fn table(lines: &[Line]) -> Table {
+    let columns = [
+        ("Image", 0),
+        ("Digest", 0),
+        ("Size", 0),
+        ("Compiled", 0),
+        ("Whole digest", 1),
+        ("Component", 1),
+        ("Used by", 0),
+    ];
+    let row = |line: &Line| {
+        let users = match line.used_by.as_deref() {
+            None => "?".to_owned(),
+            Some([]) => "-".to_owned(),
+            Some(users) => users.join(", "),
         };
-        let (reference, digest) = (&line.reference, line.digest.short());
-        print_line(format_args!("{reference:width$}  {digest:12}  {size:>8}  {is_compiled:8}  {users}"));
-    }
+        let is_compiled = if line.compiled { "yes" } else { "no" };
+        vec![
+            line.reference.clone(),
+            line.digest.short().to_string(),
+            human_bytes(line.size_bytes),
+            is_compiled.to_owned(),
+            line.digest.to_string(),
+            line.component_digest.to_string(),
+            users,
+        ]
+    };
+    Table::new(&columns, lines.iter().map(row))
 }
 
 impl Prune {

@@ -1,12 +1,16 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use clap::ValueEnum;
 use registry_client::{Description, ImageError, ImageStore, describe};
 use serde_json::json;
 
-use super::print_line;
-use crate::{build::read_component, errors::HintExt, paths::DataDirArgs, size::human_bytes};
+use crate::{
+    build::read_component,
+    errors::HintExt,
+    output::{OutputArgs, Shown},
+    paths::DataDirArgs,
+    size::human_bytes,
+};
 
 /// Show what a component imports, exports and needs
 ///
@@ -22,17 +26,11 @@ pub(crate) struct Inspect {
     #[arg(value_name = "FILE|IMAGE")]
     what: String,
 
-    /// How to show it
-    #[arg(short, long, env = "SAMPAN_OUTPUT", value_enum)]
-    output: Option<Output>,
+    #[command(flatten)]
+    output: OutputArgs,
 
     #[command(flatten)]
     data: DataDirArgs,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Json,
 }
 
 impl Inspect {
@@ -40,12 +38,9 @@ impl Inspect {
         let bytes = self.bytes()?;
         let described = describe(&bytes).with_context(|| format!("{} cannot be run", self.what))?;
         let refused = runtime::refuse_imports(&described.info.imports, described.language);
-        let text = match self.output {
-            Some(Output::Json) => serde_json::to_string_pretty(&as_json(&described, refused.as_deref()))?,
-            None => as_text(&described, refused.as_deref()),
-        };
-        print_line(text);
-        Ok(())
+        let whole = as_json(&described, refused.as_deref());
+        let shown = Shown { what: "a component", whole: &whole, names: None };
+        self.output.show_lines(&shown, || vec![as_text(&described, refused.as_deref())])
     }
 
     fn bytes(&self) -> anyhow::Result<Vec<u8>> {

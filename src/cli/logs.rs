@@ -1,35 +1,39 @@
-use anyhow::{Context, bail};
-use k8s_openapi::{
-    api::{
-        apps::v1::{Deployment, ReplicaSet},
-        core::v1::Pod,
-    },
-    apimachinery::pkg::apis::meta::v1::LabelSelector,
+use anyhow::{Context, anyhow, bail};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, ReplicaSet},
+    core::v1::Pod,
 };
-use kube::{
-    Api,
-    api::ListParams,
-    core::{Expression, Selector},
-};
+use kube::{Api, api::ListParams};
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::print_line;
-use crate::client::{
-    connection::{ClientArgs, Connection, split_target},
-    logs::{LINE_QUEUE, LogOptions, PodLine, follow_all, read},
+use crate::{
+    client::{
+        connection::{ClientArgs, Connection, split_target},
+        kinds::closest,
+        logs::{LINE_QUEUE, LogOptions, PodLine, follow_all, read},
+        query::percent_encode,
+        selector,
+    },
+    errors::HintExt,
+    terminal::print_error,
 };
-use crate::terminal::print_error;
+
+/// Names that are listed where none was known.
+const MAX_LISTED: usize = 12;
 
 /// Show what replicas say
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 EXAMPLES:
+  sampan logs shop                          All replicas of the Deployment `shop`
+  sampan logs -f shop                       And go on with what they say
   sampan logs shop-7d4b9-x2x4q              One replica
-  sampan logs -f deployment/shop            All of a Deployment, and go on
   sampan logs -l app=shop --tail 20         The last lines of some")]
 pub(crate) struct Logs {
-    /// POD, deployment/NAME or replicaset/NAME
-    #[arg(value_name = "POD|KIND/NAME", required_unless_present = "selector", conflicts_with = "selector")]
+    /// Name of a Deployment or of a Pod; or pod/NAME, deployment/NAME, replicaset/NAME
+    #[arg(value_name = "NAME|KIND/NAME", required_unless_present = "selector", conflicts_with = "selector")]
     target: Option<String>,
 
     /// Replicas with these labels
@@ -56,26 +60,23 @@ impl Logs {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let connection = self.client.connect().await?;
         let options = LogOptions { tail: self.tail, follow: self.follow, timestamps: self.timestamps };
-        match self.selector(&connection).await? {
-            Some(selector) if self.follow => follow(&connection, &selector, options).await,
-            Some(selector) => print_each(&connection, &selector, options).await,
-            None => {
-                let pod = self.target.unwrap_or_default();
-                let pod = pod.split_once('/').map_or(pod.as_str(), |(_, name)| name);
-                print_one(&connection, pod, options).await
-            }
+        match self.whose(&connection).await? {
+            Whose::Chosen(selector) if self.follow => follow(&connection, &selector, options).await,
+            Whose::Chosen(selector) => print_each(&connection, &selector, options).await,
+            Whose::Pod(name) => print_one(&connection, &name, options).await,
         }
     }
 
-    /// The labels that choose the replicas; `None` if the target is one Pod.
-    async fn selector(&self, connection: &Connection) -> anyhow::Result<Option<String>> {
-        let Some(target) = &self.target else { return Ok(self.selector.clone()) };
+    async fn whose(&self, connection: &Connection) -> anyhow::Result<Whose> {
+        let Some(target) = &self.target else {
+            return Ok(Whose::Chosen(self.selector.clone().unwrap_or_default()));
+        };
         let (kind, name) = match split_target(std::slice::from_ref(target))? {
             (kind, Some(name)) => (kind, name),
-            _ => return Ok(None),
+            (name, None) => return named(connection, &name).await,
         };
         let labels = match kind.to_lowercase().as_str() {
-            "pod" | "pods" | "po" => return Ok(None),
+            "pod" | "pods" | "po" => return Ok(Whose::Pod(name)),
             "deployment" | "deployments" | "deploy" | "deployment.apps" | "deployments.apps" => {
                 let api: Api<Deployment> = Api::namespaced(connection.client(), &connection.namespace);
                 let deployment = api.get(&name).await.map_err(|error| connection.explain(error))?;
@@ -88,13 +89,76 @@ impl Logs {
             }
             _ => bail!("logs are of Pods, Deployments and ReplicaSets, not of `{kind}`"),
         };
-        Ok(Some(selector_text(labels.context("the object has no selector")?)))
+        Ok(Whose::Chosen(selector::text(&labels.context("the object has no selector")?)))
     }
 }
 
-fn selector_text(labels: LabelSelector) -> String {
-    let equal = labels.match_labels.into_iter().flatten().map(|(key, value)| Expression::Equal(key, value));
-    equal.collect::<Selector>().to_string()
+/// Whose logs are shown.
+enum Whose {
+    /// Of one Pod.
+    Pod(String),
+    /// Of the Pods with these labels.
+    Chosen(String),
+}
+
+/// What a bare name names: a Pod, a Deployment or a ReplicaSet of the namespace, of which it may be one only.
+async fn named(connection: &Connection, name: &str) -> anyhow::Result<Whose> {
+    let namespace = &connection.namespace;
+    let (pods, deployments, sets) = tokio::try_join!(
+        optional::<Pod>(connection, "/api/v1", "pods", name),
+        optional::<Deployment>(connection, "/apis/apps/v1", "deployments", name),
+        optional::<ReplicaSet>(connection, "/apis/apps/v1", "replicasets", name),
+    )?;
+    let deployment = deployments.and_then(|deployment| deployment.spec).map(|spec| spec.selector);
+    let set = sets.and_then(|set| set.spec).map(|spec| spec.selector);
+    match (pods, deployment, set) {
+        (Some(_), None, None) => Ok(Whose::Pod(name.to_owned())),
+        (None, Some(labels), None) | (None, None, Some(labels)) => Ok(Whose::Chosen(selector::text(&labels))),
+        (None, None, None) => Err(unknown(connection, name).await?),
+        (pod, deployment, set) => {
+            let there = [("pod", pod.is_some()), ("deployment", deployment.is_some()), ("replicaset", set.is_some())];
+            let names = there.into_iter().filter(|(_, is_there)| *is_there).map(|(kind, _)| format!("{kind}/{name}"));
+            bail!("`{name}` is several in namespace {namespace}: write {}", names.collect::<Vec<_>>().join(" or "))
+        }
+    }
+}
+
+async fn optional<T: serde::de::DeserializeOwned>(
+    connection: &Connection,
+    root: &str,
+    plural: &str,
+    name: &str,
+) -> anyhow::Result<Option<T>> {
+    let name = percent_encode(name);
+    let path = format!("{root}/namespaces/{}/{plural}/{name}", connection.namespace);
+    connection.send_optional(http::Request::get(path).body(Vec::new())?).await
+}
+
+/// Says which names there are instead, here or in another namespace.
+async fn unknown(connection: &Connection, name: &str) -> anyhow::Result<anyhow::Error> {
+    let namespace = &connection.namespace;
+    let all: Value = connection.get("/apis/apps/v1/deployments").await?;
+    let found = all["items"].as_array().into_iter().flatten().filter_map(|deployment| {
+        let metadata = &deployment["metadata"];
+        Some((metadata["namespace"].as_str()?, metadata["name"].as_str()?))
+    });
+    let (here, elsewhere): (Vec<_>, Vec<_>) = found.partition(|(place, _)| place == namespace);
+    let error = anyhow!("there is no Deployment or Pod `{name}` in namespace {namespace}");
+    if let Some((place, _)) = elsewhere.iter().find(|(_, other)| *other == name) {
+        return Ok(error.hint(format!("namespace {place} has one: `sampan logs {name} -n {place}`")));
+    }
+    let here: Vec<&str> = here.into_iter().map(|(_, name)| name).collect();
+    if here.is_empty() {
+        let place = elsewhere.first().map(|(place, _)| format!(": namespace {place} has some (-n {place})"));
+        return Ok(error.hint(format!("there is no Deployment there{}", place.unwrap_or_default())));
+    }
+    let more = here.len().saturating_sub(MAX_LISTED);
+    let mut list = here.iter().take(MAX_LISTED).copied().collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        list.push_str(&format!(" and {more} more (`sampan get deployments`)"));
+    }
+    let meant = closest(name, here.iter().copied()).map(|meant| format!("did you mean `{meant}`? "));
+    Ok(error.hint(format!("{}there is {list}", meant.unwrap_or_default())))
 }
 
 async fn print_one(connection: &Connection, pod: &str, options: LogOptions) -> anyhow::Result<()> {
@@ -126,10 +190,19 @@ async fn print_each(connection: &Connection, selector: &str, options: LogOptions
         Ok(())
     };
     let read_all = async move {
+        let mut failed = None;
         for name in &names {
-            read(connection, &connection.namespace, name, &options, &tx).await?;
+            // One that has not started yet does not keep the others from being read.
+            if let Err(error) = read(connection, &connection.namespace, name, &options, &tx).await {
+                if names.len() > 1 {
+                    print_error(format_args!("pod/{name}: {error}"));
+                }
+                failed = Some(error);
+            } else if names.len() > 1 {
+                continue;
+            }
         }
-        Ok(())
+        failed.filter(|_| names.len() == 1).map_or(Ok(()), Err)
     };
     tokio::try_join!(read_all, print).map(|_| ())
 }

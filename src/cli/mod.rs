@@ -6,8 +6,10 @@ mod build;
 mod certificate;
 mod config_file;
 mod delete;
+mod describe;
 mod dev;
 mod down;
+mod events;
 mod gateway;
 mod get;
 mod images;
@@ -23,6 +25,7 @@ mod run;
 mod scale;
 mod server;
 mod sign;
+mod status;
 mod token;
 mod up;
 mod version;
@@ -53,8 +56,8 @@ EXAMPLES:
   sampan run service.wasm            Serve one component, and keep nothing
   sampan up                          Run Sampan on this machine
   sampan apply -f deploy/            Apply manifests to it
-  sampan get pods                    See what runs
-  sampan logs -f deployment/hello    Follow what it says
+  sampan status                      See what runs, and what is wrong
+  sampan logs -f hello               Follow what it says
 
 `sampan help COMMAND` has examples for each command. `kubectl` works too: sampan prints how.";
 
@@ -83,7 +86,10 @@ enum Command {
     Sign(sign::Sign),
     Verify(sign::Verify),
     Apply(apply::Apply),
+    Status(status::Status),
     Get(get::Get),
+    Describe(describe::Describe),
+    Events(events::Events),
     Delete(delete::Delete),
     Scale(scale::Scale),
     Autoscale(autoscale::Autoscale),
@@ -173,7 +179,10 @@ impl Cli {
             Command::Sign(command) => client(command.run()),
             Command::Verify(command) => client(command.run()),
             Command::Apply(command) => client(command.run()),
+            Command::Status(command) => client(command.run()),
             Command::Get(command) => client(command.run()),
+            Command::Describe(command) => client(command.run()),
+            Command::Events(command) => client(command.run()),
             Command::Delete(command) => client(command.run()),
             Command::Scale(command) => client(command.run()),
             Command::Autoscale(command) => command.run(),

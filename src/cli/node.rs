@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::print_line;
 use crate::client::{
     apply::{FIELD_MANAGER, request},
-    connection::{ClientArgs, Connection},
+    connection::{Connection, ConnectionArgs},
 };
 
 /// How often it is looked whether pods are gone.
@@ -28,7 +28,7 @@ pub(crate) struct Cordon {
     nodes: Vec<String>,
 
     #[command(flatten)]
-    client: ClientArgs,
+    client: ConnectionArgs,
 }
 
 /// Put workers back into placement
@@ -42,7 +42,7 @@ pub(crate) struct Uncordon {
     nodes: Vec<String>,
 
     #[command(flatten)]
-    client: ClientArgs,
+    client: ConnectionArgs,
 }
 
 /// Empty workers: each replica is moved, and serves on until another is ready in its place
@@ -61,7 +61,7 @@ pub(crate) struct Drain {
     timeout: Duration,
 
     #[command(flatten)]
-    client: ClientArgs,
+    client: ConnectionArgs,
 }
 
 #[derive(Debug, Deserialize)]

@@ -102,7 +102,7 @@ impl PortForward {
     }
 
     fn gateway_of_the_data_directory(&self) -> anyhow::Result<SocketAddr> {
-        let file = self.client.data.resolve()?.gateway();
+        let file = self.client.connection.data.resolve()?.gateway();
         let told = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<SocketAddr>().ok());
         let told = told.with_context(|| format!("no gateway has run here: there is no {}", file.display()));
         let told = told.hint("say where it is with --gateway, or where its server keeps its state with --data-dir")?;

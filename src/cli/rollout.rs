@@ -12,11 +12,15 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::print_line;
-use crate::client::{
-    apply::{FIELD_MANAGER, request},
-    connection::{ClientArgs, Connection, split_target},
-    revisions::{self, Revision},
-    rollout::{Progress, obstacle, progress},
+use crate::{
+    client::{
+        apply::{FIELD_MANAGER, request},
+        connection::{ClientArgs, Connection, split_target},
+        revisions::{self, Revision},
+        rollout::{Progress, obstacle, progress},
+        table::Table,
+    },
+    output::{Output, OutputArgs, Shown},
 };
 
 /// Different reasons that `status` shows why replicas do not start.
@@ -58,10 +62,14 @@ EXAMPLES:
     /// List the revisions that can be gone back to
     #[command(after_help = "\
 EXAMPLES:
-  sampan rollout history deployment/shop")]
+  sampan rollout history deployment/shop
+  sampan rollout history deployment/shop -o yaml    With what each of them would run")]
     History {
         #[command(flatten)]
         target: Target,
+
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Replace all replicas by new ones, a few at a time
     #[command(after_help = "\
@@ -102,7 +110,7 @@ impl Rollout {
                 }
             }
             Action::Undo { target, to_revision } => target.resolve().await?.undo(to_revision).await,
-            Action::History { target } => target.resolve().await?.history().await,
+            Action::History { target, output } => target.resolve().await?.history(&output).await,
             Action::Restart { target } => target.resolve().await?.restart().await,
         }
     }
@@ -194,17 +202,22 @@ impl Subject {
         Ok(())
     }
 
-    async fn history(&self) -> anyhow::Result<()> {
+    async fn history(&self, output: &OutputArgs) -> anyhow::Result<()> {
         let revisions = revisions::of(&self.connection, &self.get().await?).await?;
-        print_line(format_args!("deployment.apps/{}", self.name));
-        print_line(format_args!("{:<11}{:<10}{:<20}IMAGE", "REVISION", "REPLICAS", "CHANGE-CAUSE"));
-        for Revision { number, replicas, change_cause, image, .. } in revisions {
-            print_line(format_args!(
-                "{number:<11}{replicas:<10}{:<20}{image}",
-                change_cause.as_deref().unwrap_or("<none>")
-            ));
+        let names = Some(revisions.iter().map(|revision| format!("replicaset.apps/{}", revision.name)).collect());
+        let whole = json!({ "items": revisions });
+        if let Output::Table(_) = output.format() {
+            print_line(format_args!("deployment.apps/{}", self.name));
         }
-        Ok(())
+        output.show_list(&Shown { what: "a history", whole: &whole, names }, || {
+            let columns = [("Revision", 0), ("Replicas", 0), ("Change-Cause", 0), ("Image", 0), ("ReplicaSet", 1)];
+            let row = |revision: &Revision| {
+                let cause = revision.change_cause.clone().unwrap_or_else(|| "<none>".to_owned());
+                let (number, replicas) = (revision.number.to_string(), revision.replicas.to_string());
+                vec![number, replicas, cause, revision.image.clone(), revision.name.clone()]
+            };
+            Table::new(&columns, revisions.iter().map(row))
+        })
     }
 
     async fn restart(&self) -> anyhow::Result<()> {

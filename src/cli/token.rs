@@ -7,13 +7,16 @@ use std::{
 use anyhow::Context;
 use api::Taint;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     print_line,
     worker::{cpu, label},
 };
-use crate::client::connection::ClientArgs;
+use crate::{
+    client::{connection::ConnectionArgs, table::Table},
+    output::{OutputArgs, Shown},
+};
 
 /// Let workers and gateways of other machines join
 #[derive(Debug, clap::Args)]
@@ -79,7 +82,7 @@ struct Create {
     taints: Vec<Taint>,
 
     #[command(flatten)]
-    client: ClientArgs,
+    client: ConnectionArgs,
 }
 
 /// Show the join tokens that have not ended: not their text, but what they are good for and who used them
@@ -88,10 +91,14 @@ struct Create {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 EXAMPLES:
-  sampan token list")]
+  sampan token list
+  sampan token list -o jsonpath='{.items[?(@.state==\"valid\")].id}'")]
 struct List {
     #[command(flatten)]
-    client: ClientArgs,
+    output: OutputArgs,
+
+    #[command(flatten)]
+    client: ConnectionArgs,
 }
 
 /// Take join tokens back: nobody joins with them any more. Who has joined stays, unless told otherwise
@@ -110,17 +117,17 @@ struct Revoke {
     with_certificates: bool,
 
     #[command(flatten)]
-    client: ClientArgs,
+    client: ConnectionArgs,
 }
 
 #[derive(Debug, Deserialize)]
 struct Listed {
-    items: Vec<Shown>,
+    items: Vec<ShownToken>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown {
+struct ShownToken {
     id: String,
     #[serde(default)]
     token: String,
@@ -134,7 +141,7 @@ struct Shown {
 
 #[derive(Debug, Deserialize)]
 struct Revoked {
-    certificates: Vec<super::certificate::Shown>,
+    certificates: Vec<super::certificate::ShownCertificate>,
 }
 
 /// The longest that a token may hold.
@@ -175,7 +182,7 @@ impl Create {
             .body(serde_json::to_vec(&wanted)?)?;
         // Known before a token is made that nobody would see.
         self.out.as_deref().map_or(Ok(()), can_be_replaced)?;
-        let made: Shown = self.client.connect().await?.send(request).await?;
+        let made: ShownToken = self.client.connect().await?.send(request).await?;
         let Some(out) = &self.out else {
             print_line(made.token);
             return Ok(());
@@ -198,26 +205,26 @@ fn can_be_replaced(out: &Path) -> anyhow::Result<()> {
 
 impl List {
     async fn run(self) -> anyhow::Result<()> {
-        let listed: Listed = self.client.connect().await?.get("/sampan/v1/tokens").await?;
-        print_line(format_args!(
-            "{:10}  {:8}  {:12}  {:>8}  {:>5}  {:9}  USED BY",
-            "ID", "ROLE", "NAME", "ENDS IN", "LEFT", "STATE"
-        ));
-        for token in listed.items {
-            let role = token.role.as_deref().unwrap_or("any");
-            let name = token.name.as_deref().unwrap_or("any");
-            let ends = match token.seconds_left {
-                0 => "ended".to_owned(),
-                seconds => super::certificate::time_left(seconds),
-            };
-            let users = if token.used_by.is_empty() { "-".to_owned() } else { token.used_by.join(", ") };
-            print_line(format_args!(
-                "{:10}  {role:8}  {name:12}  {ends:>8}  {:>5}  {:9}  {users}",
-                token.id, token.uses_left, token.state
-            ));
-        }
-        Ok(())
+        let whole: Value = self.client.connect().await?.get("/sampan/v1/tokens").await?;
+        let listed: Listed = serde_json::from_value(whole.clone())?;
+        let names = Some(listed.items.iter().map(|token| token.id.clone()).collect());
+        self.output.show_list(&Shown { what: "a list of tokens", whole: &whole, names }, || table(&listed.items))
     }
+}
+
+fn table(tokens: &[ShownToken]) -> Table {
+    let columns = [("ID", 0), ("Role", 0), ("Name", 0), ("Ends in", 0), ("Left", 0), ("State", 0), ("Used by", 0)];
+    let row = |token: &ShownToken| {
+        let or_any = |text: &Option<String>| text.clone().unwrap_or_else(|| "any".to_owned());
+        let ends = match token.seconds_left {
+            0 => "ended".to_owned(),
+            seconds => super::certificate::time_left(seconds),
+        };
+        let users = if token.used_by.is_empty() { "-".to_owned() } else { token.used_by.join(", ") };
+        let (role, name) = (or_any(&token.role), or_any(&token.name));
+        vec![token.id.clone(), role, name, ends, token.uses_left.to_string(), token.state.clone(), users]
+    };
+    Table::new(&columns, tokens.iter().map(row))
 }
 
 impl Revoke {

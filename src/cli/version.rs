@@ -1,37 +1,46 @@
 use k8s_openapi::apimachinery::pkg::version::Info;
+use serde_json::json;
 
-use super::print_line;
-use crate::client::connection::ClientArgs;
+use crate::{
+    client::connection::ConnectionArgs,
+    output::{OutputArgs, Shown},
+};
 
 /// Show the version of this program and, if it runs, of the server
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 EXAMPLES:
   sampan version             This program, and the server if it runs
-  sampan version --client    This program alone")]
+  sampan version --client    This program alone
+  sampan version -o json")]
 pub(crate) struct Version {
     /// Do not ask the server
     #[arg(long, env = "SAMPAN_CLIENT")]
     client: bool,
 
     #[command(flatten)]
-    connection: ClientArgs,
+    output: OutputArgs,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 impl Version {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        print_line(format_args!("sampan {}", env!("CARGO_PKG_VERSION")));
-        if self.client {
-            return Ok(());
+        let mut value = json!({ "client": { "version": env!("CARGO_PKG_VERSION") } });
+        let mut lines = vec![format!("sampan {}", env!("CARGO_PKG_VERSION"))];
+        if !self.client {
+            match self.connection.connect().await {
+                Err(_) => lines.push("server: none has run here".to_owned()),
+                Ok(connection) => match connection.get::<Info>("/version").await {
+                    Ok(info) => {
+                        lines.push(format!("server {} at {}", info.git_version, connection.server));
+                        value["server"] = json!({ "version": info.git_version, "address": connection.server });
+                    }
+                    Err(error) => lines.push(format!("server: {error}")),
+                },
+            }
         }
-        let Ok(connection) = self.connection.connect().await else {
-            print_line("server: none has run here");
-            return Ok(());
-        };
-        match connection.get::<Info>("/version").await {
-            Ok(info) => print_line(format_args!("server {} at {}", info.git_version, connection.server)),
-            Err(error) => print_line(format_args!("server: {error}")),
-        }
-        Ok(())
+        self.output.show_lines(&Shown { what: "a version", whole: &value, names: None }, || lines)
     }
 }

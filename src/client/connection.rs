@@ -13,13 +13,20 @@ use crate::{errors::HintExt, paths::DataDirArgs};
 /// How long a client waits for a connection before it says that nothing answers.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Flags of every command that speaks to the API.
+/// Flags of every command about what is in a namespace.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ClientArgs {
     /// Namespace of the objects [default: the kubeconfig's, else `default`]
     #[arg(short, long, env = "SAMPAN_NAMESPACE", value_name = "NAME", help_heading = "Connection")]
     pub(crate) namespace: Option<String>,
 
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// Flags of every command that speaks to the API.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ConnectionArgs {
     /// Kubeconfig that says where the API is [default: DATA_DIR/kubeconfig, or $KUBECONFIG without --data-dir]
     #[arg(long, env = "SAMPAN_KUBECONFIG", value_name = "FILE", help_heading = "Connection")]
     pub(crate) kubeconfig: Option<PathBuf>,
@@ -41,11 +48,18 @@ pub(crate) struct Connection {
 impl ClientArgs {
     /// Connects as the flags and the environment say. Nothing is sent yet.
     pub(crate) async fn connect(&self) -> anyhow::Result<Connection> {
-        let mut connection = Connection::open(self.find_kubeconfig()?).await?;
+        let mut connection = self.connection.connect().await?;
         if let Some(namespace) = &self.namespace {
             connection.namespace.clone_from(namespace);
         }
         Ok(connection)
+    }
+}
+
+impl ConnectionArgs {
+    /// Connects as the flags and the environment say. Nothing is sent yet.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Connection> {
+        Connection::open(self.find_kubeconfig()?).await
     }
 
     fn find_kubeconfig(&self) -> anyhow::Result<Kubeconfig> {

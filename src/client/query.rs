@@ -37,6 +37,13 @@ impl Query<'_> {
         if query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, query.join("&")) }
     }
 
+    /// All pages in one Table, whose rows have the whole objects.
+    pub(crate) async fn table_with_objects(&self, connection: &Connection) -> anyhow::Result<Table> {
+        let mut own = Query { kind: self.kind, path: self.path.clone(), selectors: self.selectors.clone() };
+        own.selectors.push(("includeObject", "Object".to_owned()));
+        own.table(connection).await
+    }
+
     fn request(&self, accept: &str, more: &[(&str, &str)]) -> anyhow::Result<Request<Vec<u8>>> {
         Request::get(self.uri(more)).header(ACCEPT, accept).body(Vec::new()).context("the name cannot be used")
     }
@@ -108,7 +115,7 @@ impl Query<'_> {
 }
 
 /// A query value as it may stand in a URI.
-fn percent_encode(text: &str) -> String {
+pub(crate) fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

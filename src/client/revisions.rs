@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use kube::{Api, api::ListParams};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::connection::Connection;
@@ -12,9 +13,13 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 
 /// One revision.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Revision {
+    #[serde(rename = "revision")]
     pub(crate) number: u64,
+    /// Its ReplicaSet.
+    pub(crate) name: String,
     pub(crate) replicas: i32,
     pub(crate) change_cause: Option<String>,
     pub(crate) image: String,
@@ -45,6 +50,7 @@ fn revision(set: ReplicaSet) -> Option<Revision> {
         labels.remove(TEMPLATE_HASH);
     }
     Some(Revision {
+        name: set.metadata.name?,
         number: annotations.get(REVISION)?.parse().ok()?,
         replicas: spec.replicas.unwrap_or(1),
         change_cause: annotations.get(CHANGE_CAUSE).cloned(),

@@ -21,6 +21,7 @@ mod run;
 mod sandbox;
 mod second;
 mod security;
+mod shell;
 mod shop;
 mod stores;
 
