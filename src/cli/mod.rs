@@ -5,6 +5,7 @@ mod autoscale;
 mod build;
 mod certificate;
 mod config_file;
+mod completion;
 mod delete;
 mod describe;
 mod dev;
@@ -16,6 +17,7 @@ mod images;
 mod inspect;
 mod login;
 mod logs;
+mod man;
 mod new;
 mod node;
 mod port_forward;
@@ -96,6 +98,8 @@ enum Command {
     Logs(logs::Logs),
     PortForward(port_forward::PortForward),
     Rollout(rollout::Rollout),
+    Completion(completion::Completion),
+    Man(man::Man),
     Version(version::Version),
 }
 
@@ -127,6 +131,7 @@ pub(crate) fn command() -> clap::Command {
 
 /// Reads the command line and carries it out. What is wrong with it ends the process with 2, as clap does.
 pub(crate) fn run() -> anyhow::Result<()> {
+    completion::answer_shell();
     let first = std::env::args_os().nth(1).unwrap_or_default();
     if Internal::command().get_subcommands().any(|command| first == *command.get_name()) {
         return Internal::parse().run();
@@ -189,6 +194,8 @@ impl Cli {
             Command::Logs(command) => client(command.run()),
             Command::PortForward(command) => client(command.run()),
             Command::Rollout(command) => client(command.run()),
+            Command::Completion(command) => command.run(),
+            Command::Man(command) => command.run(),
             Command::Version(command) => client(command.run()),
         }
     }

@@ -52,6 +52,7 @@ pages! {
     how_to_begin_a_service "docs/src/how-to/begin-a-service.md";
     how_to_use_kubectl "docs/src/how-to/use-kubectl.md";
     how_to_see_what_runs "docs/src/how-to/see-what-runs.md";
+    how_to_complete_commands "docs/src/how-to/complete-commands.md";
     how_to_build_components "docs/src/how-to/build-components.md";
     how_to_reach_services "docs/src/how-to/reach-services.md";
     how_to_push_images "docs/src/how-to/push-images.md";

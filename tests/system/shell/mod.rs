@@ -1,6 +1,8 @@
 //! The command line as people and scripts use it: what it shows, in which form, and how shells complete it.
 
+mod completion;
 mod events;
+mod man;
 mod output;
 mod status;
 mod terminal;
