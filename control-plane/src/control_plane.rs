@@ -40,6 +40,7 @@ use crate::{
     registry::{self, Tokens},
     shell::{self, Expected, Handles, Input, KeyValueFigures, Shell, Sources},
     store::{MemoryStore, RedbStore, Store},
+    usage,
 };
 
 /// The objects that users want, in the data directory.
@@ -393,13 +394,14 @@ impl ControlPlane {
             repositories: repositories.clone(),
         };
         let listing = images::router(images.clone(), self.images.store.clone(), token.clone());
+        let usage = usage::router(self.measurements.clone(), token.clone());
         let state = ApiState {
             durable: self.store.clone(),
             live: Arc::new(self.live.clone()),
             logs: self.logs.clone(),
             commands: Arc::new(Live { commands: self.commands(), register }),
             cluster: self.cluster.get().cloned(),
-            beside: registry::router(repositories, tokens.clone()).merge(listing).merge(joining),
+            beside: registry::router(repositories, tokens.clone()).merge(listing).merge(joining).merge(usage),
             limits: self.config.api_limits,
             audit: audit.clone().map(|log| Auditing { log, user: Arc::new(move |headers| tokens.user(headers)) }),
             refusals: self.measurements.refusals().clone(),

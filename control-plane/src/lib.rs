@@ -37,6 +37,7 @@ mod routing;
 mod shell;
 #[cfg(test)]
 mod testing;
+mod usage;
 
 pub use api_server::ApiLimits;
 pub use audit::AuditSettings;
@@ -47,4 +48,4 @@ pub use peers::Peers;
 pub use refusals::{Count, Refusals, Refused};
 /// Policies tried out on traffic of the past: passed on to the command line, which does not know the scheduler.
 pub use scheduler::{autoscale::PolicyKind, replay};
-pub use shell::{Autoscaled, CommandError, Commands, Measured, Measurements};
+pub use shell::{Autoscaled, CommandError, Commands, Measured, Measurements, Total};

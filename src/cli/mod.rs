@@ -4,8 +4,8 @@ mod apply;
 mod autoscale;
 mod build;
 mod certificate;
-mod config_file;
 mod completion;
+mod config_file;
 mod delete;
 mod describe;
 mod dev;
@@ -29,6 +29,7 @@ mod server;
 mod sign;
 mod status;
 mod token;
+mod top;
 mod up;
 mod version;
 mod wit;
@@ -89,6 +90,7 @@ enum Command {
     Verify(sign::Verify),
     Apply(apply::Apply),
     Status(status::Status),
+    Top(top::Top),
     Get(get::Get),
     Describe(describe::Describe),
     Events(events::Events),
@@ -185,6 +187,7 @@ impl Cli {
             Command::Verify(command) => client(command.run()),
             Command::Apply(command) => client(command.run()),
             Command::Status(command) => client(command.run()),
+            Command::Top(command) => client(command.run()),
             Command::Get(command) => client(command.run()),
             Command::Describe(command) => client(command.run()),
             Command::Events(command) => client(command.run()),

@@ -66,6 +66,7 @@ impl Shell {
             Action::PublishReplica(view) => self.publish_replica(view, now),
             Action::RemoveReplica(id) => {
                 self.logs.retire(&id, now);
+                self.measurements.removed(&id);
                 self.peers.take_away(&id);
                 self.projection.remove_replica(&id);
                 if let Some(revision) = self.replicas.remove(&id) {

@@ -5,9 +5,13 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
-use api::{ObjectKey, Timestamp, session::ServiceSample};
+use api::{
+    ObjectKey, ReplicaId, Timestamp,
+    session::{CpuUsage, ServiceSample},
+};
 use parking_lot::Mutex;
 use registry_client::hosted::Repositories;
 use scheduler::AutoscalerStatus;
@@ -23,6 +27,8 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct Measurements {
     services: Arc<Mutex<HashMap<ObjectKey, Measured>>>,
+    /// What each replica has used since it started.
+    cpu: Arc<Mutex<HashMap<ReplicaId, Duration>>>,
     /// By the Deployment that each scales.
     autoscalers: Arc<Mutex<HashMap<ObjectKey, Autoscaled>>>,
     lost_audit_events: Arc<OnceLock<Arc<AtomicU64>>>,
@@ -64,6 +70,19 @@ pub struct Measured {
     pub last: Option<(ServiceSample, Timestamp)>,
     /// Requests that found no endpoint and waited for one, since the process started.
     pub wakes: u64,
+    /// What ended there, since the process started.
+    pub total: Total,
+}
+
+/// Requests that have ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Total {
+    /// How many.
+    pub completed: u64,
+    /// Of these, with a status of 500 or above.
+    pub failed: u64,
+    /// Time from arrival to end, summed over them.
+    pub latency: Duration,
 }
 
 impl Measurements {
@@ -76,12 +95,45 @@ impl Measurements {
         let mut services = self.services.lock();
         for sample in samples {
             let measured = services.entry(sample.service.clone()).or_default();
+            let total = &mut measured.total;
+            total.completed = total.completed.saturating_add(sample.completed);
+            total.failed = total.failed.saturating_add(sample.failed);
+            total.latency = total.latency.saturating_add(sample.latency_sum);
             measured.last = Some((sample, now));
         }
     }
 
     pub(super) fn woken(&self, service: &ObjectKey) {
         self.services.lock().entry(service.clone()).or_default().wakes += 1;
+    }
+
+    /// What has ended at each Service, by name.
+    pub(crate) fn totals(&self) -> Vec<(ObjectKey, Total)> {
+        let services = self.services.lock();
+        let mut all: Vec<_> = services.iter().map(|(key, measured)| (key.clone(), measured.total)).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    /// The CPU time that each replica has used since it started, by name.
+    pub(crate) fn cpu(&self) -> Vec<(ReplicaId, Duration)> {
+        let mut all: Vec<_> = self.cpu.lock().iter().map(|(id, used)| (id.clone(), *used)).collect();
+        all.sort_by(|a, b| a.0.0.cmp(&b.0.0));
+        all
+    }
+
+    pub(super) fn used_cpu(&self, usage: &[CpuUsage]) {
+        let mut cpu = self.cpu.lock();
+        for CpuUsage { id, used } in usage {
+            match cpu.get_mut(id) {
+                Some(known) => *known = *used,
+                None => drop(cpu.insert(id.clone(), *used)),
+            }
+        }
+    }
+
+    pub(super) fn removed(&self, replica: &ReplicaId) {
+        self.cpu.lock().remove(replica);
     }
 
     /// Joins and tokens that were refused, counted where that is decided.

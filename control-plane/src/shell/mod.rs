@@ -63,7 +63,7 @@ pub use commands::{CommandError, Commands};
 pub(crate) use images::{NotReused, PullNews, ResolveImage, Sources};
 pub(crate) use known_workers::{Expected, key as worker_key, record as worker_record};
 pub(crate) use measurements::KeyValueFigures;
-pub use measurements::{Autoscaled, Measured, Measurements};
+pub use measurements::{Autoscaled, Measured, Measurements, Total};
 
 use advertised::Advertised;
 use autoscalers::Autoscalers;

@@ -8,7 +8,7 @@ use std::{
 use api::{
     ObjectKey, WorkerName,
     replica::{ReplicaPhase, ReplicaSpec, Reserves},
-    session::{ForGateway, ForWorker, GatewayUp, ServiceSample, WorkerHello, WorkerUp},
+    session::{CpuUsage, ForGateway, ForWorker, GatewayUp, ServiceSample, WorkerHello, WorkerUp},
 };
 use scheduler::{Event, EventKind};
 use tokio::sync::mpsc;
@@ -86,6 +86,11 @@ impl Shell {
             Some(worker) => {
                 if let WorkerUp::Phase { id, phase: ReplicaPhase::Stopped } = &message {
                     self.peers.stopped(&worker, id);
+                }
+                if let WorkerUp::Usage(usage) = &message {
+                    // Of what is over nothing is kept: nobody would take it away.
+                    let is_there = |used: &&CpuUsage| self.replicas.contains_key(&used.id);
+                    self.measurements.used_cpu(&usage.iter().filter(is_there).cloned().collect::<Vec<_>>());
                 }
                 self.step(Event::Worker { worker: worker.clone(), message });
                 for spec in &open {

@@ -6,6 +6,7 @@ mod man;
 mod output;
 mod status;
 mod terminal;
+mod top;
 
 use std::{path::Path, process::Output};
 
