@@ -15,4 +15,6 @@ def write(release: Release, key: Path | None) -> None:
         print("dist: SHA256SUMS, not signed: --key FILE signs it (`sampan sign --help` says how to make a key)")
         return
     said(release.program, "sign", "--file", str(sums), "--key", str(key))
+    # What sampan writes is for its user alone.
+    sums.with_suffix(".sig").chmod(0o644)
     print(f"dist: SHA256SUMS and SHA256SUMS.sig: sampan verify --file {sums} --key signing.pub")
