@@ -3,7 +3,7 @@
 import sys
 
 from . import (
-    asleep, attacks, hop, hostcalls, images, kills, languages, memory, neighbour, neighbours, processes, replay, replicas, restarts,
+    asleep, attacks, edit, hop, hostcalls, images, kills, languages, memory, neighbour, neighbours, processes, replay, replicas, restarts,
     scheduler, start, step, stops, throughput, wake,
 )
 from .machine import describe
@@ -13,6 +13,7 @@ FIGURES = {
     "languages": languages.measure,
     "neighbour": neighbour.measure,
     "start": start.measure,
+    "edit": edit.measure,
     "memory": memory.measure,
     "images": images.measure,
     "processes": processes.measure,

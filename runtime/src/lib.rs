@@ -20,6 +20,7 @@ pub use capabilities::{grants_for, refuse_imports};
 #[cfg(debug_assertions)]
 pub use compile::serve_instead;
 pub use compile::{Artifacts, Compile, CompileProcess, CompileServer, compiled_components, serve_compiles};
+pub use engine::Code;
 pub use error::WorkerError;
 pub use priority::{
     at_first_priority, do_costly_work_on_this_thread, keep_first_priority, lower_this_thread, start_serving_thread,

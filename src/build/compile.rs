@@ -17,9 +17,10 @@ use super::{
     cargo,
     command::{self, Finished},
     inputs::Inputs,
+    profile::Profile,
     project::{Component, Recipe},
     status::Crates,
-    toolchain::Toolchain,
+    toolchain::Toolchains,
     workspace::{Groups, Package},
 };
 use crate::errors::HintExt;
@@ -41,11 +42,13 @@ pub(crate) enum Messages {
 pub(crate) struct Compiler {
     images: ImageStore,
     messages: Messages,
+    profile: Profile,
     /// Cargo's target directory, if the package's own is not to be used.
     target_dir: Option<PathBuf>,
     progress: watch::Sender<Crates>,
     /// What was last found out of the packages of a project.
     groups: Arc<Mutex<Groups>>,
+    toolchains: Arc<Mutex<Toolchains>>,
 }
 
 /// Components that are built together.
@@ -64,6 +67,7 @@ pub(crate) type Outcome<'a> = (&'a Component, Result<Built, CompileError>);
 #[derive(Debug, Clone)]
 pub(crate) struct Built {
     pub(crate) image: Image,
+    /// What the compiler took, with all that it was called for.
     pub(crate) took: Duration,
     /// `None`: a command says nothing of it.
     pub(crate) inputs: Option<Inputs>,
@@ -86,9 +90,10 @@ pub(crate) enum CompileError {
 
 impl Compiler {
     /// A compiler that puts images into this store.
-    pub(crate) fn new(images: ImageStore, messages: Messages, build_cache: Option<&Path>) -> Self {
+    pub(crate) fn new(images: ImageStore, messages: Messages, profile: Profile, build_cache: Option<&Path>) -> Self {
         let target_dir = build_cache.map(|folder| folder.join("guests")).or_else(target_dir_of_environment);
-        Self { images, messages, target_dir, progress: watch::Sender::default(), groups: Arc::default() }
+        let (progress, groups, toolchains) = (watch::Sender::default(), Arc::default(), Arc::default());
+        Self { images, messages, profile, target_dir, progress, groups, toolchains }
     }
 
     /// Divides those of a project's components that are chosen into what is built together: those of a workspace by one
@@ -123,11 +128,13 @@ impl Compiler {
     pub(crate) async fn build<'a>(&self, batch: &Batch<'a>) -> Vec<Outcome<'a>> {
         let began = Instant::now();
         let mut outcomes = Vec::new();
-        for (component, made) in self.make(batch).await {
+        let made = self.make(batch).await;
+        let took = began.elapsed();
+        for (component, made) in made {
             let built = async {
                 let (artifact, inputs) = made?;
                 let image = self.store(&artifact, &component.image).await?;
-                Ok(Built { image, took: began.elapsed(), inputs })
+                Ok(Built { image, took, inputs })
             };
             outcomes.push((component, built.await));
         }
@@ -261,10 +268,11 @@ impl Compiler {
 
     async fn call_cargo(&self, folder: &Path, packages: &[Package]) -> anyhow::Result<Finished> {
         let found = {
-            let folder = folder.to_owned();
-            tokio::task::spawn_blocking(move || Toolchain::find(&folder)).await.context("the search was broken off")?
+            let (toolchains, folder) = (self.toolchains.clone(), folder.to_owned());
+            let find = move || toolchains.lock().find(&folder);
+            tokio::task::spawn_blocking(find).await.context("the search was broken off")?
         };
-        let mut build = found?.cargo_build(folder);
+        let mut build = found?.cargo_build(folder, self.profile);
         build.args(["--message-format", "json-render-diagnostics"]).stdout(Stdio::piped());
         if packages.len() > 1 {
             build.arg("--keep-going").args(packages.iter().flat_map(|package| ["--package", &package.id]));
@@ -277,7 +285,12 @@ impl Compiler {
             build.env("CARGO_TARGET_DIR", folder);
         }
         self.progress.send_replace(Crates::default());
-        self.run(build, CARGO_BUILD).await
+        let finished = self.run(build, CARGO_BUILD).await?;
+        if !finished.status.success() {
+            // It may have failed because the toolchain is another one now.
+            self.toolchains.lock().forget();
+        }
+        Ok(finished)
     }
 
     async fn shell(&self, folder: &Path, line: &str) -> Result<(), CompileError> {
@@ -360,6 +373,7 @@ mod tests {
         let compiler = Compiler::new(
             ImageStore::open(folder.path().join("images")).unwrap(),
             Messages::Kept { coloured: false },
+            Profile::Edit,
             None,
         );
         let component = Component {

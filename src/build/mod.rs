@@ -8,6 +8,7 @@ mod command;
 mod compile;
 mod dep_info;
 mod inputs;
+mod profile;
 mod project;
 mod rustflags;
 mod status;
@@ -16,5 +17,6 @@ mod workspace;
 
 pub(crate) use compile::{Built, CompileError, Compiler, Messages, check_imports, read_component};
 pub(crate) use inputs::{Inputs, around};
+pub(crate) use profile::Profile;
 pub(crate) use project::{Component, PROJECT_FILE, Project, Recipe, label};
 pub(crate) use status::Crates;

@@ -2,15 +2,20 @@
 //! for the target; rustup can add it; Debian's compiler brings its sources and builds it.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
     process::{Command as StdCommand, Stdio},
+    time::SystemTime,
 };
 
 use anyhow::{Context, anyhow};
 use tokio::process::Command;
 
-use super::rustflags::{self, Further};
+use super::{
+    profile::Profile,
+    rustflags::{self, Further},
+};
 use crate::errors::HintExt;
 use crate::umask;
 
@@ -75,8 +80,8 @@ impl Toolchain {
         command
     }
 
-    /// The command that builds packages for release: the one in a folder, unless others are named to it.
-    pub(crate) fn cargo_build(&self, folder: &Path) -> Command {
+    /// The command that builds packages: the one in a folder, unless others are named to it.
+    pub(super) fn cargo_build(&self, folder: &Path, profile: Profile) -> Command {
         let libc = format!("-Clink-arg=-L{DEBIAN_WASI_LIBC}");
         let mut flags = Vec::new();
         let mut command = self.cargo(folder);
@@ -89,9 +94,40 @@ impl Toolchain {
             Further::Variable(name, value) => drop(command.env(name, value)),
             Further::Config(settings) => drop(command.args(settings.iter().flat_map(|one| ["--config", one]))),
         }
-        command.args(["--release", "--target", TARGET]);
+        command.args(profile.arguments(folder)).args(["--target", TARGET]);
         command
     }
+}
+
+/// Ways that were found. A way holds for its folder until a file chooses another toolchain there.
+#[derive(Debug, Default)]
+pub(super) struct Toolchains(BTreeMap<PathBuf, (Chosen, Toolchain)>);
+
+/// The files that choose a toolchain, and when they were written.
+type Chosen = Vec<(PathBuf, SystemTime)>;
+
+impl Toolchains {
+    /// As [`Toolchain::find`], which asks compilers, for a folder of which it is not known.
+    pub(super) fn find(&mut self, folder: &Path) -> anyhow::Result<Toolchain> {
+        let now = chosen(folder);
+        if let Some((_, known)) = self.0.get(folder).filter(|(then, _)| *then == now) {
+            return Ok(known.clone());
+        }
+        let found = Toolchain::find(folder)?;
+        self.0.insert(folder.to_owned(), (now, found.clone()));
+        Ok(found)
+    }
+
+    /// They are found anew.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+fn chosen(folder: &Path) -> Chosen {
+    let files =
+        folder.ancestors().flat_map(|folder| ["rust-toolchain.toml", "rust-toolchain"].map(|name| folder.join(name)));
+    files.filter_map(|file| Some((file.clone(), file.metadata().ok()?.modified().ok()?))).collect()
 }
 
 /// A folder may choose another toolchain than what a command adds a target to elsewhere.
@@ -157,7 +193,7 @@ mod tests {
     #[test]
     fn every_way_builds_the_target_for_release_with_a_small_stack() {
         for toolchain in [Toolchain::Target, Toolchain::DebianWeb { linker: None }] {
-            let command = toolchain.cargo_build(Path::new("/"));
+            let command = toolchain.cargo_build(Path::new("/"), Profile::Release);
             let arguments: Vec<_> = command.as_std().get_args().collect();
             assert!(arguments.ends_with(&["--release".as_ref(), "--target".as_ref(), TARGET.as_ref()]));
             assert!(flags_of(&command).contains(STACK));
@@ -176,7 +212,7 @@ mod tests {
     #[test]
     fn debians_way_finds_the_c_library_and_the_linker() {
         let toolchain = Toolchain::DebianWeb { linker: Some("/rust/gcc-ld".into()) };
-        let command = toolchain.cargo_build(Path::new("/"));
+        let command = toolchain.cargo_build(Path::new("/"), Profile::Release);
         assert!(flags_of(&command).contains(DEBIAN_WASI_LIBC));
         let path = command.as_std().get_envs().find_map(|(name, value)| (name == "PATH").then_some(value).flatten());
         assert!(path.unwrap().to_string_lossy().starts_with("/rust/gcc-ld:"));

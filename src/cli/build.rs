@@ -5,7 +5,7 @@ use registry_client::{Image, ImageStore};
 
 use super::{client, print_line};
 use crate::{
-    build::{CompileError, Compiler, Messages, PROJECT_FILE, Project},
+    build::{CompileError, Compiler, Messages, PROJECT_FILE, Profile, Project},
     errors::{HintExt, report},
     paths::DataDirArgs,
     size::human_bytes,
@@ -45,7 +45,7 @@ impl Build {
 
     async fn build(self) -> anyhow::Result<()> {
         let images = ImageStore::open(self.data.claim()?.images())?;
-        let compiler = Compiler::new(images, Messages::Terminal, self.build_cache.as_deref());
+        let compiler = Compiler::new(images, Messages::Terminal, Profile::Release, self.build_cache.as_deref());
         if self.path.is_file() {
             return self.import(&compiler).await;
         }
@@ -87,7 +87,7 @@ impl Build {
 
 /// Builds the one component of a folder, or takes a component, under this name.
 pub(super) async fn build_one(images: ImageStore, path: &Path, tag: &str) -> anyhow::Result<Image> {
-    let compiler = Compiler::new(images, Messages::Terminal, None);
+    let compiler = Compiler::new(images, Messages::Terminal, Profile::Release, None);
     if path.is_file() {
         return compiler.store(path, tag).await;
     }

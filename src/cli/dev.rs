@@ -3,10 +3,11 @@ use std::path::PathBuf;
 use anyhow::Context;
 use gateway::AccessLog;
 use kube::config::Kubeconfig;
+use runtime::Code;
 
 use super::print_line;
 use crate::{
-    build::Project,
+    build::{Profile, Project},
     client::connection::Connection,
     compose::{self, Audience},
     config::ServerArgs,
@@ -30,7 +31,8 @@ EXAMPLES:
   sampan dev --open                          And open it in a browser
   sampan dev service.wasm                    A component that something else builds
   sampan dev --write-manifests               Write down what is deployed, to change it
-  sampan dev --data-dir ./state -n shop      With state of its own, in a namespace")]
+  sampan dev --data-dir ./state -n shop      With state of its own, in a namespace
+  sampan dev --release                       As it will run when it is shipped, for measuring")]
 pub(crate) struct Dev {
     /// Folder with a sampan.toml, a Cargo package or a component, or a component
     #[arg(default_value = ".", value_name = "PATH|FILE.wasm")]
@@ -52,6 +54,13 @@ pub(crate) struct Dev {
     #[arg(long, env = "SAMPAN_BUILD_CACHE", value_name = "DIR")]
     build_cache: Option<PathBuf>,
 
+    /// Build as `sampan build` does and compile to fast code, which makes edits slower
+    ///
+    /// Without it, packages of Rust are built by a profile `sampan-dev` of little optimization (one of this name in the
+    /// workspace's Cargo.toml takes its place), and components are compiled to code that is there soon.
+    #[arg(long, env = "SAMPAN_RELEASE")]
+    release: bool,
+
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -68,8 +77,10 @@ impl Dev {
         let server = self.server;
         let (data_dir, named_data_dir) = (server.data.resolve()?.root().to_owned(), server.data.data_dir.clone());
         let open = self.open;
+        let (profile, code) =
+            if self.release { (Profile::Release, Code::Optimized) } else { (Profile::Edit, Code::Unoptimized) };
         let (log, requests) = AccessLog::new();
-        let start = |shutdown| async move { compose::up(&server, Audience::Developer(log), &shutdown).await };
+        let start = |shutdown| async move { compose::up(&server, Audience::Developer(log), code, &shutdown).await };
         serve(start, |addresses, shutdown| async move {
             screen.event("sampan", format_args!("{} is up", env!("CARGO_PKG_VERSION")));
             addresses.show(screen);
@@ -81,6 +92,7 @@ impl Dev {
                 images: addresses.images,
                 http: addresses.http.context("there is no gateway")?,
                 names_answer: addresses.names_answer,
+                profile,
                 build_cache,
                 data_dir,
                 named_data_dir,

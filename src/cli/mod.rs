@@ -38,6 +38,7 @@ mod worker;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use runtime::Code;
 
 use crate::{compose, errors, terminal};
 
@@ -115,6 +116,9 @@ enum Internal {
         memory_bytes: u64,
         /// How long each may take
         timeout_millis: u64,
+        /// Make code that is there soon, in place of such that runs fast
+        #[arg(long)]
+        unoptimized: bool,
     },
     /// What pulls one image, for who started it
     PullProcess {
@@ -149,8 +153,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
 impl Internal {
     fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::CompileServer { memory_bytes, timeout_millis } => {
-                Ok(runtime::serve_compiles(memory_bytes, Duration::from_millis(timeout_millis))?)
+            Self::CompileServer { memory_bytes, timeout_millis, unoptimized } => {
+                let code = if unoptimized { Code::Unoptimized } else { Code::Optimized };
+                Ok(runtime::serve_compiles(code, memory_bytes, Duration::from_millis(timeout_millis))?)
             }
             #[cfg(debug_assertions)]
             Self::PullProcess { hostile_to: Some(dir) } => compose::pull_as_if_taken_over(dir),

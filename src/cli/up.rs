@@ -1,3 +1,5 @@
+use runtime::Code;
+
 use crate::{
     compose::{self, Audience},
     config::ServerArgs,
@@ -22,7 +24,7 @@ impl Up {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let screen = Screen::new();
         let server = self.server;
-        let start = |shutdown| async move { compose::up(&server, Audience::Users, &shutdown).await };
+        let start = |shutdown| async move { compose::up(&server, Audience::Users, Code::Optimized, &shutdown).await };
         serve(start, |addresses, shutdown| async move {
             screen.success("sampan", format_args!("{} is up", env!("CARGO_PKG_VERSION")));
             addresses.show(screen);

@@ -6,7 +6,7 @@ use api::WorkerName;
 use control_plane::{ApiLimits, AuditSettings, ControlPlaneConfig, Persistence, Silence};
 use gateway::GatewayConfig;
 use registry_client::{Puller, Registries, RegistrySettings, hosted::CollectionConfig};
-use runtime::{Compile, CompileProcess, CompileServer, WorkerConfig};
+use runtime::{Code, Compile, CompileProcess, CompileServer, WorkerConfig};
 
 use super::DRAIN;
 use crate::{
@@ -144,11 +144,12 @@ fn architecture() -> &'static str {
 }
 
 /// Compiles in processes of their own, of this program, within the limits that were set.
-pub(super) fn compile(limits: &WorkerLimitArgs) -> Compile {
+pub(super) fn compile(limits: &WorkerLimitArgs, code: Code) -> Compile {
     let memory_bytes = limits.compile_memory.unwrap_or(CompileProcess::DEFAULT_MEMORY_BYTES);
     let timeout = limits.compile_timeout.unwrap_or(CompileProcess::DEFAULT_TIMEOUT);
     let program = this_program();
-    let args = vec!["compile-server".to_owned(), memory_bytes.to_string(), timeout.as_millis().to_string()];
+    let mut args = vec!["compile-server".to_owned(), memory_bytes.to_string(), timeout.as_millis().to_string()];
+    args.extend((code == Code::Unoptimized).then(|| "--unoptimized".to_owned()));
     program.map_or(Compile::InThreads, |program| {
         Compile::Server(CompileServer::new(CompileProcess { program, args, memory_bytes, timeout }))
     })

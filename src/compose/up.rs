@@ -3,7 +3,7 @@ use std::sync::Arc;
 use api::session;
 use control_plane::{ControlPlane, Silence};
 use gateway::{AccessLog, Gateway, GatewayConfig};
-use runtime::{Artifacts, Ending, Handles, Replicas, Worker};
+use runtime::{Artifacts, Code, Ending, Handles, Replicas, Worker};
 use tokio_util::sync::CancellationToken;
 use transport::DirectConnect;
 
@@ -23,10 +23,12 @@ pub(crate) enum Audience {
     Developer(AccessLog),
 }
 
-/// Starts all three roles in this process, joined by sessions within it. Returns once each takes requests.
+/// Starts all three roles in this process, joined by sessions within it; guests are compiled to such code. Returns once each
+/// takes requests.
 pub(crate) async fn up(
     args: &ServerArgs,
     audience: Audience,
+    code: Code,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Addresses, Roles)> {
     let dir = args.data.claim()?;
@@ -51,11 +53,11 @@ pub(crate) async fn up(
     let gateway = Gateway::new(gateway_config, replicas.dialer());
     control.reach_services_through(gateway.cluster_http());
     let stored = Arc::new(StoredImages(images.clone()));
-    let compile = config::compile(&args.worker);
+    let compile = config::compile(&args.worker, code);
     let handles = Handles {
         key_value: control.key_value(),
         cluster_http: gateway.cluster_http(),
-        artifacts: Arc::new(Artifacts::open(images.clone(), stored.clone(), &dir.compile_cache(), compile)?),
+        artifacts: Arc::new(Artifacts::open(images.clone(), stored.clone(), &dir.compile_cache(), compile, code)?),
         images: stored,
         connect,
     };

@@ -12,7 +12,7 @@ use api::{Address, KeyValue, OpenArtifact, Taint, WorkerName, outbound::Connect}
 use control_plane::key_value::{RedisKeyValue, SealedKeyValue};
 use gateway::{Gateway, GatewayConfig};
 use registry_client::{ImageStore, hosted::CollectionConfig};
-use runtime::{Artifacts, Ended, Ending, Handles, Replicas, Worker, WorkerConfig};
+use runtime::{Artifacts, Code, Ended, Ending, Handles, Replicas, Worker, WorkerConfig};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use transport::{
@@ -232,7 +232,8 @@ pub(super) fn own_artifacts(
     client: &ControlPlaneClient,
 ) -> anyhow::Result<Artifacts> {
     let (images, elsewhere) = (ImageStore::open(dir.images())?, Arc::new(RemoteImages::new(client)));
-    Ok(Artifacts::open(images, elsewhere, &dir.compile_cache(), config::compile(&plan.limits))?)
+    let (compile, code) = (config::compile(&plan.limits, Code::default()), Code::default());
+    Ok(Artifacts::open(images, elsewhere, &dir.compile_cache(), compile, code)?)
 }
 
 /// By who started this process, or from here if it has joined by itself.

@@ -26,8 +26,9 @@ use crate::{
     errors::HintExt,
 };
 
-/// A change is acted on when nothing more has changed for this long.
-const QUIET: Duration = Duration::from_millis(150);
+/// A change is acted on when nothing more has changed for this long. It is added to what every edit waits for; what is saved
+/// later is built after it.
+const QUIET: Duration = Duration::from_millis(40);
 /// A change is acted on after this long at the latest.
 const AT_LATEST: Duration = Duration::from_secs(2);
 /// Where changes may give no sign, it is looked for them this often.
@@ -60,13 +61,15 @@ pub(super) struct Finished {
 
 /// Watches the files of one project until it is dropped.
 pub(super) struct Watch {
-    signs: mpsc::Receiver<()>,
+    /// When the first of the events came that nobody has looked after yet.
+    signs: mpsc::Receiver<Instant>,
     /// It is looked this often without a sign.
     poll_every: Option<Duration>,
     files: Arc<Mutex<WatchedFiles>>,
     causes: BTreeMap<String, Causes>,
     /// Components of which something has changed while they were built, with what that is.
     pending: BTreeMap<String, BTreeSet<PathBuf>>,
+    saved: Instant,
 }
 
 impl Watch {
@@ -76,14 +79,15 @@ impl Watch {
         let (tx, signs) = mpsc::channel(1);
         let sign = move |event: notify::Result<notify::Event>| {
             if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
-                let _ = tx.try_send(());
+                let _ = tx.try_send(Instant::now());
             }
         };
         let watcher = notify::recommended_watcher(sign).map_err(not_watched)?;
         let files = Arc::new(Mutex::new(WatchedFiles::new(watcher, scopes(project, excluded))));
         let mut roots = project.components.iter().flat_map(|component| &component.watch).chain(&project.manifests);
         let poll_every = roots.any(|root| without_signs(root).is_some()).then_some(POLL_EVERY);
-        let watch = Self { signs, poll_every, files, causes: BTreeMap::new(), pending: BTreeMap::new() };
+        let (causes, pending, saved) = (BTreeMap::new(), BTreeMap::new(), Instant::now());
+        let watch = Self { signs, poll_every, files, causes, pending, saved };
         watch.look(|files| files.begin()).await??;
         Ok(watch)
     }
@@ -94,9 +98,11 @@ impl Watch {
             let mut changes = Changes { components: std::mem::take(&mut self.pending), ..Changes::default() };
             changes.during_builds = changes.components.keys().cloned().collect();
             if changes.components.is_empty() {
-                self.sign().await;
+                self.saved = self.sign().await;
                 let began = Instant::now();
-                while let Ok(Some(())) = tokio::time::timeout_at(next_end(began), self.signs.recv()).await {}
+                while let Ok(Some(_)) = tokio::time::timeout_at(next_end(began), self.signs.recv()).await {}
+            } else {
+                self.saved = self.signs.try_recv().unwrap_or_else(|_| Instant::now());
             }
             for (subject, changed) in self.look(WatchedFiles::changes).await? {
                 match subject {
@@ -115,14 +121,20 @@ impl Watch {
         }
     }
 
-    /// Waits until something may have happened.
-    async fn sign(&mut self) {
+    /// When the first of the changes was saved that [`Self::next`] told of last.
+    pub(super) fn saved(&self) -> Instant {
+        self.saved
+    }
+
+    /// Waits until something may have happened, and says when that was.
+    async fn sign(&mut self) -> Instant {
         // The watcher, which has the other end, lives as long as this: there is always another one to wait for.
         let sign = self.signs.recv();
-        match self.poll_every {
-            Some(every) => drop(tokio::time::timeout(every, sign).await),
-            None => drop(sign.await),
-        }
+        let sign = match self.poll_every {
+            Some(every) => tokio::time::timeout(every, sign).await.ok().flatten(),
+            None => sign.await,
+        };
+        sign.unwrap_or_else(Instant::now)
     }
 
     /// Looks at what has changed while components were built: of what the user may have changed, [`Self::next`] tells.

@@ -7,6 +7,7 @@ mod causes;
 mod changes;
 mod config;
 mod deploy;
+mod edits;
 mod follow;
 mod history;
 mod manifest;

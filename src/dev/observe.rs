@@ -14,7 +14,10 @@ use kube::{
 };
 use tokio::sync::watch;
 
-use super::rollouts::{News, Rollouts};
+use super::{
+    edits::Edits,
+    rollouts::{News, Rollouts},
+};
 use crate::{
     client::{connection::Connection, projects::PROJECT_LABEL},
     screen::Screen,
@@ -29,6 +32,7 @@ pub(super) struct Observer {
     screen: Screen,
     project: String,
     rollouts: Rollouts,
+    edits: Edits,
     shown: HashSet<(String, String, String)>,
     settled: watch::Sender<BTreeSet<ObjectKey>>,
 }
@@ -39,10 +43,11 @@ impl Observer {
         connection: Connection,
         screen: Screen,
         project: String,
+        edits: Edits,
     ) -> (Self, watch::Receiver<BTreeSet<ObjectKey>>) {
         let (settled, receiver) = watch::channel(BTreeSet::new());
         let (rollouts, shown) = (Rollouts::default(), HashSet::new());
-        (Self { connection, screen, project, rollouts, shown, settled }, receiver)
+        (Self { connection, screen, project, rollouts, edits, shown, settled }, receiver)
     }
 
     /// Watches until it is dropped.
@@ -93,7 +98,11 @@ impl Observer {
     fn tell(&self, key: &ObjectKey, news: News) {
         match news {
             News::Deployed { ready } => self.screen.success(&key.name, format_args!("deployed, {ready} ready")),
-            News::RolledOut { ready } => self.screen.success(&key.name, format_args!("rolled out {ready}/{ready}")),
+            News::RolledOut { ready } => {
+                let served = self.rollouts.served_since(key).and_then(|since| self.edits.served(key, since));
+                let served = served.map(|took| format!(", {took}")).unwrap_or_default();
+                self.screen.success(&key.name, format_args!("rolled out {ready}/{ready}{served}"));
+            }
             News::Scaled { ready } => self.screen.success(&key.name, format_args!("scaled to {ready}")),
             News::Stuck(why) => self.screen.failure(&key.name, why),
         }

@@ -8,6 +8,7 @@ use kube::{
     ResourceExt,
     core::{Selector, SelectorExt},
 };
+use tokio::time::Instant;
 
 use crate::client::rollout::{Progress, progress};
 
@@ -31,8 +32,14 @@ pub(super) enum News {
 #[derive(Debug, Default)]
 pub(super) struct Rollouts {
     deployments: BTreeMap<ObjectKey, Known>,
-    /// Labels of the Pods that are ready.
-    ready: HashMap<ObjectKey, BTreeMap<String, String>>,
+    ready: HashMap<ObjectKey, Ready>,
+}
+
+/// A Pod that is ready.
+#[derive(Debug)]
+struct Ready {
+    labels: BTreeMap<String, String>,
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -67,7 +74,8 @@ impl Rollouts {
     pub(super) fn pod(&mut self, pod: &Pod) -> Vec<(ObjectKey, News)> {
         let key = key_of(pod);
         let changed = if is_ready(pod) {
-            self.ready.insert(key.clone(), pod.labels().clone()).is_none()
+            let since = self.ready.get(&key).map_or_else(Instant::now, |known| known.since);
+            self.ready.insert(key.clone(), Ready { labels: pod.labels().clone(), since }).is_none()
         } else {
             self.ready.remove(&key).is_some()
         };
@@ -84,6 +92,11 @@ impl Rollouts {
         self.ready.remove(&key_of(pod));
     }
 
+    /// When the last of a Deployment's Pods became ready.
+    pub(super) fn served_since(&self, key: &ObjectKey) -> Option<Instant> {
+        self.deployments.get(key)?.pods(&self.ready, &key.namespace).map(|pod| pod.since).max()
+    }
+
     /// The Deployments that are what they are to be.
     pub(super) fn settled(&self) -> BTreeSet<ObjectKey> {
         self.deployments.iter().filter(|(_, known)| known.settled).map(|(key, _)| key.clone()).collect()
@@ -91,7 +104,7 @@ impl Rollouts {
 }
 
 impl Known {
-    fn news(&mut self, ready: &HashMap<ObjectKey, BTreeMap<String, String>>, namespace: &str) -> Option<News> {
+    fn news(&mut self, ready: &HashMap<ObjectKey, Ready>, namespace: &str) -> Option<News> {
         let wanted = self.deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         match progress(&self.deployment) {
             Progress::Done if self.count(ready, namespace) >= wanted => {}
@@ -117,11 +130,18 @@ impl Known {
     }
 
     /// How many of its Pods are ready.
-    fn count(&self, ready: &HashMap<ObjectKey, BTreeMap<String, String>>, namespace: &str) -> i32 {
-        let Some(spec) = &self.deployment.spec else { return 0 };
-        let Ok(selector) = Selector::try_from(spec.selector.clone()) else { return 0 };
-        let ours = ready.iter().filter(|(pod, labels)| &*pod.namespace == namespace && selector.matches(labels));
-        i32::try_from(ours.count()).unwrap_or(i32::MAX)
+    fn count(&self, ready: &HashMap<ObjectKey, Ready>, namespace: &str) -> i32 {
+        i32::try_from(self.pods(ready, namespace).count()).unwrap_or(i32::MAX)
+    }
+
+    fn pods<'a>(
+        &self,
+        ready: &'a HashMap<ObjectKey, Ready>,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = &'a Ready> + use<'a> {
+        let selector = self.deployment.spec.as_ref().and_then(|spec| Selector::try_from(spec.selector.clone()).ok());
+        let all = ready.iter().filter(move |(pod, _)| &*pod.namespace == namespace).map(|(_, ready)| ready);
+        all.filter(move |ready| selector.as_ref().is_some_and(|selector| selector.matches(&ready.labels)))
     }
 }
 

@@ -1,6 +1,11 @@
 mod builds;
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use api::ObjectKey;
 use gateway::AccessReader;
@@ -11,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     access::show_requests,
     changes::Watch,
-    deploy::{Deployer, MANIFESTS},
+    deploy::{Deployer, MANIFESTS, Saved, deployments},
+    edits::Edits,
     follow::show_logs,
     history::History,
     neighbours::show_neighbours,
@@ -20,7 +26,7 @@ use super::{
     urls::{Place, places},
 };
 use crate::{
-    build::{Compiler, Component, Messages, PROJECT_FILE, Project},
+    build::{Compiler, Component, Messages, PROJECT_FILE, Profile, Project},
     client::{apply::Planned, connection::Connection, kinds::Kinds},
     errors::report,
     open::open,
@@ -39,6 +45,7 @@ pub(crate) struct DevConfig {
     pub(crate) http: SocketAddr,
     /// Whether Services answer there by their names.
     pub(crate) names_answer: bool,
+    pub(crate) profile: Profile,
     pub(crate) build_cache: Option<PathBuf>,
     /// Where the server keeps its state, which may be below the project.
     pub(crate) data_dir: PathBuf,
@@ -81,7 +88,8 @@ pub(crate) async fn run(config: DevConfig, screen: Screen, shutdown: Cancellatio
         screen.event(MANIFESTS, what);
     }
     let connection = config.connection.clone();
-    let (observer, settled) = Observer::new(connection.clone(), screen, config.project.name.clone());
+    let edits = Edits::default();
+    let (observer, settled) = Observer::new(connection.clone(), screen, config.project.name.clone(), edits.clone());
     // Dropped at the end, and the tasks with it.
     let mut watchers = JoinSet::new();
     watchers.spawn(observer.run());
@@ -89,11 +97,11 @@ pub(crate) async fn run(config: DevConfig, screen: Screen, shutdown: Cancellatio
     watchers.spawn(show_requests(config.requests, screen));
     let messages = Messages::Kept { coloured: screen.coloured() };
     let mut session = Session {
-        compiler: Compiler::new(config.images.clone(), messages, config.build_cache.as_deref()),
+        compiler: Compiler::new(config.images.clone(), messages, config.profile, config.build_cache.as_deref()),
         project: config.project,
         images: config.images,
         pins: Pins::default(),
-        deployer: Deployer { connection: config.connection, kinds, screen },
+        deployer: Deployer { connection: config.connection, kinds, screen, edits, applied: BTreeMap::new() },
         screen,
         http: config.http,
         names_answer: config.names_answer,
@@ -118,21 +126,23 @@ impl Session {
         loop {
             let changes = watch.next().await?;
             if changes.project_file && self.reread() {
+                let saved = watch.saved();
                 watch = Watch::begin(&self.project, &self.excluded).await?;
-                self.build_all(&mut watch).await?;
-                self.deploy_again().await;
+                let made = self.build_all(&mut watch).await?;
+                self.deploy_again(Saved { at: saved, build: made.any_new.then_some(made.took) }).await;
             } else {
                 let chosen = |component: &Component| changes.components.contains_key(&component.name);
                 let older = self.history.older(&changes.components);
-                let built = self.build(&mut watch, chosen, &changes).await?;
+                let saved = watch.saved();
+                let made = self.build(&mut watch, chosen, &changes).await?;
                 for (name, path) in self.history.without_effect(older) {
                     let shown = self.below_root(&path);
                     let why = "is older than the last build, and Cargo goes by the times of files";
                     self.screen.event(&name, format_args!("{shown} {why}: `touch` it if it is to be built"));
                     watch.go_by_time(name, path).await?;
                 }
-                if built || changes.manifests {
-                    self.deploy_again().await;
+                if made.any_new || changes.manifests {
+                    self.deploy_again(Saved { at: saved, build: made.any_new.then_some(made.took) }).await;
                 }
             }
         }
@@ -140,7 +150,7 @@ impl Session {
 
     /// The first deployment, and where it can be seen.
     async fn start(&mut self, mut settled: watch::Receiver<BTreeSet<ObjectKey>>) -> anyhow::Result<()> {
-        if let Some(planned) = self.deploy().await {
+        if let Some(planned) = self.deploy(None).await {
             let wanted = deployments(&planned);
             // What could not be built cannot become ready either.
             let all_built = self.project.components.iter().all(|component| self.pins.has(&component.image));
@@ -167,7 +177,7 @@ impl Session {
         for Place { at, what } in &places {
             self.screen.line(format_args!("  {at:width$}   {what}"));
         }
-        // What was asked for by an Ingress or a port stands first.
+        // What an Ingress says people should open stands first.
         if let Some(first) = places.iter().find(|place| place.at.starts_with("http")) {
             self.screen.line(format_args!("\nOpen {} first.", first.at));
             if std::mem::take(&mut self.open)
@@ -180,8 +190,8 @@ impl Session {
     }
 
     /// Applies the manifests, and says where that can be seen if nothing could be seen before.
-    async fn deploy_again(&mut self) {
-        if self.deploy().await.is_some()
+    async fn deploy_again(&mut self, saved: Saved) {
+        if self.deploy(Some(saved)).await.is_some()
             && !self.shown
             && let Err(error) = self.show_places().await
         {
@@ -190,8 +200,8 @@ impl Session {
     }
 
     /// Applies the manifests; a failure is shown and the session goes on.
-    async fn deploy(&mut self) -> Option<Vec<Planned>> {
-        let planned = self.deployer.deploy(&self.project, &self.pins).await.unwrap_or_else(|error| {
+    async fn deploy(&mut self, saved: Option<Saved>) -> Option<Vec<Planned>> {
+        let planned = self.deployer.deploy(&self.project, &self.pins, saved).await.unwrap_or_else(|error| {
             self.screen.failure(MANIFESTS, report(&error));
             None
         });
@@ -229,9 +239,4 @@ impl Session {
 fn absolute(path: PathBuf) -> PathBuf {
     let path = std::path::absolute(&path).unwrap_or(path);
     path.canonicalize().unwrap_or(path)
-}
-
-fn deployments(planned: &[Planned]) -> BTreeSet<ObjectKey> {
-    let deployments = planned.iter().filter(|one| one.kind.kind == "Deployment");
-    deployments.map(|one| ObjectKey::new(one.namespace.as_deref().unwrap_or_default(), one.name.as_str())).collect()
 }

@@ -16,7 +16,8 @@ pub(super) struct Place {
     pub(super) what: String,
 }
 
-/// The places of a project's Ingresses and Services, those that were asked for first; names of Services where these answer.
+/// The places of a project's Ingresses and Services: first what Ingresses say people should open, then names of Services where
+/// these answer. Ports of LoadBalancer Services come last: what answers there may well be for programs.
 pub(super) async fn places(
     connection: &Connection,
     project: &str,
@@ -37,9 +38,13 @@ pub(super) async fn places(
     };
     let mut places: Vec<Place> = only.map(|service| of_only(service, http)).into_iter().collect();
     places.extend(ingresses.iter().flat_map(|ingress| of_ingress(ingress, http)));
-    places.extend(services.iter().flat_map(of_load_balancer));
-    places.extend(services.iter().filter(|_| names_answer).filter_map(|service| of_name(service, http)));
+    places.extend(of_services(&services.items, http, names_answer));
     Ok(places)
+}
+
+fn of_services(services: &[Service], http: SocketAddr, names_answer: bool) -> Vec<Place> {
+    let names = services.iter().filter(|_| names_answer).filter_map(|service| of_name(service, http));
+    names.chain(services.iter().flat_map(of_load_balancer)).collect()
 }
 
 fn of_only(service: &Service, http: SocketAddr) -> Place {
@@ -144,6 +149,8 @@ mod tests {
         let places = of_load_balancer(&service);
         assert_eq!(places[0].at, "http://127.0.0.1/");
         assert_eq!(places[1].what, "not bound: port 81: permission denied");
-        assert_eq!(of_name(&service, http()).unwrap().at, "http://cart.default.localhost:8080/");
+        let all = of_services(&[service], http(), true);
+        assert_eq!(all[0].at, "http://cart.default.localhost:8080/");
+        assert_eq!(all[1..], places[..], "what may be for programs comes last");
     }
 }

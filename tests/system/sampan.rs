@@ -91,9 +91,9 @@ impl Sampan {
         Self::dev_with(data_dir, folder, &[])
     }
 
-    /// As [`Self::dev`], with these variables in its environment.
+    /// As [`Self::dev`], with these variables in its environment. Crates of the samples are built for release already.
     pub(crate) fn dev_with(data_dir: &Path, folder: &Path, variables: &[(&str, String)]) -> Self {
-        Self::start_with(data_dir, &["dev", folder.to_str().expect("a path in UTF-8")], variables)
+        Self::start_with(data_dir, &["dev", "--release", folder.to_str().expect("a path in UTF-8")], variables)
     }
 
     fn start(data_dir: &Path, args: &[&str]) -> Self {

@@ -10,7 +10,10 @@ use std::{
 use registry_client::inspect;
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 
-use crate::{engine, priority, sandbox};
+use crate::{
+    engine::{self, Code},
+    priority, sandbox,
+};
 
 /// There is an artifact.
 pub(super) const COMPILED: i32 = 0;
@@ -63,9 +66,16 @@ fn confine(memory_bytes: u64, threads: usize) -> Option<()> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().ok()
 }
 
-/// Compiles a component with an engine of its own.
-pub(super) fn compile(component: &[u8]) -> Result<Vec<u8>, String> {
-    let engine = engine::compiling().map_err(|error| format!("{error:#}"))?;
+/// What compiles a component with an engine of its own.
+pub(super) fn compiles(code: Code) -> Work {
+    match code {
+        Code::Optimized => |component| compile(component, Code::Optimized),
+        Code::Unoptimized => |component| compile(component, Code::Unoptimized),
+    }
+}
+
+fn compile(component: &[u8], code: Code) -> Result<Vec<u8>, String> {
+    let engine = engine::compiling(code).map_err(|error| format!("{error:#}"))?;
     compiled(&engine, component)
 }
 

@@ -12,7 +12,11 @@ use parking_lot::Mutex;
 use registry_client::{ImageError, ImageStore};
 
 use super::{Compile, artifact::ArtifactCache, blocking, compiler::Compiler};
-use crate::{WorkerError, engine, error::StartError};
+use crate::{
+    WorkerError,
+    engine::{self, Code},
+    error::StartError,
+};
 
 /// The compiled components of an installation, or of a machine that joined one: each is opened, or compiled first. It holds the key
 /// that seals them, and alone writes into their directory. Processes that guests could break out into have none: they are given
@@ -34,14 +38,16 @@ impl Artifacts {
     /// How often it should be said which images are in use: well within the time that what is used stays.
     pub const USED_EVERY: Duration = Duration::from_secs(600);
 
-    /// Those in `dir`, which only this user may write, of images in `images` or `elsewhere`.
+    /// Those in `dir`, which only this user may write, of images in `images` or `elsewhere`. What was compiled to other `code` is
+    /// passed over; a [`Compile::Server`] has to make the same.
     pub fn open(
         images: ImageStore,
         elsewhere: Arc<dyn FetchImage>,
         dir: &Path,
         compile: Compile,
+        code: Code,
     ) -> Result<Self, WorkerError> {
-        let engine = engine::compiling().map_err(WorkerError::Engine)?;
+        let engine = engine::compiling(code).map_err(WorkerError::Engine)?;
         let cache = ArtifactCache::open(dir, &engine)?;
         let compiler = Compiler::new(engine, compile)?;
         Ok(Self(Arc::new(Inner { images, elsewhere, cache, compiler, turns: Mutex::default() })))

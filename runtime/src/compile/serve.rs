@@ -22,7 +22,7 @@ use super::{
     exchange,
     server::too_late,
 };
-use crate::sandbox;
+use crate::{engine::Code, sandbox};
 
 /// Standard output, which leads nowhere, and standard error.
 const STANDARD: [RawFd; 2] = [1, 2];
@@ -40,8 +40,8 @@ struct Service {
 /// more. Ends when who started it closes the socket or ends.
 ///
 /// To be called on the main thread, before there are others: a process of more threads cannot be copied.
-pub fn serve_compiles(memory_bytes: u64, timeout: Duration) -> io::Result<()> {
-    serve_work(alone::compile, memory_bytes, timeout)
+pub fn serve_compiles(code: Code, memory_bytes: u64, timeout: Duration) -> io::Result<()> {
+    serve_work(alone::compiles(code), memory_bytes, timeout)
 }
 
 /// As [`serve_compiles`], but that the copies do this in place of compiling: in builds for tests, to try what a component could that

@@ -8,7 +8,7 @@ mod ticker;
 
 use std::{num::NonZeroUsize, sync::Arc};
 
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm};
 
 use crate::{WorkerError, worker::WorkerConfig};
 
@@ -57,10 +57,23 @@ impl GuestEngine {
     }
 }
 
+/// What matters more of machine code: that it runs fast, or that it is there soon. Engines run either.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Code {
+    /// That it runs fast.
+    #[default]
+    Optimized,
+    /// That it is there soon: it takes two thirds of the time to compile, and runs about half as fast.
+    Unoptimized,
+}
+
 /// An engine that compiles what the worker's runs, and runs nothing itself: it has no pool.
-pub(crate) fn compiling() -> wasmtime::Result<wasmtime::Engine> {
+pub(crate) fn compiling(made: Code) -> wasmtime::Result<wasmtime::Engine> {
     let mut config = Config::new();
     code(&mut config);
+    if made == Code::Unoptimized {
+        config.cranelift_opt_level(OptLevel::None).cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+    }
     wasmtime::Engine::new(&config)
 }
 

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, ready};
 use http::{Request, Response};
 use registry_client::ImageStore;
-use runtime::{Artifacts, Compile};
+use runtime::{Artifacts, Code, Compile};
 
 /// A key-value store in memory.
 #[derive(Default)]
@@ -157,7 +157,7 @@ pub(crate) fn handles(
 }
 
 pub(crate) fn artifacts(images: &ImageStore, dir: &Path, compile: Compile) -> Artifacts {
-    Artifacts::open(images.clone(), Arc::new(NoImages), dir, compile).unwrap()
+    Artifacts::open(images.clone(), Arc::new(NoImages), dir, compile, Code::default()).unwrap()
 }
 
 /// Nothing is to be had from elsewhere.

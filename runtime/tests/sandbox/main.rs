@@ -44,7 +44,8 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
         ["compile-server", memory_bytes] => {
-            runtime::serve_compiles(memory_bytes.parse().unwrap(), inside::COMPILE_TIMEOUT).unwrap();
+            runtime::serve_compiles(runtime::Code::Optimized, memory_bytes.parse().unwrap(), inside::COMPILE_TIMEOUT)
+                .unwrap();
             ExitCode::SUCCESS
         }
         ["hostile-compile-server"] => {

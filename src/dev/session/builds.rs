@@ -25,21 +25,29 @@ const ANOTHER_CARGO: &str = "another Cargo, which uses the same target folder";
 /// A build that finds nothing to do is over within this time.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
+/// What came of building.
+#[derive(Debug, Default)]
+pub(super) struct Builds {
+    /// Any image is new.
+    pub(super) any_new: bool,
+    /// What compilers took.
+    pub(super) took: Duration,
+}
+
 impl Session {
     /// Builds all components.
-    pub(super) async fn build_all(&mut self, watch: &mut Watch) -> anyhow::Result<bool> {
+    pub(super) async fn build_all(&mut self, watch: &mut Watch) -> anyhow::Result<Builds> {
         self.build(watch, |_| true, &Changes::default()).await
     }
 
-    /// Builds the components that are chosen, those of a workspace together, `because` of what has changed of each. Returns
-    /// whether any image is new.
+    /// Builds the components that are chosen, those of a workspace together, `because` of what has changed of each.
     pub(super) async fn build(
         &mut self,
         watch: &mut Watch,
         chosen: impl Fn(&Component) -> bool,
         because: &Changes,
-    ) -> anyhow::Result<bool> {
-        let (mut any_new, mut finished) = (false, BTreeMap::new());
+    ) -> anyhow::Result<Builds> {
+        let (mut builds, mut finished) = (Builds::default(), BTreeMap::new());
         let project = self.project.clone();
         let mut untold = Vec::new();
         for component in project.components.iter().filter(|component| chosen(component)) {
@@ -61,16 +69,19 @@ impl Session {
                 [one] => &one.name,
                 _ => &project.name,
             };
+            let mut took = Duration::ZERO;
             for (component, built) in self.show_progress(name, self.compiler.build(&batch), &mut untold).await {
                 let told = !untold.iter().any(|(name, _)| *name == component.name);
+                took = took.max(built.as_ref().map(|built| built.took).unwrap_or_default());
                 let (new, build) = self.take(component, built, began, told);
-                any_new |= new;
+                builds.any_new |= new;
                 untold.retain(|(name, _)| *name != component.name);
                 finished.insert(component.name.clone(), build);
             }
+            builds.took += took;
         }
         if finished.is_empty() {
-            return Ok(false);
+            return Ok(builds);
         }
         for (name, made) in watch.built(finished).await? {
             self.screen.event(&name, self.of_the_build(&made));
@@ -78,7 +89,7 @@ impl Session {
         for complaint in watch.complaints() {
             self.screen.failure(&self.project.name, complaint);
         }
-        Ok(any_new)
+        Ok(builds)
     }
 
     /// Says what became of a build, unless nobody was told of it and nothing is new. Pins what it made; returns whether that

@@ -58,6 +58,29 @@ fn what_a_build_writes_below_its_folder_is_learnt_and_then_each_edit_is_one_buil
 }
 
 #[test]
+fn saves_in_a_burst_during_a_build_are_one_more_build_after_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = folder.path().join("page");
+    // A build waits until it may go on.
+    project(&page, "while [ -e ../held ]; do sleep 0.05; done; cat src/page.js >> ../built");
+    let built = || fs::read_to_string(folder.path().join("built")).unwrap_or_default();
+    let sampan = Sampan::dev(&folder.path().join("data"), &page);
+    wait_for("the first build", || (builds(folder.path()) == 1 && !built().is_empty()).then_some(()));
+    sampan.wait_for_output("Watching");
+    fs::write(folder.path().join("held"), "").expect("a write");
+    fs::write(page.join("src/page.js"), "[save 0]").expect("a write");
+    wait_for("the build of the first save", || (builds(folder.path()) == 2).then_some(()));
+    for save in 1..=5 {
+        fs::write(page.join("src/page.js"), format!("[save {save}]")).expect("a write");
+    }
+    fs::remove_file(folder.path().join("held")).expect("it is there");
+    wait_for("the last save is built", || built().ends_with("[save 5]").then_some(()));
+    let told = || sampan.output().matches("page            is the same").count() == 2;
+    wait_for("the builds are over", || told().then_some(()));
+    assert_eq!(builds(folder.path()), 3, "{}", sampan.output());
+}
+
+#[test]
 fn another_value_of_a_config_map_or_a_secret_rolls_out_what_uses_it_and_an_error_in_it_is_told_and_mended() {
     let folder = tempfile::tempdir().expect("a folder");
     let page = folder.path().join("page");

@@ -59,7 +59,9 @@ fn edit(file: &Path, from: &str, to: &str) {
 fn an_edit_of_a_guest_is_rolled_out_while_requests_go_on_and_an_error_keeps_the_old_version() {
     let folder = tempfile::tempdir().expect("a folder");
     let sample = editable_sample(folder.path());
-    let sampan = Sampan::dev(&folder.path().join("data"), &sample);
+    // As users start it.
+    let arguments = ["dev", sample.to_str().expect("a path in UTF-8")];
+    let sampan = Sampan::start_with(&folder.path().join("data"), &arguments, &[]);
     let client = Client::new(&sampan.http, Some(HOST));
     let says = |text: &str| {
         wait_for(text, || client.try_get("/").ok().filter(|answer| answer.status == 200 && answer.body.contains(text)));
@@ -70,6 +72,9 @@ fn an_edit_of_a_guest_is_rolled_out_while_requests_go_on_and_an_error_keeps_the_
 
     edit(&source, "Hello from Sampan!", "Good morning from Sampan!");
     says("Good morning from Sampan!");
+    sampan.wait_for_output(", served in ");
+    let told = sampan.output();
+    assert!(told.contains(" s (build ") && told.contains(" s, ours "), "{told}");
 
     edit(&source, "async fn main", "async fn main(((");
     sampan.wait_for_output("error");
