@@ -31,7 +31,7 @@ fn a_pipe_is_told_every_ten_seconds_how_far_a_build_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = project(folder.path());
     let sampan = Sampan::dev_with(&folder.path().join("data"), &folder.path().join("shop"), &[path]);
-    sampan.wait_for_output("building: 3 of 7 crates, 10 s");
+    sampan.wait_for_output("building: 3 of 7 crates, at serde, 10 s");
     fs::write(folder.path().join("go"), "").expect("a write");
     sampan.wait_for_output("shop            built ");
 }
