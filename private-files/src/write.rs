@@ -19,8 +19,12 @@ pub fn create_dir(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Where the file or its directory cannot be written.
+/// Where the file or its directory cannot be written, and where something that is no file has its name: a device, such
+/// as `/dev/null`, would be replaced for everybody by a root user.
 pub fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is there and is no file: name another place"));
+    }
     let held = fs::read(path).is_ok_and(|held| held == contents);
     if held {
         return fs::set_permissions(path, Permissions::from_mode(0o600));
@@ -87,6 +91,20 @@ mod tests {
         assert_eq!((fs::metadata(&path).unwrap().ino(), mode(&path)), (before, 0o600));
         write(&path, b"two").unwrap();
         assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"two".to_vec(), 0o600));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        for path in [&socket, &link] {
+            assert_eq!(write(path, b"").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+        assert!(!fs::symlink_metadata(&socket).unwrap().is_file());
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     }
 
     #[test]
