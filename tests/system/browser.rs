@@ -29,8 +29,10 @@ fn the_shop_opens_in_a_browser_and_needs_no_scripts() {
     wait_for("the shop is open", || client.try_get("/").ok().filter(|answer| answer.status == 200));
 
     let profile = folder.path().join("browser");
-    let page = document(&format!("http://localhost:{port}/"), &profile);
-    assert!(page.contains("<form") && page.contains("Add to cart"), "{page}");
+    let page = wait_for("the shop's products are in the browser", || {
+        Some(document(&format!("http://localhost:{port}/"), &profile)).filter(|page| page.contains("Add to cart"))
+    });
+    assert!(page.contains("<form"), "{page}");
     assert!(!page.contains("<script"), "{page}");
     let cart = document(&format!("http://localhost:{port}/cart"), &profile);
     assert!(cart.contains("cart"), "{cart}");
