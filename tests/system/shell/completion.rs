@@ -138,7 +138,7 @@ fn zsh_completes() {
     // What completion would show is taken where it is handed to zsh.
     let offers = |line: &str| {
         let ask = format!(
-            "autoload -Uz compinit && compinit -u -d /dev/null; source <(sampan completion zsh)\n\
+            "autoload -Uz compinit && compinit -u -D; source <(sampan completion zsh)\n\
              _describe() {{ local list=${{@[-1]}}; [[ $list == / ]] && list=$4; print -l -- ${{(P)list}} }}\n\
              words=({line}); [[ '{line}' == *' ' ]] && words+=(''); CURRENT=$#words\n\
              _clap_dynamic_completer_sampan"
