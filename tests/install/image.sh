@@ -17,6 +17,7 @@ image() {
     for device in null urandom; do mount --bind "/dev/$device" "$root/dev/$device" && mounted+=("$root/dev/$device"); done
     cp "$guest" "$root/guest/hello.wasm" && cp -r "$seen_manifest" "$root/guest/deploy"
     local seen_guest=/guest/hello.wasm seen_manifest=/guest/deploy
-    in_image() { HOME=/var/lib/sampan chroot --userspec=65532:65532 "$root" /usr/bin/sampan "$@"; }
-    serves "the image's program serves, as a user of its own, with what is in the image alone" /var/lib/sampan in_image
+    # A command and no function, so that what is ended is the program itself.
+    local in_image=(env HOME=/var/lib/sampan chroot --userspec=65532:65532 "$root" /usr/bin/sampan)
+    serves "the image's program serves, as a user of its own, with what is in the image alone" /var/lib/sampan "${in_image[@]}"
 }
