@@ -13,7 +13,7 @@ use crate::{
         proto::{
             CertifyRequest, Empty, Entries, Entry, ImageChunk, ImageRequest, Increment, KeyValueAnswer,
             KeyValueRequest, Keys, ListKeys, Swap, Values, control_plane_client::ControlPlaneClient as Grpc,
-            key_value_answer::Outcome, key_value_failure::Kind, key_value_request::Operation,
+            key_value_answer::Outcome, key_value_request::Operation,
         },
     },
 };
@@ -50,18 +50,6 @@ pub(crate) fn most_bytes(request: &KeyValueRequest) -> usize {
         Some(Operation::List(_)) => MAX_LISTING,
         _ => 0,
     }
-}
-
-/// The same request, for values of no more bytes than this; `None`: it cannot be asked for so.
-pub(crate) fn at_most(request: &KeyValueRequest, bytes: usize) -> Option<KeyValueRequest> {
-    let Some(Operation::Get(Keys { keys, .. })) = &request.operation else { return None };
-    let keys = Keys { keys: keys.clone(), limit_bytes: Some(bytes as u64) };
-    Some(KeyValueRequest { operation: Some(Operation::Get(keys)), ..KeyValueRequest::default() })
-}
-
-/// Whether a store did not answer because there is more than was asked for at most.
-pub(crate) fn is_too_large(answer: &KeyValueAnswer) -> bool {
-    matches!(&answer.outcome, Some(Outcome::Failure(failure)) if matches!(failure.kind, Some(Kind::TooLarge(_))))
 }
 
 fn limit_of(asked: Option<u64>) -> usize {

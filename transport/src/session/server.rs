@@ -40,9 +40,7 @@ const CALLS: u32 = 256;
 const CALL_WINDOW: u32 = 16 << 10;
 const WINDOW: u32 = CALLS * CALL_WINDOW + (1 << 20);
 
-/// Bytes of an answer that are read without waiting for room for the largest, with what is around its values.
-const SMALL_ANSWER: usize = 64 << 10;
-/// Of all keys and values of an answer, beside their bytes.
+/// Bytes of all keys and values of an answer, beside their own.
 const ANSWER_OVERHEAD: usize = api::MAX_BATCH * 16;
 
 /// What a stranger's connection may hold unread; a message of theirs is no longer.
@@ -250,19 +248,7 @@ impl ControlPlane for Desk {
         let mut asked = request.into_inner();
         let bucket = handles::bucket(&mut asked);
         self.allow(worker, Call::KeyValue(&bucket))?;
-        // Most values are small. What is not is read once there is room for the largest.
-        let most = handles::most_bytes(&asked);
-        if most > SMALL_ANSWER
-            && let Some(small) = handles::at_most(&asked, SMALL_ANSWER - ANSWER_OVERHEAD)
-        {
-            let mut taken = answers.room(SMALL_ANSWER).await;
-            let answer = handles::key_value_answer(&*self.offer.key_value, &bucket, small).await?;
-            if !handles::is_too_large(&answer) {
-                taken.keep(answer.encoded_len());
-                return Ok(taken.by(answer));
-            }
-        }
-        let mut taken = answers.room(most + ANSWER_OVERHEAD).await;
+        let mut taken = answers.room(handles::most_bytes(&asked) + ANSWER_OVERHEAD).await;
         let answer = handles::key_value_answer(&*self.offer.key_value, &bucket, asked).await?;
         taken.keep(answer.encoded_len());
         Ok(taken.by(answer))
