@@ -122,7 +122,7 @@ impl Measurements {
         all
     }
 
-    pub(super) fn used_cpu(&self, usage: &[CpuUsage]) {
+    pub(super) fn used_cpu<'a>(&self, usage: impl Iterator<Item = &'a CpuUsage>) {
         let mut cpu = self.cpu.lock();
         for CpuUsage { id, used } in usage {
             match cpu.get_mut(id) {

@@ -90,7 +90,7 @@ impl Shell {
                 if let WorkerUp::Usage(usage) = &message {
                     // Of what is over nothing is kept: nobody would take it away.
                     let is_there = |used: &&CpuUsage| self.replicas.contains_key(&used.id);
-                    self.measurements.used_cpu(&usage.iter().filter(is_there).cloned().collect::<Vec<_>>());
+                    self.measurements.used_cpu(usage.iter().filter(is_there));
                 }
                 self.step(Event::Worker { worker: worker.clone(), message });
                 for spec in &open {
