@@ -16,6 +16,7 @@ mod key_value;
 mod name;
 mod pull;
 mod quantity;
+mod request_id;
 mod serve;
 mod source;
 mod source_rate;
@@ -44,6 +45,7 @@ pub use key_value::{Bucket, KeyValue, KeyValueError, Listing, MAX_BATCH, MAX_BAT
 pub use name::{InvalidName, ObjectKey, ReplicaId, WorkerName, check_dns_label, check_dns_subdomain};
 pub use pull::{Pull, PullPolicy};
 pub use quantity::{InvalidQuantity, Quantity};
+pub use request_id::{RequestId, TRACEPARENT, TRACEPARENT_BYTES};
 pub use serve::{Deadline, Dialer, Serve, ServeError};
 pub use source::source_of;
 pub use source_rate::SourceRate;

@@ -8,11 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::ObjectKey;
+use api::{ObjectKey, RequestId};
 use http::{Method, Request, StatusCode};
 use tokio::sync::mpsc;
 
-use crate::{RequestId, refusal::Refusal, shared::Shared};
+use crate::{refusal::Refusal, shared::Shared};
 
 /// Requests that wait to be shown; beyond, they are counted alone.
 const QUEUE: usize = 1024;
@@ -34,7 +34,7 @@ pub struct Access {
     pub service: Option<ObjectKey>,
     /// The replica that it was sent to last.
     pub replica: Option<String>,
-    /// By which it is known elsewhere.
+    /// By which it is known elsewhere; `None`: whoever asked left before it was read.
     pub request: Option<RequestId>,
     /// Why a guest's answer is not what it got, or not the whole of it.
     pub why: Option<String>,
@@ -111,8 +111,9 @@ impl Noting {
         self.access.status = Some(status);
     }
 
-    /// The gateway answers it.
-    pub(crate) fn refused(&mut self, refusal: &Refusal) {
+    /// The gateway answers it, which is known by this name.
+    pub(crate) fn refused(&mut self, refusal: &Refusal, request: RequestId) {
+        self.access.request = Some(request);
         self.access.status = Some(refusal.reason.status());
         self.access.why = Some(format!("{}: {}", refusal.reason.as_str(), refusal.message));
     }

@@ -14,8 +14,8 @@ use crate::{
     body::RequestBody,
     forward::{body_limits, forward},
     refusal::{Reason, Refusal},
-    request_id::RequestId,
     rewrite::{Hops, Peer, ensure_traceparent, for_guest, strip_request},
+    routing::normal_host,
     shared::Shared,
 };
 
@@ -56,7 +56,7 @@ impl ClusterHttp for InnerCalls {
 
 /// The Service that a host name means, whether or not it exists.
 fn service_named(namespace: &str, host: &str) -> Option<ObjectKey> {
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let host = normal_host(host);
     let labels: Vec<&str> = host.split('.').collect();
     match labels[..] {
         [name] => Some(ObjectKey::new(namespace, name)),
@@ -98,10 +98,10 @@ async fn call(shared: &Shared, service: Arc<Service>, request: Request<Body>) ->
     let (mut parts, body) = request.into_parts();
     let Hops(hops) = Hops::read(&parts.headers);
     if hops >= MAX_HOPS {
-        shared.refusals.count(Reason::CallLoop);
         let message = format!("the request went through {hops} services: they call each other in a circle");
+        let id = ensure_traceparent(&mut parts.headers);
         return Refusal::new(Reason::CallLoop, message)
-            .answer(&parts.method, RequestId::of(&parts.headers))
+            .give(shared, &parts.method, id, noting)
             .map(BodyExt::boxed_unsync);
     }
     strip_request(&mut parts.headers, &Peer::Guest);

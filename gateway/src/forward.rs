@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use api::{Body, ServeError, frame_answer};
+use api::{Body, RequestId, ServeError, frame_answer};
 use futures::future::{BoxFuture, Either, select};
 use http::{Method, Request, Response};
 use tokio::time::{Instant, Sleep, sleep};
@@ -17,7 +17,6 @@ use crate::{
     balance::{AcquireError, Measured, Permit, Replica, Service, Tried},
     body::{BodyLimits, BodyVerdict, BodyWatch, Tracked},
     refusal::{Reason, Refusal},
-    request_id::RequestId,
     retry::{NotTaken, Sending},
     rewrite::strip_response,
     shared::Shared,
@@ -60,16 +59,12 @@ pub(crate) async fn forward(
             response.map(|body| Tracked::new(body, measured, Some(permit)).noted(noting))
         }
         Err(refusal) => {
-            shared.refusals.count(refusal.reason);
             let (service, reason) = (measured.service().key(), refusal.reason.as_str());
             tracing::info!(request = %id, %service, reason, "{}", refusal.message);
             if refusal.reason.status().is_server_error() {
                 measured.failed();
             }
-            if let Some(noting) = &mut noting {
-                noting.refused(&refusal);
-            }
-            refusal.answer(&method, Some(id)).map(|body| body.measured(measured).noted(noting))
+            refusal.give(shared, &method, id, noting).map(|body| body.measured(measured))
         }
     }
 }

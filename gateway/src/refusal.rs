@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use api::RequestId;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use serde_json::json;
 
-use crate::{body::Tracked, request_id::RequestId, signpost::Signpost};
+use crate::{access::Noting, body::Tracked, shared::Shared, signpost::Signpost};
 
 /// What `Retry-After` says, in seconds.
 pub(crate) const RETRY_AFTER_SECONDS: &str = "1";
@@ -114,25 +115,40 @@ impl Refusal {
         if let Some(request) = request {
             text["error"]["request"] = json!(request.as_str());
         }
-        if let Some(answering) = self.signpost.as_ref().and_then(|signpost| signpost.answering()) {
+        if let Some(Signpost::Answering(answering)) = self.signpost.as_deref()
+            && !answering.is_empty()
+        {
             text["answering"] = json!(answering);
         }
         text.to_string()
     }
 
-    /// The answer to a request of this method, which is known by this name elsewhere.
-    pub(crate) fn answer(&self, method: &Method, request: Option<RequestId>) -> Response<Tracked> {
+    /// Answers a request of this method, which is known by this name elsewhere. It is counted, and told to who looks on.
+    pub(crate) fn give(
+        &self,
+        shared: &Shared,
+        method: &Method,
+        request: RequestId,
+        mut noting: Option<Box<Noting>>,
+    ) -> Response<Tracked> {
+        shared.refusals.count(self.reason);
+        if let Some(noting) = &mut noting {
+            noting.refused(self, request);
+        }
+        self.answer(method, request).map(|body| body.noted(noting))
+    }
+
+    fn answer(&self, method: &Method, request: RequestId) -> Response<Tracked> {
         let status = self.reason.status();
-        let page = self.signpost.as_ref().and_then(|signpost| signpost.page());
-        let (text, kind) = match page {
-            Some(page) => (page.to_owned(), "text/html; charset=utf-8"),
-            None => (self.text(request), "application/json"),
+        let (text, kind) = match self.signpost.as_deref() {
+            Some(Signpost::Page(page)) => (page.clone(), "text/html; charset=utf-8"),
+            Some(Signpost::Answering(_)) | None => (self.text(Some(request)), "application/json"),
         };
         let mut response = Response::new(api::full_body(text));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        if let Some(Ok(request)) = request.map(|request| HeaderValue::from_str(request.as_str())) {
+        if let Ok(request) = HeaderValue::from_str(request.as_str()) {
             headers.insert(REQUEST_ID, request);
         }
         if self.signpost.is_some() {

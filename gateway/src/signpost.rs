@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     refusal::{Reason, Refusal},
-    routing::is_this_machine,
+    routing::{is_this_machine, normal_host},
     shared::Shared,
 };
 
@@ -23,13 +23,13 @@ const MOST_LISTED: usize = 100;
 /// What a proxy says of those that it asks for.
 const OF_PROXIES: [&str; 3] = ["x-forwarded-for", "x-forwarded-host", "x-real-ip"];
 
-/// What an answer to an unknown host says besides.
+/// What an answer to an unknown host says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Signpost {
-    /// As JSON: what answers, and where.
-    answering: Vec<Value>,
-    /// For a browser.
-    page: Option<String>,
+pub(crate) enum Signpost {
+    /// Besides, as JSON: what answers, and where.
+    Answering(Vec<Value>),
+    /// For a browser, in place of JSON.
+    Page(String),
 }
 
 /// Where something answers.
@@ -55,27 +55,17 @@ impl Signpost {
             return None;
         }
         let wants_page = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(is_browser);
-        let name = host.host().trim_end_matches('.').to_ascii_lowercase();
+        let name = normal_host(host.host());
         // A page elsewhere can have its own name lead here, and would read the answer.
         if !is_this_machine(&name) && !name.ends_with(".localhost") {
-            let page = wants_page.then(|| page_for_a_foreign_host(host, &Heading::refused(refusal)));
-            return page.map(|page| Self { answering: Vec::new(), page: Some(page) });
+            return wants_page.then(|| Self::Page(page_for_a_foreign_host(host, &Heading::refused(refusal))));
         }
         let (places, all) = places(shared, host.port_u16());
-        let answering = places.iter().map(Place::as_json).collect();
-        let heading = Heading::of(&name, refusal);
-        let page = wants_page.then(|| page(&places, all, host.port_u16(), &heading));
-        Some(Self { answering, page })
-    }
-
-    /// What answers, for programs.
-    pub(crate) fn answering(&self) -> Option<&[Value]> {
-        (!self.answering.is_empty()).then_some(&self.answering)
-    }
-
-    /// For a browser, if one asks.
-    pub(crate) fn page(&self) -> Option<&str> {
-        self.page.as_deref()
+        Some(if wants_page {
+            Self::Page(page(&places, all, host.port_u16(), &Heading::of(&name, refusal)))
+        } else {
+            Self::Answering(places.iter().map(Place::as_json).collect())
+        })
     }
 }
 
@@ -93,13 +83,13 @@ fn is_browser(accept: &str) -> bool {
 /// What rules lead to, then each Service by its name; and how many there are in all.
 fn places(shared: &Shared, port: Option<u16>) -> (Vec<Place>, usize) {
     let port = port.filter(|port| *port != 80).map(|port| format!(":{port}")).unwrap_or_default();
+    let directory = shared.directory.load();
     let place = |url: String, key: &api::ObjectKey| {
-        let directory = shared.directory.load();
         let replicas = directory.service(key).map_or(0, |listed| listed.service.capacity().0);
         Place { url, service: key.to_string(), replicas }
     };
     let rules = shared.rules();
-    let services = shared.directory.load().names();
+    let services = directory.names();
     let all = rules.len() + services.len();
     let of_rules = rules.iter().map(|(host, path, key)| place(format!("http://{host}{port}{path}"), key));
     let by_name =

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use api::{Body, BodyError, ObjectKey, frame_trailers, last_chunk, reads_trailers};
+use api::{Body, BodyError, ObjectKey, RequestId, frame_trailers, last_chunk, reads_trailers};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request, Response, Version,
@@ -30,7 +30,6 @@ use crate::{
     body::{BodyVerdict, BodyWatch, RequestBody, Tracked},
     forward::{body_limits, cut_off, forward},
     refusal::{Reason, Refusal},
-    request_id::RequestId,
     rewrite::{
         NO_HOST, authority, ensure_traceparent, for_guest, forwarded, join_cookies, strip_request, trim_values,
         upgrades,
@@ -104,17 +103,15 @@ pub(super) async fn answer(
     let closes = is_last_unless_read(&request);
     let request = request.map(|body| Received::new(body, (!closes).then_some(reading_on)));
     let in_flight = watch.begin(!request.body().is_end_stream());
-    let mut noting = Noting::begin(&shared, &request);
-    let (method, version) = (request.method().clone(), request.version());
+    let noting = Noting::begin(&shared, &request);
+    let (method, version, asked) = (request.method().clone(), request.version(), RequestId::of(request.headers()));
     let trailers = reads_trailers(version, request.headers());
     let mut response = match enter(&shared, &door, &watch, request, trailers) {
         Ok((service, request, body_watch, id)) => forward(&shared, service, request, body_watch, (id, noting)).await,
         Err(refusal) => {
-            shared.refusals.count(refusal.reason);
-            if let Some(noting) = &mut noting {
-                noting.refused(&refusal);
-            }
-            refusal.answer(&method, None).map(|body| body.noted(noting))
+            let id = asked.unwrap_or_else(|| ensure_traceparent(&mut HeaderMap::new()));
+            tracing::debug!(request = %id, reason = refusal.reason.as_str(), "{}", refusal.message);
+            refusal.give(&shared, &method, id, noting)
         }
     };
     in_flight.answered();

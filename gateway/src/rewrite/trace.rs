@@ -1,15 +1,10 @@
 use std::{cell::RefCell, io::Write};
 
+use api::{RequestId, TRACEPARENT, TRACEPARENT_BYTES};
 use http::{HeaderMap, HeaderValue, header::Entry};
 use rand::{Rng, rngs::SmallRng};
 
-use crate::{
-    random::thread_rng,
-    request_id::{RequestId, TRACEPARENT},
-};
-
-/// `00-`, 32 digits of trace, 16 of span, flags: W3C Trace Context, version 00.
-const TRACEPARENT_BYTES: usize = 55;
+use crate::random::thread_rng;
 
 thread_local! {
     static RNG: RefCell<SmallRng> = RefCell::new(thread_rng());

@@ -6,3 +6,4 @@ mod table;
 
 pub(crate) use directory::{Directory, Listed, NoRoute, Offered, is_this_machine};
 pub(crate) use ingresses::Ingresses;
+pub(crate) use table::normal_host;

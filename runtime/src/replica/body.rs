@@ -137,7 +137,7 @@ async fn take_unwanted(body: HyperOutgoingBody, tail: Tail, replica: Arc<Replica
     turn.abandon();
     drop(body);
     if timeout(CLOSED_GRACE, tail).await.is_err() {
-        replica.wrote_without_end();
+        replica.wrote_without_end(&turn);
     }
 }
 

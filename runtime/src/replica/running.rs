@@ -317,12 +317,12 @@ impl Replica {
             }
             GuestFailure::WorkerOutOfMemory => {
                 // Not the guest's doing: it is not restarted for that.
-                self.log.line(LogSource::Sampan, failure.to_string());
+                self.log.line(LogSource::Sampan, turn.line(&failure.to_string()));
                 return failure;
             }
             _ => (FailureReason::Error, reason(error)),
         };
-        self.log.line(LogSource::Sampan, reason.as_str());
+        self.log.line(LogSource::Sampan, turn.line(&reason));
         if let Some(frames) = backtrace(error) {
             self.log.lines(LogSource::Sampan, &frames);
         }
@@ -335,20 +335,20 @@ impl Replica {
         if let Some(broken) = turn.broken_request() {
             return broken;
         }
-        self.log.line(LogSource::Sampan, reason.as_str());
+        self.log.line(LogSource::Sampan, turn.line(&reason));
         self.health.trapped(Instant::now(), FailureReason::Error, reason.clone());
         GuestFailure::Trapped { reason }
     }
 
     /// A guest was ended that wrote on where its answer has no body, and its writes failed.
-    pub(super) fn wrote_without_end(&self) {
+    pub(super) fn wrote_without_end(&self, turn: &Turn) {
         let line = "stopped: it still wrote a body, though its answer (to HEAD, or 204, 205 or 304) has none";
-        self.log.line(LogSource::Sampan, line);
+        self.log.line(LogSource::Sampan, turn.line(line));
     }
 
     pub(super) fn deadline_passed(&self, turn: &Turn) {
         let deadline = self.spec.limits.request_deadline;
         let what = if turn.is_answered() { "still at work after its answer at" } else { "no answer within" };
-        self.log.line(LogSource::Sampan, format!("stopped: {what} the request deadline of {deadline:?}"));
+        self.log.line(LogSource::Sampan, turn.line(&format!("stopped: {what} the request deadline of {deadline:?}")));
     }
 }

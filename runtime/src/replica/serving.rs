@@ -52,7 +52,8 @@ impl Serving {
     pub(super) fn new(permit: Permit, request: Request<Body>) -> Self {
         let replica = permit.replica().clone();
         let asked = request.extensions().get::<Deadline>();
-        let turn = Arc::new(asked.map_or_else(|| replica.turn(), |Deadline(limit)| replica.turn_within(*limit)));
+        let turn = asked.map_or_else(|| replica.turn(), |Deadline(limit)| replica.turn_within(*limit));
+        let turn = Arc::new(turn.of(request.headers()));
         let answers = if request.method() == Method::HEAD { Answer::HeadOnly } else { Answer::Whole };
         let (head_out, head) = oneshot::channel();
         let work = Box::pin(work(permit.of(&turn), turn.clone(), request, head_out));

@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use api::{RequestId, TRACEPARENT};
+use http::{HeaderMap, HeaderValue};
 use wasmtime::UpdateDeadline;
 
 use super::{
@@ -62,6 +64,8 @@ pub(crate) struct Turn {
     answered_before: AtomicBool,
     /// Why the request could not be read to its end.
     broken_request: OnceLock<String>,
+    /// What names the request, and all that it causes.
+    traceparent: Option<HeaderValue>,
 }
 
 impl Turn {
@@ -83,6 +87,20 @@ impl Turn {
             failure: OnceLock::new(),
             answered_before: AtomicBool::new(false),
             broken_request: OnceLock::new(),
+            traceparent: None,
+        }
+    }
+
+    /// For a request with these headers.
+    pub(super) fn of(self, headers: &HeaderMap) -> Self {
+        Self { traceparent: headers.get(TRACEPARENT).cloned(), ..self }
+    }
+
+    /// A line of the log about the request, with the name that answers and other logs have for it.
+    pub(super) fn line(&self, what: &str) -> String {
+        match self.traceparent.as_ref().and_then(RequestId::of_traceparent) {
+            Some(request) => format!("{what} (request {request})"),
+            None => what.to_owned(),
         }
     }
 

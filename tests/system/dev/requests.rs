@@ -40,12 +40,20 @@ fn each_request_has_a_line_and_one_that_fails_its_reason_in_answer_log_and_termi
     sampan.wait_for_output(&format!(
         "GuestTrapped: the guest trapped: it panicked or aborted (unreachable) (request {id})"
     ));
-    sampan.wait_for_output("the guest trapped");
+    // The replica's own log names it too.
+    wait_for("its line in the log", || {
+        let logged = sampan.cli_ok(&["logs", "probe"]);
+        logged.lines().any(|line| line.contains("the guest trapped") && line.contains(&id)).then_some(())
+    });
 
-    let unknown = Client::new(&sampan.http, Some("nobody.localhost"));
-    assert_eq!(unknown.get("/where").status, 404);
+    let unknown = Client::new(&sampan.http, Some("nobody.localhost")).get("/where");
+    assert_eq!(unknown.status, 404);
+    let unknown = unknown.json();
+    let id = unknown["error"]["request"].as_str().expect("a request's name");
     sampan.wait_for_output("GET /where 404 ");
-    sampan.wait_for_output("UnknownHost: no service and no rule is named by the host `nobody.localhost`");
+    sampan.wait_for_output(&format!(
+        "UnknownHost: no service and no rule is named by the host `nobody.localhost` (request {id})"
+    ));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::sync::{Arc, LazyLock};
 
-use api::HOPS_HEADER;
+use api::{HOPS_HEADER, TRACEPARENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error as HttpError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
@@ -8,8 +8,6 @@ use wasmtime_wasi_http::{
 
 use super::{Outbound, client::Timeouts, received::counted};
 use crate::replica::Charge;
-
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Headers that frame a message or name its peer: they are the host's to set, in both directions.
 static FORBIDDEN: LazyLock<ForbiddenHeaderFilter> = LazyLock::new(|| Arc::new(is_forbidden));

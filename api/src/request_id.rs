@@ -3,14 +3,14 @@ use std::fmt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header that names the trace of a request, and its place there (W3C Trace Context).
-pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Digits of a trace.
 const DIGITS: usize = 32;
 /// Where they begin: after the version and a dash.
 const AT: usize = 3;
 /// `00-`, 32 digits of trace, 16 of span, flags.
-const TRACEPARENT_BYTES: usize = 55;
+pub const TRACEPARENT_BYTES: usize = 55;
 
 /// Names a request, and all that it causes: the trace of its `traceparent`. Answers, logs and terminals tell it, so that what one
 /// of them says is found in the others.
