@@ -152,11 +152,11 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<ComponentInfo, NotAComponent> {
 
 fn broken(bytes: &[u8], error: &wasmparser::BinaryReaderError) -> NotAComponent {
     // wasmparser gives no kind, but only an end that came too soon is reported at or behind the last byte.
-    let at_end = error.message().contains("unexpected end") || error.offset() >= bytes.len() as u64;
+    let at_end = error.message().contains("unexpected end") || error.offset() >= bytes.len();
     if at_end {
         NotAComponent::Truncated { bytes: bytes.len() }
     } else {
-        NotAComponent::Malformed { offset: error.offset(), why: error.message().to_owned() }
+        NotAComponent::Malformed { offset: error.offset() as u64, why: error.message().to_owned() }
     }
 }
 
