@@ -154,6 +154,13 @@ pub(super) struct ShownCertificate {
     state: String,
 }
 
+impl ShownCertificate {
+    /// As `revoke` takes it.
+    fn full_name(&self) -> String {
+        format!("{}/{}", self.role, self.name)
+    }
+}
+
 impl Certificate {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self.command {
@@ -169,7 +176,7 @@ impl List {
     async fn run(self) -> anyhow::Result<()> {
         let whole: Value = self.client.connect().await?.get("/sampan/v1/certificates").await?;
         let listed: Listed = serde_json::from_value(whole.clone())?;
-        let names = listed.items.iter().map(|shown| format!("{}/{}", shown.role, shown.name)).collect();
+        let names = listed.items.iter().map(ShownCertificate::full_name).collect();
         let shown = Shown { what: "a list of certificates", whole: &whole, names: Some(names) };
         self.output.show_list(&shown, || table(&listed.items))
     }
@@ -186,7 +193,7 @@ pub(super) fn time_left(seconds: u64) -> String {
 }
 
 fn table(items: &[ShownCertificate]) -> Table {
-    let columns = [("Serial", 0), ("Role", 0), ("Name", 0), ("Token", 0), ("Ends in", 0), ("State", 0)];
+    let columns = [("Serial", 0), ("Name", 0), ("Token", 0), ("Ends in", 0), ("State", 0)];
     let row = |certificate: &ShownCertificate| {
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let ends = match certificate.seconds_left {
@@ -195,8 +202,7 @@ fn table(items: &[ShownCertificate]) -> Table {
         };
         vec![
             or_none(&certificate.serial),
-            certificate.role.clone(),
-            certificate.name.clone(),
+            certificate.full_name(),
             or_none(&certificate.token),
             ends,
             certificate.state.clone(),
