@@ -2,7 +2,13 @@
 //! written, or a user's own tools write, is as wide as that user's umask says.
 
 use std::{
-    fs, io, os::unix::fs::PermissionsExt, os::unix::process::CommandExt, path::Path, process::Command, sync::OnceLock,
+    fs,
+    io::{self, Write},
+    os::unix::fs::PermissionsExt,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::Command,
+    sync::OnceLock,
 };
 
 use rustix::fs::Mode;
@@ -43,6 +49,12 @@ pub(crate) fn create_folders_for_user(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), create_folders_for_user)?;
     fs::create_dir(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o777 & !of_user().as_raw_mode()))
+}
+
+/// Writes a file that the user asked for, which must not be there yet.
+pub(crate) fn write_new_for_user(path: &Path, contents: &[u8]) -> io::Result<()> {
+    fs::File::create_new(path)?.write_all(contents)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666 & !of_user().as_raw_mode()))
 }
 
 /// Writes a file that the user asked for by name. One that is there keeps its mode.

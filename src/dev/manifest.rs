@@ -1,8 +1,8 @@
 //! The manifests of a project that names none: a Deployment and a Service for its component, as a user would write them down.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{ErrorKind, Write},
+    fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow};
 use crate::{
     build::{Component, PROJECT_FILE, Project, Recipe},
     errors::HintExt,
+    umask,
 };
 
 /// Where they are written, below the project's folder.
@@ -52,7 +53,8 @@ pub(crate) fn write_manifests(project: &Project) -> anyhow::Result<Written> {
         return Err(anyhow!("{} is there already, and nothing is overwritten", there.display()))
             .hint(format!("name it in {PROJECT_FILE} with `manifests = [\"{FOLDER}\"]`, or move it away"));
     }
-    fs::create_dir_all(&folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+    umask::create_folders_for_user(&folder)
+        .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
     let mut files = Vec::new();
     for (file, text) in texts {
         write_new(&file, &text)?;
@@ -81,9 +83,7 @@ pub(crate) fn write_manifests(project: &Project) -> anyhow::Result<Written> {
 }
 
 fn write_new(file: &Path, text: &str) -> anyhow::Result<()> {
-    let written =
-        OpenOptions::new().write(true).create_new(true).open(file).and_then(|mut new| new.write_all(text.as_bytes()));
-    written.with_context(|| format!("{} cannot be written", file.display()))
+    umask::write_new_for_user(file, text.as_bytes()).with_context(|| format!("{} cannot be written", file.display()))
 }
 
 /// A project's file with the manifests named in it; `None`: it is written in another way than most are.

@@ -1,6 +1,6 @@
 //! Projects without manifests, where they answer, and how they are ended.
 
-use std::{fs, process::Command};
+use std::{fs, os::unix::fs::MetadataExt, process::Command};
 
 use super::{copy, edit, editable_sample};
 use crate::{
@@ -28,6 +28,12 @@ fn a_package_alone_answers_without_a_name_and_writes_its_manifests_down() {
     assert!(written.contains("deploy/hello.yaml") && written.contains("sampan.toml"), "{written}");
     let again = command(&["dev", path, "--write-manifests"]).output().expect("it starts");
     assert_eq!(again.status.code(), Some(1), "{again:?}");
+    // They are as wide as what the user writes, for whoever else works on the project.
+    let mode = |path: &str| fs::metadata(sample.join(path)).expect(path).mode();
+    fs::write(sample.join("own"), "").expect("a write");
+    assert_eq!(mode("deploy/hello.yaml"), mode("own"));
+    fs::create_dir(sample.join("folder")).expect("a folder");
+    assert_eq!(mode("deploy"), mode("folder"));
     // kubectl takes them too.
     let deploy = sample.join("deploy").display().to_string();
     let applied = sampan.kubectl_ok(&["apply", "--dry-run=server", "-f", &deploy]);
