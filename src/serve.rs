@@ -73,6 +73,11 @@ impl Addresses {
     }
 }
 
+/// Where this machine itself reaches a listener.
+pub(crate) fn reached_here(bound: SocketAddr) -> SocketAddr {
+    if bound.ip().is_unspecified() { (Ipv4Addr::LOCALHOST, bound.port()).into() } else { bound }
+}
+
 /// Where others reach a listener: one at every address is at that from which this machine sends. Nothing is sent to find it out.
 pub(crate) fn reached_at(bound: SocketAddr) -> SocketAddr {
     if !bound.ip().is_unspecified() {

@@ -54,6 +54,13 @@ pub(crate) fn for_output(text: impl Display, colours: Colours) -> String {
     shown(text, colours, is_output())
 }
 
+/// Prints a line to standard output. A reader that has gone away, as `head` does, ends the program quietly.
+pub(crate) fn print_line(line: impl Display) {
+    if print(line).is_err() {
+        std::process::exit(0);
+    }
+}
+
 /// Prints a line to standard output.
 ///
 /// # Errors

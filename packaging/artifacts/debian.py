@@ -1,6 +1,5 @@
 """The Debian package, by cargo-deb: what it holds is listed in `[package.metadata.deb]` of Cargo.toml."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -31,7 +30,7 @@ def make(release: Release) -> Path:
     shutil.copy(release.program, STAGE / "sampan")
     command = ["cargo", "deb", "--no-build", "--no-strip", "--deb-revision", "1", "--output", release.out]
     command += ["--fast"] if release.fast else []
-    ran = subprocess.run([*command, "--quiet", "--locked"], env=os.environ, stdout=subprocess.DEVNULL, check=False)
+    ran = subprocess.run([*command, "--quiet", "--locked"], stdout=subprocess.DEVNULL, check=False)
     if ran.returncode != 0:
         sys.exit("dist: error: cargo-deb failed")
     return next(release.out.glob("*.deb"))

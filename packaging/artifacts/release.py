@@ -23,7 +23,6 @@ class Release:
     completions: dict[str, bytes]
     pages: dict[str, bytes]
     out: Path
-    work: Path
     # Seconds since 1970 that every file is as old as.
     epoch: int
     fast: bool
@@ -46,7 +45,7 @@ class Release:
             said(program, "man", "--out", str(folder))
         pages = {page.name: page.read_bytes() for page in sorted(folder.iterdir())}
         epoch = max(int(os.environ["SOURCE_DATE_EPOCH"]), 315532800)
-        return Release(version, target_of(program), program, completions, pages, out, work, epoch, fast)
+        return Release(version, target_of(program), program, completions, pages, out, epoch, fast)
 
     @property
     def machine(self) -> str:

@@ -89,7 +89,7 @@ struct App {
     manifests: Vec<PathBuf>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     image: String,
@@ -167,17 +167,14 @@ impl Project {
         registry_client::inspect(&bytes).with_context(|| format!("{} cannot be run", file.display()))?;
         let name = label(&file.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default());
         let root = file.parent().unwrap_or(Path::new("/")).to_owned();
-        let entry = Entry {
-            image: format!("{name}:dev"),
-            path: None,
-            command: None,
-            artifact: Some(file.clone()),
-            watch: None,
-            needs: Vec::new(),
-            wasi: None,
-        };
+        let entry = Entry { image: format!("{name}:dev"), artifact: Some(file.clone()), ..Entry::default() };
+        Self::of_one(name, file, root, entry)
+    }
+
+    /// One component as a project of its own.
+    fn of_one(name: String, found_at: PathBuf, root: PathBuf, entry: Entry) -> anyhow::Result<Self> {
         let component = Component::new(&root, &name, entry).map_err(|why| anyhow!("{name}{why}"))?;
-        Ok(Self { name, found_at: file, root, manifests: Vec::new(), components: vec![component] })
+        Ok(Self { name, found_at, root, manifests: Vec::new(), components: vec![component] })
     }
 
     /// Reads the project in a folder.
@@ -232,18 +229,9 @@ impl Project {
         else {
             bail!("{} is a workspace, not a package: name the package's folder", file.display());
         };
-        let entry = Entry {
-            image: tag.map_or_else(|| format!("{}:dev", label(name)), str::to_owned),
-            path: None,
-            command: None,
-            artifact: None,
-            watch: None,
-            needs: Vec::new(),
-            wasi: None,
-        };
         let name = label(name);
-        let component = Component::new(&root, &name, entry).map_err(|why| anyhow!("{name}{why}"))?;
-        Ok(Self { name, found_at: root.clone(), root, manifests: Vec::new(), components: vec![component] })
+        let entry = Entry { image: tag.map_or_else(|| format!("{name}:dev"), str::to_owned), ..Entry::default() };
+        Self::of_one(name, root.clone(), root, entry)
     }
 }
 

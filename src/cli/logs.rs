@@ -190,19 +190,14 @@ async fn print_each(connection: &Connection, selector: &str, options: LogOptions
         Ok(())
     };
     let read_all = async move {
-        let mut failed = None;
         for name in &names {
-            // One that has not started yet does not keep the others from being read.
-            if let Err(error) = read(connection, &connection.namespace, name, &options, &tx).await {
-                if names.len() > 1 {
-                    print_error(format_args!("pod/{name}: {error}"));
-                }
-                failed = Some(error);
-            } else if names.len() > 1 {
-                continue;
+            match read(connection, &connection.namespace, name, &options, &tx).await {
+                // One that has not started yet does not keep the others from being read.
+                Err(error) if several => print_error(format_args!("pod/{name}: {error}")),
+                read => read?,
             }
         }
-        failed.filter(|_| names.len() == 1).map_or(Ok(()), Err)
+        Ok(())
     };
     tokio::try_join!(read_all, print).map(|_| ())
 }

@@ -40,7 +40,10 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser, Subcommand};
 use runtime::Code;
 
-use crate::{compose, errors, terminal};
+use crate::{
+    compose, errors,
+    terminal::{self, print_line},
+};
 
 /// The status of a command line that is wrong, clap's own.
 const USAGE: i32 = 2;
@@ -212,13 +215,6 @@ impl Cli {
 /// Runs a command that only speaks to a server: one thread is plenty.
 fn client(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
-}
-
-/// Prints a line to standard output. A reader that has gone away, as `head` does, ends the program quietly.
-fn print_line(line: impl std::fmt::Display) {
-    if terminal::print(line).is_err() {
-        std::process::exit(0);
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
 };
 
 use anyhow::{Context, anyhow, bail};
@@ -22,6 +22,7 @@ use crate::{
     },
     config::address,
     errors::HintExt,
+    serve::reached_here,
 };
 
 /// Reach a service at a port of this machine
@@ -106,11 +107,7 @@ impl PortForward {
         let told = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<SocketAddr>().ok());
         let told = told.with_context(|| format!("no gateway has run here: there is no {}", file.display()));
         let told = told.hint("say where it is with --gateway, or where its server keeps its state with --data-dir")?;
-        Ok(if told.ip().is_unspecified() {
-            SocketAddr::from((IpAddr::V4(Ipv4Addr::LOCALHOST), told.port()))
-        } else {
-            told
-        })
+        Ok(reached_here(told))
     }
 }
 

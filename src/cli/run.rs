@@ -18,6 +18,7 @@ use crate::{
     config::{GatewayLimitArgs, HttpArgs, WorkerLimitArgs, address, bytes},
     errors::HintExt,
     screen::Screen,
+    serve::reached_here,
     serve::serve,
     size::human_bytes,
 };
@@ -138,7 +139,7 @@ impl Run {
                     match one {
                         Some(SingleNews::Ready) if !was_ready => {
                             was_ready = true;
-                            screen.success(&name, format_args!("{shown} answers at http://{}/", spoken(address)));
+                            screen.success(&name, format_args!("{shown} answers at http://{}/", reached_here(address)));
                             screen.line(format_args!("  within    {within}"));
                             if everybody {
                                 screen.line("  for       everybody who reaches this address");
@@ -216,15 +217,6 @@ fn read(file: &Path) -> anyhow::Result<(Vec<u8>, Vec<String>)> {
 /// A name for a Service and its replicas.
 fn name_of(file: &Path) -> String {
     label(&file.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default())
-}
-
-/// An address as a browser takes it: one that means all is this machine's own.
-fn spoken(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v6.port())),
-        other => other,
-    }
 }
 
 /// As quantities are written.

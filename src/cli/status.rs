@@ -115,9 +115,7 @@ fn print_table(heading: &str, nothing: &str, table: Table) {
         return;
     }
     print_line(heading);
-    for line in table.lines(Columns::Narrow) {
-        print_line(format_args!("  {line}"));
-    }
+    table.indented(Columns::Narrow, 2).into_iter().for_each(print_line);
 }
 
 fn print_problems(problems: &[Problem]) {
@@ -273,12 +271,11 @@ fn of_deployment(asked: &Asked, deployment: &Value) -> Option<Problem> {
     let subject = events::Subject { kind: "Deployment".to_owned(), name: name.to_owned() };
     // What its replicas are called says whose they are, as with events.
     let is_its = |pod: &&Value| {
-        let about = json!({ "involvedObject": { "kind": "Pod", "name": pod["metadata"]["name"] } });
-        text(pod, "/metadata/namespace") == namespace && subject.has(&about)
+        text(pod, "/metadata/namespace") == namespace && subject.covers("Pod", text(pod, "/metadata/name"))
     };
     let mut whys = asked.pods.iter().filter(is_its).filter_map(|pod| {
         let of_it = asked.events.iter().filter(|event| text(event, "/metadata/namespace") == namespace);
-        replicas::why_not_ready(pod, &of_it.cloned().collect::<Vec<_>>())
+        replicas::why_not_ready(pod, of_it)
     });
     let failure = condition(deployment, "ReplicaFailure").filter(|it| it["status"] == "True");
     let why = whys.next().or_else(|| failure.map(|it| format!("{}: {}", text(it, "/reason"), text(it, "/message"))));

@@ -163,9 +163,11 @@ impl Top {
                 print_line("");
             }
             print_line(heading);
-            let none = table.rows.is_empty().then(|| "<none>".to_owned());
-            let lines = if none.is_some() { Vec::new() } else { table.lines(Columns::Narrow) };
-            lines.into_iter().chain(none).for_each(|line| print_line(format_args!("  {line}")));
+            if table.rows.is_empty() {
+                print_line("  <none>");
+            } else {
+                table.indented(Columns::Narrow, 2).into_iter().for_each(print_line);
+            }
         }
         Ok(())
     }

@@ -6,13 +6,18 @@ use serde_json::Value;
 /// Since a time of the API: `3m5s`. A clock that is behind the server's makes it `0s`.
 pub(crate) fn since(time: &Value, now: Timestamp) -> String {
     match time.as_str().and_then(|text| text.parse::<Timestamp>().ok()) {
-        Some(then) => span(u64::try_from(now.as_second() - then.as_second()).unwrap_or(0)),
+        Some(then) => between(then, now),
         None => "<unknown>".to_owned(),
     }
 }
 
+/// The same, between two times.
+pub(crate) fn between(then: Timestamp, now: Timestamp) -> String {
+    span(u64::try_from(now.as_second() - then.as_second()).unwrap_or(0))
+}
+
 /// So many seconds in at most two units, of which the second only where it still matters.
-pub(crate) fn span(seconds: u64) -> String {
+fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     let two = |(of, one): (u64, &str), (rest, other): (u64, &str)| {
         if rest == 0 { format!("{of}{one}") } else { format!("{of}{one}{rest}{other}") }

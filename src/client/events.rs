@@ -3,7 +3,12 @@
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use super::{age::since, connection::Connection, query::percent_encode, table::Table};
+use super::{
+    age::{between, since},
+    connection::Connection,
+    query::percent_encode,
+    table::Table,
+};
 
 /// The columns that people see.
 const COLUMNS: [(&str, i32); 8] = [
@@ -30,7 +35,11 @@ impl Subject {
     /// Names say so, also of what is gone.
     pub(crate) fn has(&self, event: &Value) -> bool {
         let about = &event["involvedObject"];
-        let (kind, name) = (about["kind"].as_str().unwrap_or_default(), about["name"].as_str().unwrap_or_default());
+        self.covers(about["kind"].as_str().unwrap_or_default(), about["name"].as_str().unwrap_or_default())
+    }
+
+    /// Whether an object of this kind and name is this, or was made for it.
+    pub(crate) fn covers(&self, kind: &str, name: &str) -> bool {
         let made_for = |name: &str, generations: usize| {
             let parts: Vec<&str> = name.rsplitn(generations + 1, '-').collect();
             parts.len() == generations + 1 && parts[generations] == self.name
@@ -94,7 +103,7 @@ fn row(event: &Value, now: Timestamp) -> Vec<String> {
     let about = &event["involvedObject"];
     let last = Timestamp::from_microsecond(last_time(event).0).unwrap_or(now);
     vec![
-        super::age::span(u64::try_from(now.as_second() - last.as_second()).unwrap_or(0)),
+        between(last, now),
         event["count"].as_u64().unwrap_or(1).to_string(),
         text(&event["type"]),
         text(&event["reason"]),

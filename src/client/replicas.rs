@@ -38,7 +38,10 @@ pub(crate) fn is_ready(pod: &Value) -> bool {
 
 /// Why a replica takes no requests, as far as it or an event about it says so; `None` if it does, or is being removed. `events` are
 /// in the order in which they happened.
-pub(crate) fn why_not_ready(pod: &Value, events: &[Value]) -> Option<String> {
+pub(crate) fn why_not_ready<'e>(
+    pod: &Value,
+    events: impl IntoIterator<Item = &'e Value, IntoIter: DoubleEndedIterator>,
+) -> Option<String> {
     if is_ready(pod) || pod["metadata"]["deletionTimestamp"].is_string() {
         return None;
     }
@@ -54,7 +57,7 @@ pub(crate) fn why_not_ready(pod: &Value, events: &[Value]) -> Option<String> {
     }
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
     let subject = Subject { kind: "Pod".to_owned(), name: name.to_owned() };
-    let warnings = events.iter().filter(|event| event["type"] == "Warning" && subject.has(event));
+    let warnings = events.into_iter().filter(|event| event["type"] == "Warning" && subject.has(event));
     if let Some(why) = warnings.filter_map(said).next_back() {
         return Some(why);
     }

@@ -73,9 +73,11 @@ impl Table {
         TablePrinter::new(columns).lines(self)
     }
 
-    /// As [`Self::lines`], to fit in a width of its own.
-    pub(crate) fn lines_within(&self, columns: Columns, fit: Option<usize>) -> Vec<String> {
-        TablePrinter { fit, ..TablePrinter::new(columns) }.lines(self)
+    /// As [`Self::lines`], each with so many blanks before it.
+    pub(crate) fn indented(&self, columns: Columns, indent: usize) -> Vec<String> {
+        let fit = terminal::width().map(|width| width.saturating_sub(indent));
+        let lines = TablePrinter { fit, ..TablePrinter::new(columns) }.lines(self);
+        lines.iter().flat_map(|line| line.lines()).map(|line| format!("{:indent$}{}", "", line.trim_end())).collect()
     }
 
     /// As [`Self::lines`], with the columns called just as they were named.

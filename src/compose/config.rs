@@ -1,12 +1,19 @@
 //! From flags to how the roles are set up.
 
-use std::{env, ffi::OsString, fs, io, path::PathBuf, time::Duration};
+use std::{
+    env,
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use api::WorkerName;
+use api::{FetchImage, WorkerName};
 use control_plane::{ApiLimits, AuditSettings, ControlPlaneConfig, Persistence, Silence};
 use gateway::GatewayConfig;
-use registry_client::{Puller, Registries, RegistrySettings, hosted::CollectionConfig};
-use runtime::{Code, Compile, CompileProcess, CompileServer, WorkerConfig};
+use registry_client::{ImageStore, Puller, Registries, RegistrySettings, hosted::CollectionConfig};
+use runtime::{Artifacts, Code, Compile, CompileProcess, CompileServer, WorkerConfig, WorkerError};
 
 use super::DRAIN;
 use crate::{
@@ -143,8 +150,19 @@ fn architecture() -> &'static str {
     }
 }
 
+/// The compiled components in a directory, of such code, which processes of their own make within the limits that were set.
+pub(super) fn artifacts(
+    images: ImageStore,
+    elsewhere: Arc<dyn FetchImage>,
+    dir: &Path,
+    limits: &WorkerLimitArgs,
+    code: Code,
+) -> Result<Artifacts, WorkerError> {
+    Artifacts::open(images, elsewhere, dir, compile(limits, code), code)
+}
+
 /// Compiles in processes of their own, of this program, within the limits that were set.
-pub(super) fn compile(limits: &WorkerLimitArgs, code: Code) -> Compile {
+fn compile(limits: &WorkerLimitArgs, code: Code) -> Compile {
     let memory_bytes = limits.compile_memory.unwrap_or(CompileProcess::DEFAULT_MEMORY_BYTES);
     let timeout = limits.compile_timeout.unwrap_or(CompileProcess::DEFAULT_TIMEOUT);
     let program = this_program();

@@ -5,7 +5,7 @@ use api::{Authorize, session};
 use control_plane::{ControlPlane, Silence};
 use gateway::Gateway;
 use registry_client::ImageStore;
-use runtime::{Artifacts, Code};
+use runtime::Code;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use transport::{
@@ -94,8 +94,8 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     let far = RemoteDialer::new(RequestLimits::default(), Some(identity.clone()), Handle::current());
     let elsewhere = Elsewhere::new("server", &dir, far.until(workers_end.clone()));
     let stored = Arc::new(StoredImages(images.clone()));
-    let (compile, code) = (config::compile(&args.worker, Code::default()), Code::default());
-    let artifacts = Artifacts::open(images.clone(), stored, &dir.compile_cache(), compile, code)?;
+    let cache = dir.compile_cache();
+    let artifacts = config::artifacts(images.clone(), stored, &cache, &args.worker, Code::default())?;
     let supervisor = Supervisor::new(own_workers, plan, &dir, control.clone(), (&offer, &elsewhere, &artifacts));
 
     // The gateway ends first, then the workers that it needs, then what all of them need.

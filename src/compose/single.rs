@@ -20,7 +20,7 @@ use api::{
 use control_plane::key_value::{MemoryKeyValue, Quota};
 use gateway::{Gateway, GatewayConfig};
 use registry_client::ImageStore;
-use runtime::{Artifacts, Code, Ending, Handles, Replicas, Worker};
+use runtime::{Code, Ending, Handles, Replicas, Worker};
 use tokio_util::sync::CancellationToken;
 use transport::DirectConnect;
 
@@ -85,11 +85,12 @@ pub(crate) async fn single(
     let gateway = Gateway::new(gateway_config, replicas.dialer());
     let address = gateway.bind()?;
     let stored = Arc::new(StoredImages(images.clone()));
-    let (compile, code) = (config::compile(&plan.worker, Code::default()), Code::default());
+    let cache = scratch.path().join("cache");
+    let artifacts = config::artifacts(images, stored.clone(), &cache, &plan.worker, Code::default())?;
     let handles = Handles {
         key_value: Arc::new(MemoryKeyValue::new(Quota::default())),
         cluster_http: gateway.cluster_http(),
-        artifacts: Arc::new(Artifacts::open(images, stored.clone(), &scratch.path().join("cache"), compile, code)?),
+        artifacts: Arc::new(artifacts),
         images: stored,
         connect: Arc::new(DirectConnect),
     };

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use api::session;
 use control_plane::{ControlPlane, Silence};
 use gateway::{AccessLog, Gateway, GatewayConfig};
-use runtime::{Artifacts, Code, Ending, Handles, Replicas, Worker};
+use runtime::{Code, Ending, Handles, Replicas, Worker};
 use tokio_util::sync::CancellationToken;
 use transport::DirectConnect;
 
@@ -53,11 +53,11 @@ pub(crate) async fn up(
     let gateway = Gateway::new(gateway_config, replicas.dialer());
     control.reach_services_through(gateway.cluster_http());
     let stored = Arc::new(StoredImages(images.clone()));
-    let compile = config::compile(&args.worker, code);
+    let artifacts = config::artifacts(images.clone(), stored.clone(), &dir.compile_cache(), &args.worker, code)?;
     let handles = Handles {
         key_value: control.key_value(),
         cluster_http: gateway.cluster_http(),
-        artifacts: Arc::new(Artifacts::open(images.clone(), stored.clone(), &dir.compile_cache(), compile, code)?),
+        artifacts: Arc::new(artifacts),
         images: stored,
         connect,
     };

@@ -232,8 +232,7 @@ pub(super) fn own_artifacts(
     client: &ControlPlaneClient,
 ) -> anyhow::Result<Artifacts> {
     let (images, elsewhere) = (ImageStore::open(dir.images())?, Arc::new(RemoteImages::new(client)));
-    let (compile, code) = (config::compile(&plan.limits, Code::default()), Code::default());
-    Ok(Artifacts::open(images, elsewhere, &dir.compile_cache(), compile, code)?)
+    Ok(config::artifacts(images, elsewhere, &dir.compile_cache(), &plan.limits, Code::default())?)
 }
 
 /// By who started this process, or from here if it has joined by itself.

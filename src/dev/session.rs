@@ -82,7 +82,7 @@ struct Session {
 pub(crate) async fn run(config: DevConfig, screen: Screen, shutdown: CancellationToken) -> anyhow::Result<()> {
     let kinds = Kinds::discover(&config.connection).await?;
     let (project, named) = (&config.project, config.named_data_dir.as_deref());
-    show_neighbours(&config.connection, &kinds, screen, &project.name, named).await?;
+    show_neighbours(&config.connection, screen, &project.name, named).await?;
     if project.manifests.is_empty() && !project.components.is_empty() {
         let what = "none: a Deployment and a Service are made; `--write-manifests` writes them";
         screen.event(MANIFESTS, what);

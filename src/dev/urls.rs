@@ -1,11 +1,14 @@
 //! Where a project can be opened.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use k8s_openapi::api::{core::v1::Service, networking::v1::Ingress};
-use kube::{Api, api::ListParams};
+use kube::{Api, ResourceExt, api::ListParams};
 
-use crate::client::{connection::Connection, projects::PROJECT_LABEL};
+use crate::{
+    client::{connection::Connection, projects::PROJECT_LABEL},
+    serve::reached_here,
+};
 
 /// A place to open, or why one that was asked for is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,21 +27,22 @@ pub(super) async fn places(
     http: SocketAddr,
     names_answer: bool,
 ) -> anyhow::Result<Vec<Place>> {
-    let (all, ours) = (ListParams::default(), ListParams::default().labels(&format!("{PROJECT_LABEL}={project}")));
     let services: Api<Service> = Api::all(connection.client());
-    let all = services.list(&all).await.map_err(|error| connection.explain(error))?;
-    let services = services.list(&ours).await.map_err(|error| connection.explain(error))?;
+    let mut services = services.list(&ListParams::default()).await.map_err(|error| connection.explain(error))?.items;
+    let is_alone = services.len() == 1;
+    services.retain(|service| service.labels().get(PROJECT_LABEL).is_some_and(|app| app == project));
     // A server without Ingresses has no places of theirs.
     let ingresses: Api<Ingress> = Api::all(connection.client());
-    let ingresses = ingresses.list(&ours).await.map(|list| list.items).unwrap_or_default();
+    let ingresses = ingresses
+        .list(&ListParams::default().labels(&format!("{PROJECT_LABEL}={project}")))
+        .await
+        .map(|list| list.items)
+        .unwrap_or_default();
     // The gateway leads there too, whoever asks for this machine by its own names.
-    let only = match (all.items.as_slice(), services.items.as_slice()) {
-        ([_], [ours]) if names_answer && ingresses.is_empty() => Some(ours),
-        _ => None,
-    };
-    let mut places: Vec<Place> = only.map(|service| of_only(service, http)).into_iter().collect();
+    let only = services.iter().filter(|_| is_alone && names_answer && ingresses.is_empty());
+    let mut places: Vec<Place> = only.map(|service| of_only(service, http)).collect();
     places.extend(ingresses.iter().flat_map(|ingress| of_ingress(ingress, http)));
-    places.extend(of_services(&services.items, http, names_answer));
+    places.extend(of_services(&services, http, names_answer));
     Ok(places)
 }
 
@@ -48,7 +52,7 @@ fn of_services(services: &[Service], http: SocketAddr, names_answer: bool) -> Ve
 }
 
 fn of_only(service: &Service, http: SocketAddr) -> Place {
-    let host = if http.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { http.ip() };
+    let host = reached_here(http).ip();
     let host = if host.is_ipv6() { format!("[{host}]") } else { host.to_string() };
     let at = format!("http://{host}{}/", port_of(http.port()));
     Place { at, what: service.metadata.name.clone().unwrap_or_default() }

@@ -34,7 +34,10 @@ impl OutputArgs {
     /// Shows a list: as a table or whole.
     pub(crate) fn show_list(&self, shown: &Shown<'_>, table: impl FnOnce() -> Table) -> anyhow::Result<()> {
         match self.format() {
-            Output::Table(columns) => table().lines(columns).into_iter().try_for_each(print_line),
+            Output::Table(columns) => {
+                table().lines(columns).into_iter().for_each(terminal::print_line);
+                Ok(())
+            }
             Output::Whole(whole) => shown.print(&whole),
         }
     }
@@ -43,7 +46,10 @@ impl OutputArgs {
     pub(crate) fn show_lines(&self, shown: &Shown<'_>, lines: impl FnOnce() -> Vec<String>) -> anyhow::Result<()> {
         self.refuse_wide(shown.what)?;
         match self.format() {
-            Output::Table(_) => lines().into_iter().try_for_each(print_line),
+            Output::Table(_) => {
+                lines().into_iter().for_each(terminal::print_line);
+                Ok(())
+            }
             Output::Whole(whole) => shown.print(&whole),
         }
     }
@@ -69,12 +75,4 @@ impl Shown<'_> {
         }
         Ok(())
     }
-}
-
-/// A reader that has gone away, as `head` does, ends the program quietly.
-fn print_line(line: String) -> anyhow::Result<()> {
-    if terminal::print(line).is_err() {
-        std::process::exit(0);
-    }
-    Ok(())
 }

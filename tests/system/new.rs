@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     client::Client,
+    dev::edit,
     sampan::{Sampan, command, root, succeed, wait_for},
 };
 
@@ -43,12 +44,6 @@ fn toolchain(language: &str, file: &str) -> Option<PathBuf> {
 fn works(folder: &Path, line: &str) {
     let output = Command::new("sh").args(["-c", line]).current_dir(folder).output().expect("sh");
     succeed(line, output);
-}
-
-fn edit(file: &Path, from: &str, to: &str) {
-    let text = fs::read_to_string(file).expect("a text");
-    assert!(text.contains(from), "{} holds no `{from}`", file.display());
-    fs::write(file, text.replace(from, to)).expect("a write");
 }
 
 /// Serves a project named `hello`, edits `source`, and sees that served too.

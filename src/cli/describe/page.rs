@@ -63,10 +63,7 @@ impl Page {
             self.below("<none>");
             return;
         }
-        let lines = table.lines_within(columns, self.width.map(|width| width.saturating_sub(INDENT)));
-        for line in lines.iter().flat_map(|line| line.lines()) {
-            self.lines.push(format!("{:INDENT$}{}", "", line.trim_end()));
-        }
+        self.lines.extend(table.indented(columns, INDENT));
     }
 
     /// A value as YAML, indented.

@@ -46,7 +46,7 @@ fn with_cargo(folder: &Path, script: &str) -> (&'static str, String) {
     ("PATH", format!("{}:{path}", folder.display()))
 }
 
-fn edit(file: &Path, from: &str, to: &str) {
+pub(crate) fn edit(file: &Path, from: &str, to: &str) {
     let text = fs::read_to_string(file).expect("a text");
     assert!(text.contains(from), "{} holds no `{from}`", file.display());
     // At once, as editors save: a file that is seen empty for a while is a change of its own.
