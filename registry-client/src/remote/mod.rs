@@ -161,7 +161,7 @@ impl Registries {
                 return Ok(image);
             }
         }
-        let _place = self.places.of(namespace).await;
+        let _place = self.places.of(namespace, &reference.registry()).await;
         let transfer = async {
             match &self.puller {
                 Some(puller) => puller.pull(self, store, request, reference).await,

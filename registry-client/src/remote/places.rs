@@ -1,4 +1,4 @@
-//! Who may pull now: so many at once, of whom one namespace leaves some to others.
+//! Who may pull now: so many at once, of whom one namespace and one registry leave some to others.
 
 use std::{
     collections::HashMap,
@@ -9,48 +9,58 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Places to pull at. A registry that sends slowly holds one for as long as a transfer may take, so that one namespace, with a registry
-/// of its own, gets at most three quarters of them.
+/// of its own, gets at most three quarters of them; and so does one registry, whoever pulls from it.
 #[derive(Debug)]
 pub(super) struct Places {
     all: Arc<Semaphore>,
-    of_one_namespace: usize,
-    /// Of those that pull or wait; `None` is this machine's own.
-    shares: Mutex<HashMap<Option<String>, Weak<Semaphore>>>,
+    of_one: usize,
+    /// Of those that pull or wait.
+    shares: Mutex<HashMap<Sharer, Weak<Semaphore>>>,
+}
+
+/// Who leaves some to others.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Sharer {
+    /// `None` is this machine's own.
+    Namespace(Option<String>),
+    Host(String),
 }
 
 /// One of them, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// `None` where it is held for no namespace.
-    _share: Option<OwnedSemaphorePermit>,
+    /// `None` where it is held for nobody.
+    _shares: Option<[OwnedSemaphorePermit; 2]>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Places {
     pub(super) fn new(at_once: usize) -> Self {
-        let of_one_namespace = (at_once - at_once.div_ceil(4)).max(1);
-        Self { all: Arc::new(Semaphore::new(at_once)), of_one_namespace, shares: Mutex::default() }
+        let of_one = (at_once - at_once.div_ceil(4)).max(1);
+        Self { all: Arc::new(Semaphore::new(at_once)), of_one, shares: Mutex::default() }
     }
 
-    /// Waits for a place for a namespace, and behind those who came before it only.
-    pub(super) async fn of(&self, namespace: Option<&str>) -> Place {
-        let share = taken(self.share(namespace.map(str::to_owned))).await;
-        Place { _share: Some(share), _place: taken(self.all.clone()).await }
+    /// Waits for a place for a namespace that pulls from a registry, and behind those who came before it only.
+    pub(super) async fn of(&self, namespace: Option<&str>, host: &str) -> Place {
+        // Who waits for a registry takes nothing of its namespace yet.
+        let of_host = taken(self.share(Sharer::Host(host.to_owned()))).await;
+        let of_namespace = taken(self.share(Sharer::Namespace(namespace.map(str::to_owned)))).await;
+        Place { _shares: Some([of_host, of_namespace]), _place: taken(self.all.clone()).await }
     }
 
     /// Waits for a place for what is short, whoever it is for.
     pub(super) async fn any(&self) -> Place {
-        Place { _share: None, _place: taken(self.all.clone()).await }
+        Place { _shares: None, _place: taken(self.all.clone()).await }
     }
 
-    fn share(&self, namespace: Option<String>) -> Arc<Semaphore> {
+    fn share(&self, sharer: Sharer) -> Arc<Semaphore> {
         let mut shares = self.shares.lock();
-        if let Some(share) = shares.get(&namespace).and_then(Weak::upgrade) {
+        if let Some(share) = shares.get(&sharer).and_then(Weak::upgrade) {
             return share;
         }
         shares.retain(|_, share| share.strong_count() > 0);
-        let share = Arc::new(Semaphore::new(self.of_one_namespace));
-        shares.insert(namespace, Arc::downgrade(&share));
+        let share = Arc::new(Semaphore::new(self.of_one));
+        shares.insert(sharer, Arc::downgrade(&share));
         share
     }
 }
@@ -70,28 +80,37 @@ mod tests {
         for (at_once, most) in [(8, 6), (4, 3), (2, 1)] {
             let places = Places::new(at_once);
             let mut held = Vec::new();
-            while let Some(place) = places.of(Some("greedy")).now_or_never() {
+            while let Some(place) = places.of(Some("greedy"), &format!("host{}", held.len() % 2)).now_or_never() {
                 held.push(place);
             }
             assert_eq!(held.len(), most, "of {at_once}");
-            let other = places.of(Some("other")).now_or_never();
+            let other = places.of(Some("other"), "host2").now_or_never();
             assert!(other.is_some(), "of {at_once}");
             held.pop();
-            assert!(places.of(Some("greedy")).now_or_never().is_some(), "of {at_once}");
+            assert!(places.of(Some("greedy"), "host0").now_or_never().is_some(), "of {at_once}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_sends_slowly_leaves_places_to_pull_from_others_whoever_pulls_from_it() {
+        let places = Places::new(8);
+        let slow = |number: usize| places.of([Some("a"), Some("b"), None][number % 3], "slow").now_or_never();
+        let held: Vec<_> = (0..8).filter_map(slow).collect();
+        assert_eq!(held.len(), 6);
+        assert!(places.of(Some("a"), "other").now_or_never().is_some());
     }
 
     #[tokio::test]
     async fn one_place_is_had_by_one_after_the_other_and_nothing_is_kept_of_who_has_gone() {
         let places = Places::new(1);
         for namespace in [None, Some("a"), Some("b")] {
-            let place = places.of(namespace).now_or_never().expect("a free place");
-            assert!(places.of(Some("c")).now_or_never().is_none());
+            let place = places.of(namespace, "h").now_or_never().expect("a free place");
+            assert!(places.of(Some("c"), "h").now_or_never().is_none());
             assert!(places.any().now_or_never().is_none());
             drop(place);
         }
         let _place = places.any().now_or_never().expect("a free place");
-        drop(places.of(Some("d")).now_or_never());
-        assert!(places.shares.lock().len() <= 2, "{:?}", places.shares);
+        drop(places.of(Some("d"), "h").now_or_never());
+        assert!(places.shares.lock().len() <= 3, "{:?}", places.shares);
     }
 }

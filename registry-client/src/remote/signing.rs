@@ -51,7 +51,7 @@ impl Registries {
             let found = self.find_signature(&written, digest, keys, access).await;
             return found.map(|evidence| evidence.form).map_err(denied);
         };
-        let _place = self.places.of(access.namespace()).await;
+        let _place = self.places.of(access.namespace(), &written.registry()).await;
         let found = puller.find_signature(self, (&written, digest, keys), access);
         let evidence = self.limited("verify", &written, found).await.map_err(|error| denied(error.to_string()))?;
         match evidence.shows(digest, keys) {
