@@ -170,8 +170,8 @@ impl ControlPlane {
             }
             Persistence::Ephemeral => Arc::new(MemoryStore::new(now())),
         };
-        let (key_value, figures) = open_key_value(&config, connect)?;
-        let measurements = Measurements::default();
+        let (key_value, figures, refusals) = open_key_value(&config, connect)?;
+        let measurements = Measurements::counting(refusals);
         measurements.show_key_value(figures);
         let (inputs, inbox) = shell::queue();
         Ok(Self {
@@ -385,6 +385,8 @@ impl ControlPlane {
         let opened = tokio::task::spawn_blocking(move || Repositories::open_within(images, quota)).await;
         let opened = opened.map_err(|error| RunError::Registry(error.to_string()))?;
         let repositories = opened.map_err(|error| RunError::Registry(error.to_string()))?;
+        let quotas = self.measurements.refusals().quotas().clone();
+        repositories.on_refusal(move |over| quotas.note(over.quota(), over.owner(), &over.to_string()));
         self.measurements.show_registry(repositories.clone());
         let register = self.register().await?;
         let joining = join::router(register.clone(), token.clone());
@@ -420,34 +422,39 @@ impl ControlPlane {
 fn open_key_value(
     config: &ControlPlaneConfig,
     connect: Arc<dyn Connect>,
-) -> Result<(Arc<dyn KeyValue>, KeyValueFigures), OpenError> {
-    let mut figures = KeyValueFigures { refused: Refusals::default(), quota: config.key_value_quota, file: None };
+) -> Result<(Arc<dyn KeyValue>, KeyValueFigures, Refusals), OpenError> {
+    let mut figures = KeyValueFigures { quota: config.key_value_quota, file: None };
     let (file, quota) = (config.data_dir.join(KEY_VALUE_FILE), config.key_value_quota);
-    let store: Arc<dyn KeyValue> = match (&config.key_value, config.persistence) {
+    let (store, refusals): (Arc<dyn KeyValue>, Refusals) = match (&config.key_value, config.persistence) {
         (Some(settings), _) => {
             if file.exists() {
                 tracing::warn!(store = %settings, file = %file.display(), "guests' entries of before are not moved: \
                     they stay in the file, and guests see those of the store");
             }
             let store = RedisKeyValue::new(settings.clone(), connect, quota);
-            figures.refused = store.refused();
+            let refusals = store.refused();
             if config.encryption.reads_others() {
                 tokio::spawn(key_value::rewrite(store.clone(), config.encryption.clone()));
             } else {
                 tokio::spawn(store.clone().connected());
             }
-            Arc::new(store)
+            (Arc::new(store), refusals)
         }
         (None, Persistence::Durable) => {
             key_value::reseal(&file, &config.encryption)?;
             let reserve = DiskReserve::of(&config.data_dir, config.disk_reserve);
             let store = Arc::new(RedbKeyValue::open(&file, quota, reserve)?);
-            (figures.refused, figures.file) = (store.refused(), Some(store.clone()));
-            store
+            figures.file = Some(store.clone());
+            let refusals = store.refused();
+            (store, refusals)
         }
-        (None, Persistence::Ephemeral) => Arc::new(MemoryKeyValue::new(quota)),
+        (None, Persistence::Ephemeral) => {
+            let store = MemoryKeyValue::new(quota);
+            let refusals = store.refused();
+            (Arc::new(store), refusals)
+        }
     };
-    Ok((Arc::new(SealedKeyValue::new(store, config.encryption.clone())), figures))
+    Ok((Arc::new(SealedKeyValue::new(store, config.encryption.clone())), figures, refusals))
 }
 
 /// Where a client on this machine reaches a listener: one that takes every address has none that can be dialled.

@@ -29,6 +29,7 @@ mod identity;
 mod images;
 mod join;
 mod kind;
+mod over_quota;
 mod peers;
 mod projection;
 mod refusals;

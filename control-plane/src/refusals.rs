@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 
+use crate::over_quota::OverQuotas;
+
 /// Pairs of a reason and a name that are counted apart. Beyond, names are counted as one.
 const MAX_COUNTS: usize = 1024;
 /// The name of those.
@@ -11,7 +13,10 @@ const OTHERS: &str = "others";
 
 /// Counts refusals since the process started. Clones count together.
 #[derive(Debug, Clone, Default)]
-pub struct Refusals(Arc<Mutex<Counts>>);
+pub struct Refusals {
+    counts: Arc<Mutex<Counts>>,
+    quotas: OverQuotas,
+}
 
 type Counts = BTreeMap<(Refused, &'static str), BTreeMap<String, u64>>;
 
@@ -39,7 +44,7 @@ pub struct Count {
 
 impl Refusals {
     pub(crate) fn count(&self, what: Refused, reason: &'static str, name: &str) {
-        let mut counts = self.0.lock();
+        let mut counts = self.counts.lock();
         let is_full = counts.values().map(BTreeMap::len).sum::<usize>() >= MAX_COUNTS;
         let of_reason = counts.entry((what, reason)).or_default();
         match of_reason.get_mut(name) {
@@ -48,9 +53,14 @@ impl Refusals {
         }
     }
 
+    /// What quotas have refused, for events.
+    pub(crate) fn quotas(&self) -> &OverQuotas {
+        &self.quotas
+    }
+
     /// What was counted of one kind, in the order of reasons and names.
     pub fn of(&self, what: Refused) -> Vec<Count> {
-        let counts = self.0.lock();
+        let counts = self.counts.lock();
         let of_kind = counts.iter().filter(|((kind, _), _)| *kind == what);
         let each =
             of_kind.flat_map(|((_, reason), names)| names.iter().map(move |(name, count)| (*reason, name, count)));

@@ -13,6 +13,7 @@ use super::{
     limits::{MAX_PAGE, check_entries, check_keys, check_read, check_value, incremented},
     quota::{Quota, Usage},
 };
+use crate::refusals::Refusals;
 
 /// Namespace, bucket and key.
 type FullKey = (String, String, String);
@@ -21,7 +22,6 @@ type FullKey = (String, String, String);
 #[derive(Debug, Clone, Default)]
 pub struct MemoryKeyValue {
     held: Arc<Mutex<Held>>,
-    quota: Quota,
 }
 
 #[derive(Debug, Default)]
@@ -29,18 +29,25 @@ struct Held {
     entries: BTreeMap<FullKey, Bytes>,
     /// By namespace.
     usage: HashMap<String, Usage>,
+    quota: Quota,
+    refused: Refusals,
 }
 
 impl MemoryKeyValue {
     /// One whose namespaces may keep so much.
     pub fn new(quota: Quota) -> Self {
-        Self { held: Arc::default(), quota }
+        Self { held: Arc::new(Mutex::new(Held { quota, ..Held::default() })) }
+    }
+
+    /// Counts what it refuses.
+    pub(crate) fn refused(&self) -> Refusals {
+        self.held.lock().refused.clone()
     }
 }
 
 impl Held {
     /// Sets all of these, if the namespace may keep them.
-    fn set(&mut self, bucket: &Bucket, entries: Vec<(String, Bytes)>, quota: &Quota) -> Result<(), KeyValueError> {
+    fn set(&mut self, bucket: &Bucket, entries: Vec<(String, Bytes)>) -> Result<(), KeyValueError> {
         // Of a key that is given twice the last value counts.
         let new: BTreeMap<String, Bytes> = entries.into_iter().collect();
         let before = self.usage.get(&bucket.namespace).copied().unwrap_or_default();
@@ -53,7 +60,7 @@ impl Held {
         }
         let mut after = before.without(removed);
         after.add(added);
-        quota.admit(&bucket.namespace, before, after)?;
+        self.quota.admit(&self.refused, &bucket.namespace, before, after)?;
         self.usage.insert(bucket.namespace.clone(), after);
         self.entries.extend(new.into_iter().map(|(key, value)| (full(bucket, key), value)));
         Ok(())
@@ -84,7 +91,7 @@ impl KeyValue for MemoryKeyValue {
     }
 
     fn set(&self, bucket: &Bucket, entries: Vec<(String, Bytes)>) -> BoxFuture<'static, Result<(), KeyValueError>> {
-        answer(check_entries(&entries).and_then(|()| self.held.lock().set(bucket, entries, &self.quota)))
+        answer(check_entries(&entries).and_then(|()| self.held.lock().set(bucket, entries)))
     }
 
     fn delete(&self, bucket: &Bucket, keys: Vec<String>) -> BoxFuture<'static, Result<(), KeyValueError>> {
@@ -132,7 +139,7 @@ impl KeyValue for MemoryKeyValue {
             let mut held = self.held.lock();
             let stored = held.entries.get(&full(bucket, key.clone()));
             let sum = incremented(&key, stored.map(|value| &value[..]), delta)?;
-            held.set(bucket, vec![(key, Bytes::from(sum.to_string()))], &self.quota)?;
+            held.set(bucket, vec![(key, Bytes::from(sum.to_string()))])?;
             Ok(sum)
         };
         answer(increment())
@@ -152,7 +159,7 @@ impl KeyValue for MemoryKeyValue {
             if held.entries.get(&full(bucket, key.clone())) != expected.as_ref() {
                 return Ok(false);
             }
-            held.set(bucket, vec![(key, value)], &self.quota).map(|()| true)
+            held.set(bucket, vec![(key, value)]).map(|()| true)
         };
         answer(swap())
     }

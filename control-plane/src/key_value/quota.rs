@@ -1,5 +1,7 @@
 use api::KeyValueError;
 
+use crate::refusals::{Refusals, Refused};
+
 /// What sets a namespace's bytes.
 pub const BYTES_FLAG: &str = "--key-value-namespace-bytes";
 /// What sets a namespace's keys.
@@ -55,27 +57,37 @@ impl Usage {
 
 impl Quota {
     /// Whether a namespace may go from one state to another. One that keeps too much already may shrink, and may stay as it is.
-    pub(super) fn admit(&self, namespace: &str, before: Usage, after: Usage) -> Result<(), KeyValueError> {
+    /// What is refused is counted.
+    pub(super) fn admit(
+        &self,
+        refused: &Refusals,
+        namespace: &str,
+        before: Usage,
+        after: Usage,
+    ) -> Result<(), KeyValueError> {
         let over = |before: u64, after: u64, limit: u64| after > limit && after > before;
         if over(before.bytes, after.bytes, self.bytes) {
-            return Err(self.refusal(namespace, Part::Bytes, after.bytes));
+            return Err(self.refuse(refused, namespace, Part::Bytes, after.bytes));
         }
         if over(before.keys, after.keys, self.keys) {
-            return Err(self.refusal(namespace, Part::Keys, after.keys));
+            return Err(self.refuse(refused, namespace, Part::Keys, after.keys));
         }
         Ok(())
     }
 
-    /// What a guest is told whose write would make its namespace keep so much.
-    pub(super) fn refusal(&self, namespace: &str, part: Part, would_be: u64) -> KeyValueError {
-        let (what, limit, flag) = match part {
-            Part::Bytes => ("bytes in its key-value stores", self.bytes, BYTES_FLAG),
-            Part::Keys => ("keys in its key-value stores", self.keys, KEYS_FLAG),
+    /// Counts that a write would make a namespace keep so much. The guest is told the same as users are.
+    pub(super) fn refuse(&self, refused: &Refusals, namespace: &str, part: Part, would_be: u64) -> KeyValueError {
+        let (quota, what, limit, flag) = match part {
+            Part::Bytes => ("key-value bytes", "bytes in its key-value stores", self.bytes, BYTES_FLAG),
+            Part::Keys => ("key-value keys", "keys in its key-value stores", self.keys, KEYS_FLAG),
         };
-        KeyValueError::NoRoom(format!(
+        let why = format!(
             "the namespace `{namespace}` would have {would_be} {what}, and its quota is {limit}: \
              delete what is not needed, or have {flag} raised"
-        ))
+        );
+        refused.count(Refused::Write, "quota", namespace);
+        refused.quotas().note(quota, namespace, &why);
+        KeyValueError::NoRoom(why)
     }
 }
 
@@ -86,12 +98,14 @@ mod tests {
     #[test]
     fn who_keeps_too_much_may_shrink_and_not_grow() {
         let quota = Quota { bytes: 10, keys: 2 };
-        let usage = |bytes, keys| Usage { bytes, keys };
-        assert!(quota.admit("a", usage(0, 0), usage(10, 2)).is_ok());
-        assert!(quota.admit("a", usage(20, 5), usage(19, 5)).is_ok(), "it shrinks");
+        let (counted, usage) = (Refusals::default(), |bytes, keys| Usage { bytes, keys });
+        let admit = |before, after| quota.admit(&counted, "a", before, after);
+        assert!(admit(usage(0, 0), usage(10, 2)).is_ok());
+        assert!(admit(usage(20, 5), usage(19, 5)).is_ok(), "it shrinks");
         for (after, flag) in [(usage(11, 1), BYTES_FLAG), (usage(9, 3), KEYS_FLAG)] {
-            let refused = quota.admit("a", usage(8, 1), after).unwrap_err().to_string();
+            let refused = admit(usage(8, 1), after).unwrap_err().to_string();
             assert!(refused.contains(flag) && refused.contains("namespace `a`"), "{refused}");
         }
+        assert_eq!(counted.of(Refused::Write)[0].count, 2);
     }
 }

@@ -81,18 +81,14 @@ impl Commit<Job> for Writer {
                 entries: transaction.open_table(self.entries)?,
                 usage: transaction.open_table(USAGE)?,
                 quota: self.quota,
+                refused: &self.refused,
             };
             batch.iter().map(|job| tables.apply(&job.bucket, &job.change)).collect::<Result<Vec<_>, _>>()
         });
         // Whoever asked may have gone away; what was written stays written.
         match written {
             Ok(results) => {
-                batch.into_iter().zip(results).for_each(|(job, result)| {
-                    if let Err(KeyValueError::NoRoom(_)) = &result {
-                        self.refused.count(Refused::Write, "quota", &job.bucket.namespace);
-                    }
-                    drop(job.answer.send(result));
-                });
+                batch.into_iter().zip(results).for_each(|(job, result)| drop(job.answer.send(result)));
             }
             Err(error) => {
                 tracing::error!(%error, "key-value entries could not be written");
@@ -109,6 +105,7 @@ struct Tables<'a> {
     entries: Table<'a, Key, &'static [u8]>,
     usage: Table<'a, &'static str, (u64, u64)>,
     quota: Quota,
+    refused: &'a Refusals,
 }
 
 /// The outer error is the disk's, the inner one the caller's.
@@ -162,7 +159,7 @@ impl Tables<'_> {
         }
         let mut after = before.without(removed);
         after.add(added);
-        if let Err(refused) = self.quota.admit(namespace, before, after) {
+        if let Err(refused) = self.quota.admit(self.refused, namespace, before, after) {
             return Ok(Err(refused));
         }
         for (key, value) in new {

@@ -54,8 +54,13 @@ impl Events {
 
     /// Notes that something happened.
     pub(crate) fn report(&mut self, report: &Report<'_>, now: Timestamp) {
+        self.report_series(report, report.message, 1, now);
+    }
+
+    /// Notes what happened so many times, and is the same as before if the `series` is: what it says may differ each time.
+    pub(crate) fn report_series(&mut self, report: &Report<'_>, series: &str, times: u64, now: Timestamp) {
         let namespace = if report.about.key.namespace.is_empty() { "default" } else { &report.about.key.namespace };
-        let uid = derived_uid(&[namespace, &report.about.uid, report.reason, report.message]);
+        let uid = derived_uid(&[namespace, &report.about.uid, report.reason, series]);
         let name = format!("{}.{}", report.about.key.name, uid.replace('-', "").split_at(16).0);
         let key = EVENT.key(&api::ObjectKey::new(namespace, name.as_str()));
         self.sequence += 1;
@@ -63,7 +68,7 @@ impl Events {
         let known = self.known.entry(key.clone()).or_insert(Known { first: now, age, count: 0 });
         self.by_age.remove(&known.age);
         known.age = age;
-        known.count += 1;
+        known.count = known.count.saturating_add(times);
         self.by_age.insert(age, key.clone());
         let kind = report.about.kind;
         let object = json!({

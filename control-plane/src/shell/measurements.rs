@@ -40,7 +40,6 @@ pub struct Measurements {
 /// What is known of guests' stores.
 #[derive(Clone)]
 pub(crate) struct KeyValueFigures {
-    pub(crate) refused: Refusals,
     pub(crate) quota: Quota,
     /// Where namespaces' use is counted here.
     pub(crate) file: Option<Arc<RedbKeyValue>>,
@@ -136,17 +135,19 @@ impl Measurements {
         self.cpu.lock().remove(replica);
     }
 
-    /// Joins and tokens that were refused, counted where that is decided.
+    /// None yet, beside what is counted in `refusals`.
+    pub(crate) fn counting(refusals: Refusals) -> Self {
+        Self { refusals, ..Self::default() }
+    }
+
+    /// What was refused, counted where that is decided.
     pub(crate) fn refusals(&self) -> &Refusals {
         &self.refusals
     }
 
     /// How often something was refused since the process started.
     pub fn refused(&self, what: Refused) -> Vec<Count> {
-        match (what, self.key_value.get()) {
-            (Refused::Write, Some(figures)) => figures.refused.of(what),
-            _ => self.refusals.of(what),
-        }
+        self.refusals.of(what)
     }
 
     /// What namespaces keep in their stores, if that is in a file here.

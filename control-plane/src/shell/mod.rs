@@ -20,6 +20,7 @@ mod measurements;
 mod network;
 mod objects;
 mod priority;
+mod quotas;
 mod replica_set;
 mod revisions;
 mod run;
@@ -53,6 +54,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Silence,
     logs::Logs,
+    over_quota::OverQuota,
     peers::{Peers, Seal},
     projection::Projection,
     routing::{Claims, Refused},
@@ -104,6 +106,8 @@ pub(crate) enum Input {
     PullNews(PullNews),
     /// A revision's isolation is another one than it asks for.
     NotReused(NotReused),
+    /// A quota has refused something.
+    OverQuota(OverQuota),
     /// A worker session begins.
     AttachWorker(ForWorker),
     /// A worker says something.

@@ -92,6 +92,11 @@ impl Objects {
         serde_json::from_slice(self.items.get(kind.key(key).as_str())?).ok()
     }
 
+    /// One of a kind that has no namespaces.
+    pub(super) fn cluster_object(&self, kind: Kind, name: &str) -> Option<Value> {
+        serde_json::from_slice(self.items.get(kind.cluster_key(name).as_str())?).ok()
+    }
+
     /// Whether an object is stored.
     pub(super) fn holds(&self, kind: Kind, key: &ObjectKey) -> bool {
         self.items.contains_key(kind.key(key).as_str())

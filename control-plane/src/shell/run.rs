@@ -50,6 +50,7 @@ impl Shell {
         self.step(Event::Loaded);
         self.tell_gateways();
         ready();
+        self.hear_of_quotas();
         let mut inputs = Vec::with_capacity(BATCH);
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING_EVERY);
         loop {
@@ -155,6 +156,7 @@ impl Shell {
             }
             Input::PullNews(news) => self.pull_news(&news),
             Input::NotReused(news) => self.not_reused(&news),
+            Input::OverQuota(over) => self.over_quota(&over),
             Input::AttachWorker(session) => self.attach_worker(session),
             Input::FromWorker(session, message) => self.worker_says(session, message),
             Input::Confirmed { worker, address, result } => self.confirmed(&worker, address, result),

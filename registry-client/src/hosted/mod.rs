@@ -80,6 +80,11 @@ impl Repositories {
         self.accounts.refused().into_iter().chain([disk])
     }
 
+    /// Has quotas tell what they refuse. It is called while others wait, so it must be quick; the first call holds.
+    pub fn on_refusal(&self, tell: impl Fn(&OverQuota) + Send + Sync + 'static) {
+        self.accounts.on_refusal(Box::new(tell));
+    }
+
     /// What each owner may have.
     pub fn quota(&self) -> UploadQuota {
         self.accounts.quota()

@@ -1,8 +1,11 @@
 use std::{
     collections::HashMap,
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use parking_lot::Mutex;
@@ -92,6 +95,28 @@ pub enum OverQuota {
     },
 }
 
+impl OverQuota {
+    /// Who has it.
+    pub fn owner(&self) -> &str {
+        match self {
+            Self::Owner { owner, .. }
+            | Self::Entries { owner, .. }
+            | Self::Unfinished { owner, .. }
+            | Self::Uploads { owner, .. } => owner,
+        }
+    }
+
+    /// Which part of the quota it is, in words.
+    pub fn quota(&self) -> &'static str {
+        match self {
+            Self::Owner { .. } => "registry bytes",
+            Self::Entries { .. } => "registry entries",
+            Self::Unfinished { .. } => "registry unfinished bytes",
+            Self::Uploads { .. } => "registry unfinished uploads",
+        }
+    }
+}
+
 /// What owners have. Counted from the disk when it is first asked for, and kept up from then on.
 #[derive(Debug)]
 pub(super) struct Accounts {
@@ -101,6 +126,19 @@ pub(super) struct Accounts {
     dir: PathBuf,
     held: Mutex<HashMap<String, Held>>,
     refused: Refused,
+    on_refusal: OnRefusal,
+}
+
+/// Who is told what is refused.
+#[derive(Default)]
+struct OnRefusal(OnceLock<Tell>);
+
+type Tell = Box<dyn Fn(&OverQuota) + Send + Sync>;
+
+impl fmt::Debug for OnRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnRefusal").finish_non_exhaustive()
+    }
 }
 
 /// How often each part of the quota has refused something.
@@ -149,7 +187,18 @@ impl Refused {
 
 impl Accounts {
     pub(super) fn new(quota: UploadQuota, store: ImageStore, dir: PathBuf) -> Self {
-        Self { quota, store, dir, held: Mutex::default(), refused: Refused::default() }
+        Self {
+            quota,
+            store,
+            dir,
+            held: Mutex::default(),
+            refused: Refused::default(),
+            on_refusal: OnRefusal::default(),
+        }
+    }
+
+    pub(super) fn on_refusal(&self, tell: Tell) {
+        let _ = self.on_refusal.0.set(tell);
     }
 
     pub(super) fn quota(&self) -> UploadQuota {
@@ -272,7 +321,12 @@ impl Accounts {
             all.insert(owner.to_owned(), counted);
         }
         let asked = ask(owner, all.entry(owner.to_owned()).or_default());
-        Ok(asked.inspect_err(|over| self.refused.count(over))?)
+        Ok(asked.inspect_err(|over| {
+            self.refused.count(over);
+            if let Some(tell) = self.on_refusal.0.get() {
+                tell(over);
+            }
+        })?)
     }
 
     /// Changes what is known of an owner. What is not known will be counted as it then is.

@@ -30,6 +30,15 @@ fn registry(sampan: &Sampan, method: &str, path: &str, body: &str) -> (String, S
     (status.to_owned(), body.to_owned())
 }
 
+/// Waits until the events of `default` show that a quota refused something of an object, in these words.
+fn is_told_of(sampan: &Sampan, object: &str, words: &[&str]) {
+    wait_for("an event tells of the quota", || {
+        let events = sampan.kubectl_ok(&["get", "events", "--field-selector", "reason=QuotaExceeded"]);
+        let is_it = |line: &str| line.contains("Warning") && line.contains(object);
+        events.lines().any(|line| is_it(line) && words.iter().all(|word| line.contains(word))).then_some(())
+    });
+}
+
 #[test]
 fn a_guest_that_fills_its_stores_is_told_which_quota_it_met_also_after_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -57,6 +66,7 @@ fn a_guest_that_fills_its_stores_is_told_which_quota_it_met_also_after_a_restart
     }
     let refused = client.put_text("/kv/default/e", "x");
     assert!(refused.body.contains("--key-value-namespace-keys"), "{refused:?}");
+    is_told_of(&sampan, "namespace/default", &["keys", "its quota is 3", "--key-value-namespace-keys"]);
     let counted = Client::new(&offered, None).get("/metrics").body;
     for line in [
         "sampan_key_value_refusals_total{reason=\"quota\",namespace=\"default\"} 2",
@@ -97,6 +107,8 @@ fn who_fills_the_registry_is_denied_with_the_flag_and_others_are_not() {
     assert_eq!(status, "403", "{body}");
     assert!(body.contains("DENIED") && body.contains("--registry-owner-bytes"), "{body}");
     assert_eq!(registry(&sampan, "PATCH", &begin("other/cart"), &"y".repeat(41)).0, "202");
+    is_told_of(&sampan, "namespace/default", &["`shop`", "--registry-unfinished-bytes"]);
+    is_told_of(&sampan, "namespace/default", &["`shop` would have 101 bytes", "--registry-owner-bytes"]);
     let kubeconfig = std::fs::read_to_string(sampan.kubeconfig()).expect("a kubeconfig");
     let server = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("server: ")).expect("a server");
     let wrong =

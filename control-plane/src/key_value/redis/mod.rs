@@ -23,7 +23,7 @@ use super::{
     limits::{MAX_PAGE, check_entries, check_keys, check_read, check_value},
     quota::{Part, Quota},
 };
-use crate::refusals::{Refusals, Refused};
+use crate::refusals::Refusals;
 use link::{Link, Repeat, Request};
 
 pub use settings::{InvalidRedis, RedisSettings};
@@ -90,8 +90,7 @@ impl RedisKeyValue {
             let [Value::BulkString(part), Value::BulkString(would_be)] = &parts[..] else { return Ok(answer) };
             let would_be = String::from_utf8_lossy(would_be).parse().unwrap_or(u64::MAX);
             let part = if part == b"keys" { Part::Keys } else { Part::Bytes };
-            refused.count(Refused::Write, "quota", &namespace);
-            Err(quota.refusal(&namespace, part, would_be))
+            Err(quota.refuse(&refused, &namespace, part, would_be))
         }
     }
 

@@ -6,6 +6,7 @@ mod deployments;
 mod placements;
 mod policies;
 mod priorities;
+mod quotas;
 mod sessions;
 mod starts;
 mod workers;
