@@ -29,6 +29,8 @@ pub enum Refused {
     Join,
     /// A request with a wrong token.
     Token,
+    /// A call of a guest that a NetworkPolicy does not allow, by the Service, or by the namespace of the guest.
+    Call,
 }
 
 /// How often something was refused.
@@ -44,12 +46,20 @@ pub struct Count {
 
 impl Refusals {
     pub(crate) fn count(&self, what: Refused, reason: &'static str, name: &str) {
+        self.add(what, reason, name, 1);
+    }
+
+    /// Something was refused so many times.
+    pub(crate) fn add(&self, what: Refused, reason: &'static str, name: &str, times: u64) {
         let mut counts = self.counts.lock();
         let is_full = counts.values().map(BTreeMap::len).sum::<usize>() >= MAX_COUNTS;
         let of_reason = counts.entry((what, reason)).or_default();
         match of_reason.get_mut(name) {
-            Some(count) => *count += 1,
-            None => *of_reason.entry(if is_full { OTHERS } else { name }.to_owned()).or_default() += 1,
+            Some(count) => *count = count.saturating_add(times),
+            None => {
+                let count = of_reason.entry(if is_full { OTHERS } else { name }.to_owned()).or_default();
+                *count = count.saturating_add(times);
+            }
         }
     }
 

@@ -1,8 +1,8 @@
 //! Calls from one guest to another Service by its name: routed here, without a socket.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::sync::Arc;
 
-use api::{Body, ClusterHttp, ClusterHttpError, ObjectKey};
+use api::{Body, ClusterHttp, ClusterHttpError, ObjectKey, session::Denied};
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response, header::TE, uri::Authority};
 use http_body::Body as _;
@@ -48,7 +48,7 @@ impl ClusterHttp for InnerCalls {
     fn keeps_inside(&self, caller: &ObjectKey, port: u16) -> Option<String> {
         let denied = self.0.leavings.load().denies(caller, port).map(str::to_owned);
         if denied.is_some() {
-            self.0.denied_calls.outside.fetch_add(1, Relaxed);
+            self.0.denied_calls.count(Denied::Outside { namespace: caller.namespace.to_string() });
         }
         denied
     }
@@ -87,7 +87,7 @@ fn find(
     if let Some(guards) = &*listed.service.guards()
         && let Some(policy) = guards.denies(caller, port)
     {
-        shared.denied_calls.inside.fetch_add(1, Relaxed);
+        shared.denied_calls.count(Denied::Service(key.clone()));
         return Err(ClusterHttpError::Denied { service: key.clone(), port, policy: policy.to_owned() });
     }
     Ok(listed.service.clone())

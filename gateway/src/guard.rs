@@ -1,11 +1,15 @@
 //! Who may call whom, as the control plane has decided: looked up, and not decided here.
 
-use std::{collections::HashMap, sync::atomic::AtomicU64};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use api::{
     ObjectKey,
-    session::{Guard, Leaving, ServiceRoute, Verdict},
+    session::{Denied, DeniedCalls, Guard, Leaving, MAX_DENIED_CALLS, ServiceRoute, Verdict},
 };
+use parking_lot::Mutex;
 
 /// The port that those mean who name none, where a Service has it.
 const DEFAULT_PORT: u16 = 80;
@@ -73,13 +77,39 @@ impl Guards {
     }
 }
 
-/// Calls of guests that a policy has denied.
+/// Counts calls of guests that a policy has denied.
 #[derive(Debug, Default)]
-pub(crate) struct DeniedCalls {
-    /// To Services.
-    pub(crate) inside: AtomicU64,
-    /// To hosts outside.
-    pub(crate) outside: AtomicU64,
+pub(crate) struct DenialCounts {
+    inside: AtomicU64,
+    outside: AtomicU64,
+    /// What the control plane has not been told.
+    untold: Mutex<BTreeMap<Denied, u64>>,
+}
+
+impl DenialCounts {
+    pub(crate) fn count(&self, to: Denied) {
+        let total = if matches!(to, Denied::Service(_)) { &self.inside } else { &self.outside };
+        total.fetch_add(1, Relaxed);
+        let mut untold = self.untold.lock();
+        if untold.len() < MAX_DENIED_CALLS || untold.contains_key(&to) {
+            *untold.entry(to).or_default() += 1;
+        }
+    }
+
+    /// To Services, and to hosts outside, since the start.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        (self.inside.load(Relaxed), self.outside.load(Relaxed))
+    }
+
+    /// What was denied since it was taken last.
+    pub(crate) fn take(&self) -> Vec<DeniedCalls> {
+        let untold = std::mem::take(&mut *self.untold.lock());
+        untold.into_iter().map(|(to, count)| DeniedCalls { to, count }).collect()
+    }
+
+    pub(crate) fn is_told(&self) -> bool {
+        self.untold.lock().is_empty()
+    }
 }
 
 /// Who may send to hosts outside.

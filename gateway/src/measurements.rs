@@ -56,7 +56,7 @@ pub(crate) fn measure(shared: &Shared) -> Measurements {
         connections: shared.connections.load(Relaxed),
         memory: shared.overload.memory(),
         refusals: shared.refusals.snapshot(),
-        denied_calls: (shared.denied_calls.inside.load(Relaxed), shared.denied_calls.outside.load(Relaxed)),
+        denied_calls: shared.denied_calls.totals(),
         services,
     }
 }

@@ -24,7 +24,8 @@ impl Sampler {
         Self { since: Instant::now(), active: Vec::new() }
     }
 
-    /// Sends a sample of each Service where something happens, and an empty message where nothing does. If the session is full,
+    /// Sends a sample of each Service where something happens, and an empty message where nothing does; then the calls that were
+    /// denied, if any. If the session is full,
     /// the next window is longer.
     pub(crate) fn sample(&mut self, shared: &Shared, up: &mpsc::Sender<GatewayUp>) {
         let Ok(place) = up.try_reserve() else { return };
@@ -43,6 +44,11 @@ impl Sampler {
             }
         }
         place.send(GatewayUp::Samples(samples));
+        if !shared.denied_calls.is_told()
+            && let Ok(place) = up.try_reserve()
+        {
+            place.send(GatewayUp::DeniedCalls(shared.denied_calls.take()));
+        }
     }
 }
 

@@ -55,6 +55,8 @@ families! {
     KEPT_KEYS = gauge "sampan_key_value_used_keys" ["namespace"] "Keys that a namespace keeps in its stores.";
     KEPT_BYTES_LIMIT = gauge "sampan_key_value_limit_bytes" [] "Bytes that each namespace may keep in its stores.";
     KEPT_KEYS_LIMIT = gauge "sampan_key_value_limit_keys" [] "Keys that each namespace may keep in its stores.";
+    POLICY_DENIALS = counter "sampan_policy_denied_calls_total" ["to", "name"]
+        "Calls of guests, of whatever process, that a NetworkPolicy denied: to a Service, or outside by the guest's namespace.";
     REGISTRY_REFUSALS = counter "sampan_registry_refusals_total" ["reason"]
         "What the registry did not take, since it is full.";
     REGISTRY_BYTES = gauge "sampan_registry_used_bytes" ["owner"]

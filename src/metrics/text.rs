@@ -76,6 +76,7 @@ impl Text {
             (families::WRITES_REFUSED, Refused::Write),
             (families::JOINS_REFUSED, Refused::Join),
             (families::WRONG_TOKENS, Refused::Token),
+            (families::POLICY_DENIALS, Refused::Call),
         ] {
             self.family(&family);
             for Count { reason, name, count } in measured.refused(what) {

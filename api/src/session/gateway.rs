@@ -55,6 +55,32 @@ pub enum GatewayUp {
         /// Requests that are being served from here.
         in_flight: u32,
     },
+    /// Calls of guests that were denied since the last such message; sent with the samples when there are any.
+    DeniedCalls(Vec<DeniedCalls>),
+}
+
+/// What a [`GatewayUp::DeniedCalls`] tells apart at most. What is beyond is counted where it was denied alone.
+pub const MAX_DENIED_CALLS: usize = 256;
+
+/// Calls of guests that a NetworkPolicy has denied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeniedCalls {
+    /// To whom.
+    pub to: Denied,
+    /// How many.
+    pub count: u64,
+}
+
+/// To whom calls were denied.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Denied {
+    /// To a Service.
+    Service(ObjectKey),
+    /// To hosts outside.
+    Outside {
+        /// The namespace of the guests.
+        namespace: String,
+    },
 }
 
 /// How often a gateway says what it has measured.

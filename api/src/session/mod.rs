@@ -7,8 +7,8 @@ mod gateway;
 mod worker;
 
 pub use gateway::{
-    Endpoint, GatewayDown, GatewayUp, Guard, Ingress, IngressRule, Leaving, PathMatch, Routes, SAMPLE_WINDOW,
-    ServicePort, ServiceRoute, ServiceSample, Verdict,
+    Denied, DeniedCalls, Endpoint, GatewayDown, GatewayUp, Guard, Ingress, IngressRule, Leaving, MAX_DENIED_CALLS,
+    PathMatch, Routes, SAMPLE_WINDOW, ServicePort, ServiceRoute, ServiceSample, Verdict,
 };
 pub use worker::{Capacity, CpuUsage, RunningReplica, WorkerDown, WorkerHello, WorkerUp};
 

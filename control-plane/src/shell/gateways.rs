@@ -103,6 +103,11 @@ impl Gateways {
         network.is_told(service) && self.sessions.get(&session).is_some_and(told)
     }
 
+    /// Whether the other side has been told which Services there are, and so may speak of calls that were denied.
+    pub(super) fn knows_routes(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(Gateway::is_told)
+    }
+
     /// Whether it listens for clients.
     pub(super) fn listens(&self, session: SessionId) -> bool {
         self.sessions.get(&session).is_some_and(|gateway| gateway.scope == Scope::Whole)

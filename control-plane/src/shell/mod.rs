@@ -9,6 +9,7 @@ mod autoscaler_status;
 mod autoscaler_trouble;
 mod autoscalers;
 mod commands;
+mod denied_calls;
 mod deployment;
 mod environment;
 mod gateways;

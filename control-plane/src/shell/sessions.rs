@@ -19,7 +19,7 @@ use crate::{identity::now, kind::SERVICE, peers::Claim, projection::About, proje
 /// Bytes of why a gateway could not bind a port.
 const MAX_WHY: usize = 1024;
 /// What no gateway counts more of in a window, and the longest time that it speaks of: arithmetic with it holds.
-const SANE_COUNT: u64 = 1 << 32;
+pub(super) const SANE_COUNT: u64 = 1 << 32;
 const SANE_SPAN: Duration = Duration::from_secs(1 << 20);
 
 impl Shell {
@@ -160,6 +160,7 @@ impl Shell {
                     self.waiting(session.gateway(), &service, queued, in_flight);
                 }
             }
+            GatewayUp::DeniedCalls(calls) => self.denied_calls(session, calls),
         }
     }
 
@@ -176,7 +177,7 @@ impl Shell {
         may
     }
 
-    fn refuse(&self, session: SessionId, service: &ObjectKey) {
+    pub(super) fn refuse(&self, session: SessionId, service: &ObjectKey) {
         if let Some(worker) = self.gateways.worker(session) {
             self.peers.no_gateway(worker, service);
         }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use api::{
     Body, ClusterHttp, ClusterHttpError, HOPS_HEADER, ObjectKey,
-    session::{GatewayDown, Guard, Leaving, Routes, ServiceRoute},
+    session::{Denied, DeniedCalls, GatewayDown, GatewayUp, Guard, Leaving, Routes, ServiceRoute},
 };
 use http::{Request, StatusCode};
 use parking_lot::Mutex;
@@ -94,7 +94,7 @@ async fn services_that_call_each_other_in_a_circle_end_with_508() {
 
 #[tokio::test]
 async fn callers_and_clients_are_kept_from_a_port_as_the_control_plane_says_by_revision_namespace_and_others() {
-    let running = start(config(), |name, _| async { text(name) });
+    let mut running = start(config(), |name, _| async { text(name) });
     let by = |name: &str| Some(format!("NetworkPolicy {name}"));
     let guard = Guard {
         port: 80,
@@ -135,6 +135,20 @@ async fn callers_and_clients_are_kept_from_a_port_as_the_control_plane_says_by_r
     assert_eq!(cluster.keeps_inside(&ObjectKey::new("ops", "any-1"), 80), None);
     let (inside, outside) = running.gateway.measurements().denied_calls;
     assert!(inside == 2 && outside >= 1, "{inside} {outside}");
+    let (mut told_inside, mut told_outside) = (0, 0);
+    while (told_inside, told_outside) != (inside, outside) {
+        let calls = running.message(|up| match up {
+            GatewayUp::DeniedCalls(calls) => Some(calls),
+            _ => None,
+        });
+        for DeniedCalls { to, count } in calls.await {
+            match to {
+                Denied::Service(service) if service == key("cart") => told_inside += count,
+                Denied::Outside { namespace } if namespace == "shop" => told_outside += count,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 
     running.session.tx.send(GatewayDown::Service(service("cart", &[80, 81]))).await.unwrap();
     let begun = std::time::Instant::now();

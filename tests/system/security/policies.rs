@@ -2,7 +2,7 @@
 
 use crate::{
     client::Client,
-    sampan::{Sampan, guest, wait_for},
+    sampan::{Sampan, free_address, guest, wait_for},
 };
 
 /// A Deployment of the probe with its Service, which may call what it is granted.
@@ -159,7 +159,18 @@ fn calls_go_where_policies_allow_them_and_nowhere_else_in_one_process_and_in_sev
     let folder = tempfile::tempdir().expect("a folder");
     policies_hold(&Sampan::up(folder.path()));
     let folder = tempfile::tempdir().expect("a folder");
-    policies_hold(&Sampan::server(folder.path(), 1));
+    let offered = free_address();
+    let sampan = Sampan::server_with(folder.path(), 1, &["--metrics", &offered]);
+    policies_hold(&sampan);
+    let metrics = Client::new(&offered, None);
+    wait_for("the server counts what was denied in the process of the worker", || {
+        let counted = metrics.get("/metrics").body;
+        let has = |labels: &str| {
+            let name = format!("sampan_policy_denied_calls_total{{{labels}}} ");
+            counted.lines().any(|line| line.strip_prefix(&name).is_some_and(|count| count != "0"))
+        };
+        (has("to=\"service\",name=\"shop/db\"") && has("to=\"outside\",name=\"ops\"")).then_some(())
+    });
 }
 
 #[test]

@@ -3,14 +3,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use api::{
     ObjectKey, WorkerName,
     session::{
-        Endpoint, GatewayDown, GatewayUp, Ingress, IngressRule, PathMatch, Routes, ServicePort, ServiceRoute,
-        ServiceSample,
+        Denied, DeniedCalls, Endpoint, GatewayDown, GatewayUp, Ingress, IngressRule, PathMatch, Routes, ServicePort,
+        ServiceRoute, ServiceSample,
     },
 };
 
 use super::{
     WireError, key, micros, needed,
-    proto::{self, gateway_down, gateway_up, ingress_rule, listener},
+    proto::{self, denied_call, gateway_down, gateway_up, ingress_rule, listener},
     replica_id, span,
 };
 
@@ -31,6 +31,9 @@ impl From<GatewayUp> for proto::GatewayUp {
             }
             GatewayUp::Wake { service, queued, in_flight } => {
                 Content::Waiting(proto::Waiting { service: Some(service.into()), queued, in_flight })
+            }
+            GatewayUp::DeniedCalls(calls) => {
+                Content::DeniedCalls(proto::DeniedCalls { calls: calls.into_iter().map(Into::into).collect() })
             }
         };
         Self { content: Some(content) }
@@ -59,7 +62,32 @@ impl TryFrom<proto::GatewayUp> for GatewayUp {
             Content::Waiting(proto::Waiting { service, queued, in_flight }) => {
                 Self::Wake { service: key(service, "waiting.service")?, queued, in_flight }
             }
+            Content::DeniedCalls(proto::DeniedCalls { calls }) => {
+                Self::DeniedCalls(calls.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
+            }
         })
+    }
+}
+
+impl From<DeniedCalls> for proto::DeniedCall {
+    fn from(DeniedCalls { to, count }: DeniedCalls) -> Self {
+        let to = match to {
+            Denied::Service(key) => denied_call::To::Service(key.into()),
+            Denied::Outside { namespace } => denied_call::To::Outside(namespace),
+        };
+        Self { to: Some(to), count }
+    }
+}
+
+impl TryFrom<proto::DeniedCall> for DeniedCalls {
+    type Error = WireError;
+
+    fn try_from(denied: proto::DeniedCall) -> Result<Self, WireError> {
+        let to = match needed(denied.to, "denied.to")? {
+            denied_call::To::Service(service) => Denied::Service(key(Some(service), "denied.service")?),
+            denied_call::To::Outside(namespace) => Denied::Outside { namespace },
+        };
+        Ok(Self { to, count: denied.count })
     }
 }
 

@@ -9,8 +9,8 @@ use api::{
         ReplicaPhase, ReplicaSpec, Reserves,
     },
     session::{
-        Capacity, CpuUsage, Endpoint, GatewayDown, GatewayUp, Ingress, IngressRule, PathMatch, Routes, RunningReplica,
-        ServicePort, ServiceRoute, ServiceSample, WorkerDown, WorkerHello, WorkerUp,
+        Capacity, CpuUsage, Denied, DeniedCalls, Endpoint, GatewayDown, GatewayUp, Ingress, IngressRule, PathMatch,
+        Routes, RunningReplica, ServicePort, ServiceRoute, ServiceSample, WorkerDown, WorkerHello, WorkerUp,
     },
 };
 use prost::Message;
@@ -140,6 +140,13 @@ fn gateway_up() -> Vec<(&'static str, GatewayUp)> {
         ("served", GatewayUp::Samples(vec![served])),
         ("wake", GatewayUp::Wake { service: service(), queued: 1, in_flight: 0 }),
         ("waiting", GatewayUp::Wake { service: service(), queued: 40, in_flight: 100 }),
+        (
+            "denied-calls",
+            GatewayUp::DeniedCalls(vec![
+                DeniedCalls { to: Denied::Service(service()), count: 3 },
+                DeniedCalls { to: Denied::Outside { namespace: "shop".into() }, count: 1 },
+            ]),
+        ),
     ]
 }
 

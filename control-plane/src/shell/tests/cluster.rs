@@ -166,6 +166,13 @@ impl Cluster {
         side
     }
 
+    /// The session in which a worker routes what its guests call, which the test plays itself.
+    pub(super) fn router(&self, worker: &str) -> GatewaySide {
+        let (side, ours) = in_process();
+        self.inputs.try_send(Input::AttachGateway(ours, Some(WorkerName(worker.into())))).unwrap();
+        side
+    }
+
     pub(super) fn gateway(&self) -> Gateway {
         let (side, ours) = in_process();
         self.inputs.try_send(Input::AttachGateway(ours, None)).unwrap();

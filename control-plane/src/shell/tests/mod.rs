@@ -2,6 +2,7 @@
 
 mod autoscalers;
 mod cluster;
+mod denied_calls;
 mod deployments;
 mod placements;
 mod policies;
