@@ -158,7 +158,7 @@ async fn asked(broker: &BrokerClient, name: &str) {
     }
     let connect = AskedConnect::new(broker.clone());
     for host in ["127.0.0.1", "example.com"] {
-        say(&format!("reach {host}"), connect.connect(host, 80, Reach::Any).await);
+        say(&format!("reach {host}"), connect.connect(Some(namespace), host, 80, Reach::Any).await);
     }
     for (worker, socket) in
         [("docker", "/var/run/docker.sock"), ("w.default", "/run/w.default.sock"), ("w", "/etc/passwd")]

@@ -14,8 +14,15 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// second look-up that could answer otherwise.
 pub trait Connect: Send + Sync {
     /// A connection to a host, a name or an address, at one of the addresses that `reach` includes. It is there within
-    /// [`CONNECT_TIMEOUT`], and belongs to the runtime that polls the future.
-    fn connect(&self, host: &str, port: u16, reach: Reach) -> BoxFuture<'static, Result<TcpStream, ConnectError>>;
+    /// [`CONNECT_TIMEOUT`], and belongs to the runtime that polls the future. It is made for guests of a namespace, which have a part
+    /// of what may be under way at a time; `None`: for this process itself.
+    fn connect(
+        &self,
+        guests: Option<&str>,
+        host: &str,
+        port: u16,
+        reach: Reach,
+    ) -> BoxFuture<'static, Result<TcpStream, ConnectError>>;
 }
 
 /// Why no connection was made.

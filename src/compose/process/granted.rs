@@ -74,21 +74,23 @@ impl Granted {
         }
     }
 
-    /// Which addresses a host may have at this moment.
-    pub(super) fn allow_at(&self, host: &str, port: u16, now: Instant) -> Option<Reach> {
-        self.state.lock().running(now).find_map(|replica| replica.outbound.allow(host, port))
+    /// Which addresses a host may have at this moment for guests of a namespace.
+    pub(super) fn allow_at(&self, guests: &str, host: &str, port: u16, now: Instant) -> Option<Reach> {
+        let state = self.state.lock();
+        let mut own = state.running(now).filter(|(id, _)| &*id.0.namespace == guests);
+        own.find_map(|(_, replica)| replica.outbound.allow(host, port))
     }
 
     /// What users call the image, if a replica in the process is of it.
     pub(super) fn image(&self, digest: &Digest) -> Option<String> {
         let state = self.state.lock();
         let mut running = state.running(Instant::now());
-        running.find(|replica| replica.digest == *digest).map(|replica| replica.image.clone())
+        running.find(|(_, replica)| replica.digest == *digest).map(|(_, replica)| replica.image.clone())
     }
 
     /// The images that replicas in the process are of.
     pub(super) fn images(&self) -> HashSet<Digest> {
-        self.state.lock().running(Instant::now()).map(|replica| replica.digest.clone()).collect()
+        self.state.lock().running(Instant::now()).map(|(_, replica)| replica.digest.clone()).collect()
     }
 }
 
@@ -100,13 +102,14 @@ impl State {
         self.replicas.insert(spec.id.clone(), Replica { outbound, digest, image, ends: None });
     }
 
-    fn running(&self, now: Instant) -> impl Iterator<Item = &Replica> {
-        self.replicas.values().filter(move |replica| replica.ends.is_none_or(|ends| now < ends))
+    fn running(&self, now: Instant) -> impl Iterator<Item = (&ReplicaId, &Replica)> {
+        self.replicas.iter().filter(move |(_, replica)| replica.ends.is_none_or(|ends| now < ends))
     }
 }
 
 impl Permit for Granted {
-    fn allow(&self, host: &str, port: u16) -> Option<Reach> {
-        self.allow_at(host, port, Instant::now())
+    /// The process itself reaches nothing: what it needs is given to it.
+    fn allow(&self, guests: Option<&str>, host: &str, port: u16) -> Option<Reach> {
+        self.allow_at(guests?, host, port, Instant::now())
     }
 }

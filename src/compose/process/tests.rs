@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What may be in flight when a replica is stopped.
 const GRACE: Duration = Duration::from_secs(3600);
 
+/// Of the namespace of the replicas.
+const GUESTS: Option<&str> = Some("shop");
+
 fn id(name: &str) -> ReplicaId {
     ReplicaId(ObjectKey::new("shop", name))
 }
@@ -132,22 +135,25 @@ async fn what_runs_is_granted_until_it_has_stopped_or_failed() {
     let granted = Arc::new(Granted::default());
     let mut session = Watched::begin(&granted);
     session.say(hello(&[])).await;
-    assert_eq!(granted.allow("a.example", 443), None);
+    assert_eq!(granted.allow(GUESTS, "a.example", 443), None);
     session.tell(start("a", "a.example:443")).await;
     session.tell(WorkerDown::Standby(Arc::new(spec("b", "10.0.0.1")))).await;
-    assert_eq!(granted.allow("a.example", 443), Some(Reach::Public));
-    assert_eq!(granted.allow("10.0.0.1", 80), Some(Reach::Any));
-    assert_eq!((granted.allow("a.example", 80), granted.allow("b.example", 443)), (None, None));
+    assert_eq!(granted.allow(GUESTS, "a.example", 443), Some(Reach::Public));
+    assert_eq!(granted.allow(GUESTS, "10.0.0.1", 80), Some(Reach::Any));
+    for others in [Some("ops"), None] {
+        assert_eq!(granted.allow(others, "a.example", 443), None, "of {others:?}");
+    }
+    assert_eq!((granted.allow(GUESTS, "a.example", 80), granted.allow(GUESTS, "b.example", 443)), (None, None));
     session.say(phase("a", ReplicaPhase::Ready)).await;
     session.tell(stop("a")).await;
-    assert_eq!(granted.allow("a.example", 443), Some(Reach::Public), "it has its grace");
+    assert_eq!(granted.allow(GUESTS, "a.example", 443), Some(Reach::Public), "it has its grace");
     session.say(phase("a", ReplicaPhase::Stopped)).await;
-    assert_eq!(granted.allow("a.example", 443), None);
+    assert_eq!(granted.allow(GUESTS, "a.example", 443), None);
     let failure = Failure { reason: FailureReason::Error, message: "trapped".to_owned() };
     session.say(phase("b", ReplicaPhase::Failed(failure))).await;
-    assert_eq!(granted.allow("10.0.0.1", 80), None);
+    assert_eq!(granted.allow(GUESTS, "10.0.0.1", 80), None);
     session.tell(start("b", "10.0.0.1")).await;
-    assert_eq!(granted.allow("10.0.0.1", 80), Some(Reach::Any), "it was started again");
+    assert_eq!(granted.allow(GUESTS, "10.0.0.1", 80), Some(Reach::Any), "it was started again");
 }
 
 #[tokio::test]
@@ -158,8 +164,8 @@ async fn who_never_says_that_it_stopped_has_its_grace_and_no_more() {
     granted.told(session, &stop("a"), now);
     // Another order to stop gives it no more.
     granted.told(session, &stop("a"), now + GRACE / 2);
-    assert!(granted.allow_at("a.example", 80, now + GRACE / 2).is_some());
-    assert_eq!(granted.allow_at("a.example", 80, now + GRACE), None);
+    assert!(granted.allow_at("shop", "a.example", 80, now + GRACE / 2).is_some());
+    assert_eq!(granted.allow_at("shop", "a.example", 80, now + GRACE), None);
 }
 
 #[tokio::test]
@@ -169,11 +175,11 @@ async fn a_worker_grants_itself_nothing() {
     first.say(hello(&[("own", "evil.example")])).await;
     first.tell(start("a", "a.example")).await;
     first.tell(start("b", "b.example")).await;
-    assert_eq!(granted.allow("evil.example", 443), None);
+    assert_eq!(granted.allow(GUESTS, "evil.example", 443), None);
     // Another session tells what still runs, as it was told before.
     let mut second = Watched::begin(&granted);
     second.say(hello(&[("b", "evil.example")])).await;
-    let allowed = |host| granted.allow(host, 443).is_some();
+    let allowed = |host| granted.allow(GUESTS, host, 443).is_some();
     assert_eq!([allowed("a.example"), allowed("b.example"), allowed("evil.example")], [false, true, false]);
     // What an earlier session still held does not arrive.
     first.tell(start("a", "a.example")).await;
@@ -186,9 +192,9 @@ async fn a_worker_grants_itself_nothing() {
 fn another_process_has_nothing_of_what_the_one_before_had() {
     let granted = Granted::default();
     granted.told(granted.joined(&[]), &start("a", "a.example"), Instant::now());
-    assert!(granted.allow("a.example", 443).is_some());
+    assert!(granted.allow(GUESTS, "a.example", 443).is_some());
     granted.began();
-    assert!(granted.allow("a.example", 443).is_none());
+    assert!(granted.allow(GUESTS, "a.example", 443).is_none());
 }
 
 #[tokio::test]

@@ -30,8 +30,9 @@ const LINE: Duration = Duration::from_secs(2);
 
 /// What one process may have.
 pub trait Permit: Send + Sync {
-    /// Which addresses a host may have, if it may be connected to on this port now.
-    fn allow(&self, host: &str, port: u16) -> Option<Reach>;
+    /// Which addresses a host may have, if guests of this namespace there may be connected to it on this port now; `None`: the process
+    /// itself.
+    fn allow(&self, guests: Option<&str>, host: &str, port: u16) -> Option<Reach>;
 }
 
 /// Makes connections for one process, as far as its permit lets it, and passes them on. Clones share its seats.
@@ -89,15 +90,15 @@ impl Desk {
     }
 
     async fn connected(&self, asked: &Asked) -> Result<TcpStream, ConnectError> {
-        let Asked { host, port, reach } = asked;
-        let Some(allowed) = self.permit.allow(host, *port) else {
+        let Asked { host, port, reach, guests } = asked;
+        let Some(allowed) = self.permit.allow(guests.as_deref(), host, *port) else {
             // By itself a worker refuses this, unless its replica has been stopped just now.
             if !self.told.swap(true, Relaxed) {
                 tracing::warn!(host, port, "a worker's process asked for a connection that no grant names: refused");
             }
             return Err(ConnectError::NotGranted);
         };
-        self.connect.connect(host, *port, allowed.narrowed_to(*reach)).await
+        self.connect.connect(guests.as_deref(), host, *port, allowed.narrowed_to(*reach)).await
     }
 }
 

@@ -2,11 +2,12 @@ use std::{io, sync::Arc};
 
 use api::outbound::{CONNECT_TIMEOUT, Connect, ConnectError, Reach};
 use futures::future::BoxFuture;
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Semaphore, time::timeout};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 
 use super::{
-    CONNECTS,
+    CONNECTS, CONNECTS_PER_NAMESPACE,
     message::{Asked, MAX_ANSWER_BYTES, parse_answer},
+    parts::Parts,
 };
 use crate::{
     broker::{BrokerClient, Wanted},
@@ -17,22 +18,29 @@ use crate::{
 #[derive(Clone)]
 pub struct AskedConnect {
     broker: BrokerClient,
-    seats: Arc<Semaphore>,
+    seats: Arc<Parts>,
 }
 
 impl AskedConnect {
     /// Asks nothing yet.
     pub fn new(broker: BrokerClient) -> Self {
-        Self { broker, seats: Arc::new(Semaphore::new(CONNECTS)) }
+        Self { broker, seats: Arc::new(Parts::new(CONNECTS, CONNECTS_PER_NAMESPACE)) }
     }
 }
 
 impl Connect for AskedConnect {
-    fn connect(&self, host: &str, port: u16, reach: Reach) -> BoxFuture<'static, Result<TcpStream, ConnectError>> {
-        let (asked, asking) = (Asked { reach, port, host: host.to_owned() }, self.clone());
+    fn connect(
+        &self,
+        guests: Option<&str>,
+        host: &str,
+        port: u16,
+        reach: Reach,
+    ) -> BoxFuture<'static, Result<TcpStream, ConnectError>> {
+        let asked = Asked { reach, port, guests: guests.map(str::to_owned), host: host.to_owned() };
+        let asking = self.clone();
         Box::pin(async move {
             let answered = async {
-                let _seat = asking.seats.acquire().await;
+                let _seat = asking.seats.take(asked.guests.as_deref()).await;
                 ask(&asking.broker, &asked).await
             };
             timeout(CONNECT_TIMEOUT, answered).await.unwrap_or(Err(ConnectError::Timeout))

@@ -8,7 +8,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::{DirectConnect, tests::Answered};
+use super::{
+    DirectConnect,
+    tests::{Answered, GUESTS},
+};
 
 /// Long enough for a slow machine; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -17,7 +20,7 @@ async fn conforms(connect: Arc<dyn Connect>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     for host in ["127.0.0.1", "localhost"] {
-        let mut stream = connect.connect(host, port, Reach::Any).await.unwrap();
+        let mut stream = connect.connect(GUESTS, host, port, Reach::Any).await.unwrap();
         let (accepted, _) = listener.accept().unwrap();
         accepted.set_nonblocking(true).unwrap();
         let mut accepted = tokio::net::TcpStream::from_std(accepted).unwrap();
@@ -31,14 +34,14 @@ async fn conforms(connect: Arc<dyn Connect>) {
         assert_eq!(timeout(PATIENCE, accepted.read(&mut bytes)).await.unwrap().unwrap(), 0);
     }
     for host in ["127.0.0.1", "localhost", "[::1]"] {
-        let refused = connect.connect(host, port, Reach::Public).await.unwrap_err();
+        let refused = connect.connect(GUESTS, host, port, Reach::Public).await.unwrap_err();
         assert_eq!(refused, ConnectError::Prohibited, "{host}");
     }
     drop(listener);
-    let refused = connect.connect("127.0.0.1", port, Reach::Any).await.unwrap_err();
+    let refused = connect.connect(GUESTS, "127.0.0.1", port, Reach::Any).await.unwrap_err();
     assert!(matches!(&refused, ConnectError::Refused(why) if why.contains("refused")), "{refused}");
     for nowhere in ["no such host", "a\nb", "", &"x".repeat(1000)] {
-        let refused = connect.connect(nowhere, port, Reach::Any).await.unwrap_err();
+        let refused = connect.connect(GUESTS, nowhere, port, Reach::Any).await.unwrap_err();
         assert!(matches!(refused, ConnectError::Name(_)), "{nowhere}: {refused}");
     }
 }

@@ -2,8 +2,10 @@
 
 use api::outbound::{ConnectError, Reach};
 
-/// The longest line that is asked: a host's name has 253 characters at most.
-pub(super) const MAX_ASKED_BYTES: usize = 320;
+/// The longest line that is asked: a host's name has 253 characters at most, and that of a namespace 63.
+pub(super) const MAX_ASKED_BYTES: usize = 384;
+/// In place of a namespace: it is for the process itself. No namespace is called so.
+const NO_GUESTS: &str = "-";
 /// The longest line that is answered; what would be longer is cut.
 pub(super) const MAX_ANSWER_BYTES: usize = 512;
 
@@ -12,6 +14,8 @@ pub(super) const MAX_ANSWER_BYTES: usize = 512;
 pub(super) struct Asked {
     pub(super) reach: Reach,
     pub(super) port: u16,
+    /// The namespace of the guests that it is for.
+    pub(super) guests: Option<String>,
     pub(super) host: String,
 }
 
@@ -22,20 +26,24 @@ impl Asked {
             Reach::Public => "public",
             Reach::Any => "any",
         };
-        let line = format!("{reach} {} {}\n", self.port, self.host);
-        let may_be_one = !self.host.is_empty() && self.host.bytes().all(|byte| byte.is_ascii_graphic());
+        let guests = self.guests.as_deref().unwrap_or(NO_GUESTS);
+        let line = format!("{reach} {} {guests} {}\n", self.port, self.host);
+        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
+        let may_be_one = is_word(guests) && is_word(&self.host);
         (may_be_one && line.len() <= MAX_ASKED_BYTES).then_some(line)
     }
 
     pub(super) fn parse(line: &str) -> Option<Self> {
-        let mut words = line.splitn(3, ' ');
+        let mut words = line.splitn(4, ' ');
         let reach = match words.next()? {
             "public" => Reach::Public,
             "any" => Reach::Any,
             _ => return None,
         };
         let port = words.next()?.parse().ok()?;
-        Some(Self { reach, port, host: words.next().filter(|host| !host.is_empty())?.to_owned() })
+        let guests = words.next().filter(|guests| !guests.is_empty())?;
+        let guests = (guests != NO_GUESTS).then(|| guests.to_owned());
+        Some(Self { reach, port, guests, host: words.next().filter(|host| !host.is_empty())?.to_owned() })
     }
 }
 

@@ -7,6 +7,7 @@ mod answer;
 mod ask;
 mod direct;
 mod message;
+mod parts;
 
 #[cfg(test)]
 mod conformance;
@@ -19,3 +20,5 @@ pub use direct::DirectConnect;
 
 /// Connections that are being made for one process at a time. Beyond it, requests wait where they are made.
 const CONNECTS: usize = 256;
+/// Of these, for the guests of one namespace: others have room beside one whose hosts do not answer.
+const CONNECTS_PER_NAMESPACE: usize = 64;

@@ -195,7 +195,7 @@ async fn open(settings: &RedisSettings, connect: &dyn Connect) -> Result<Live, S
 async fn dial(settings: &RedisSettings, connect: &dyn Connect) -> io::Result<Box<dyn Stream>> {
     let stream = match &settings.place {
         Place::Socket(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
-        Place::Tcp(host, port) => connect.connect(host, *port, Reach::Any).await.map_err(io::Error::other)?,
+        Place::Tcp(host, port) => connect.connect(None, host, *port, Reach::Any).await.map_err(io::Error::other)?,
     };
     match &settings.tls {
         None => Ok(Box::new(stream)),

@@ -74,9 +74,12 @@ pub(super) struct OutboundClient {
 }
 
 impl OutboundClient {
-    pub(super) fn new(outside: &Outside) -> Self {
-        let seats = Seats::of_replica(outside.seats.clone());
-        let reaching = |reach| pool(Connector::new(outside.connect.clone(), outside.tls.clone(), reach, seats.clone()));
+    pub(super) fn new(outside: &Outside, namespace: &str) -> Self {
+        let (seats, namespace) = (Seats::of_replica(outside.seats.clone()), Arc::<str>::from(namespace));
+        let reaching = |reach| {
+            let (connect, tls) = (outside.connect.clone(), outside.tls.clone());
+            pool(Connector::new(connect, namespace.clone(), tls, reach, seats.clone()))
+        };
         Self { public: reaching(Reach::Public), any: reaching(Reach::Any) }
     }
 

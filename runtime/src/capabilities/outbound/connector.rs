@@ -24,6 +24,8 @@ use super::seats::{Seat, Seats};
 #[derive(Clone)]
 pub(super) struct Connector {
     connect: Arc<dyn Connect>,
+    /// The namespace of the guests.
+    namespace: Arc<str>,
     tls: Arc<rustls::ClientConfig>,
     reach: Reach,
     seats: Seats,
@@ -62,8 +64,14 @@ impl Unconnected {
 }
 
 impl Connector {
-    pub(super) fn new(connect: Arc<dyn Connect>, tls: Arc<rustls::ClientConfig>, reach: Reach, seats: Seats) -> Self {
-        Self { connect, tls, reach, seats }
+    pub(super) fn new(
+        connect: Arc<dyn Connect>,
+        namespace: Arc<str>,
+        tls: Arc<rustls::ClientConfig>,
+        reach: Reach,
+        seats: Seats,
+    ) -> Self {
+        Self { connect, namespace, tls, reach, seats }
     }
 
     async fn connect(self, uri: Uri) -> Result<GuestConnection, Unconnected> {
@@ -71,7 +79,7 @@ impl Connector {
         let host = uri.host().ok_or(Unconnected::Destination)?;
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let seat = self.seats.take().ok_or(Unconnected::TooMany)?;
-        let tcp = self.connect.connect(host, port, self.reach).await?;
+        let tcp = self.connect.connect(Some(&self.namespace), host, port, self.reach).await?;
         if !secure {
             return Ok(GuestConnection { io: Io::Plain(TokioIo::new(tcp)), seat });
         }

@@ -52,7 +52,7 @@ impl Outbound {
         outside: &Outside,
         log: Arc<ReplicaLog>,
     ) -> Result<Self, InvalidGrant> {
-        let (grants, client) = (OutboundGrants::parse(grants)?, OutboundClient::new(outside));
+        let (grants, client) = (OutboundGrants::parse(grants)?, OutboundClient::new(outside, &caller.namespace));
         Ok(Self { caller, grants, cluster, client, log })
     }
 

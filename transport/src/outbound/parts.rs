@@ -1,0 +1,87 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Namespaces whose seats are known, beyond which those are forgotten that nobody has.
+const FORGET_BEYOND: usize = 64;
+
+/// Seats that are shared by namespaces: each has its part at most, so that none takes them all.
+pub(super) struct Parts {
+    seats: Arc<Semaphore>,
+    part: usize,
+    namespaces: Mutex<HashMap<String, Weak<Semaphore>>>,
+}
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    _part: Option<(OwnedSemaphorePermit, Arc<Semaphore>)>,
+    _seat: Option<OwnedSemaphorePermit>,
+}
+
+impl Parts {
+    /// So many seats, of which each namespace has at most `part`.
+    pub(super) fn new(seats: usize, part: usize) -> Self {
+        Self { seats: Arc::new(Semaphore::new(seats)), part, namespaces: Mutex::default() }
+    }
+
+    /// Waits for a seat for guests of a namespace. Whoever waits for one of its own part keeps none from others. What is for the process
+    /// itself (`None`) has one at once: guests keep it from nothing.
+    pub(super) async fn take(&self, guests: Option<&str>) -> Seat {
+        let Some(namespace) = guests else { return Seat { _part: None, _seat: None } };
+        let own = self.of(namespace);
+        let part = own.clone().acquire_owned().await.ok().map(|permit| (permit, own));
+        Seat { _part: part, _seat: self.seats.clone().acquire_owned().await.ok() }
+    }
+
+    fn of(&self, namespace: &str) -> Arc<Semaphore> {
+        let mut namespaces = self.namespaces.lock();
+        if let Some(known) = namespaces.get(namespace).and_then(Weak::upgrade) {
+            return known;
+        }
+        if namespaces.len() >= FORGET_BEYOND {
+            namespaces.retain(|_, known| known.strong_count() > 0);
+        }
+        let own = Arc::new(Semaphore::new(self.part));
+        namespaces.insert(namespace.to_owned(), Arc::downgrade(&own));
+        own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_namespace_has_its_part_and_keeps_others_and_the_process_from_nothing() {
+        let parts = Parts::new(5, 2);
+        let _held = (parts.take(Some("shop")).await, parts.take(Some("shop")).await);
+        let mut third = Box::pin(parts.take(Some("shop")));
+        assert!(poll!(&mut third).is_pending());
+        let of_others = (parts.take(Some("ops")).await, parts.take(Some("ops")).await, parts.take(Some("dev")).await);
+        let mut beyond = Box::pin(parts.take(Some("dev")));
+        assert!(poll!(&mut beyond).is_pending(), "all are taken");
+        parts.take(None).await;
+        drop(of_others);
+        beyond.await;
+        drop(_held);
+        third.await;
+    }
+
+    #[tokio::test]
+    async fn namespaces_are_forgotten_whose_seats_nobody_has() {
+        let parts = Parts::new(5, 2);
+        let _held = parts.take(Some("shop")).await;
+        for number in 0..10 * FORGET_BEYOND {
+            drop(parts.take(Some(&number.to_string())).await);
+        }
+        assert!(parts.namespaces.lock().len() <= FORGET_BEYOND);
+        assert_eq!(parts.of("shop").available_permits(), 1);
+    }
+}
