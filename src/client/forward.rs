@@ -81,7 +81,7 @@ fn refusal(status: StatusCode, message: &str) -> Response<Body> {
 }
 
 /// Whether a host, with or without a port, is a name that this machine has for itself alone.
-fn is_this_machine(host: &str) -> bool {
+pub(crate) fn is_this_machine(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let host = authority.host();
     let address = host.trim_start_matches('[').trim_end_matches(']');

@@ -12,7 +12,7 @@ use api::{
 };
 use control_plane::{Measurements, Peers};
 use gateway::Gateway;
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,6 +20,8 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use transport::ControlPlaneClient;
 
 use text::Text;
+
+use crate::client::forward::is_this_machine;
 
 #[cfg(test)]
 pub(crate) use families::FAMILIES;
@@ -73,6 +75,7 @@ impl MetricsArgs {
 
 async fn serve(listener: TcpListener, metrics: Metrics) -> anyhow::Result<()> {
     let seats = Arc::new(Semaphore::new(CONNECTIONS));
+    let address = listener.local_addr()?;
     let mut accepting = Accepting::default();
     loop {
         let seat = seats.clone().acquire_owned().await?;
@@ -95,7 +98,8 @@ async fn serve(listener: TcpListener, metrics: Metrics) -> anyhow::Result<()> {
         let metrics = metrics.clone();
         tokio::spawn(async move {
             let _seat = seat;
-            let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(metrics.answer(&request))));
+            let service =
+                service_fn(|request| std::future::ready(Ok::<_, Infallible>(metrics.answer(&request, address))));
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(HEAD);
             // Who reads metrics comes again if the connection broke.
@@ -113,12 +117,29 @@ impl Refuse for InText {
     }
 }
 
+/// On loopback, asks for a name that leads nowhere else: a web page elsewhere can have its own name lead here, and read what is answered.
+/// The error is the name.
+fn check_host(headers: &HeaderMap, address: SocketAddr) -> Result<(), String> {
+    let host = headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes())).unwrap_or_default();
+    if !address.ip().to_canonical().is_loopback() || is_this_machine(&host) { Ok(()) } else { Err(host.into_owned()) }
+}
+
+fn refusal(status: StatusCode, why: String) -> Response<Full<bytes::Bytes>> {
+    let mut refusal = Response::new(Full::from(why));
+    *refusal.status_mut() = status;
+    let kind = http::HeaderValue::from_static("text/plain; charset=utf-8");
+    refusal.headers_mut().insert(header::CONTENT_TYPE, kind);
+    refusal
+}
+
 impl Metrics {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<bytes::Bytes>> {
+    fn answer(&self, request: &Request<Incoming>, address: SocketAddr) -> Response<Full<bytes::Bytes>> {
+        if let Err(host) = check_host(request.headers(), address) {
+            let why = format!("`{host}` is not this machine's name: ask for http://{address}/metrics\n");
+            return refusal(StatusCode::FORBIDDEN, why);
+        }
         if request.uri().path() != "/metrics" {
-            let mut missing = Response::new(Full::from("there is only /metrics here\n"));
-            *missing.status_mut() = StatusCode::NOT_FOUND;
-            return missing;
+            return refusal(StatusCode::NOT_FOUND, "there is only /metrics here\n".to_owned());
         }
         let mut response = Response::new(Full::from(self.text()));
         let kind = http::HeaderValue::from_static("text/plain; version=0.0.4");
@@ -146,5 +167,51 @@ impl Metrics {
             text.peers(&peers.refused());
         }
         text.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+
+    use super::*;
+
+    /// What is answered at an address to who asks for a host.
+    async fn asked(address: SocketAddr, host: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn on_loopback_nobody_reads_metrics_under_the_name_of_another_site() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(serve(listener, Metrics::default()));
+        for own in [address.to_string(), format!("localhost:{}", address.port()), "[::1]".to_owned()] {
+            let answer = asked(address, &own).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{own}: {answer}");
+        }
+        for foreign in ["evil.example", "localhost.evil.example", "192.0.2.1", "evil.example:9100"] {
+            let answer = asked(address, foreign).await;
+            assert!(answer.starts_with("HTTP/1.1 403"), "{foreign}: {answer}");
+            assert!(answer.contains(&format!("`{foreign}`")) && answer.contains(&address.to_string()), "{answer}");
+        }
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn where_others_reach_metrics_these_answer_to_whatever_name_they_have_there() {
+        let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let address = SocketAddr::new("127.0.0.1".parse().unwrap(), listener.local_addr().unwrap().port());
+        let serving = tokio::spawn(serve(listener, Metrics::default()));
+        assert!(asked(address, "server.example").await.starts_with("HTTP/1.1 200"));
+        serving.abort();
     }
 }
