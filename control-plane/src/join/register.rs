@@ -32,7 +32,10 @@ const PAGE: usize = 1000;
 /// Certificates that are in force at a time: of all, and of one peer, which has two while it renews.
 const MAX_CERTIFICATES: usize = 20_000;
 const MAX_OF_ONE: usize = 8;
-/// What was revoked is known for so long after it would have ended: clocks of machines differ.
+/// Of what was revoked and has ended, so much is known for ever, of which the end is the least past. By the clock alone nothing of it is
+/// forgotten: when a clock that is far ahead is set right, it would hold again.
+const KEPT_REVOKED: usize = 1000;
+/// Beyond these, it is known for so long after it would have ended: clocks of machines differ.
 const KEPT_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// The role whose names have a Node.
 const WORKER: &str = "worker";
@@ -390,7 +393,9 @@ impl Register {
         let (revoked, freed) = self.inner.kept.lock().concerned(which);
         let at = now();
         let revoked: Vec<_> = revoked.into_iter().map(|it| IssuedCertificate { revoked: Some(at), ..it }).collect();
-        let ops: Vec<Op> = revoked.iter().map(put).chain(freed.iter().map(|it| Op::Delete(name_key(it)))).collect();
+        let keys = self.inner.kept.lock().keys_without_certificate(&freed, at);
+        let ops: Vec<Op> =
+            revoked.iter().chain(&keys).map(put).chain(freed.iter().map(|it| Op::Delete(name_key(it)))).collect();
         // What is revoked comes before the names that it frees: cut off in between, a name stays bound.
         for some in ops.chunks(MAX_TXN) {
             self.write(Vec::new(), some.to_vec()).await?;
@@ -400,6 +405,7 @@ impl Register {
             self.note(&of(Became::Revoked, it));
             kept.certificates.insert(it.serial.clone(), it.clone());
         }
+        kept.certificates.extend(keys.into_iter().map(|it| (it.serial.clone(), it)));
         for it in &freed {
             kept.names.remove(&(it.role.clone(), it.name.clone()));
         }
@@ -435,7 +441,7 @@ impl Register {
     async fn forget_ended(&self) -> Result<(), StoreError> {
         let (ended, free): (Vec<String>, Vec<Bound>) = {
             let kept = self.inner.kept.lock();
-            let ended = kept.certificates.values().filter(|it| is_forgotten(it)).map(|it| it.serial.clone());
+            let ended = kept.forgotten().map(|it| it.serial.clone());
             let is_idle = |bound: &&Bound| bound.role != WORKER && !kept.in_force().any(|it| it.is_of(bound));
             (ended.collect(), kept.names.values().filter(is_idle).cloned().collect())
         };
@@ -490,6 +496,30 @@ impl Kept {
         }
     }
 
+    /// What has ended, and is not kept on.
+    fn forgotten(&self) -> impl Iterator<Item = &IssuedCertificate> {
+        let ended = self.certificates.values().filter(|it| is_forgotten(it));
+        let (mut revoked, others): (Vec<_>, Vec<_>) = ended.partition(|it| it.revoked.is_some());
+        revoked.sort_by_key(|it| std::cmp::Reverse(it.expires));
+        others.into_iter().chain(revoked.into_iter().skip(KEPT_REVOKED))
+    }
+
+    /// The keys of names that are freed, as far as there is no certificate any more whose revocation would end them: one that was
+    /// forgotten by a clock that was ahead holds again.
+    fn keys_without_certificate(&self, freed: &[Bound], at: Timestamp) -> Vec<IssuedCertificate> {
+        let at = at.min(wall());
+        let bare = freed.iter().filter(|bound| !self.certificates.values().any(|it| it.key == bound.key));
+        let revoked = |bound: &Bound| IssuedCertificate {
+            // No serial number is as long.
+            serial: bound.key.clone(),
+            issued: at,
+            expires: at,
+            revoked: Some(at),
+            ..bound.without_certificate()
+        };
+        bare.map(revoked).collect()
+    }
+
     /// What is to be revoked, and the names that it frees.
     fn concerned(&self, which: &Which) -> (Vec<IssuedCertificate>, Vec<Bound>) {
         let named = |role: &str, name: &str| matches!(which, Which::Name { role: wanted, name: it } if it == name && wanted.as_deref().is_none_or(|it| it == role));
@@ -517,7 +547,7 @@ fn has_ended(certificate: &IssuedCertificate) -> bool {
 
 fn is_forgotten(certificate: &IssuedCertificate) -> bool {
     let kept = if certificate.revoked.is_some() { KEPT_AFTER } else { Duration::ZERO };
-    // A clock that was set forward makes nothing hold again.
+    // A clock that was set forward since the start ends nothing.
     certificate.expires + kept <= wall().min(now())
 }
 

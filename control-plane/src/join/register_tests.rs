@@ -221,6 +221,56 @@ async fn what_has_ended_is_forgotten_and_a_worker_keeps_its_name() {
     assert_eq!(names, [("a".to_owned(), true), ("b".to_owned(), false), ("c".to_owned(), false)]);
     assert_eq!(world.register.revoke(&worker("a")).await.unwrap(), (Vec::new(), true));
     world.join(&text, "a", "other").await.unwrap();
+    // Where it was forgotten by a clock that was wrong, it does not hold again.
+    assert!(world.register.denied().borrow().keys.contains("a"));
+    let back = open(&world.store, &world.live).await;
+    assert!(back.denied().borrow().keys.contains("a"), "a restart forgets none of it");
+    assert!(!world.register.list().iter().any(|it| it.key == "a"), "it is no certificate");
+}
+
+/// Moves the ends of all certificates into the past, as a clock that is so far ahead does.
+async fn set_clock_ahead(world: World, by: Duration) -> World {
+    let records: Vec<IssuedCertificate> = read_all(&*world.store, CERTIFICATES).await.unwrap();
+    for mut it in records {
+        it.expires = Timestamp { micros: it.expires.micros.saturating_sub(u64::try_from(by.as_micros()).unwrap()) };
+        world.store.txn(Vec::new(), vec![put(&it)]).await.unwrap();
+    }
+    let register = open(&world.store, &world.live).await;
+    World { register, ..world }
+}
+
+#[tokio::test]
+async fn a_start_under_a_clock_that_is_years_ahead_forgets_nothing_that_was_revoked() {
+    let world = world().await;
+    let (_, text) = world.token(9, 3600, None).await;
+    let stolen = world.join(&text, "a", "ka").await.unwrap();
+    world.register.revoke(&worker("a")).await.unwrap();
+    let world = set_clock_ahead(world, Duration::from_secs(10 * 365 * 24 * 3600)).await;
+    // Which forgets what has ended.
+    world.join(&text, "b", "kb").await.unwrap();
+    let back = open(&world.store, &world.live).await;
+    assert!(world.denies(&stolen) && back.denied().borrow().serials.contains(&stolen.serial));
+    assert_eq!(world.join(&text, "a", "ka").await, Err(JoinRefused::Revoked));
+}
+
+#[tokio::test]
+async fn of_what_was_revoked_and_has_ended_so_many_are_kept_and_the_longest_past_go_first() {
+    let world = world().await;
+    let revoked = |n: u64| IssuedCertificate {
+        expires: Timestamp::from_secs(1000 + n),
+        revoked: Some(now()),
+        ..certificate("a", &format!("k{n}"), 0)
+    };
+    let all: Vec<_> = (0..KEPT_REVOKED as u64 + 2).map(revoked).collect();
+    for some in all.chunks(MAX_TXN) {
+        world.store.txn(Vec::new(), some.iter().map(put).collect()).await.unwrap();
+    }
+    let world = World { register: open(&world.store, &world.live).await, ..world };
+    let (_, text) = world.token(1, 60, None).await;
+    world.join(&text, "b", "kb").await.unwrap();
+    let denied = all.iter().map(|it| world.denies(it)).collect::<Vec<_>>();
+    assert_eq!(denied[..2], [false, false]);
+    assert!(denied[2..].iter().all(|denied| *denied));
 }
 
 #[tokio::test]
