@@ -23,6 +23,8 @@ use runtime::{Artifacts, Code, Compile};
 #[derive(Default)]
 pub(crate) struct MemoryStore {
     entries: Mutex<BTreeMap<(String, String, String), Bytes>>,
+    /// How often it was asked for values.
+    pub(crate) asked: AtomicUsize,
     /// Bytes of the largest answer that it gave.
     pub(crate) largest: AtomicUsize,
 }
@@ -42,6 +44,7 @@ impl KeyValue for MemoryStore {
         keys: Vec<String>,
         limit_bytes: usize,
     ) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let map = self.entries.lock().unwrap();
         let values: Vec<_> = keys.iter().map(|key| map.get(&at(bucket, key)).cloned()).collect();
         match values.iter().flatten().map(Bytes::len).sum() {

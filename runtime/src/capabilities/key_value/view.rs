@@ -21,6 +21,9 @@ pub(super) struct View<'a> {
 /// Bytes of values that are asked for before it is known how many there are: with more, the store says so, and they are counted
 /// before they are on their way.
 const ASKED_UNCOUNTED_BYTES: usize = 64 << 10;
+/// More keys than these are asked for with the most bytes that they may have, if there is room for so many: to look them up twice takes
+/// longer than to count for a moment what is not there.
+const FEW_KEYS: usize = 32;
 /// Bytes that are copied in one piece with other work: before more of them others have the thread.
 const BYTES_IN_A_ROW: usize = 1 << 20;
 /// Bytes of one page of a listing: of the longest keys.
@@ -85,11 +88,17 @@ impl View<'_> {
     ) -> Result<(Vec<Option<Bytes>>, Option<Charge>), StoreError> {
         self.turn.give_way().await?;
         let (store, mut limit_bytes, mut held) = (self.store(), ASKED_UNCOUNTED_BYTES, None::<Charge>);
+        if keys.len() > FEW_KEYS
+            && let Ok(charge) = self.memory.charge(api::MAX_BATCH_BYTES as u64)
+        {
+            (limit_bytes, held) = (api::MAX_BATCH_BYTES, Some(charge));
+        }
+        let mut keys = keys;
         let values = loop {
-            match store.get_within(bucket, keys.clone(), limit_bytes).await {
-                Err(KeyValueError::TooLarge { what: "batch", bytes, .. })
-                    if bytes > limit_bytes && limit_bytes < api::MAX_BATCH_BYTES =>
-                {
+            let may_ask_again = limit_bytes < api::MAX_BATCH_BYTES;
+            let asked = if may_ask_again { keys.clone() } else { std::mem::take(&mut keys) };
+            match store.get_within(bucket, asked, limit_bytes).await {
+                Err(KeyValueError::TooLarge { what: "batch", bytes, .. }) if bytes > limit_bytes && may_ask_again => {
                     // They may be larger again by then.
                     limit_bytes = bytes.min(api::MAX_BATCH_BYTES);
                     drop(held.take());
@@ -99,8 +108,9 @@ impl View<'_> {
             }
         };
         let bytes: usize = values.iter().flatten().map(Bytes::len).sum();
-        if held.is_none() {
-            held = self.memory.held_while(bytes as u64)?;
+        match &mut held {
+            Some(charge) => charge.resize(bytes as u64)?,
+            None => held = self.memory.held_while(bytes as u64)?,
         }
         // They are copied to the guest next.
         pause_beside(bytes).await;
