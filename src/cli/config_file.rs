@@ -6,6 +6,7 @@
 use std::{
     ffi::OsString,
     fs,
+    io::Read,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -55,13 +56,15 @@ pub(super) fn merged(cli: &Command, line: Vec<OsString>) -> anyhow::Result<Vec<O
 /// The flags that a file adds to a command that was given others.
 fn added(cli: &Command, command: &str, given: &ArgMatches, file: &Path) -> anyhow::Result<Vec<OsString>> {
     let unreadable = || format!("the configuration {} cannot be read", file.display());
-    let size_bytes = fs::metadata(file).with_context(unreadable)?.len();
+    let mut text = String::new();
+    // What it says of its size is not asked: a device or a pipe says none.
+    let opened = fs::File::open(file).with_context(unreadable)?;
+    opened.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).with_context(unreadable)?;
     anyhow::ensure!(
-        size_bytes <= MAX_FILE_BYTES,
-        "{} has {size_bytes} bytes, and the limit is {MAX_FILE_BYTES}",
+        text.len() as u64 <= MAX_FILE_BYTES,
+        "{} is larger than the limit of {MAX_FILE_BYTES} bytes",
         file.display()
     );
-    let text = fs::read_to_string(file).with_context(unreadable)?;
     let source = Source { file, text: &text };
     let table = DeTable::parse(&text)
         .map_err(|error| source.error(error.span().unwrap_or_default(), error.message().replace('\n', " ")))?;
@@ -241,6 +244,13 @@ mod tests {
             let said = read(text, &["server"]).unwrap_err();
             assert!(said.starts_with(says), "{text}: {said}");
         }
+    }
+
+    #[test]
+    fn a_file_without_end_is_refused() {
+        let line = ["sampan", "server", "--config=/dev/zero"].map(OsString::from).to_vec();
+        let said = merged(&Cli::command(), line).unwrap_err().to_string();
+        assert!(said.starts_with("/dev/zero is larger than the limit of 1048576 bytes"), "{said}");
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub(crate) fn write_manifests(project: &Project) -> anyhow::Result<Written> {
         return Err(anyhow!("{} is there already, and nothing is overwritten", there.display()))
             .hint(format!("name it in {PROJECT_FILE} with `manifests = [\"{FOLDER}\"]`, or move it away"));
     }
+    let project_file = project.root.join(PROJECT_FILE);
+    [&folder, &project_file].into_iter().try_for_each(|path| check_within(project, path))?;
     umask::create_folders_for_user(&folder)
         .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
     let mut files = Vec::new();
@@ -60,7 +62,6 @@ pub(crate) fn write_manifests(project: &Project) -> anyhow::Result<Written> {
         write_new(&file, &text)?;
         files.push(file);
     }
-    let project_file = project.root.join(PROJECT_FILE);
     match fs::read_to_string(&project_file) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             write_new(&project_file, &project_text(project))?;
@@ -80,6 +81,18 @@ pub(crate) fn write_manifests(project: &Project) -> anyhow::Result<Written> {
         },
     }
     Ok(Written { files, left: None })
+}
+
+/// Refuses a symbolic link that leads out of the project: whoever wrote the project could have had any file written to.
+fn check_within(project: &Project, path: &Path) -> anyhow::Result<()> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink());
+    let root = fs::canonicalize(&project.root).unwrap_or_else(|_| project.root.clone());
+    let is_within = || fs::canonicalize(path).is_ok_and(|there| there.starts_with(&root));
+    if is_link && !is_within() {
+        return Err(anyhow!("{} is a symbolic link that leads out of the project", path.display()))
+            .hint("nothing was written; put the file or folder itself there");
+    }
+    Ok(())
 }
 
 fn write_new(file: &Path, text: &str) -> anyhow::Result<()> {
@@ -220,6 +233,27 @@ mod tests {
         fs::remove_file(folder.path().join(PROJECT_FILE)).unwrap();
         let again = write_manifests(&before).err().unwrap().to_string();
         assert!(again.contains("deploy/my-shop.yaml is there already"), "{again}");
+    }
+
+    #[test]
+    fn nothing_is_written_where_a_link_leads_out_of_the_project() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, outside) = (folder.path().join("project"), folder.path().join("outside"));
+        fs::create_dir(&root).unwrap();
+        fs::create_dir(&outside).unwrap();
+        let before = project(&root, None);
+        std::os::unix::fs::symlink(&outside, root.join(FOLDER)).unwrap();
+        let said = write_manifests(&before).err().unwrap().to_string();
+        assert!(said.contains("leads out of the project") && said.contains("/deploy"), "{said}");
+        fs::remove_file(root.join(FOLDER)).unwrap();
+        let theirs = outside.join("theirs.toml");
+        fs::write(&theirs, "[app]\nname = \"shop\"\n").unwrap();
+        std::os::unix::fs::symlink(&theirs, root.join(PROJECT_FILE)).unwrap();
+        let said = write_manifests(&before).err().unwrap().to_string();
+        assert!(said.contains("leads out of the project") && said.contains(PROJECT_FILE), "{said}");
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "[app]\nname = \"shop\"\n");
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+        assert!(!root.join(FOLDER).exists());
     }
 
     #[test]
