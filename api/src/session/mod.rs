@@ -37,7 +37,12 @@ pub type ForGateway = Session<GatewayDown, GatewayUp>;
 
 /// A session within one process: both of its sides.
 pub fn in_process<Up, Down>() -> (Session<Up, Down>, Session<Down, Up>) {
-    let (up_tx, up_rx) = mpsc::channel(SESSION_QUEUE);
-    let (down_tx, down_rx) = mpsc::channel(SESSION_QUEUE);
+    between(SESSION_QUEUE, SESSION_QUEUE)
+}
+
+/// As [`in_process`], where so many messages are on their way up and down before who sends them waits.
+pub fn between<Up, Down>(up: usize, down: usize) -> (Session<Up, Down>, Session<Down, Up>) {
+    let (up_tx, up_rx) = mpsc::channel(up);
+    let (down_tx, down_rx) = mpsc::channel(down);
     (Session { tx: up_tx, rx: down_rx }, Session { tx: down_tx, rx: up_rx })
 }

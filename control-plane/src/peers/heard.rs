@@ -9,6 +9,8 @@ use super::decision::Asked;
 const MAX_CACHED: usize = 10_000;
 /// Labels of a worker, and taints.
 const MAX_LABELS: usize = 100;
+/// Replicas of a message that a worker may not speak of, until the rest of it is dropped.
+const MAX_REFUSED: usize = 1000;
 /// Bytes of what a worker says of a failure, as with messages of Kubernetes' containers.
 const MAX_WORDS: usize = 4096;
 
@@ -43,7 +45,13 @@ pub(super) fn cut(mut message: WorkerUp, may: &mut impl FnMut(&Asked<'_>) -> boo
         WorkerUp::Slots { ref id, .. } => may(&Asked::Says(id)).then_some(message),
         WorkerUp::Cached { ref digest } => may(&Asked::Compiled(digest)).then_some(message),
         WorkerUp::Usage(mut usage) => {
-            usage.retain(|used| may(&Asked::Says(&used.id)));
+            // A worker knows what was placed on it: one that is wrong so often is looked at no further.
+            let mut refused = 0;
+            usage.retain(|used| {
+                let counts = refused < MAX_REFUSED && may(&Asked::Says(&used.id));
+                refused += usize::from(!counts);
+                counts
+            });
             (!usage.is_empty()).then_some(WorkerUp::Usage(usage))
         }
     }

@@ -44,6 +44,8 @@ struct Gateway {
     tx: mpsc::Sender<GatewayDown>,
     scope: Scope,
     waits: BTreeSet<News>,
+    /// It is being told the endpoints of every Service, in their order: which it is told next.
+    anew: Option<ObjectKey>,
 }
 
 impl Gateways {
@@ -55,7 +57,7 @@ impl Gateways {
         scope: Scope,
         network: &Network,
     ) {
-        let mut gateway = Gateway { tx, scope, waits: BTreeSet::new() };
+        let mut gateway = Gateway { tx, scope, waits: BTreeSet::new(), anew: None };
         // A worker that has not said yet what it runs goes on with what it knows of before.
         if gateway.is_told() {
             gateway.tell_anew(network);
@@ -128,7 +130,7 @@ impl Gateways {
 
     /// Whether something waits for room.
     pub(super) fn is_waiting(&self) -> bool {
-        self.sessions.values().any(|gateway| !gateway.waits.is_empty())
+        self.sessions.values().any(Gateway::is_waiting)
     }
 }
 
@@ -137,11 +139,15 @@ impl Gateway {
         !matches!(self.scope, Scope::Guests { used: false, .. })
     }
 
-    /// Routes replace all that was known; who may not leave, and endpoints, follow.
+    fn is_waiting(&self) -> bool {
+        !self.waits.is_empty() || self.anew.is_some()
+    }
+
+    /// Routes replace all that was known; who may not leave, and endpoints, follow. Of these only the next is noted: sessions that
+    /// begin and are not read would take much otherwise.
     fn tell_anew(&mut self, network: &Network) {
-        let told = |key: &&ObjectKey| self.is_told() && self.scope.has_endpoints(key, network);
-        let endpoints = network.told_services().filter(told).cloned().map(News::Endpoints);
-        self.waits = endpoints.chain([News::Routes, News::Leaving]).collect();
+        self.waits = [News::Routes, News::Leaving].into();
+        self.anew = if self.is_told() { network.told_after(None).next().cloned() } else { None };
         self.flush(network);
     }
 
@@ -150,6 +156,8 @@ impl Gateway {
         for news in news {
             match news {
                 News::Endpoints(key) if !self.scope.has_endpoints(key, network) => continue,
+                // It is told of that one as it comes to it.
+                News::Endpoints(key) if self.anew.as_ref().is_some_and(|next| key >= next) => continue,
                 // With it, who may call it may have changed, and so whether its endpoints are told.
                 News::Service(key) if self.scope != Scope::Whole && network.is_told(key) => {
                     self.waits.insert(News::Endpoints(key.clone()));
@@ -160,19 +168,32 @@ impl Gateway {
         }
     }
 
+    /// Sends what waits as far as there is room: nothing is made that there is none for.
     fn flush(&mut self, network: &Network) {
-        while let Some(news) = self.waits.pop_first() {
-            let Some(message) = self.scope.message(&news, network) else { continue };
-            if !self.send(message) {
-                self.waits.insert(news);
-                return;
+        while self.is_waiting() {
+            let place = match self.tx.try_reserve() {
+                Ok(place) => place,
+                Err(TrySendError::Full(())) => return,
+                // Nobody is there to take it: the session's reader tells of its end.
+                Err(TrySendError::Closed(())) => {
+                    self.waits.clear();
+                    self.anew = None;
+                    return;
+                }
+            };
+            let message = match self.waits.pop_first() {
+                Some(news) => self.scope.message(&news, network),
+                None => {
+                    let Some(key) = self.anew.take() else { return };
+                    self.anew = network.told_after(Some(&key)).next().cloned();
+                    let is_told = self.scope.has_endpoints(&key, network);
+                    if is_told { self.scope.message(&News::Endpoints(key), network) } else { None }
+                }
+            };
+            if let Some(message) = message {
+                place.send(message);
             }
         }
-    }
-
-    /// Whether it was taken, or nobody is there to take it: the session's reader tells of its end.
-    fn send(&self, message: GatewayDown) -> bool {
-        !matches!(self.tx.try_send(message), Err(TrySendError::Full(_)))
     }
 }
 
@@ -181,6 +202,9 @@ impl Scope {
         match self {
             Self::Whole => network.message(news),
             Self::Guests { used: false, .. } => (*news == News::Routes).then(|| GatewayDown::Routes(Arc::default())),
+            Self::Guests { used: true, .. } if *news == News::Routes => {
+                Some(GatewayDown::Routes(network.routes_for_guests(routes_for_guests)))
+            }
             Self::Guests { used: true, .. } => match (network.message(news)?, news) {
                 (GatewayDown::Endpoints { service, .. }, News::Endpoints(key)) if !self.has_endpoints(key, network) => {
                     let reason = Some("a NetworkPolicy keeps all guests of this worker from it".to_owned());
@@ -200,14 +224,18 @@ impl Scope {
     }
 }
 
+fn inside(service: &ServiceRoute) -> ServiceRoute {
+    ServiceRoute { load_balancer: false, ..service.clone() }
+}
+
+fn routes_for_guests(all: &Routes) -> Routes {
+    Routes { services: all.services.iter().map(inside).collect(), ingresses: Vec::new() }
+}
+
 /// Guests call Services by their names: no Ingress, and no listener. Who may not call or leave is held against them there.
 fn for_guests(message: GatewayDown) -> Option<GatewayDown> {
-    let inside = |service: &ServiceRoute| ServiceRoute { load_balancer: false, ..service.clone() };
     match message {
-        GatewayDown::Routes(all) => {
-            let services = all.services.iter().map(inside).collect();
-            Some(GatewayDown::Routes(Arc::new(Routes { services, ingresses: Vec::new() })))
-        }
+        GatewayDown::Routes(all) => Some(GatewayDown::Routes(Arc::new(routes_for_guests(&all)))),
         GatewayDown::Service(service) => Some(GatewayDown::Service(inside(&service))),
         GatewayDown::Ingress(_) => None,
         kept @ (GatewayDown::ServiceGone(_) | GatewayDown::Leaving(_) | GatewayDown::Endpoints { .. }) => Some(kept),

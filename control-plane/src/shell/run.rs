@@ -13,6 +13,8 @@ use crate::{
 
 /// Inputs that are taken before gateways are told what has changed: many changes then make one message.
 const BATCH: usize = 64;
+/// Inputs are taken for so long before others on the same thread have their turn: the API among them.
+const TURN: Duration = Duration::from_millis(5);
 /// How often a full session is looked at again.
 const FLUSH_EVERY: Duration = Duration::from_millis(10);
 /// What was placed where is written down so long after it has changed.
@@ -65,7 +67,14 @@ impl Shell {
                     if taken == 0 {
                         return Ok(());
                     }
-                    inputs.drain(..).for_each(|input| self.take(input));
+                    let mut began = Instant::now();
+                    for input in inputs.drain(..) {
+                        self.take(input);
+                        if began.elapsed() > TURN {
+                            tokio::task::yield_now().await;
+                            began = Instant::now();
+                        }
+                    }
                 }
                 event = watch.next() => {
                     if let Some(again) = self.stored(event).await? {

@@ -18,6 +18,8 @@ use crate::{identity::now, kind::SERVICE, peers::Claim, projection::About, proje
 
 /// Bytes of why a gateway could not bind a port.
 const MAX_WHY: usize = 1024;
+/// Services of a message that a gateway may speak of though there are no such any more; the rest of the message is dropped.
+const MAX_UNKNOWN: usize = 1000;
 /// What no gateway counts more of in a window, and the longest time that it speaks of: arithmetic with it holds.
 pub(super) const SANE_COUNT: u64 = 1 << 32;
 const SANE_SPAN: Duration = Duration::from_secs(1 << 20);
@@ -151,6 +153,8 @@ impl Shell {
                 }
             }
             GatewayUp::Samples(mut samples) => {
+                // One of each Service, however often a gateway names one.
+                samples.truncate(self.network.told_services().len() + MAX_UNKNOWN);
                 samples.retain(|sample| self.may_speak_of(session, &sample.service));
                 samples.iter_mut().for_each(make_sane);
                 self.sampled(session.gateway(), samples);

@@ -345,6 +345,41 @@ fn a_joined_machine_that_begins_many_large_messages_brings_no_memory() {
 }
 
 #[test]
+fn a_joined_machine_whose_message_stands_for_much_memory_brings_none() {
+    /// Of each the name alone, which is short, is other than that of the one before.
+    const RUNNING: usize = 200_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sampan, sessions) = server(folder.path());
+    let attacker = Attacker::join(&sampan, &sessions, Role::Worker, "mallory");
+    let running = |number: usize| RunningReplica {
+        spec: ReplicaSpec {
+            id: ReplicaId(ObjectKey::new("a", number.to_string())),
+            revision: String::new(),
+            created: Timestamp::from_secs(1),
+            image: "probe:test".to_owned(),
+            digest: Digest::from_sha256([7; 32]),
+            environment: Default::default(),
+            grants: Grants::default(),
+            limits: Limits::default(),
+            reserves: Reserves::default(),
+            probes: Probes::default(),
+            seal: Vec::new(),
+        },
+        phase: ReplicaPhase::Ready,
+    };
+    let before = most_held(sampan.id());
+    let hello = WorkerHello { running: (0..RUNNING).map(running).collect(), ..attacker.hello(10) };
+    let _session = attacker.session(hello);
+    // Another of the same machine is heard meanwhile; that one is sent again and again.
+    let small = attacker.session(attacker.hello(0));
+    attacker.is_heard(&sampan, &small, attacker.hello(0));
+    let grown = most_held(sampan.id()).saturating_sub(before) / 1024;
+    assert!(grown < 200, "it grew by {grown} MiB");
+    let nodes = sampan.kubectl_ok(&["get", "nodes"]);
+    assert!(nodes.lines().any(|line| !line.contains("mallory") && line.contains(" Ready ")), "{nodes}");
+}
+
+#[test]
 fn a_joined_machine_that_guesses_tokens_is_known_by_its_address_as_strangers_are() {
     let folder = tempfile::tempdir().expect("a folder");
     let (sampan, sessions) = server(folder.path());

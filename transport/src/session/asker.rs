@@ -12,6 +12,10 @@ use crate::{
 /// What a client of the same machine calls itself, as a worker. It takes rights away, and gives none.
 const WORKER: &str = "x-sampan-worker";
 
+/// Of how many replicas a worker may say in one session that it runs them, each of which is compared with what is known. It says so
+/// once.
+const MAX_SAID: usize = 100_000;
+
 /// Who asks something, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Asker {
@@ -127,17 +131,23 @@ pub(super) struct Hearing {
     /// The name that it is bound to: by who it is, or by its first message.
     bound: Option<WorkerName>,
     remote: bool,
+    /// How many replicas it has said that it runs, and one for each time.
+    said: usize,
 }
 
 impl Hearing {
     pub(super) fn new(rules: Arc<dyn Authorize>, worker: Option<(WorkerName, bool)>) -> Self {
         let remote = worker.as_ref().is_some_and(|(_, remote)| *remote);
-        Self { rules, bound: worker.map(|(name, _)| name), remote }
+        Self { rules, bound: worker.map(|(name, _)| name), remote, said: 0 }
     }
 
     /// What is left of a message; nothing, or why the session ends with it.
     pub(super) fn hear(&mut self, mut message: WorkerUp) -> Result<Option<WorkerUp>, String> {
         if let WorkerUp::Hello(hello) = &mut message {
+            self.said += 1 + hello.running.len();
+            if self.said > MAX_SAID {
+                return Err(format!("worker `{}` said of more than {MAX_SAID} replicas that it runs them", hello.name));
+            }
             // Paths and files are named after it.
             api::check_dns_subdomain(&hello.name.0).map_err(|error| error.to_string())?;
             if self.bound.is_none() {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::session::{Session, in_process};
+use api::session::{SESSION_QUEUE, Session, between};
 use futures::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::{
@@ -34,6 +34,16 @@ const OPENING: Duration = Duration::from_secs(5);
 const IN_CONNECTION: usize = 64;
 /// Sessions of each kind that one peer has at a time. A worker has one, and one for what each of its processes calls. Tests have few.
 pub(super) const OF_A_PEER: usize = if cfg!(test) { 8 } else { 1024 };
+/// How fast one peer begins sessions: so many at once, then one for each such span. To begin one costs who holds it more than who
+/// begins it. A worker says once what it runs; each of the processes of a worker hears routes.
+pub(super) const OF_WORKERS: Pace = Pace { at_once: WORKERS_AT_ONCE, every: WORKERS_EVERY };
+pub(super) const OF_GATEWAYS: Pace = Pace { at_once: GATEWAYS_AT_ONCE, every: GATEWAYS_EVERY };
+const WORKERS_AT_ONCE: u32 = 8;
+const WORKERS_EVERY: Duration = Duration::from_secs(4);
+const GATEWAYS_AT_ONCE: u32 = 64;
+const GATEWAYS_EVERY: Duration = Duration::from_millis(50);
+/// Messages that wait for a session's connection, beyond which the control plane keeps what is newest by itself.
+const DOWN: usize = 256;
 /// That a session was ended with what it said is told so often at most: its other side may begin another at once.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 /// The longest number of a session, in bytes.
@@ -45,6 +55,23 @@ pub(super) type Frames<F> = Pin<Box<dyn Stream<Item = Result<F, Status>> + Send>
 pub(super) struct Sessions<Out: Message, In: Message> {
     held: Arc<Mutex<ByOwner<Out, In>>>,
     told: Arc<Mutex<Told>>,
+    pace: Pace,
+    paces: Mutex<HashMap<Owner, Instant>>,
+}
+
+/// How fast something may come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    at_once: u32,
+    every: Duration,
+}
+
+impl Pace {
+    /// Whether another may come now, and until when it counts. `until`: the same of the one before.
+    fn takes(self, until: Option<Instant>, now: Instant) -> Option<Instant> {
+        let until = until.unwrap_or(now).max(now) + self.every;
+        (until <= now + self.every * self.at_once).then_some(until)
+    }
 }
 
 /// When it was last told that a session was ended, and how many were not told since.
@@ -68,12 +95,6 @@ impl Told {
 
 type ByOwner<Out, In> = HashMap<Owner, HashMap<Vec<u8>, Arc<Held<Out, In>>>>;
 
-impl<Out: Message, In: Message> Default for Sessions<Out, In> {
-    fn default() -> Self {
-        Self { held: Arc::default(), told: Arc::default() }
-    }
-}
-
 /// A session, whether or not a connection carries it now.
 struct Held<Out: Message, In: Message> {
     line: Arc<tokio::sync::Mutex<Line<Out, In>>>,
@@ -82,6 +103,19 @@ struct Held<Out: Message, In: Message> {
 }
 
 impl<Out: Message, In: Message> Sessions<Out, In> {
+    /// Of which peers begin some as fast as this.
+    pub(super) fn new(pace: Pace) -> Self {
+        Self { held: Arc::default(), told: Arc::default(), pace, paces: Mutex::default() }
+    }
+
+    fn may_begin(&self, owner: &Owner) -> bool {
+        let (mut paces, now) = (self.paces.lock(), Instant::now());
+        let Some(until) = self.pace.takes(paces.get(owner).copied(), now) else { return false };
+        paces.retain(|_, until| *until > now);
+        paces.insert(owner.clone(), until);
+        true
+    }
+
     /// Takes up a session of `owner`, who alone can resume it, over a new connection. `attach` takes a new one, with the protocol
     /// that its client speaks. It ends with the certificate of who opens it.
     pub(super) async fn open(
@@ -151,9 +185,12 @@ impl<Out: Message, In: Message> Sessions<Out, In> {
             None if own.is_some_and(|own| own.len() >= OF_A_PEER) => {
                 Err(Status::resource_exhausted(format!("it has {OF_A_PEER} sessions: end others first")))
             }
+            None if !self.may_begin(owner) => {
+                Err(Status::unavailable("it begins sessions faster than they are taken: begin this one later"))
+            }
             None => {
-                let (there, here) = in_process::<In, Out>();
-                let line = Arc::new(tokio::sync::Mutex::new(Line::new(there, hear)));
+                let (there, here) = between::<In, Out>(SESSION_QUEUE, DOWN);
+                let line = Arc::new(tokio::sync::Mutex::new(Line::new(there, hear).of_control_plane()));
                 let new = Arc::new(Held { line, carried: Mutex::default() });
                 held.entry(owner.clone()).or_default().insert(opening.session.clone(), new.clone());
                 attach(opening.protocol, here);
@@ -196,5 +233,23 @@ async fn opening<In: Message>(incoming: &mut Streaming<In::Frame>) -> Result<Ope
     match first.and_then(|packet| packet.content) {
         Some(Content::Opening(opening)) if (1..=MAX_NUMBER).contains(&opening.session.len()) => Ok(opening),
         _ => Err(Status::invalid_argument("a stream begins with the opening of a session")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_taken_and_then_one_after_the_other() {
+        let (pace, now) = (Pace { at_once: 3, every: Duration::from_secs(1) }, Instant::now());
+        let mut until = None;
+        for _ in 0..3 {
+            until = Some(pace.takes(until, now).expect("of the burst"));
+        }
+        assert_eq!(pace.takes(until, now), None);
+        let later = now + Duration::from_secs(1);
+        until = Some(pace.takes(until, later).expect("one more"));
+        assert_eq!(pace.takes(until, later), None);
     }
 }

@@ -1,7 +1,12 @@
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 /// Messages that the other side may not have received, kept so that they can be sent again. Beyond, a sender waits.
-pub(super) const MAX_UNACKNOWLEDGED: usize = 8192;
+pub(super) const MAX_UNACKNOWLEDGED: usize = 2048;
+/// After so many received ones it is said at once how many there are, so that the other side need not wait.
+pub(super) const SAY_AFTER: u64 = MAX_UNACKNOWLEDGED as u64 / 4;
 
 /// What was sent and what was received in one session, over however many connections. Pure.
 #[derive(Debug)]
@@ -10,6 +15,8 @@ pub(super) struct Ledger<M> {
     unacknowledged: VecDeque<M>,
     sent: u64,
     received: u64,
+    /// When the other side has received something last, or had everything.
+    progressed: Instant,
 }
 
 /// A message did not follow the one before: the session cannot go on.
@@ -22,7 +29,7 @@ pub(super) struct Gap {
 
 impl<M: Clone> Ledger<M> {
     pub(super) fn new() -> Self {
-        Self { unacknowledged: VecDeque::new(), sent: 0, received: 0 }
+        Self { unacknowledged: VecDeque::new(), sent: 0, received: 0, progressed: Instant::now() }
     }
 
     /// Whether another message may be sent.
@@ -32,6 +39,9 @@ impl<M: Clone> Ledger<M> {
 
     /// Notes a message that is sent now. Answers its sequence.
     pub(super) fn send(&mut self, message: M) -> u64 {
+        if self.unacknowledged.is_empty() {
+            self.progressed = Instant::now();
+        }
         self.unacknowledged.push_back(message);
         self.sent += 1;
         self.sent
@@ -42,6 +52,14 @@ impl<M: Clone> Ledger<M> {
         let first = self.sent - self.unacknowledged.len() as u64;
         let known = usize::try_from(received.min(self.sent).saturating_sub(first)).unwrap_or(0);
         self.unacknowledged.drain(..known);
+        if known > 0 {
+            self.progressed = Instant::now();
+        }
+    }
+
+    /// How long the other side has received nothing of what was sent; zero if it has everything.
+    pub(super) fn waited(&self) -> Duration {
+        if self.unacknowledged.is_empty() { Duration::ZERO } else { self.progressed.elapsed() }
     }
 
     /// Whether a message that came is new. One that came before is dropped.

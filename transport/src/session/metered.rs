@@ -17,7 +17,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Status, body::Body as AnyBody, codegen::Service, server::NamedService};
 
 use super::{MAX_MESSAGE_BYTES, held::OF_A_PEER, listener::Who};
-use crate::identity::Peer;
+use crate::{
+    identity::Peer,
+    wire::weight::{Scale, Shape, shape_of},
+};
 
 /// Connections of one peer: each of its sessions has one, and few are for the rest.
 const CONNECTIONS: usize = OF_A_PEER + 64;
@@ -37,6 +40,8 @@ pub(super) struct Room {
     calls: Arc<Semaphore>,
     /// Bytes of messages: as many as the largest has.
     bytes: Arc<Semaphore>,
+    /// Bytes that messages take in memory beyond their own, as many.
+    surplus: Arc<Semaphore>,
     /// Bytes of answers, as many.
     answers: Arc<Semaphore>,
     /// Images that are being sent.
@@ -50,6 +55,7 @@ impl Room {
             connections: of(CONNECTIONS),
             calls: of(CALLS),
             bytes: of(MAX_MESSAGE_BYTES),
+            surplus: of(MAX_MESSAGE_BYTES),
             answers: of(MAX_MESSAGE_BYTES),
             images: of(IMAGES),
         })
@@ -166,7 +172,8 @@ where
             let Some(room) = room else { return service.call(request).await };
             // It is never closed.
             let call = room.calls.clone().acquire_owned().await.ok();
-            request = request.map(|body| AnyBody::new(Messages::new(body, room.bytes.clone())));
+            let shape = shape_of(request.uri().path());
+            request = request.map(|body| AnyBody::new(Messages::new(body, shape, &room)));
             request.extensions_mut().insert(Answers(Some(room)));
             let mut answer = service.call(request).await?;
             let taken = answer.extensions_mut().remove();
@@ -222,32 +229,69 @@ impl Body for Answered {
 /// The body of a call: messages, each with its length before it.
 struct Messages<B> {
     body: B,
+    /// What each of them is made of; `None`: nobody reads them.
+    shape: Option<&'static Shape>,
     bytes: Arc<Semaphore>,
+    surplus: Arc<Semaphore>,
     /// What came and was not handed on.
     came: BytesMut,
-    /// Of the message that is handed on, so much is still to be.
+    /// Of the message that is handed on, so much is still to be; of that, so much stands before it.
     left: usize,
+    header: usize,
+    scale: Option<Scale>,
+    /// The end of a message, which is read once all of it is there: it waits for room for what the message stands for.
+    end: Option<Bytes>,
     /// What that message takes.
-    taken: Option<OwnedSemaphorePermit>,
+    taken: Vec<OwnedSemaphorePermit>,
     waits: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
 }
 
 impl<B> Messages<B> {
-    fn new(body: B, bytes: Arc<Semaphore>) -> Self {
-        Self { body, bytes, came: BytesMut::new(), left: 0, taken: None, waits: None }
+    fn new(body: B, shape: Option<&'static Shape>, room: &Room) -> Self {
+        let (bytes, surplus) = (room.bytes.clone(), room.surplus.clone());
+        let (came, taken) = (BytesMut::new(), Vec::new());
+        Self { body, shape, bytes, surplus, came, left: 0, header: 0, scale: None, end: None, taken, waits: None }
     }
 
     /// Begins with the message whose length has come.
     fn begin(&mut self) {
         // Whoever asks for this one has the one before.
-        self.taken = None;
+        self.taken.clear();
         let length = (&self.came[1..]).get_u32() as usize;
-        self.left = HEADER + length;
+        (self.left, self.header) = (HEADER + length, HEADER);
         // One that is longer than any may be is refused by who reads it, before it is held.
-        if (FREE..=MAX_MESSAGE_BYTES).contains(&length) {
-            let (bytes, length) = (self.bytes.clone(), length as u32);
-            self.waits = Some(Box::pin(async move { bytes.acquire_many_owned(length).await.ok() }));
+        let is_read = length <= MAX_MESSAGE_BYTES;
+        self.scale = self.shape.filter(|_| is_read).map(|shape| Scale::new(shape, length));
+        if is_read && length >= FREE {
+            self.wait_for(self.bytes.clone(), length);
         }
+    }
+
+    fn wait_for(&mut self, room: Arc<Semaphore>, bytes: usize) {
+        let bytes = bytes as u32;
+        self.waits = Some(Box::pin(async move { room.acquire_many_owned(bytes).await.ok() }));
+    }
+
+    /// What can be handed on of the message that has begun; `None`: its end, which waits for room.
+    fn piece(&mut self) -> Result<Option<Bytes>, Status> {
+        let piece = self.came.split_to(self.left.min(self.came.len())).freeze();
+        self.left -= piece.len();
+        let header = self.header.min(piece.len());
+        self.header -= header;
+        let Some(scale) = &mut self.scale else { return Ok(Some(piece)) };
+        scale.add(&piece[header..]).map_err(|_| Status::invalid_argument("the message is none of this protocol"))?;
+        let surplus = scale.surplus();
+        if surplus > MAX_MESSAGE_BYTES {
+            return Err(Status::resource_exhausted(format!(
+                "the message has so many elements that it takes more than {MAX_MESSAGE_BYTES} bytes"
+            )));
+        }
+        if self.left > 0 || surplus < FREE {
+            return Ok(Some(piece));
+        }
+        self.end = Some(piece);
+        self.wait_for(self.surplus.clone(), surplus);
+        Ok(None)
     }
 }
 
@@ -259,13 +303,18 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for Messages<B> {
         let this = &mut *self;
         loop {
             if let Some(waits) = &mut this.waits {
-                this.taken = ready!(waits.as_mut().poll(cx));
+                this.taken.extend(ready!(waits.as_mut().poll(cx)));
                 this.waits = None;
             }
+            if let Some(end) = this.end.take() {
+                return Poll::Ready(Some(Ok(Frame::data(end))));
+            }
             if this.left > 0 && !this.came.is_empty() {
-                let piece = this.came.split_to(this.left.min(this.came.len()));
-                this.left -= piece.len();
-                return Poll::Ready(Some(Ok(Frame::data(piece.freeze()))));
+                match this.piece() {
+                    Ok(Some(piece)) => return Poll::Ready(Some(Ok(Frame::data(piece)))),
+                    Ok(None) => continue,
+                    Err(status) => return Poll::Ready(Some(Err(status))),
+                }
             }
             if this.left == 0 && this.came.len() >= HEADER {
                 this.begin();
@@ -299,12 +348,65 @@ mod tests {
         message
     }
 
+    fn room(bytes: &Arc<Semaphore>) -> Room {
+        let Room { connections, calls, surplus, answers, images, .. } = Arc::into_inner(Room::new()).unwrap();
+        Room { bytes: bytes.clone(), connections, calls, surplus, answers, images }
+    }
+
     fn messages(
         pieces: Vec<Vec<u8>>,
         bytes: &Arc<Semaphore>,
-    ) -> Messages<impl Body<Data = Bytes, Error = Status> + Unpin> {
+    ) -> Messages<impl Body<Data = Bytes, Error = Status> + Unpin + use<>> {
+        shaped(pieces, None, &room(bytes))
+    }
+
+    fn shaped(
+        pieces: Vec<Vec<u8>>,
+        call: Option<&str>,
+        room: &Room,
+    ) -> Messages<impl Body<Data = Bytes, Error = Status> + Unpin + use<>> {
         let frames = stream::iter(pieces.into_iter().map(|piece| Ok(Frame::data(Bytes::from(piece)))));
-        Messages::new(StreamBody::new(frames.boxed()), bytes.clone())
+        let shape = call.map(|call| shape_of(&format!("/sampan.v1.ControlPlane/{call}")).unwrap());
+        Messages::new(StreamBody::new(frames.boxed()), shape, room)
+    }
+
+    /// Says of a worker that it runs so many replicas, of which nothing is said.
+    fn hello(running: usize) -> Vec<u8> {
+        use crate::wire::proto::{RunningReplica, WorkerFrame, WorkerHello, WorkerUp, worker_frame, worker_up};
+        let hello = WorkerHello { running: vec![RunningReplica::default(); running], ..WorkerHello::default() };
+        let message = WorkerUp { content: Some(worker_up::Content::Hello(hello)) };
+        let content = Some(worker_frame::Content::Message(message));
+        let frame = prost::Message::encode_to_vec(&WorkerFrame { content, ..WorkerFrame::default() });
+        let mut message = vec![0];
+        message.extend((frame.len() as u32).to_be_bytes());
+        message.extend(frame);
+        message
+    }
+
+    #[tokio::test]
+    async fn a_message_counts_with_what_it_stands_for_before_it_is_read() {
+        let room = Room::new();
+        let small = hello(1000);
+        let mut first = shaped(vec![small.clone()], Some("WorkerSession"), &room);
+        assert_eq!(first.frame().await.unwrap().unwrap().into_data().unwrap(), small);
+        let taken = MAX_MESSAGE_BYTES - room.surplus.available_permits();
+        assert!(taken > 1000 * 500, "{taken}");
+        // The next that has no room beside it waits with its end.
+        let other = room.surplus.clone().acquire_many_owned((MAX_MESSAGE_BYTES - taken) as u32).await.unwrap();
+        let mut second = shaped(small.chunks(100).map(<[u8]>::to_vec).collect(), Some("WorkerSession"), &room);
+        for _ in 0..small.len() / 100 {
+            second.frame().await.unwrap().unwrap();
+        }
+        assert!(futures::poll!(std::pin::pin!(second.frame())).is_pending());
+        drop((first, other));
+        second.frame().await.unwrap().unwrap();
+        assert!(second.frame().await.is_none());
+        drop(second);
+        assert_eq!(room.surplus.available_permits(), MAX_MESSAGE_BYTES, "all is given back");
+        let large = hello(1_000_000);
+        assert!(large.len() < 3 << 20);
+        let refused = shaped(vec![large], Some("WorkerSession"), &room).collect().await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
     }
 
     #[tokio::test]

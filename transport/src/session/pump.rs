@@ -6,14 +6,14 @@ use api::session::Session;
 use futures::StreamExt;
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
 use super::{
     frame::{Content, Message, Packet},
-    ledger::Ledger,
+    ledger::{Ledger, SAY_AFTER},
 };
 use crate::identity::{Identity, Trust};
 
@@ -21,6 +21,10 @@ use crate::identity::{Identity, Trust};
 const WORD_EVERY: Duration = Duration::from_millis(250);
 /// A connection over which nothing came for so long is given up for another.
 const SILENCE: Duration = Duration::from_secs(2);
+/// A session whose other side speaks, and takes nothing of what it is told for so long, ends: what waits for it is held in memory.
+const DEAF: Duration = Duration::from_secs(15);
+/// The same in tests, which wait for it.
+const DEAF_IN_TESTS: Duration = Duration::from_secs(3);
 
 /// A session apart from its connections: what is to be sent and received, and how far both are.
 pub(super) struct Line<Out, In> {
@@ -32,6 +36,8 @@ pub(super) struct Line<Out, In> {
     hear: Hear<In>,
     /// What hears from the control plane whom to trust, if this process is known by a certificate.
     hears: Option<Arc<Identity>>,
+    /// How long the other side may take nothing of what it is told; `None`: it is the control plane, which is waited for.
+    deaf: Option<Duration>,
 }
 
 /// What is left of a message when what may not be said is taken out; or why the session ends with it.
@@ -51,7 +57,12 @@ pub(super) enum Broken {
 impl<Out: Message, In: Message> Line<Out, In> {
     /// `inner` is the far side of the session that somebody here holds: what they send comes out of it.
     pub(super) fn new(inner: Session<In, Out>, hear: Hear<In>) -> Self {
-        Self { inner, ledger: Ledger::new(), pending: None, hear, hears: None }
+        Self { inner, ledger: Ledger::new(), pending: None, hear, hears: None, deaf: None }
+    }
+
+    /// The control plane's side ends a session whose other side takes nothing.
+    pub(super) fn of_control_plane(self) -> Self {
+        Self { deaf: Some(if cfg!(test) { DEAF_IN_TESTS } else { DEAF }), ..self }
     }
 
     /// The side of a process that has an identity hears whom to trust.
@@ -74,10 +85,11 @@ impl<Out: Message, In: Message> Line<Out, In> {
         }
         for (sequence, message) in again {
             let frame = self.frame(sequence, Some(Content::Message(message)));
-            if outgoing.send(frame).await.is_err() {
-                return Broken::Connection("the connection is closed".to_owned());
+            if let Err(broken) = push(outgoing, frame, self.deaf, stop).await {
+                return broken;
             }
         }
+        let mut said = self.ledger.received();
         let mut word = interval(WORD_EVERY);
         word.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
@@ -108,12 +120,15 @@ impl<Out: Message, In: Message> Line<Out, In> {
                 Next::Word => self.word(outgoing, heard),
                 Next::Trust(trust) => {
                     let frame = self.frame(0, Some(Content::Trust(Trust::clone(&trust))));
-                    let sent = outgoing.send(frame).await;
-                    sent.map_err(|_| Broken::Connection("the connection is closed".to_owned()))
+                    push(outgoing, frame, self.deaf, stop).await
                 }
             };
             if let Err(broken) = done {
                 return broken;
+            }
+            if self.ledger.received() - said >= SAY_AFTER {
+                said = self.ledger.received();
+                word.reset_immediately();
             }
         }
     }
@@ -170,6 +185,9 @@ impl<Out: Message, In: Message> Line<Out, In> {
         if heard.elapsed() > SILENCE && self.pending.is_none() {
             return Err(Broken::Connection(format!("nothing was heard for {SILENCE:?}")));
         }
+        if let Some(deaf) = self.deaf.filter(|deaf| self.ledger.waited() > *deaf) {
+            return Err(took_nothing(deaf));
+        }
         // One that is full says as much by itself.
         if let Ok(place) = outgoing.try_reserve() {
             place.send(self.frame(0, None));
@@ -183,6 +201,30 @@ impl<Out: Message, In: Message> Line<Out, In> {
 
     fn packet(&self, sequence: u64, content: Option<Content<Out>>) -> Packet<Out> {
         Packet { sequence, acknowledged: self.ledger.received(), content, ends: false }
+    }
+}
+
+fn took_nothing(within: Duration) -> Broken {
+    Broken::Refused(format!("it has taken nothing of what it was told for {within:?}"))
+}
+
+/// Sends a frame that waits for nothing else, to who may not read.
+async fn push<F>(
+    outgoing: &mpsc::Sender<F>,
+    frame: F,
+    deaf: Option<Duration>,
+    stop: &CancellationToken,
+) -> Result<(), Broken> {
+    let late = async {
+        match deaf {
+            Some(deaf) => sleep(deaf).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => Err(Broken::Connection("another connection took over".to_owned())),
+        sent = outgoing.send(frame) => sent.map_err(|_| Broken::Connection("the connection is closed".to_owned())),
+        () = late => Err(took_nothing(deaf.unwrap_or_default())),
     }
 }
 

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming, transport::Server};
 use super::{
     MAX_MESSAGE_BYTES,
     asker::{Asker, Hearing},
-    held::{Frames, Sessions},
+    held::{Frames, OF_GATEWAYS, OF_WORKERS, Sessions},
     listener::{Accepted, Connection, SessionListener, Shown, Who},
     metered::{Answers, Metered},
     whole_routes::for_protocol,
@@ -98,8 +98,8 @@ pub async fn serve_sessions(listener: SessionListener, offer: Offer, shutdown: C
     tokio::spawn(listener.accept(Accepted { known, strangers }));
     let desk = Arc::new(Desk {
         offer,
-        workers: Sessions::default(),
-        gateways: Sessions::default(),
+        workers: Sessions::new(OF_WORKERS),
+        gateways: Sessions::new(OF_GATEWAYS),
         shutdown: shutdown.clone(),
     });
     let service = ControlPlaneServer::from_arc(desk.clone())

@@ -213,10 +213,12 @@ async fn a_session_that_somebody_began_to_take_up_and_left_ends_as_any_other() {
     };
     timeout(PATIENCE, async { tokio::join!(sent, read) }).await.expect("all of it comes");
     drop((began, said));
-    // What comes again is more than a connection takes that nobody reads, so that the next has to wait for it.
+    // What comes again is more than a connection takes that nobody reads: whoever comes next takes over all the same.
     let unread = open(&client, b"number", true).await.expect("it goes on");
-    timeout(Duration::from_millis(500), open(&client, b"number", true)).await.expect_err("it waits");
-    drop(unread);
+    let next = open(&client, b"number", true).await.expect("it does not wait for who does not read");
+    let left = Box::pin(open(&client, b"number", true));
+    assert!(futures::poll!(left).is_pending());
+    drop((unread, next));
     assert!(timeout(PATIENCE, session.rx.recv()).await.expect("it ends").is_none());
     let refused = open(&client, b"number", true).await.expect_err("nobody has it any more");
     assert_eq!(refused.code(), Code::NotFound, "{refused}");
@@ -330,6 +332,37 @@ async fn a_peer_that_reads_no_answers_has_a_bounded_number_of_them_held_and_take
         assert!(fetch(&hostile[0]).await.is_ok());
     };
     timeout(PATIENCE, again).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_speaks_and_takes_nothing_of_what_it_is_told_loses_its_session_and_who_takes_it_does_not() {
+    let mut world = world().await;
+    let (deaf, other) = (
+        world.identity(CertificateRequest::new().unwrap(), "w"),
+        world.identity(CertificateRequest::new().unwrap(), "v"),
+    );
+    let stop = || WorkerDown::Stop { id: ReplicaId(ObjectKey::new("shop", "cart-1")), grace: Duration::ZERO };
+    let mut listening = world.over_tls(&other).worker_session(CancellationToken::new());
+    listening.tx.send(hello("v")).await.unwrap();
+    let heard = world.session().await;
+    heard.tx.send(stop()).await.unwrap();
+    assert!(matches!(timeout(PATIENCE, listening.rx.recv()).await.unwrap(), Some(WorkerDown::Stop { .. })));
+    let client = world.over_tls(&deaf);
+    let (frames, _unread) = open(&client, b"deaf", false).await.unwrap();
+    frames.send(frame(1, Content::Message(hello("w")))).unwrap();
+    let mut session = world.session().await;
+    session.tx.send(stop()).await.unwrap();
+    // It says that it is there, and never that anything has come.
+    let speaking = tokio::spawn(async move {
+        while frames.send(frame(0, Content::Message(WorkerUp::Heartbeat))).is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let ended = async { while session.rx.recv().await.is_some() {} };
+    timeout(PATIENCE, ended).await.expect("it ends");
+    speaking.abort();
+    heard.tx.send(stop()).await.unwrap();
+    assert!(matches!(timeout(PATIENCE, listening.rx.recv()).await.unwrap(), Some(WorkerDown::Stop { .. })));
 }
 
 /// Where all that is asked for is as large as it may be. It counts how often that was read.

@@ -9,6 +9,7 @@ mod key_value;
 mod replica;
 #[cfg(test)]
 mod tests;
+pub(crate) mod weight;
 mod worker;
 
 use std::time::Duration;
@@ -37,6 +38,9 @@ pub enum WireError {
     Invalid { field: &'static str },
 }
 
+/// The longest name of an object; what is made for one adds to its own.
+const MAX_NAME_BYTES: usize = 512;
+
 /// A field that has to be there.
 fn needed<T>(value: Option<T>, field: &'static str) -> Result<T, WireError> {
     value.ok_or(WireError::Invalid { field })
@@ -60,7 +64,8 @@ fn digest(text: &str, field: &'static str) -> Result<Digest, WireError> {
 
 fn key(value: Option<proto::ObjectKey>, field: &'static str) -> Result<ObjectKey, WireError> {
     let proto::ObjectKey { namespace, name } = needed(value, field)?;
-    if namespace.is_empty() || name.is_empty() {
+    let is_name = |text: &str| (1..=MAX_NAME_BYTES).contains(&text.len());
+    if !is_name(&namespace) || !is_name(&name) {
         return Err(WireError::Invalid { field });
     }
     Ok(ObjectKey::new(namespace, name))

@@ -13,7 +13,7 @@ use scheduler::{Deployment, ReplicaState, ReplicaView, Template};
 
 use crate::routing::{Addresses, ByLabel, Service, labels};
 pub(super) use news::News;
-use news::Told;
+use news::{Told, Whole};
 use policies::Policing;
 
 /// What gateways are to know, and what they have been told.
@@ -39,6 +39,7 @@ pub(super) struct Network {
     addresses: Addresses,
     policing: Policing,
     told: BTreeMap<ObjectKey, Told>,
+    whole: Whole,
 }
 
 /// What is needed of a Deployment to say why it has no endpoint.

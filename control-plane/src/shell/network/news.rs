@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    ops::Bound,
+    sync::{Arc, OnceLock},
 };
 
 use api::{
@@ -37,11 +38,37 @@ pub(super) struct Told {
     hopeless: bool,
 }
 
+/// All routes, as they are told to each gateway that comes: made once for all that come between two changes.
+#[derive(Debug, Default)]
+pub(super) struct Whole {
+    routes: OnceLock<Arc<Routes>>,
+    for_guests: OnceLock<Arc<Routes>>,
+}
+
+impl Whole {
+    fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    fn routes(&self, make: impl FnOnce() -> Routes) -> Arc<Routes> {
+        self.routes.get_or_init(|| Arc::new(make())).clone()
+    }
+}
+
 impl Network {
+    /// As [`Network::message`] of all routes, without what guests have no use for, which `strip` takes out.
+    pub(in crate::shell) fn routes_for_guests(&self, strip: impl FnOnce(&Routes) -> Routes) -> Arc<Routes> {
+        let whole = || self.whole.routes(|| self.routes());
+        self.whole.for_guests.get_or_init(|| Arc::new(strip(&whole()))).clone()
+    }
+
     /// What is news to gateways. `settled`: whether it is known by now which replicas there are.
     pub(in crate::shell) fn news(&mut self, settled: bool) -> BTreeSet<News> {
         self.police();
         let mut news = std::mem::take(&mut self.rerouted);
+        if !news.is_empty() {
+            self.whole.forget();
+        }
         if !settled {
             return news;
         }
@@ -59,7 +86,7 @@ impl Network {
     /// The message that tells it, as it stands now. `None`: it is gone, which was told otherwise.
     pub(in crate::shell) fn message(&self, news: &News) -> Option<GatewayDown> {
         Some(match news {
-            News::Routes => GatewayDown::Routes(Arc::new(self.routes())),
+            News::Routes => GatewayDown::Routes(self.whole.routes(|| self.routes())),
             News::Service(key) => match self.services.get(key) {
                 Some(service) => GatewayDown::Service(service.route(key.clone(), self.policing.guards(key))),
                 None => GatewayDown::ServiceGone(key.clone()),
@@ -97,8 +124,14 @@ impl Network {
     }
 
     /// Every Service that has been told of.
-    pub(in crate::shell) fn told_services(&self) -> impl Iterator<Item = &ObjectKey> {
+    pub(in crate::shell) fn told_services(&self) -> impl ExactSizeIterator<Item = &ObjectKey> {
         self.told.keys()
+    }
+
+    /// Of these, in their order, those that come after one.
+    pub(in crate::shell) fn told_after(&self, last: Option<&ObjectKey>) -> impl Iterator<Item = &ObjectKey> {
+        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
+        self.told.range::<ObjectKey, _>((after, Bound::Unbounded)).map(|(key, _)| key)
     }
 
     fn observe(&self, key: &ObjectKey, service: &Service) -> Told {
