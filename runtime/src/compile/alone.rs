@@ -74,6 +74,12 @@ pub(super) fn compiles(code: Code) -> Work {
     }
 }
 
+/// The parts of a component, as bytes.
+pub(super) fn parts(component: &[u8]) -> Result<Vec<u8>, String> {
+    let divided = registry_client::divide(component).ok_or("the component has one part")?;
+    Ok(divided.write())
+}
+
 fn compile(component: &[u8], code: Code) -> Result<Vec<u8>, String> {
     let engine = engine::compiling(code).map_err(|error| format!("{error:#}"))?;
     compiled(&engine, component)

@@ -137,9 +137,10 @@ impl ArtifactCache {
         Some(fits)
     }
 
-    /// Keeps what was compiled. The seal goes first, so that an artifact is never seen without one.
-    pub(super) fn store(&self, digest: &Digest, artifact: &[u8]) -> io::Result<()> {
-        self.make_room(artifact.len() as u64)?;
+    /// Keeps what was compiled. The seal goes first, so that an artifact is never seen without one. No room is made by removing
+    /// what it was `made_of`, which the next may be made of too.
+    pub(super) fn store(&self, digest: &Digest, artifact: &[u8], made_of: Option<&Digest>) -> io::Result<()> {
+        self.make_room(artifact.len() as u64, made_of.map(|code| self.path(code, ARTIFACT)))?;
         self.write(&self.path(digest, SEAL), &self.seal.of(&self.name(digest), artifact))?;
         self.write(&self.path(digest, ARTIFACT), artifact)
     }
@@ -159,7 +160,7 @@ impl ArtifactCache {
         self.dir.join(format!("{}.{extension}", self.name(digest)))
     }
 
-    fn make_room(&self, bytes: u64) -> io::Result<()> {
+    fn make_room(&self, bytes: u64, left: Option<PathBuf>) -> io::Result<()> {
         let mut artifacts: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(&self.dir)?
             .filter_map(|entry| {
                 let (entry, path) = entry.ok().map(|entry| (entry.metadata(), entry.path()))?;
@@ -172,6 +173,9 @@ impl ArtifactCache {
         for (_, size, path) in artifacts {
             if total <= MAX_CACHE_BYTES {
                 break;
+            }
+            if left.as_ref() == Some(&path) {
+                continue;
             }
             // Replicas that run from it keep their mapping.
             fs::remove_file(&path)?;
@@ -206,7 +210,7 @@ mod tests {
 
         fn filled(&self) -> ArtifactCache {
             let cache = self.cache();
-            cache.store(&self.digest, &self.engine.precompile_component(EMPTY).unwrap()).unwrap();
+            cache.store(&self.digest, &self.engine.precompile_component(EMPTY).unwrap(), None).unwrap();
             cache
         }
     }

@@ -22,14 +22,16 @@ use crate::{
 /// that seals them, and alone writes into their directory. Processes that guests could break out into have none: they are given
 /// the files. Clones share it.
 #[derive(Clone)]
-pub struct Artifacts(Arc<Inner>);
+pub struct Artifacts(pub(super) Arc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     images: ImageStore,
     /// Where images come from that are not in `images`.
     elsewhere: Arc<dyn FetchImage>,
-    cache: ArtifactCache,
-    compiler: Compiler,
+    pub(super) cache: ArtifactCache,
+    pub(super) compiler: Compiler,
+    /// Whether code is kept for builds that differ in nothing else: where it matters that what was edited is there soon.
+    pub(super) by_parts: bool,
     /// Images of which somebody waits for the artifact.
     turns: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -50,7 +52,8 @@ impl Artifacts {
         let engine = engine::compiling(code).map_err(WorkerError::Engine)?;
         let cache = ArtifactCache::open(dir, &engine)?;
         let compiler = Compiler::new(engine, compile)?;
-        Ok(Self(Arc::new(Inner { images, elsewhere, cache, compiler, turns: Mutex::default() })))
+        let by_parts = code == Code::Unoptimized;
+        Ok(Self(Arc::new(Inner { images, elsewhere, cache, compiler, by_parts, turns: Mutex::default() })))
     }
 
     /// As [`open_artifact`](OpenArtifact::open_artifact), by a link in `dir`: for a process that sees of all files those in there
@@ -77,12 +80,12 @@ impl Artifacts {
         }
         let source = self.source(image, digest).await?;
         let began = Instant::now();
-        let artifact = self.0.compiler.compile(image, source.bytes).await?;
+        let (artifact, made_of) = self.make(image, source.bytes).await?;
         tracing::debug!(image, compile_ms = began.elapsed().as_millis(), "compiled a component");
         let inner = self.0.clone();
         blocking(move || {
             let cache = &inner.cache;
-            cache.store(&source.digest, &artifact).map_err(|error| {
+            cache.store(&source.digest, &artifact, made_of.as_ref()).map_err(|error| {
                 // It may name a path, which clients of the gateway would be told.
                 tracing::warn!(%error, "a compiled component cannot be kept");
                 StartError::Cache(format!("it cannot be written ({}); the log says more", error.kind()))
@@ -104,7 +107,7 @@ impl Artifacts {
         blocking(move || find(&inner.cache, &inner.images.component_digest(&digest).ok()?)).await
     }
 
-    fn turn(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+    pub(super) fn turn(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.0.turns.lock();
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         turns.entry(digest.clone()).or_default().clone()

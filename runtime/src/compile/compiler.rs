@@ -1,10 +1,10 @@
 use std::{sync::Arc, thread};
 
 use bytes::Bytes;
-use registry_client::MAX_COMPONENT_BYTES;
+use registry_client::{Divided, MAX_COMPONENT_BYTES};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::{AT_ONCE, Compile, alone, server::CompileServer};
+use super::{AT_ONCE, Compile, alone, exchange::Wanted, server::CompileServer};
 use crate::{WorkerError, error::StartError, priority};
 
 /// Compiles apart from what serves: in processes of their own, or on threads that give way.
@@ -37,27 +37,41 @@ impl Compiler {
         }
         let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
         let compiled = match &self.way {
-            Way::Threads(threads) => self.on_threads(threads, bytes, permit).await,
-            Way::Server(server) => server.compile(bytes).await,
+            Way::Threads(threads) => {
+                let engine = self.engine.clone();
+                on_threads(threads, permit, move || alone::compiled(&engine, &bytes)).await
+            }
+            Way::Server(server) => server.make(Wanted::Artifact, bytes).await,
         };
         compiled.map_err(|why| StartError::Compile { image: image.to_owned(), why })
     }
 
-    /// The permit is kept until it is done, also when nobody waits for it any longer.
-    async fn on_threads(
-        &self,
-        threads: &rayon::ThreadPool,
-        bytes: Bytes,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<Vec<u8>, String> {
-        let (done, compiled) = oneshot::channel();
-        let engine = self.engine.clone();
-        threads.spawn(move || {
-            let _permit = permit;
-            let _ = done.send(alone::compiled(&engine, &bytes));
-        });
-        compiled.await.unwrap_or_else(|_| Err("the compiler panicked on it".into()))
+    /// The parts of a component; `None`: it is to be compiled as a whole.
+    pub(super) async fn divide(&self, bytes: Bytes) -> Option<Divided> {
+        if bytes.len() as u64 > MAX_COMPONENT_BYTES {
+            return None;
+        }
+        let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let parts = match &self.way {
+            Way::Threads(threads) => on_threads(threads, permit, move || alone::parts(&bytes)).await,
+            Way::Server(server) => server.make(Wanted::Parts, bytes).await,
+        };
+        Divided::read(&parts.ok()?)
     }
+}
+
+/// The permit is kept until it is done, also when nobody waits for it any longer.
+async fn on_threads(
+    threads: &rayon::ThreadPool,
+    permit: OwnedSemaphorePermit,
+    work: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,
+) -> Result<Vec<u8>, String> {
+    let (done, made) = oneshot::channel();
+    threads.spawn(move || {
+        let _permit = permit;
+        let _ = done.send(work());
+    });
+    made.await.unwrap_or_else(|_| Err("the compiler panicked on it".into()))
 }
 
 fn threads() -> Result<rayon::ThreadPool, WorkerError> {

@@ -1,5 +1,5 @@
-//! What is said between a compile server and who started it: for each component two descriptors, the component and the end of a
-//! socket for the answer. The answer is an artifact, as a descriptor too, or words.
+//! What is said between a compile server and who started it: for each component a byte, which says what is wanted of it, and two
+//! descriptors, the component and the end of a socket for the answer. The answer is what was wanted, as a descriptor too, or words.
 
 use std::{
     fs::File,
@@ -28,6 +28,20 @@ pub(super) const MAX_WORDS_BYTES: usize = 32 << 10;
 /// Descriptors that come with one message.
 const PASSED: usize = 2;
 
+/// What is wanted of a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Artifact,
+    /// Its parts, as [`Divided::write`](registry_client::Divided::write) writes them.
+    Parts,
+}
+
+impl Wanted {
+    fn read(byte: u8) -> Option<Self> {
+        [Self::Artifact, Self::Parts].into_iter().find(|wanted| *wanted as u8 == byte)
+    }
+}
+
 /// A socket as tokio uses it.
 pub(super) fn connection(stream: BlockingStream) -> io::Result<UnixStream> {
     stream.set_nonblocking(true)?;
@@ -44,20 +58,27 @@ pub(super) fn memory(bytes: &[u8]) -> io::Result<File> {
 }
 
 /// Gives the other process a component, and the end of a socket for its answer.
-pub(super) fn hand_over(control: &BlockingStream, component: &File, answer: &BlockingStream) -> io::Result<()> {
+pub(super) fn hand_over(
+    control: &BlockingStream,
+    wanted: Wanted,
+    component: &File,
+    answer: &BlockingStream,
+) -> io::Result<()> {
     // There is room for many more than there are compiles at the same time: a full socket is a server that hangs.
-    send(control, &[0], &[component.as_fd(), answer.as_fd()], SendFlags::DONTWAIT)
+    send(control, &[wanted as u8], &[component.as_fd(), answer.as_fd()], SendFlags::DONTWAIT)
 }
 
-/// What was handed over: the component, and where the answer is for. `None`: there will be no more.
-pub(super) async fn take_over(control: &UnixStream) -> io::Result<Option<(File, UnixStream)>> {
+/// What was handed over: what is wanted, the component, and where the answer is for. `None`: there will be no more.
+pub(super) async fn take_over(control: &UnixStream) -> io::Result<Option<(Wanted, File, UnixStream)>> {
     let mut byte = [0];
     let (length, passed) = control.async_io(Interest::READABLE, || receive(control.as_fd(), &mut byte)).await?;
     if length == 0 {
         return Ok(None);
     }
-    let [Some(component), Some(answer)] = passed else { return Err(io::ErrorKind::InvalidData.into()) };
-    Ok(Some((component.into(), connection(answer.into())?)))
+    let (Some(wanted), [Some(component), Some(answer)]) = (Wanted::read(byte[0]), passed) else {
+        return Err(io::ErrorKind::InvalidData.into());
+    };
+    Ok(Some((wanted, component.into(), connection(answer.into())?)))
 }
 
 /// Answers with what was written to `artifact`, which nobody can change from now on, or with words.
@@ -137,11 +158,12 @@ mod tests {
     async fn a_component_that_is_handed_over_is_answered_with_an_artifact_or_with_words() {
         let (ours, theirs) = BlockingStream::pair().unwrap();
         let theirs = connection(theirs).unwrap();
-        for answer in [Ok(b"code".to_vec()), Err("why".to_owned())] {
+        for (wanted, answer) in [(Wanted::Artifact, Ok(b"code".to_vec())), (Wanted::Parts, Err("why".to_owned()))] {
             let (near, far) = BlockingStream::pair().unwrap();
-            hand_over(&ours, &memory(b"component").unwrap(), &far).unwrap();
+            hand_over(&ours, wanted, &memory(b"component").unwrap(), &far).unwrap();
             drop(far);
-            let (mut component, far) = take_over(&theirs).await.unwrap().unwrap();
+            let (asked, mut component, far) = take_over(&theirs).await.unwrap().unwrap();
+            assert_eq!(asked, wanted);
             let mut bytes = Vec::new();
             component.read_to_end(&mut bytes).unwrap();
             assert_eq!(bytes, b"component");

@@ -19,7 +19,7 @@ use tokio::{io::AsyncReadExt, net::UnixStream, sync::Semaphore};
 use super::{
     AT_ONCE,
     alone::{self, Alone, Work},
-    exchange,
+    exchange::{self, Wanted},
     server::too_late,
 };
 use crate::{engine::Code, sandbox};
@@ -31,8 +31,18 @@ const DESCRIPTORS: libc::c_uint = 1024;
 
 /// What is done with each component, and for how long.
 struct Service {
+    /// Where its artifact is wanted.
     alone: Alone,
     timeout: Duration,
+}
+
+impl Service {
+    fn alone(&self, wanted: Wanted) -> Alone {
+        match wanted {
+            Wanted::Artifact => self.alone,
+            Wanted::Parts => Alone { work: alone::parts, ..self.alone },
+        }
+    }
 }
 
 /// What the compile server's process does: it takes components from its standard input, which is a socket of who started it, and has
@@ -59,26 +69,26 @@ fn serve_work(work: Work, memory_bytes: u64, timeout: Duration) -> io::Result<()
     // What cannot be given up here, the workers warn of.
     let _ = sandbox::enter_as_compile_server();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { serve(&exchange::connection(control)?, Arc::new(service)).await })
+    runtime.block_on(async { serve(&exchange::connection(control)?, &service).await })
 }
 
-async fn serve(control: &UnixStream, service: Arc<Service>) -> io::Result<()> {
+async fn serve(control: &UnixStream, service: &Service) -> io::Result<()> {
     let permits = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         // Who asks keeps to as many too. One that does not waits, and nothing of it is read meanwhile.
         let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
-        let Some((component, asker)) = exchange::take_over(control).await? else { return Ok(()) };
-        let service = service.clone();
+        let Some((wanted, component, asker)) = exchange::take_over(control).await? else { return Ok(()) };
+        let (alone, timeout) = (service.alone(wanted), service.timeout);
         tokio::spawn(async move {
             let _permit = permit;
-            if let Err(error) = answer(component, asker, &service).await {
+            if let Err(error) = answer(component, asker, alone, timeout).await {
                 tracing::debug!(%error, "a compile was given up");
             }
         });
     }
 }
 
-async fn answer(component: File, mut asker: UnixStream, &Service { alone, timeout }: &Service) -> io::Result<()> {
+async fn answer(component: File, mut asker: UnixStream, alone: Alone, timeout: Duration) -> io::Result<()> {
     let mut artifact = exchange::memory(&[])?;
     let (ours, theirs) = BlockingStream::pair()?;
     let compile = Compile::begin(component, artifact.try_clone()?, theirs, alone)?;

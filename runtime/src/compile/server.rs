@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::exchange;
+use super::exchange::{self, Wanted};
 
 /// What the server has beyond the limit of a compile, to say that it was passed.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -74,21 +74,21 @@ impl CompileServer {
         Ok(())
     }
 
-    /// The artifact, or why there is none, for people.
-    pub(super) async fn compile(&self, component: Bytes) -> Result<Vec<u8>, String> {
+    /// What is wanted of a component, or why there is none, for people.
+    pub(super) async fn make(&self, wanted: Wanted, component: Bytes) -> Result<Vec<u8>, String> {
         let timeout = self.0.process.timeout;
-        match tokio::time::timeout(timeout + LAST_WORDS, self.ask(component)).await {
+        match tokio::time::timeout(timeout + LAST_WORDS, self.ask(wanted, component)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => Err(format!("the compile server cannot be used: {error}")),
             Err(_) => Err(too_late(timeout)),
         }
     }
 
-    async fn ask(&self, component: Bytes) -> io::Result<Result<Vec<u8>, String>> {
+    async fn ask(&self, wanted: Wanted, component: Bytes) -> io::Result<Result<Vec<u8>, String>> {
         let server = self.0.clone();
         let asked = tokio::task::spawn_blocking(move || {
             let (ours, theirs) = UnixStream::pair()?;
-            server.hand_over(&exchange::memory(&component)?, &theirs)?;
+            server.hand_over(wanted, &exchange::memory(&component)?, &theirs)?;
             Ok::<_, io::Error>(ours)
         });
         let mut answer = exchange::connection(asked.await.map_err(io::Error::other)??)?;
@@ -98,7 +98,7 @@ impl CompileServer {
 
 impl Server {
     /// Gives the process a component, which is started if there is none.
-    fn hand_over(&self, component: &std::fs::File, answer: &UnixStream) -> io::Result<()> {
+    fn hand_over(&self, wanted: Wanted, component: &std::fs::File, answer: &UnixStream) -> io::Result<()> {
         let mut running = self.running.lock();
         if let Some(status) = running.as_mut().and_then(Running::ended) {
             tracing::warn!(%status, "the compile server has ended, and is started again");
@@ -110,7 +110,7 @@ impl Server {
             Some(server) => server,
             none => none.insert(self.process.start()?),
         };
-        exchange::hand_over(&server.control, component, answer)
+        exchange::hand_over(&server.control, wanted, component, answer)
     }
 }
 
