@@ -17,6 +17,7 @@ use super::{
     cargo,
     command::{self, Finished},
     inputs::Inputs,
+    place::Place,
     profile::Profile,
     project::{Component, Recipe},
     status::Crates,
@@ -43,7 +44,7 @@ pub(crate) struct Compiler {
     images: ImageStore,
     messages: Messages,
     profile: Profile,
-    /// Cargo's target directory, if the package's own is not to be used.
+    /// A folder that projects share, if each package's own `target` is not to be used.
     target_dir: Option<PathBuf>,
     progress: watch::Sender<Crates>,
     /// What was last found out of the packages of a project.
@@ -91,7 +92,8 @@ pub(crate) enum CompileError {
 impl Compiler {
     /// A compiler that puts images into this store.
     pub(crate) fn new(images: ImageStore, messages: Messages, profile: Profile, build_cache: Option<&Path>) -> Self {
-        let target_dir = build_cache.map(|folder| folder.join("guests")).or_else(target_dir_of_environment);
+        let of_flag = build_cache.and_then(|folder| std::path::absolute(folder.join("guests")).ok());
+        let target_dir = of_flag.or_else(target_dir_of_environment);
         let (progress, groups, toolchains) = (watch::Sender::default(), Arc::default(), Arc::default());
         Self { images, messages, profile, target_dir, progress, groups, toolchains }
     }
@@ -246,7 +248,7 @@ impl Compiler {
                 {
                     Err(failure(std::mem::take(messages)))
                 }
-                [one] => Ok((one.clone(), Some(Inputs::of_cargo(&output, one, &component.dir)))),
+                [one] => Ok((one.clone(), Some(Inputs::of_cargo(&output, one, &component.dir, self.target_dir.as_deref())))),
                 [] => Err(anyhow!(
                     "the package in {} makes no component: add `[lib]` with `crate-type = [\"cdylib\"]` to its Cargo.toml",
                     component.dir.display()
@@ -281,8 +283,11 @@ impl Compiler {
             build.args(["--color", if coloured { "always" } else { "never" }]);
             build.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "80");
         }
-        if let Some(folder) = &self.target_dir {
-            build.env("CARGO_TARGET_DIR", folder);
+        if let Some(shared) = self.target_dir.clone() {
+            let (folder, there) = (folder.to_owned(), shared.clone());
+            let place = tokio::task::spawn_blocking(move || Place::of(&there, &folder));
+            let place = place.await.context("the search was broken off")?;
+            place.tell(&mut build).with_context(|| format!("{} cannot be used", shared.display()))?;
         }
         self.progress.send_replace(Crates::default());
         let finished = self.run(build, CARGO_BUILD).await?;
@@ -334,8 +339,7 @@ fn failure(messages: String) -> CompileError {
 
 /// Cargo takes a relative one from the folder that it runs in. Here it runs in several, and means the user's.
 fn target_dir_of_environment() -> Option<PathBuf> {
-    let named = PathBuf::from(std::env::var_os("CARGO_TARGET_DIR")?);
-    named.is_relative().then(|| std::path::absolute(named).ok()).flatten()
+    std::path::absolute(std::env::var_os("CARGO_TARGET_DIR")?).ok()
 }
 
 /// What is in a file, or comes from a pipe, up to the size of a component.
@@ -391,6 +395,61 @@ mod tests {
         match compiler.build_one(&component).await {
             Err(CompileError::Source { messages, .. }) => assert_eq!(messages, "app.ts(1,2): error TS1\nnpm error"),
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// A package with a crate of its own beside it, and this text in what is built of both.
+    fn package(folder: PathBuf, text: &str) -> Component {
+        let write = |file: &str, text: String| {
+            fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
+            fs::write(folder.join(file), text).unwrap();
+        };
+        let head = |name: &str| format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
+        let more = "[lib]\ncrate-type = [\"cdylib\"]\n[dependencies]\nbeside = { path = \"beside\" }\n";
+        write("Cargo.toml", head("hello") + more);
+        let call = "#[unsafe(no_mangle)]\npub extern \"C\" fn call(at: usize) -> u8";
+        write("src/lib.rs", format!("{call} {{ b\"mine of {text}\"[at] + beside::call(at) }}\n"));
+        write("beside/Cargo.toml", head("beside"));
+        write("beside/src/lib.rs", format!("pub fn call(at: usize) -> u8 {{ b\"beside {text}\"[at] }}\n"));
+        Component {
+            name: "hello".to_owned(),
+            image: "hello:dev".to_owned(),
+            dir: folder,
+            recipe: Recipe::Cargo,
+            watch: Vec::new(),
+            needs: Vec::new(),
+            wasi: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn of_projects_that_share_a_build_cache_and_a_name_each_gets_its_own_component() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let compiler = || {
+            let images = ImageStore::open(root.join("images")).unwrap();
+            let (messages, cache) = (Messages::Kept { coloured: false }, root.join("cache"));
+            Compiler::new(images, messages, Profile::Release, Some(&cache))
+        };
+        let workspace = |text: &str| {
+            let component = package(root.join(text), text);
+            let manifest = component.dir.join("Cargo.toml");
+            fs::write(&manifest, fs::read_to_string(&manifest).unwrap() + "[workspace]\n").unwrap();
+            component
+        };
+        let all =
+            [package(root.join("one"), "one"), package(root.join("two"), "two"), workspace("three"), workspace("four")];
+        // What each makes is read when all are done, as late as it may be.
+        let built = futures::future::join_all(all.iter().map(async |component| {
+            let batch = Batch { components: vec![component], packages: Vec::new() };
+            let (_, made) = compiler().make(&batch).await.pop().unwrap();
+            made.unwrap().0
+        }));
+        let built = built.await;
+        for (component, file) in all.iter().zip(built) {
+            let (made, text) = (fs::read(&file).unwrap(), component.dir.file_name().unwrap().to_str().unwrap());
+            let has = |text: String| made.windows(text.len()).any(|part| part == text.as_bytes());
+            assert!(has(format!("mine of {text}")) && has(format!("beside {text}")), "{text}: {}", file.display());
         }
     }
 }

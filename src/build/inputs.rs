@@ -23,10 +23,11 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// Of a build by Cargo, by its messages and the note that it left beside the artifact.
-    pub(super) fn of_cargo(messages: &[u8], artifact: &Path, package: &Path) -> Self {
+    /// Of a build by Cargo, by its messages and the note that it left beside the artifact, in its own folder or one that projects
+    /// share.
+    pub(super) fn of_cargo(messages: &[u8], artifact: &Path, package: &Path, shared: Option<&Path>) -> Self {
         // target/wasm32-wasip2/release/NAME.wasm
-        let made = artifact.ancestors().nth(3).map(Path::to_owned);
+        let made = shared.or(artifact.ancestors().nth(3)).map(Path::to_owned);
         let note = artifact.with_extension("d");
         let is_small = fs::metadata(&note).is_ok_and(|metadata| metadata.len() <= dep_info::MAX_BYTES);
         let text = is_small.then(|| fs::read_to_string(&note).ok()).flatten().unwrap_or_default();

@@ -8,6 +8,7 @@ mod command;
 mod compile;
 mod dep_info;
 mod inputs;
+mod place;
 mod profile;
 mod project;
 mod rustflags;
