@@ -14,10 +14,14 @@ pub(crate) struct OverQuotas(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// By quota and whose it is.
-    held: Mutex<BTreeMap<(&'static str, String), (u64, String)>>,
+    held: Mutex<BTreeMap<Refused, Told>>,
     came: Notify,
 }
+
+/// Which quota, and whose it is.
+type Refused = (&'static str, String);
+/// How often, and why the last time.
+type Told = (u64, String);
 
 /// A quota has refused something.
 #[derive(Debug, Clone, PartialEq, Eq)]
