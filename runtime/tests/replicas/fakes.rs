@@ -160,7 +160,11 @@ pub(crate) fn handles(
 }
 
 pub(crate) fn artifacts(images: &ImageStore, dir: &Path, compile: Compile) -> Artifacts {
-    Artifacts::open(images.clone(), Arc::new(NoImages), dir, compile, Code::default()).unwrap()
+    artifacts_of(images, dir, compile, Code::default())
+}
+
+pub(crate) fn artifacts_of(images: &ImageStore, dir: &Path, compile: Compile, code: Code) -> Artifacts {
+    Artifacts::open(images.clone(), Arc::new(NoImages), dir, compile, code).unwrap()
 }
 
 /// Nothing is to be had from elsewhere.

@@ -11,7 +11,7 @@ use std::{
 
 use api::{OpenArtifact, replica::ReplicaPhase};
 use registry_client::ImageStore;
-use runtime::{Compile, CompileServer};
+use runtime::{Code, Compile, CompileServer};
 use rustix::{
     fs::{MemfdFlags, memfd_create},
     process::{Signal, getppid, kill_process},
@@ -92,6 +92,27 @@ pub(crate) fn escapes_nowhere() {
         artifact.read_to_string(&mut said).unwrap();
     });
     assert_eq!(said, "open: []");
+}
+
+/// Of two builds of a script, the interpreter is compiled once.
+pub(crate) fn divides() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = ImageStore::open(dir.path().join("images")).unwrap();
+    let (compiled, compile) = (dir.path().join("compiled"), Compile::Server(inside::server(1 << 30)));
+    let artifacts = fakes::artifacts_of(&images, &compiled, compile, Code::Unoptimized);
+    block_on(async {
+        for (letter, files) in [("a", 2), ("b", 3)] {
+            let script = letter.repeat(300_000);
+            let component = format!(
+                "(component (core module (memory 10) (data (i32.const 0) \"{script}\"))
+                    (instance $i) (export \"wasi:http/incoming-handler@0.2.0\" (instance $i)))"
+            );
+            let image = images.put_component("script:test", wat::parse_str(component).unwrap().into()).unwrap();
+            artifacts.open_artifact("script:test", &image.digest).await.unwrap();
+            let names = fs::read_dir(&compiled).unwrap().map(|entry| entry.unwrap().path());
+            assert_eq!(names.filter(|path| path.extension().is_some_and(|kind| kind == "cwasm")).count(), files);
+        }
+    });
 }
 
 pub(crate) fn dead_server(inside: &Inside) {

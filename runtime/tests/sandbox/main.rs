@@ -36,6 +36,7 @@ const TESTS: &[(&str, Test)] = &[
     ("a_compile_beyond_its_limits_says_so_and_the_next_one_is_served", Test::Inside(compiling::limits)),
     ("when_the_compile_server_has_ended_compiles_say_so", Test::Inside(compiling::dead_server)),
     ("a_component_that_has_taken_over_its_compiler_reaches_nothing", Test::Outside(compiling::escapes_nowhere)),
+    ("the_compile_server_divides_components_too", Test::Outside(compiling::divides)),
     ("the_compile_server_ends_with_its_worker", Test::Outside(compiling::ends_with_its_worker)),
 ];
 
