@@ -1,11 +1,8 @@
 //! Who may pull now: so many at once, of whom one namespace and one registry leave some to others.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
-};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
+use api::Shares;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Places to pull at. A registry that sends slowly holds one for as long as a transfer may take, so that one namespace, with a registry
@@ -13,9 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub(super) struct Places {
     all: Arc<Semaphore>,
-    of_one: usize,
     /// Of those that pull or wait.
-    shares: Mutex<HashMap<Sharer, Weak<Semaphore>>>,
+    shares: Shares<Sharer>,
 }
 
 /// Who leaves some to others.
@@ -37,31 +33,20 @@ pub(super) struct Place {
 impl Places {
     pub(super) fn new(at_once: usize) -> Self {
         let of_one = (at_once - at_once.div_ceil(4)).max(1);
-        Self { all: Arc::new(Semaphore::new(at_once)), of_one, shares: Mutex::default() }
+        Self { all: Arc::new(Semaphore::new(at_once)), shares: Shares::new(of_one) }
     }
 
     /// Waits for a place for a namespace that pulls from a registry, and behind those who came before it only.
     pub(super) async fn of(&self, namespace: Option<&str>, host: &str) -> Place {
         // Who waits for a registry takes nothing of its namespace yet.
-        let of_host = taken(self.share(Sharer::Host(host.to_owned()))).await;
-        let of_namespace = taken(self.share(Sharer::Namespace(namespace.map(str::to_owned)))).await;
+        let of_host = taken(self.shares.of(Sharer::Host(host.to_owned()))).await;
+        let of_namespace = taken(self.shares.of(Sharer::Namespace(namespace.map(str::to_owned)))).await;
         Place { _shares: Some([of_host, of_namespace]), _place: taken(self.all.clone()).await }
     }
 
     /// Waits for a place for what is short, whoever it is for.
     pub(super) async fn any(&self) -> Place {
         Place { _shares: None, _place: taken(self.all.clone()).await }
-    }
-
-    fn share(&self, sharer: Sharer) -> Arc<Semaphore> {
-        let mut shares = self.shares.lock();
-        if let Some(share) = shares.get(&sharer).and_then(Weak::upgrade) {
-            return share;
-        }
-        shares.retain(|_, share| share.strong_count() > 0);
-        let share = Arc::new(Semaphore::new(self.of_one));
-        shares.insert(sharer, Arc::downgrade(&share));
-        share
     }
 }
 
@@ -111,6 +96,6 @@ mod tests {
         }
         let _place = places.any().now_or_never().expect("a free place");
         drop(places.of(Some("d"), "h").now_or_never());
-        assert!(places.shares.lock().len() <= 3, "{:?}", places.shares);
+        assert!(places.shares.known() <= 3, "{:?}", places.shares);
     }
 }

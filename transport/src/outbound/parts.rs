@@ -1,54 +1,33 @@
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
-};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
+use api::Shares;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-/// Namespaces whose seats are known, beyond which those are forgotten that nobody has.
-const FORGET_BEYOND: usize = 64;
 
 /// Seats that are shared by namespaces: each has its part at most, so that none takes them all.
 pub(super) struct Parts {
     seats: Arc<Semaphore>,
-    part: usize,
-    namespaces: Mutex<HashMap<String, Weak<Semaphore>>>,
+    namespaces: Shares<String>,
 }
 
 /// One of them, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
-    _part: Option<(OwnedSemaphorePermit, Arc<Semaphore>)>,
+    _part: Option<OwnedSemaphorePermit>,
     _seat: Option<OwnedSemaphorePermit>,
 }
 
 impl Parts {
     /// So many seats, of which each namespace has at most `part`.
     pub(super) fn new(seats: usize, part: usize) -> Self {
-        Self { seats: Arc::new(Semaphore::new(seats)), part, namespaces: Mutex::default() }
+        Self { seats: Arc::new(Semaphore::new(seats)), namespaces: Shares::new(part) }
     }
 
     /// Waits for a seat for guests of a namespace. Whoever waits for one of its own part keeps none from others. What is for the process
     /// itself (`None`) has one at once: guests keep it from nothing.
     pub(super) async fn take(&self, guests: Option<&str>) -> Seat {
         let Some(namespace) = guests else { return Seat { _part: None, _seat: None } };
-        let own = self.of(namespace);
-        let part = own.clone().acquire_owned().await.ok().map(|permit| (permit, own));
+        let part = self.namespaces.of(namespace.to_owned()).acquire_owned().await.ok();
         Seat { _part: part, _seat: self.seats.clone().acquire_owned().await.ok() }
-    }
-
-    fn of(&self, namespace: &str) -> Arc<Semaphore> {
-        let mut namespaces = self.namespaces.lock();
-        if let Some(known) = namespaces.get(namespace).and_then(Weak::upgrade) {
-            return known;
-        }
-        if namespaces.len() >= FORGET_BEYOND {
-            namespaces.retain(|_, known| known.strong_count() > 0);
-        }
-        let own = Arc::new(Semaphore::new(self.part));
-        namespaces.insert(namespace.to_owned(), Arc::downgrade(&own));
-        own
     }
 }
 
@@ -78,10 +57,10 @@ mod tests {
     async fn namespaces_are_forgotten_whose_seats_nobody_has() {
         let parts = Parts::new(5, 2);
         let _held = parts.take(Some("shop")).await;
-        for number in 0..10 * FORGET_BEYOND {
+        for number in 0..640 {
             drop(parts.take(Some(&number.to_string())).await);
         }
-        assert!(parts.namespaces.lock().len() <= FORGET_BEYOND);
-        assert_eq!(parts.of("shop").available_permits(), 1);
+        assert!(parts.namespaces.known() <= 64);
+        assert_eq!(parts.namespaces.of("shop".to_owned()).available_permits(), 1);
     }
 }
