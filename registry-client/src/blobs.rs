@@ -29,7 +29,7 @@ const PARTIAL: &str = ".partial-";
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// The digest of these bytes.
-pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
+pub fn digest_of(bytes: &[u8]) -> Digest {
     Digest::from_sha256(Sha256::digest(bytes).into())
 }
 

@@ -26,7 +26,7 @@ mod signature;
 mod store;
 
 pub use access::{Access, DockerConfig};
-pub use blobs::{MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES};
+pub use blobs::{MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, digest_of};
 pub use description::{Description, Language, describe};
 pub use divided::{Divided, MEMORY_MARK_BYTES, divide, memory_mark, variable_mark};
 pub use error::ImageError;

@@ -1,6 +1,6 @@
 //! The variables of a module that can be set: how they begin decides nothing about its code.
 
-use wasmparser::{BinaryReader, Global, GlobalSectionReader, Operator, ValType};
+use wasmparser::{BinaryReader, Global, GlobalSectionReader, ValType};
 
 use super::sections::{self, Section};
 
@@ -39,9 +39,5 @@ pub(super) fn take(section: &Section<'_>, taken: &mut Vec<i32>) -> Option<Vec<u8
 
 fn beginning(global: &Global<'_>) -> Option<i32> {
     let plain = global.ty.mutable && !global.ty.shared && global.ty.content_type == ValType::I32;
-    let mut operators = global.init_expr.get_operators_reader().into_iter();
-    match (plain, operators.next()?.ok()?, operators.next()?.ok()?, operators.next()) {
-        (true, Operator::I32Const { value }, Operator::End, None) => Some(value),
-        _ => None,
-    }
+    sections::constant(&global.init_expr).filter(|_| plain)
 }

@@ -1,10 +1,7 @@
 //! The memory that a module brings, in segments whose places change with every build, as one that is there from its first page
 //! to its last.
 
-use wasmparser::{
-    BinaryReader, ConstExpr, Data, DataKind, DataSectionReader, ImportSectionReader, MemorySectionReader, Operator,
-    TypeRef,
-};
+use wasmparser::{BinaryReader, Data, DataKind, DataSectionReader, ImportSectionReader, MemorySectionReader, TypeRef};
 
 use super::{
     memory_mark,
@@ -112,15 +109,9 @@ fn size_bytes(section: BinaryReader<'_>) -> Option<u64> {
 /// Where a segment goes that needs nothing for that but a number.
 fn place<'a>(segment: &Data<'a>) -> Option<(u64, &'a [u8])> {
     match &segment.kind {
-        DataKind::Active { memory_index: 0, offset_expr } => Some((constant(offset_expr)?, segment.data)),
-        _ => None,
-    }
-}
-
-fn constant(expression: &ConstExpr<'_>) -> Option<u64> {
-    let mut operators = expression.get_operators_reader().into_iter();
-    match (operators.next()?.ok()?, operators.next()?.ok()?, operators.next()) {
-        (Operator::I32Const { value }, Operator::End, None) => Some(value.cast_unsigned().into()),
+        DataKind::Active { memory_index: 0, offset_expr } => {
+            Some((sections::constant(offset_expr)?.cast_unsigned().into(), segment.data))
+        }
         _ => None,
     }
 }

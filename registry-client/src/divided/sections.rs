@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use wasmparser::BinaryReader;
+use wasmparser::{BinaryReader, ConstExpr, Operator};
 
 pub(super) const COMPONENT_START: &[u8] = b"\0asm\x0d\0\x01\0";
 pub(super) const MODULE_START: &[u8] = b"\0asm\x01\0\0\0";
@@ -40,6 +40,15 @@ pub(super) fn read(bytes: &[u8], known: RangeInclusive<u8>) -> Option<Vec<Sectio
         sections.push(Section { id, body, whole });
     }
     Some(sections)
+}
+
+/// What an expression is that is a number of 32 bits and nothing else.
+pub(super) fn constant(expression: &ConstExpr<'_>) -> Option<i32> {
+    let mut operators = expression.get_operators_reader().into_iter();
+    match (operators.next()?.ok()?, operators.next()?.ok()?, operators.next()) {
+        (Operator::I32Const { value }, Operator::End, None) => Some(value),
+        _ => None,
+    }
 }
 
 pub(super) fn write(into: &mut Vec<u8>, id: u8, body: &[u8]) {

@@ -11,8 +11,7 @@ use std::{
 
 use api::Digest;
 use bytes::Bytes;
-use registry_client::Divided;
-use ring::digest;
+use registry_client::{Divided, digest_of};
 
 use super::{Artifacts, blocking, fill::fill};
 use crate::error::StartError;
@@ -62,12 +61,6 @@ impl Artifacts {
         });
         Ok(filled.await?.map(|artifact| (artifact, Some(digest))))
     }
-}
-
-fn digest_of(bytes: &[u8]) -> Digest {
-    let mut hash = [0; digest::SHA256_OUTPUT_LEN];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
-    Digest::from_sha256(hash)
 }
 
 #[cfg(test)]
