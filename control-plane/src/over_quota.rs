@@ -14,12 +14,12 @@ pub(crate) struct OverQuotas(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    held: Mutex<BTreeMap<Refused, Told>>,
+    held: Mutex<BTreeMap<Whose, Told>>,
     came: Notify,
 }
 
 /// Which quota, and whose it is.
-type Refused = (&'static str, String);
+type Whose = (&'static str, String);
 /// How often, and why the last time.
 type Told = (u64, String);
 

@@ -54,13 +54,11 @@ impl Refusals {
         let mut counts = self.counts.lock();
         let is_full = counts.values().map(BTreeMap::len).sum::<usize>() >= MAX_COUNTS;
         let of_reason = counts.entry((what, reason)).or_default();
-        match of_reason.get_mut(name) {
-            Some(count) => *count = count.saturating_add(times),
-            None => {
-                let count = of_reason.entry(if is_full { OTHERS } else { name }.to_owned()).or_default();
-                *count = count.saturating_add(times);
-            }
-        }
+        let count = match of_reason.get_mut(name) {
+            Some(count) => count,
+            None => of_reason.entry(if is_full { OTHERS } else { name }.to_owned()).or_default(),
+        };
+        *count = count.saturating_add(times);
     }
 
     /// What quotas have refused, for events.

@@ -25,8 +25,7 @@ impl Sampler {
     }
 
     /// Sends a sample of each Service where something happens, and an empty message where nothing does; then the calls that were
-    /// denied, if any. If the session is full,
-    /// the next window is longer.
+    /// denied, if any. If the session is full, the next window is longer.
     pub(crate) fn sample(&mut self, shared: &Shared, up: &mpsc::Sender<GatewayUp>) {
         let Ok(place) = up.try_reserve() else { return };
         let now = Instant::now();

@@ -50,6 +50,23 @@ fn server(folder: &Path) -> (Sampan, String) {
     (Sampan::server_with(folder, 1, &["--sessions", &sessions]), sessions)
 }
 
+/// What nobody has placed anywhere.
+fn replica(id: ReplicaId) -> ReplicaSpec {
+    ReplicaSpec {
+        id,
+        revision: String::new(),
+        created: Timestamp::from_secs(1),
+        image: "probe:test".to_owned(),
+        digest: Digest::from_sha256([7; 32]),
+        environment: Default::default(),
+        grants: Grants::default(),
+        limits: Limits::default(),
+        reserves: Reserves::default(),
+        probes: Probes::default(),
+        seal: Vec::new(),
+    }
+}
+
 /// The attacker: it speaks the protocol as a worker does, with a certificate of its own.
 struct Attacker {
     name: &'static str,
@@ -295,19 +312,8 @@ fn a_joined_worker_that_is_refused_again_and_again_fills_no_log() {
     let folder = tempfile::tempdir().expect("a folder");
     let (sampan, sessions) = server(folder.path());
     let attacker = Attacker::join_with(&sampan, &sessions, Role::Worker, "mallory", &["--max-cpu", "1"]);
-    let spec = ReplicaSpec {
-        id: ReplicaId(ObjectKey::new("default", "forged")),
-        revision: "forged".to_owned(),
-        created: Timestamp::from_secs(1),
-        image: "probe:test".to_owned(),
-        digest: Digest::from_sha256([7; 32]),
-        environment: Default::default(),
-        grants: Grants::default(),
-        limits: Limits::default(),
-        reserves: Reserves::default(),
-        probes: Probes::default(),
-        seal: vec![0; 40],
-    };
+    let id = ReplicaId(ObjectKey::new("default", "forged"));
+    let spec = ReplicaSpec { revision: "forged".to_owned(), seal: vec![0; 40], ..replica(id) };
     let running = vec![RunningReplica { spec, phase: ReplicaPhase::Ready }];
     let hello = WorkerHello { running, ..attacker.hello(0) };
     let session = attacker.session(hello.clone());
@@ -352,19 +358,7 @@ fn a_joined_machine_whose_message_stands_for_much_memory_brings_none() {
     let (sampan, sessions) = server(folder.path());
     let attacker = Attacker::join(&sampan, &sessions, Role::Worker, "mallory");
     let running = |number: usize| RunningReplica {
-        spec: ReplicaSpec {
-            id: ReplicaId(ObjectKey::new("a", number.to_string())),
-            revision: String::new(),
-            created: Timestamp::from_secs(1),
-            image: "probe:test".to_owned(),
-            digest: Digest::from_sha256([7; 32]),
-            environment: Default::default(),
-            grants: Grants::default(),
-            limits: Limits::default(),
-            reserves: Reserves::default(),
-            probes: Probes::default(),
-            seal: Vec::new(),
-        },
+        spec: replica(ReplicaId(ObjectKey::new("a", number.to_string()))),
         phase: ReplicaPhase::Ready,
     };
     let before = most_held(sampan.id());
