@@ -46,7 +46,19 @@ fn works(folder: &Path, line: &str) {
     succeed(line, output);
 }
 
-/// Serves a project named `hello`, edits `source`, and sees that served too.
+/// Has a project named `hello` answer `/ask` by what the service says to `/world`, which its manifests then allow it to ask.
+fn asks_itself(folder: &Path, source: &str, edits: &[(&str, &str)]) {
+    let project = folder.join("hello");
+    succeed("manifests", run(&project, &["dev", "--write-manifests"]));
+    let commented = "      # annotations:\n      #   sampan.dev/key-value: default           # stores of wasi:keyvalue\n      #   \
+                     sampan.dev/outbound: api.example.com";
+    edit(&project.join("deploy/hello.yaml"), commented, "      annotations:\n        sampan.dev/outbound: hello");
+    for (from, to) in edits {
+        edit(&project.join(source), from, to);
+    }
+}
+
+/// Serves a project named `hello` that [`asks_itself`], if it does, edits `source`, and sees that served too.
 fn is_served_and_edited(folder: &Path, language: &str, source: &str) {
     let project = folder.join("hello");
     let sampan = Sampan::dev(&folder.join("data"), &project);
@@ -59,7 +71,11 @@ fn is_served_and_edited(folder: &Path, language: &str, source: &str) {
         wait_for("it is built", || (sampan.output().matches(" built ").count() >= times).then_some(()));
     };
     is_built(1);
-    says(&format!("Hello from {language}! You asked for /world\n"));
+    let greeting = format!("Hello from {language}! You asked for /world\n");
+    says(&greeting);
+    if project.join("deploy").exists() {
+        wait_for("it has asked", || client.try_get("/ask").ok().filter(|answer| answer.body == greeting));
+    }
     edit(&project.join(source), "Hello from", "Good morning from");
     is_built(2);
     says(&format!("Good morning from {language}! You asked for /world\n"));
@@ -71,6 +87,8 @@ fn is_served_and_edited(folder: &Path, language: &str, source: &str) {
 #[test]
 fn a_service_in_rust_is_made_tested_served_and_edited() {
     let folder = tempfile::tempdir().expect("a folder");
+    // Cargo takes every package below a workspace for one of its members, unless the package says otherwise.
+    fs::write(folder.path().join("Cargo.toml"), "[workspace]\nmembers = []\n").expect("a workspace around it");
     let said = made(folder.path(), &["hello", "--template", "rust"]);
     assert!(said.contains("\n  cargo test "), "{said}");
     let project = folder.path().join("hello");
@@ -114,6 +132,11 @@ fn a_service_in_python_is_made_tested_served_and_edited() {
     let project = folder.path().join("hello");
     symlink(venv, project.join(".venv")).expect("a link");
     works(&project, "python3 -m unittest");
+    let ask = "    if request.path == \"/ask\":\n        return Response(fetch(\"http://hello/world\").body)\n    return Response(f";
+    let edits =
+        [("from service import", "from client import fetch\nfrom service import"), ("    return Response(f", ask)];
+    asks_itself(folder.path(), "app.py", &edits);
+    works(&project, "python3 -m unittest");
     is_served_and_edited(folder.path(), "Python", "app.py");
 }
 
@@ -128,6 +151,10 @@ fn a_service_in_go_is_made_tested_served_and_edited() {
     made(folder.path(), &["hello", "--template", "go"]);
     let project = folder.path().join("hello");
     symlink(venv, project.join(".venv")).expect("a link");
+    works(&project, "GOPROXY=off go test ./...");
+    let ask = "\tif request.URL.Path == \"/ask\" {\n\t\tasked, err := wasi.Client.Get(\"http://hello/world\")\n\t\tif err != nil {\n\
+               \t\t\tpanic(err)\n\t\t}\n\t\tdefer asked.Body.Close()\n\t\tio.Copy(response, asked.Body)\n\t\treturn\n\t}\n\tfmt.Fprintf(";
+    asks_itself(folder.path(), "main.go", &[("\"fmt\"\n", "\"fmt\"\n\t\"io\"\n"), ("\tfmt.Fprintf(", ask)]);
     works(&project, "GOPROXY=off go test ./...");
     is_served_and_edited(folder.path(), "Go", "main.go");
 }

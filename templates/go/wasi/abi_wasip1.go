@@ -20,6 +20,54 @@ func requestHeaders(request int32) int32
 //go:wasmimport wasi:http/types@0.2.12 [method]incoming-request.consume
 func requestConsume(request int32, result unsafe.Pointer)
 
+//go:wasmimport wasi:http/types@0.2.12 [constructor]outgoing-request
+func newRequest(fields int32) int32
+
+//go:wasmimport wasi:http/types@0.2.12 [method]outgoing-request.set-method
+func requestSetMethod(request int32, method int32, other unsafe.Pointer, length uint32) int32
+
+//go:wasmimport wasi:http/types@0.2.12 [method]outgoing-request.set-scheme
+func requestSetScheme(request int32, isSome int32, scheme int32, other unsafe.Pointer, length uint32) int32
+
+//go:wasmimport wasi:http/types@0.2.12 [method]outgoing-request.set-authority
+func requestSetAuthority(request int32, isSome int32, text unsafe.Pointer, length uint32) int32
+
+//go:wasmimport wasi:http/types@0.2.12 [method]outgoing-request.set-path-with-query
+func requestSetPath(request int32, isSome int32, text unsafe.Pointer, length uint32) int32
+
+//go:wasmimport wasi:http/types@0.2.12 [method]outgoing-request.body
+func requestBody(request int32, result unsafe.Pointer)
+
+//go:wasmimport wasi:http/outgoing-handler@0.2.12 handle
+func sendRequest(request int32, hasOptions int32, options int32, result unsafe.Pointer)
+
+//go:wasmimport wasi:http/types@0.2.12 [method]future-incoming-response.subscribe
+func futureSubscribe(future int32) int32
+
+//go:wasmimport wasi:http/types@0.2.12 [method]future-incoming-response.get
+func futureGet(future int32, result unsafe.Pointer)
+
+//go:wasmimport wasi:http/types@0.2.12 [resource-drop]future-incoming-response
+func dropFuture(future int32)
+
+//go:wasmimport wasi:io/poll@0.2.12 [method]pollable.block
+func pollableBlock(pollable int32)
+
+//go:wasmimport wasi:io/poll@0.2.12 [resource-drop]pollable
+func dropPollable(pollable int32)
+
+//go:wasmimport wasi:http/types@0.2.12 [method]incoming-response.status
+func responseStatus(response int32) uint32
+
+//go:wasmimport wasi:http/types@0.2.12 [method]incoming-response.headers
+func responseHeaders(response int32) int32
+
+//go:wasmimport wasi:http/types@0.2.12 [method]incoming-response.consume
+func responseConsume(response int32, result unsafe.Pointer)
+
+//go:wasmimport wasi:http/types@0.2.12 [resource-drop]incoming-response
+func dropResponse(response int32)
+
 //go:wasmimport wasi:http/types@0.2.12 [resource-drop]incoming-request
 func dropRequest(request int32)
 

@@ -6,9 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"runtime"
 	"runtime/debug"
-	"strings"
 	"unsafe"
 )
 
@@ -68,20 +66,28 @@ func read(incoming int32) *http.Request {
 		panic(err)
 	}
 	request.RequestURI = path
-	fields := requestHeaders(incoming)
-	fieldsEntries(fields, unsafe.Pointer(&r))
-	// It has no tag, so the list begins where that is.
-	list := *(*slice)(unsafe.Pointer(&r))
-	for _, entry := range unsafe.Slice((*[2]slice)(unsafe.Pointer(uintptr(list.at))), list.length) {
-		request.Header.Add(entry[0].String(), entry[1].String())
-	}
-	dropFields(fields)
+	request.Header = headerOf(requestHeaders(incoming))
 	return request
 }
 
-// The body of a request.
+// Reads fields, and drops them.
+func headerOf(fields int32) http.Header {
+	var r result
+	fieldsEntries(fields, unsafe.Pointer(&r))
+	// It has no tag, so the list begins where that is.
+	list := *(*slice)(unsafe.Pointer(&r))
+	header := http.Header{}
+	for _, entry := range unsafe.Slice((*[2]slice)(unsafe.Pointer(uintptr(list.at))), list.length) {
+		header.Add(entry[0].String(), entry[1].String())
+	}
+	dropFields(fields)
+	return header
+}
+
+// The body of a request, or of the response `of`, which is dropped with it.
 type body struct {
 	incoming, stream int32
+	of               int32
 	left             []byte
 	isClosed         bool
 }
@@ -110,6 +116,9 @@ func (b *body) Close() error {
 	if !b.isClosed && b.incoming != 0 {
 		dropInput(b.stream)
 		dropIncomingBody(b.incoming)
+	}
+	if !b.isClosed && b.of != 0 {
+		dropResponse(b.of)
 	}
 	b.isClosed = true
 	return nil
@@ -140,23 +149,9 @@ func (w *responseWriter) WriteHeader(status int) {
 		return
 	}
 	w.isBegun = true
-	entries := make([][2]slice, 0, len(w.header))
-	var kept [][]byte
-	for name, values := range w.header {
-		for _, value := range values {
-			key, value := []byte(strings.ToLower(name)), []byte(value)
-			kept = append(kept, key, value)
-			entries = append(entries, [2]slice{sliceOf(key), sliceOf(value)})
-		}
-	}
-	var r result
-	fieldsFromList(unsafe.Pointer(unsafe.SliceData(entries)), uint32(len(entries)), unsafe.Pointer(&r))
-	runtime.KeepAlive(kept)
-	if r.tag != 0 {
-		panic("a header of the response cannot be sent")
-	}
-	response := newResponse(int32(r.words[0]))
+	response := newResponse(fieldsOf(w.header))
 	setStatusCode(response, uint32(status))
+	var r result
 	responseBody(response, unsafe.Pointer(&r))
 	w.body = int32(r.words[0])
 	outparamSet(w.out, 0, response, 0, 0, 0, 0, 0, 0)
@@ -171,20 +166,7 @@ func (w *responseWriter) Write(bytes []byte) (int, error) {
 		}
 		w.WriteHeader(http.StatusOK)
 	}
-	count := 0
-	for count < len(bytes) {
-		chunk := bytes[count:min(count+chunkBytes, len(bytes))]
-		var r result
-		streamWrite(w.stream, unsafe.Pointer(unsafe.SliceData(chunk)), uint32(len(chunk)), unsafe.Pointer(&r))
-		if r.tag != 0 {
-			if err := streamError(&r); err != nil {
-				return count, err
-			}
-			return count, errors.New("the client has gone")
-		}
-		count += len(chunk)
-	}
-	return count, nil
+	return outputStream(w.stream).Write(bytes)
 }
 
 func (w *responseWriter) finish() {
