@@ -57,9 +57,20 @@ impl Files {
     /// Writes them into a folder that is not there, or is empty.
     ///
     /// # Errors
-    /// Something is in the folder, which is then left as it is, or it cannot be written to.
+    /// Something is in the folder, which is then left as it is, or it cannot be written to: then nothing stays in it.
     pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
         check_empty(folder)?;
+        let was_there = folder.exists();
+        let written = self.write_each(folder);
+        if written.is_err() {
+            self.take_back(folder);
+            // Folders that hold something else are not removed by this.
+            let _ = if was_there { Ok(()) } else { fs::remove_dir(folder) };
+        }
+        written
+    }
+
+    fn write_each(&self, folder: &Path) -> anyhow::Result<()> {
         let write = |path: &Path, contents: &[u8]| {
             let file = folder.join(path);
             file.parent().map_or(Ok(()), umask::create_folders_for_user)?;
@@ -68,6 +79,15 @@ impl Files {
         self.iter().try_for_each(|(path, contents)| {
             write(path, contents).with_context(|| format!("{} cannot be written", folder.join(path).display()))
         })
+    }
+
+    /// Removes what was written of them, and the folders that this leaves empty.
+    fn take_back(&self, folder: &Path) {
+        for path in self.0.keys().rev() {
+            let _ = fs::remove_file(folder.join(path));
+            let within = path.ancestors().skip(1).filter(|within| !within.as_os_str().is_empty());
+            within.for_each(|within| drop(fs::remove_dir(folder.join(within))));
+        }
     }
 }
 
@@ -109,6 +129,13 @@ mod tests {
         let said = files.write(&used).unwrap_err().to_string();
         assert!(said.contains("is not empty"), "{said}");
         assert_eq!(fs::read_to_string(used.join("src/lib.rs")).unwrap(), "mine");
+        // What cannot be written whole is not there.
+        let long = format!("src/{}", "x".repeat(300));
+        files.put(&long, "");
+        for folder in [folder.path().join("half"), new.join("half")] {
+            assert!(files.write(&folder).unwrap_err().to_string().contains("cannot be written"));
+            assert!(!folder.exists());
+        }
         let said = files.write(&used.join("src/lib.rs")).unwrap_err().to_string();
         assert!(said.contains("is a file"), "{said}");
     }

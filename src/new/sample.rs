@@ -55,7 +55,7 @@ fn hello() -> Files {
     let mut files = Files::of(&HELLO);
     let package = files.text("Cargo.toml").unwrap_or_default();
     let profile = WORKSPACE.find("# Small and quick").and_then(|at| WORKSPACE.get(at..)).unwrap_or_default();
-    let manifest = format!("{package}\n{profile}");
+    let manifest = format!("{package}\n[workspace]\n\n{profile}");
     files.put("Cargo.toml", manifest);
     // It needs what the template does.
     let template = Template::Rust.files(Sample::Hello.default_name()).unwrap_or_default();
