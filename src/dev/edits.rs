@@ -39,12 +39,14 @@ impl Edits {
         }
     }
 
-    /// A Deployment is served as it is to be since then. Returns how long the last edit took, if it is that.
+    /// A Deployment is served as it is to be since then. Returns how long the last edit took, if it is that; if it was
+    /// served before, as after a return to what still ran, no time can be told, and no later rollout is the edit's.
     pub(super) fn served(&self, deployment: &ObjectKey, at: Instant) -> Option<Took> {
         let mut last = self.0.lock();
         let edit = last.as_mut()?;
+        let is_its = edit.deployments.remove(deployment);
         let all = at.checked_duration_since(edit.saved)?;
-        edit.deployments.remove(deployment).then_some(Took { all, build: edit.build })
+        is_its.then_some(Took { all, build: edit.build })
     }
 }
 
@@ -77,6 +79,9 @@ mod tests {
         let took = edits.served(&shop, after(900)).unwrap();
         assert_eq!(took.to_string(), "served in 0.90 s (build 0.60 s, ours 0.30 s)");
         assert_eq!(edits.served(&shop, after(1000)), None);
+        edits.begin(after(2000), None, [shop.clone()].into());
+        assert_eq!(edits.served(&shop, after(1000)), None, "it ran already");
+        assert_eq!(edits.served(&shop, after(9000)), None, "a rollout of something else");
         edits.begin(saved, None, [cart.clone()].into());
         assert_eq!(edits.served(&cart, after(300)).unwrap().to_string(), "served in 0.30 s");
     }

@@ -15,6 +15,7 @@ mod neighbours;
 mod observe;
 mod pin;
 mod prune;
+mod ready;
 mod remote_files;
 mod rollouts;
 mod session;

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use api::ObjectKey;
 use futures::StreamExt;
 use k8s_openapi::api::{
-    apps::v1::Deployment,
+    apps::v1::{Deployment, ReplicaSet},
     core::v1::{Event, Pod},
 };
 use kube::{
@@ -26,7 +26,7 @@ use crate::{
 /// Failures that are remembered, so that each is shown once. Beyond, they may be shown again.
 const REMEMBERED: usize = 4096;
 
-/// Watches Deployments of one project, all Pods, and all Events.
+/// Watches Deployments of one project, all ReplicaSets, all Pods, and all Events.
 pub(super) struct Observer {
     connection: Connection,
     screen: Screen,
@@ -55,13 +55,16 @@ impl Observer {
         let ours = watcher::Config::default().labels(&format!("{PROJECT_LABEL}={}", self.project));
         let client = self.connection.client();
         let deployments: Api<Deployment> = Api::all(client.clone());
+        let sets: Api<ReplicaSet> = Api::all(client.clone());
         let (pods, events): (Api<Pod>, Api<Event>) = (Api::all(client.clone()), Api::all(client));
         let mut deployments = watcher(deployments, ours).default_backoff().boxed();
+        let mut sets = watcher(sets, watcher::Config::default()).default_backoff().boxed();
         let mut pods = watcher(pods, watcher::Config::default()).default_backoff().boxed();
         let mut events = watcher(events, watcher::Config::default()).default_backoff().applied_objects().boxed();
         loop {
             tokio::select! {
                 Some(Ok(change)) = deployments.next() => self.deployment(change),
+                Some(Ok(change)) = sets.next() => self.set(change),
                 Some(Ok(change)) = pods.next() => self.pod(change),
                 Some(Ok(event)) = events.next() => self.event(&event),
                 else => return,
@@ -79,6 +82,18 @@ impl Observer {
                 }
             }
             watcher::Event::Delete(deployment) => self.rollouts.deployment_gone(&deployment),
+            watcher::Event::Init | watcher::Event::InitDone => {}
+        }
+    }
+
+    fn set(&mut self, change: watcher::Event<ReplicaSet>) {
+        match change {
+            watcher::Event::InitApply(set) | watcher::Event::Apply(set) => {
+                for (key, news) in self.rollouts.set(&set) {
+                    self.tell(&key, news);
+                }
+            }
+            watcher::Event::Delete(set) => self.rollouts.set_gone(&set),
             watcher::Event::Init | watcher::Event::InitDone => {}
         }
     }

@@ -1,18 +1,16 @@
 //! Says when a Deployment has become what it is to be: what to tell of the changes of Deployments and Pods.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::ObjectKey;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
-use kube::{
-    ResourceExt,
-    core::{Selector, SelectorExt},
+use k8s_openapi::api::{
+    apps::v1::{Deployment, ReplicaSet},
+    core::v1::Pod,
 };
 use tokio::time::Instant;
 
+use super::ready::{ReadyPods, revision_of};
 use crate::client::rollout::{Progress, progress};
-
-const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// Something to tell about a Deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,18 +26,11 @@ pub(super) enum News {
 }
 
 /// What is known of Deployments and their Pods. A status may be from before a restart, so that a Deployment
-/// counts as running only when as many of its Pods are ready.
+/// counts as running only when as many Pods of its revision are ready.
 #[derive(Debug, Default)]
 pub(super) struct Rollouts {
     deployments: BTreeMap<ObjectKey, Known>,
-    ready: HashMap<ObjectKey, Ready>,
-}
-
-/// A Pod that is ready.
-#[derive(Debug)]
-struct Ready {
-    labels: BTreeMap<String, String>,
-    since: Instant,
+    ready: ReadyPods,
 }
 
 #[derive(Debug)]
@@ -62,7 +53,7 @@ impl Rollouts {
             stuck: false,
         });
         known.deployment = deployment;
-        known.news(&self.ready, &key.namespace).map(|news| (key, news))
+        known.news(&self.ready).map(|news| (key, news))
     }
 
     /// A Deployment is gone.
@@ -72,29 +63,32 @@ impl Rollouts {
 
     /// A Pod is new or has changed.
     pub(super) fn pod(&mut self, pod: &Pod) -> Vec<(ObjectKey, News)> {
-        let key = key_of(pod);
-        let changed = if is_ready(pod) {
-            let since = self.ready.get(&key).map_or_else(Instant::now, |known| known.since);
-            self.ready.insert(key.clone(), Ready { labels: pod.labels().clone(), since }).is_none()
-        } else {
-            self.ready.remove(&key).is_some()
-        };
-        if !changed {
-            return Vec::new();
-        }
-        let (deployments, ready) = (&mut self.deployments, &self.ready);
-        let same_namespace = deployments.iter_mut().filter(|(deployment, _)| deployment.namespace == key.namespace);
-        same_namespace.filter_map(|(key, known)| Some((key.clone(), known.news(ready, &key.namespace)?))).collect()
+        if self.ready.pod(pod) { self.news_in(&key_of(pod).namespace) } else { Vec::new() }
+    }
+
+    /// A ReplicaSet is new or has changed.
+    pub(super) fn set(&mut self, set: &ReplicaSet) -> Vec<(ObjectKey, News)> {
+        if self.ready.set(set) { self.news_in(&key_of(set).namespace) } else { Vec::new() }
+    }
+
+    /// A ReplicaSet is gone.
+    pub(super) fn set_gone(&mut self, set: &ReplicaSet) {
+        self.ready.set_gone(set);
+    }
+
+    fn news_in(&mut self, namespace: &str) -> Vec<(ObjectKey, News)> {
+        let there = self.deployments.iter_mut().filter(|(deployment, _)| &*deployment.namespace == namespace);
+        there.filter_map(|(key, known)| Some((key.clone(), known.news(&self.ready)?))).collect()
     }
 
     /// A Pod is gone.
     pub(super) fn pod_gone(&mut self, pod: &Pod) {
-        self.ready.remove(&key_of(pod));
+        self.ready.pod_gone(pod);
     }
 
-    /// When the last of a Deployment's Pods became ready.
+    /// When the last of a Deployment's Pods became ready, of those of its revision.
     pub(super) fn served_since(&self, key: &ObjectKey) -> Option<Instant> {
-        self.deployments.get(key)?.pods(&self.ready, &key.namespace).map(|pod| pod.since).max()
+        self.ready.since(&self.deployments.get(key)?.deployment)
     }
 
     /// The Deployments that are what they are to be.
@@ -104,10 +98,10 @@ impl Rollouts {
 }
 
 impl Known {
-    fn news(&mut self, ready: &HashMap<ObjectKey, Ready>, namespace: &str) -> Option<News> {
+    fn news(&mut self, ready: &ReadyPods) -> Option<News> {
         let wanted = self.deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         match progress(&self.deployment) {
-            Progress::Done if self.count(ready, namespace) >= wanted => {}
+            Progress::Done if ready.count(&self.deployment) >= wanted => {}
             Progress::Failed(why) => {
                 self.settled = false;
                 return (!std::mem::replace(&mut self.stuck, true)).then_some(News::Stuck(why));
@@ -118,7 +112,7 @@ impl Known {
             }
         }
         (self.settled, self.stuck) = (true, false);
-        let revision = self.deployment.annotations().get(REVISION).cloned().unwrap_or_default();
+        let revision = revision_of(&self.deployment);
         let news = match &self.told {
             None => Some(News::Deployed { ready: wanted }),
             Some((told, _)) if *told != revision => Some(News::RolledOut { ready: wanted }),
@@ -128,32 +122,12 @@ impl Known {
         self.told = Some((revision, wanted));
         news
     }
-
-    /// How many of its Pods are ready.
-    fn count(&self, ready: &HashMap<ObjectKey, Ready>, namespace: &str) -> i32 {
-        i32::try_from(self.pods(ready, namespace).count()).unwrap_or(i32::MAX)
-    }
-
-    fn pods<'a>(
-        &self,
-        ready: &'a HashMap<ObjectKey, Ready>,
-        namespace: &'a str,
-    ) -> impl Iterator<Item = &'a Ready> + use<'a> {
-        let selector = self.deployment.spec.as_ref().and_then(|spec| Selector::try_from(spec.selector.clone()).ok());
-        let all = ready.iter().filter(move |(pod, _)| &*pod.namespace == namespace).map(|(_, ready)| ready);
-        all.filter(move |ready| selector.as_ref().is_some_and(|selector| selector.matches(&ready.labels)))
-    }
 }
 
-fn key_of(object: &impl kube::Resource) -> ObjectKey {
+/// What an object is called.
+pub(super) fn key_of(object: &impl kube::Resource) -> ObjectKey {
     let meta = object.meta();
     ObjectKey::new(meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    let going = pod.metadata.deletion_timestamp.is_some();
-    !going && conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 #[cfg(test)]
@@ -165,20 +139,37 @@ mod tests {
     fn deployment(revision: u32, replicas: i32, updated: i32) -> Deployment {
         serde_json::from_value(json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "shop", "namespace": "a", "generation": 1, "annotations": {REVISION: revision.to_string()}},
+            "metadata": {"name": "shop", "namespace": "a", "generation": 1, "annotations": {"deployment.kubernetes.io/revision": revision.to_string()}},
             "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "shop"}}, "template": {}},
             "status": {"observedGeneration": 1, "replicas": replicas, "updatedReplicas": updated, "availableReplicas": updated},
         }))
         .unwrap()
     }
 
-    fn pod(name: &str, ready: &str) -> Pod {
+    fn pod(name: &str, revision: u32, ready: &str) -> Pod {
+        let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": format!("shop-{revision}"), "uid": ""});
         serde_json::from_value(json!({
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": name, "namespace": "a", "labels": {"app": "shop"}},
+            "metadata": {"name": name, "namespace": "a", "labels": {"app": "shop"}, "ownerReferences": [set]},
             "status": {"conditions": [{"type": "Ready", "status": ready}]},
         }))
         .unwrap()
+    }
+
+    fn set(revision: u32) -> ReplicaSet {
+        serde_json::from_value(json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": {"name": format!("shop-{revision}"), "namespace": "a",
+                "annotations": {"deployment.kubernetes.io/revision": revision.to_string()}},
+        }))
+        .unwrap()
+    }
+
+    /// A Deployment whose ReplicaSets are known.
+    fn rollouts() -> Rollouts {
+        let mut rollouts = Rollouts::default();
+        assert!([1, 2].map(|revision| rollouts.set(&set(revision))).concat().is_empty());
+        rollouts
     }
 
     fn news(told: impl IntoIterator<Item = (ObjectKey, News)>) -> Vec<News> {
@@ -187,33 +178,57 @@ mod tests {
 
     #[test]
     fn a_deployment_is_told_once_its_pods_are_ready_and_not_before() {
-        let mut rollouts = Rollouts::default();
+        let mut rollouts = rollouts();
         assert_eq!(rollouts.deployment(deployment(1, 2, 2)), None, "a status from before a restart");
-        assert_eq!(rollouts.pod(&pod("x", "True")), []);
+        assert_eq!(rollouts.pod(&pod("x", 1, "True")), []);
         assert!(rollouts.settled().is_empty());
-        assert_eq!(news(rollouts.pod(&pod("y", "True"))), [News::Deployed { ready: 2 }]);
+        assert_eq!(news(rollouts.pod(&pod("y", 1, "True"))), [News::Deployed { ready: 2 }]);
         assert_eq!(rollouts.settled().len(), 1);
         assert_eq!(rollouts.deployment(deployment(1, 2, 2)), None, "no news");
     }
 
     #[test]
     fn a_new_revision_and_a_new_number_are_told_apart() {
-        let mut rollouts = Rollouts::default();
+        let mut rollouts = rollouts();
         rollouts.deployment(deployment(1, 1, 1));
-        rollouts.pod(&pod("x", "True"));
+        rollouts.pod(&pod("x", 1, "True"));
         assert_eq!(rollouts.deployment(deployment(2, 1, 0)), None);
         assert!(rollouts.settled().is_empty());
+        assert_eq!(rollouts.pod(&pod("y", 2, "True")), [], "the Deployment does not say so yet");
         assert_eq!(news(rollouts.deployment(deployment(2, 1, 1))), [News::RolledOut { ready: 1 }]);
         assert_eq!(rollouts.deployment(deployment(2, 2, 2)), None);
-        assert_eq!(news(rollouts.pod(&pod("y", "True"))), [News::Scaled { ready: 2 }]);
+        assert_eq!(news(rollouts.pod(&pod("z", 2, "True"))), [News::Scaled { ready: 2 }]);
+    }
+
+    #[test]
+    fn a_pod_of_the_revision_before_does_not_stand_for_one_that_is_not_told_yet() {
+        let (mut rollouts, key) = (rollouts(), ObjectKey::new("a", "shop"));
+        rollouts.pod(&pod("x", 1, "True"));
+        rollouts.deployment(deployment(1, 1, 1));
+        let before = rollouts.served_since(&key).unwrap();
+        assert_eq!(rollouts.deployment(deployment(2, 1, 1)), None, "its Pod is told later");
+        assert_eq!(rollouts.served_since(&key), None);
+        assert_eq!(news(rollouts.pod(&pod("y", 2, "True"))), [News::RolledOut { ready: 1 }]);
+        assert!(rollouts.served_since(&key).unwrap() >= before);
+    }
+
+    #[test]
+    fn a_return_to_an_earlier_revision_is_told_once_its_replica_set_is_that_revision() {
+        let mut rollouts = rollouts();
+        rollouts.pod(&pod("x", 1, "True"));
+        rollouts.deployment(deployment(2, 1, 0));
+        assert_eq!(rollouts.deployment(deployment(3, 1, 1)), None);
+        let mut returned = set(3);
+        returned.metadata.name = Some("shop-1".to_owned());
+        assert_eq!(news(rollouts.set(&returned)), [News::Deployed { ready: 1 }]);
     }
 
     #[test]
     fn a_pod_that_goes_does_not_count() {
-        let mut rollouts = Rollouts::default();
+        let mut rollouts = rollouts();
         rollouts.deployment(deployment(1, 1, 1));
-        rollouts.pod(&pod("x", "False"));
-        rollouts.pod_gone(&pod("x", "True"));
+        rollouts.pod(&pod("x", 1, "False"));
+        rollouts.pod_gone(&pod("x", 1, "True"));
         assert!(rollouts.settled().is_empty());
     }
 }
