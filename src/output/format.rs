@@ -2,7 +2,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::{custom_columns::CustomColumns, jsonpath::JsonPath};
+use super::{custom_columns::CustomColumns, jsonpath::JsonPath, yaml};
 use crate::client::table::Columns;
 
 /// How something is shown.
@@ -58,7 +58,8 @@ impl Whole {
     pub(super) fn text(&self, value: &Value, names: &[String]) -> anyhow::Result<String> {
         let mut text = match self {
             Self::Json => serde_json::to_string_pretty(value)?,
-            Self::Yaml => serde_norway::to_string(value)?.trim_end().to_owned(),
+            // It ends its last line itself.
+            Self::Yaml => return Ok(yaml::text(value)),
             Self::Name => names.join("\n"),
             Self::CustomColumns(columns) => columns.lines(value)?.join("\n"),
             // A template says itself where lines end.

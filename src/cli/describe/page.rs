@@ -2,7 +2,9 @@ use serde_json::Value;
 
 use crate::{
     client::table::{Columns, Table},
-    layout, terminal,
+    layout,
+    output::yaml_text,
+    terminal,
 };
 
 /// Where values begin that stand beside their names.
@@ -68,7 +70,7 @@ impl Page {
 
     /// A value as YAML, indented.
     pub(super) fn yaml(&mut self, value: &Value, indent: usize) {
-        let text = serde_norway::to_string(value).unwrap_or_default();
+        let text = yaml_text(value);
         let cut: String = text.chars().take(MAX_TEXT).collect();
         for line in cut.lines() {
             self.lines.push(format!("{:indent$}{line}", ""));
