@@ -102,6 +102,7 @@ fn blocks_say_what_they_are() {
             let is_known = match block.words[..] {
                 [] => true,
                 ["background"] => block.language == "sh",
+                ["printed"] => block.language == "text",
                 [file] => file.starts_with("file="),
                 _ => false,
             };
