@@ -19,6 +19,13 @@ const MAX_FILE_NAME: usize = 64;
 /// So much of a hash stands for the rest of a longer one.
 const HASH_BYTES: usize = 12;
 
+/// A path as a shell reads it, for commands that users are told.
+pub(crate) fn in_shell(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 /// The `--data-dir` flag, shared by every command.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct DataDirArgs {
@@ -170,5 +177,11 @@ mod tests {
     fn a_relative_xdg_directory_is_ignored() {
         let relative = |name: &str| Some(PathBuf::from(if name == "HOME" { "/home/a" } else { "data" }));
         assert_eq!(default_root(relative), Some("/home/a/.local/share/sampan".into()));
+    }
+
+    #[test]
+    fn a_path_is_shown_as_a_shell_reads_it() {
+        assert_eq!(in_shell(Path::new("a-b/c_d.e")), "a-b/c_d.e");
+        assert_eq!(in_shell(Path::new("it's here")), "'it'\\''s here'");
     }
 }

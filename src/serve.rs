@@ -11,7 +11,7 @@ use control_plane::encryption::EncryptionKeys;
 use registry_client::ImageStore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{compose::Roles, diagnostics, screen::Screen, signals, terminal::print_error};
+use crate::{compose::Roles, diagnostics, paths::in_shell, screen::Screen, signals, terminal::print_error};
 
 /// Threads for everything that is not serving requests.
 const BACKGROUND_THREADS: usize = 2;
@@ -66,7 +66,7 @@ impl Addresses {
             ));
         }
         screen.line(format_args!("  API        https://{}", self.api));
-        screen.line(format_args!("  kubectl    export KUBECONFIG={}", self.kubeconfig.display()));
+        screen.line(format_args!("  kubectl    export KUBECONFIG={}", in_shell(&self.kubeconfig)));
         if let Some(encryption) = self.encryption.told() {
             screen.line(format_args!("  encrypted  {encryption}"));
         }

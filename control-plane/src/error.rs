@@ -5,15 +5,19 @@ use std::path::PathBuf;
 pub enum OpenError {
     /// Another process uses the data directory.
     #[error(
-        "the data directory {} is in use by {}: stop it, or choose another directory with --data-dir",
+        "the data directory {} is in use by {}{}: stop it, or choose another directory with --data-dir, and other ports \
+         with --http and --api",
         dir.display(),
-        pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+        pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")),
+        doing.as_ref().map(|doing| format!(" ({doing})")).unwrap_or_default()
     )]
     Locked {
         /// The directory.
         dir: PathBuf,
         /// Who holds it, if that is known.
         pid: Option<u32>,
+        /// Its command and where it was started, if that is known.
+        doing: Option<String>,
     },
     /// A file holds something else than what was written, or not all of it.
     #[error(

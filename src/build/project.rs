@@ -9,7 +9,7 @@ use registry_client::ImageReference;
 use serde::Deserialize;
 
 use super::{compile::read_component, inputs};
-use crate::{client::kinds::closest, errors::HintExt, wit};
+use crate::{client::kinds::closest, errors::HintExt, paths::in_shell, wit};
 
 /// The file that makes a folder a project.
 pub(crate) const PROJECT_FILE: &str = "sampan.toml";
@@ -156,7 +156,7 @@ impl Project {
             [] => Self::read(named),
             [one] => Ok(Self { found_at: absolute(named)?, ..Self::of_component(one)? }),
             [first, ..] => Err(anyhow!("{} holds {} components", named.display(), components.len()))
-                .hint(format!("name one of them: `sampan dev {}`", first.display())),
+                .hint(format!("name one of them: `sampan dev {}`", in_shell(first))),
         }
     }
 

@@ -7,7 +7,7 @@ use super::{client, print_line};
 use crate::{
     build::{CompileError, Compiler, Messages, PROJECT_FILE, Profile, Project},
     errors::{HintExt, report},
-    paths::DataDirArgs,
+    paths::{DataDirArgs, in_shell},
     size::human_bytes,
     terminal::print_error,
 };
@@ -78,7 +78,7 @@ impl Build {
         let Some(tag) = &self.tag else {
             let name = self.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
             return Err(anyhow!("the image needs a name"))
-                .hint(format!("sampan build {} -t {name}:dev", self.path.display()));
+                .hint(format!("sampan build {} -t {name}:dev", in_shell(&self.path)));
         };
         print_image(&compiler.store(&self.path, tag).await?);
         Ok(())

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::print_line;
 use crate::client::{
     apply::{plan, request},
-    connection::{ClientArgs, Connection, split_target},
+    connection::{ClientArgs, Connection},
     kinds::{Kind, Kinds},
     manifest::Manifests,
-    query::Query,
+    query::{Query, percent_encode},
+    target::{Targets, targets},
 };
 use crate::terminal::print_error;
 
@@ -26,7 +27,7 @@ EXAMPLES:
   sampan delete -f deploy/               What manifests describe
   sampan delete services -l app=shop     By label")]
 pub(crate) struct Delete {
-    /// KIND NAME..., KIND/NAME, or KIND with -l
+    /// KIND NAME..., KIND/NAME, also several, or KIND with -l
     #[arg(value_name = "KIND [NAME...]", required_unless_present = "filename", conflicts_with = "filename")]
     target: Vec<String>,
 
@@ -86,22 +87,20 @@ impl Delete {
         if !self.filename.is_empty() {
             return self.targets_of_manifests(connection, kinds);
         }
-        let (kind, names) = match self.target.as_slice() {
-            [kind, names @ ..] if !names.is_empty() => (kind.clone(), names.to_vec()),
-            words => {
-                let (kind, name) = split_target(words)?;
-                (kind, name.into_iter().collect())
-            }
-        };
-        let kind = kinds.named(&kind)?;
-        let names = match &self.selector {
-            None if names.is_empty() => bail!("say which {}, by name or with -l", kind.plural),
-            None => names,
-            Some(_) if !names.is_empty() => bail!("a name and -l do not go together"),
-            Some(selector) => names_of(connection, kind, selector).await?,
-        };
-        let collection = kind.path(Some(&connection.namespace));
-        Ok(names.iter().map(|name| Target { path: format!("{collection}/{name}"), label: kind.label(name) }).collect())
+        let mut all = Vec::new();
+        for Targets { kinds: word, names } in targets(&self.target)? {
+            let kind = kinds.named(&word)?;
+            let names = match &self.selector {
+                None if names.is_empty() => bail!("say which {}, by name or with -l", kind.plural),
+                None => names,
+                Some(_) if !names.is_empty() => bail!("a name and -l do not go together"),
+                Some(selector) => names_of(connection, kind, selector).await?,
+            };
+            let collection = kind.path(Some(&connection.namespace));
+            let path = |name: &String| format!("{collection}/{}", percent_encode(name));
+            all.extend(names.iter().map(|name| Target { path: path(name), label: kind.label(name) }));
+        }
+        Ok(all)
     }
 
     fn targets_of_manifests(&self, connection: &Connection, kinds: &Kinds) -> anyhow::Result<Vec<Target>> {

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 use super::print_line;
 use crate::{
     client::{
-        connection::{ClientArgs, Connection, split_target},
+        connection::{ClientArgs, Connection},
         events::{self, Subject},
         kinds::Kinds,
         table::TablePrinter,
+        target::split_target,
     },
     output::{Output, OutputArgs, Shown},
     terminal::print_error,

@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 use super::print_line;
 use crate::{
     client::{
-        connection::{ClientArgs, Connection, split_target},
+        connection::{ClientArgs, Connection},
         events,
         kinds::{Kind, Kinds},
-        query::Query,
+        query::{Query, percent_encode},
         table::{Columns, Table, TablePrinter},
+        target::{Targets, targets},
     },
     output::{Output, OutputArgs, Shown, Whole},
     terminal::print_error,
@@ -33,7 +34,7 @@ EXAMPLES:
   sampan get pods -w                     Go on with every change
   sampan get all                         What matters most")]
 pub(crate) struct Get {
-    /// Kind, kinds joined by commas, or KIND/NAME; then names
+    /// Kind, or kinds joined by commas, then names; or KIND/NAME, also several
     #[arg(required = true, value_name = "KIND [NAME...]")]
     target: Vec<String>,
 
@@ -76,29 +77,23 @@ impl Get {
     }
 
     fn queries<'a>(&self, kinds: &'a Kinds, connection: &Connection) -> anyhow::Result<Vec<Query<'a>>> {
-        let (words, names) = match self.target.as_slice() {
-            [one] => {
-                let (kind, name) = split_target(std::slice::from_ref(one))?;
-                (kind, name.into_iter().collect())
-            }
-            [kind, names @ ..] => (kind.clone(), names.to_vec()),
-            [] => bail!("say which kind"),
-        };
-        if !names.is_empty() && (self.selector.is_some() || self.all_namespaces) {
-            bail!("a name and -l or -A do not go together");
-        }
-        let words = if words == "all" { ALL.join(",") } else { words };
         let mut queries = Vec::new();
-        for word in words.split(',') {
-            let kind = kinds.named(word)?;
-            let path = kind.path((!self.all_namespaces).then_some(&*connection.namespace));
-            queries.extend(names.iter().map(|name| Query {
-                kind,
-                path: format!("{path}/{name}"),
-                selectors: Vec::new(),
-            }));
-            if names.is_empty() {
-                queries.push(Query { kind, path, selectors: self.selectors() });
+        for Targets { kinds: words, names } in targets(&self.target)? {
+            if !names.is_empty() && (self.selector.is_some() || self.all_namespaces) {
+                bail!("a name and -l or -A do not go together");
+            }
+            let words = if words == "all" { ALL.join(",") } else { words };
+            for word in words.split(',') {
+                let kind = kinds.named(word)?;
+                let path = kind.path((!self.all_namespaces).then_some(&*connection.namespace));
+                queries.extend(names.iter().map(|name| Query {
+                    kind,
+                    path: format!("{path}/{}", percent_encode(name)),
+                    selectors: Vec::new(),
+                }));
+                if names.is_empty() {
+                    queries.push(Query { kind, path, selectors: self.selectors() });
+                }
             }
         }
         Ok(queries)
@@ -119,8 +114,13 @@ impl Get {
         let several_kinds = queries.iter().any(|query| query.kind != queries[0].kind);
         let mut printed = false;
         let mut printer: Option<(&Kind, TablePrinter)> = None;
-        for query in queries {
-            let table = table_of(query, connection).await?;
+        for of_kind in queries.chunk_by(|one, next| one.kind == next.kind) {
+            let query = &of_kind[0];
+            let mut table = table_of(query, connection).await?;
+            // Those that were named one by one are aligned with each other.
+            for further in &of_kind[1..] {
+                table.rows.extend(table_of(further, connection).await?.rows);
+            }
             if table.rows.is_empty() {
                 continue;
             }

@@ -10,11 +10,12 @@ use tokio::sync::mpsc;
 use super::print_line;
 use crate::{
     client::{
-        connection::{ClientArgs, Connection, split_target},
+        connection::{ClientArgs, Connection},
         kinds::closest,
         logs::{LINE_QUEUE, LogOptions, PodLine, follow_all, read},
         query::percent_encode,
         selector,
+        target::split_target,
     },
     errors::HintExt,
     terminal::print_error,

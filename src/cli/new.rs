@@ -11,6 +11,7 @@ use crate::{
     build::Project,
     errors::HintExt,
     new::{Beginning, Sample, Template, check_name},
+    paths::in_shell,
 };
 
 /// Commands up to so many characters have a column of their own, beside which stands what they do.
@@ -85,7 +86,7 @@ fn name_of(folder: &Path) -> anyhow::Result<String> {
 fn say(beginning: Beginning, folder: &Path, project: &Project) {
     let mut steps: Vec<(String, &str)> = Vec::new();
     if folder != Path::new(".") {
-        steps.push((format!("cd {}", quoted(folder)), ""));
+        steps.push((format!("cd {}", in_shell(folder)), ""));
     }
     for need in project.components.iter().flat_map(crate::build::Component::lacking) {
         steps.push((need.run.clone(), "brings what builds it; once"));
@@ -101,13 +102,6 @@ fn say(beginning: Beginning, folder: &Path, project: &Project) {
         let why = if fits(&command) { why } else { "" };
         print_line(format!("  {command:width$}  {why}").trim_end());
     }
-}
-
-/// A path as a shell reads it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 fn ask_for_template() -> anyhow::Result<Template> {
@@ -172,11 +166,5 @@ mod tests {
         let inside = folder.path().join("x/..");
         std::fs::create_dir(folder.path().join("x")).unwrap();
         assert_eq!(name_of(&inside).unwrap(), folder.path().file_name().unwrap().to_string_lossy());
-    }
-
-    #[test]
-    fn a_path_is_shown_as_a_shell_reads_it() {
-        assert_eq!(quoted(Path::new("a-b/c_d.e")), "a-b/c_d.e");
-        assert_eq!(quoted(Path::new("it's here")), "'it'\\''s here'");
     }
 }

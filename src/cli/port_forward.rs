@@ -17,8 +17,9 @@ use tokio::net::TcpListener;
 use super::print_line;
 use crate::{
     client::{
-        connection::{ClientArgs, Connection, split_target},
+        connection::{ClientArgs, Connection},
         forward::{Forward, forward},
+        target::split_target,
     },
     config::address,
     errors::HintExt,

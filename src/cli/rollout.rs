@@ -15,10 +15,11 @@ use super::print_line;
 use crate::{
     client::{
         apply::{FIELD_MANAGER, request},
-        connection::{ClientArgs, Connection, split_target},
+        connection::{ClientArgs, Connection},
         revisions::{self, Revision},
         rollout::{Progress, obstacle, progress},
         table::Table,
+        target::{say_which, split_target},
     },
     output::{Output, OutputArgs, Shown},
 };
@@ -119,7 +120,7 @@ impl Rollout {
 impl Target {
     async fn resolve(&self) -> anyhow::Result<Subject> {
         let (kind, name) = split_target(&self.target)?;
-        let name = name.with_context(|| format!("say which: {kind}/NAME"))?;
+        let name = name.with_context(|| say_which(&kind))?;
         if !["deployment", "deployments", "deploy", "deployment.apps", "deployments.apps"]
             .contains(&&*kind.to_lowercase())
         {

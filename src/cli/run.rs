@@ -17,6 +17,7 @@ use crate::{
     compose::{SingleNews, SinglePlan, single},
     config::{GatewayLimitArgs, HttpArgs, WorkerLimitArgs, address, bytes},
     errors::HintExt,
+    paths::in_shell,
     screen::Screen,
     serve::reached_here,
     serve::serve,
@@ -202,7 +203,7 @@ impl Run {
 fn read(file: &Path) -> anyhow::Result<(Vec<u8>, Vec<String>)> {
     if file.is_dir() {
         return Err(anyhow!("{} is a folder", file.display()))
-            .hint(format!("`sampan dev {}` builds what is in it and runs it", file.display()));
+            .hint(format!("`sampan dev {}` builds what is in it and runs it", in_shell(file)));
     }
     if !file.exists() {
         return Err(anyhow!("there is no file {}", file.display()))

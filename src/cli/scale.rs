@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 use super::print_line;
 use crate::client::{
     apply::{FIELD_MANAGER, request},
-    connection::{ClientArgs, split_target},
+    connection::ClientArgs,
     kinds::Kinds,
+    target::{say_which, split_target},
 };
 
 /// Set how many replicas a Deployment has
@@ -30,7 +31,7 @@ pub(crate) struct Scale {
 impl Scale {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let (kind, Some(name)) = split_target(&self.target)? else {
-            anyhow::bail!("say which {}: KIND/NAME", self.target.join(" "));
+            anyhow::bail!(say_which(&self.target.join(" ")));
         };
         let connection = self.client.connect().await?;
         let kinds = Kinds::discover(&connection).await?;

@@ -7,7 +7,9 @@ use super::print_line;
 use crate::{
     client::{
         connection::{Connection, ConnectionArgs},
-        events, replicas,
+        events,
+        image::short_image,
+        replicas,
         table::{Columns, Table},
     },
     output::{Output, OutputArgs, Shown},
@@ -208,7 +210,7 @@ fn apps_table(apps: &[Value]) -> Table {
             text(app, "/name").to_owned(),
             format!("{}/{}", app["ready"], app["desired"]),
             rate,
-            text(app, "/image").to_owned(),
+            short_image(text(app, "/image")),
         ]
     };
     let columns = [("Namespace", 0), ("Name", 0), ("Ready", 0), ("Req/s", 0), ("Image", 0)];

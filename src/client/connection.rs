@@ -1,6 +1,6 @@
 use std::{error::Error as _, io, path::PathBuf, time::Duration};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
@@ -169,16 +169,4 @@ fn is_connect_failure(error: &kube::Error) -> bool {
         cause = error.source();
     }
     false
-}
-
-/// Checks what a user wrote as `kind/name` or as two words.
-pub(crate) fn split_target(words: &[String]) -> anyhow::Result<(String, Option<String>)> {
-    match words {
-        [one] => Ok(match one.split_once('/') {
-            Some((kind, name)) => (kind.to_owned(), Some(name.to_owned())),
-            None => (one.clone(), None),
-        }),
-        [kind, name] if !kind.contains('/') => Ok((kind.clone(), Some(name.clone()))),
-        _ => bail!("expected KIND NAME or KIND/NAME, not `{}`", words.join(" ")),
-    }
 }

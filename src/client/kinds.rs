@@ -86,8 +86,9 @@ impl Kinds {
     pub(crate) fn named(&self, word: &str) -> anyhow::Result<&Kind> {
         self.0.iter().find(|kind| kind.answers_to(word)).ok_or_else(|| {
             let known = self.0.iter().flat_map(Kind::names);
-            let suggestion = closest(word, known).map(|name| format!(": did you mean `{name}`?"));
-            anyhow::anyhow!("the server has no kind `{word}`{}", suggestion.unwrap_or_default())
+            let suggestion = closest(word, known).map(|name| format!("did you mean `{name}`?"));
+            let suggestion = suggestion.unwrap_or_else(|| "a kind comes before a name, as in `deployment/shop`".into());
+            anyhow::anyhow!("the server has no kind `{word}`: {suggestion}")
         })
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod apply;
 pub(crate) mod connection;
 pub(crate) mod events;
 pub(crate) mod forward;
+pub(crate) mod image;
 pub(crate) mod kinds;
 pub(crate) mod logs;
 pub(crate) mod manifest;
@@ -18,6 +19,7 @@ pub(crate) mod revisions;
 pub(crate) mod rollout;
 pub(crate) mod selector;
 pub(crate) mod table;
+pub(crate) mod target;
 
 mod list;
 mod locate;

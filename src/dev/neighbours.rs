@@ -7,6 +7,7 @@ use kube::{Api, ResourceExt, api::ListParams};
 
 use crate::{
     client::{connection::Connection, projects::PROJECT_LABEL},
+    paths::in_shell,
     screen::Screen,
 };
 
@@ -29,7 +30,7 @@ pub(super) async fn show_neighbours(
     if apps.is_empty() {
         return Ok(());
     }
-    let flag = data_dir.map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
+    let flag = data_dir.map(|dir| format!(" --data-dir {}", in_shell(dir))).unwrap_or_default();
     for app in apps.iter().take(NAMED) {
         screen.event(app, format_args!("runs here too, from before: `sampan down {app}{flag}` ends it"));
     }

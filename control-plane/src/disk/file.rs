@@ -158,7 +158,7 @@ impl File {
         match &error {
             redb::Error::Io(io) if is_full(io) => OpenError::DiskFull { path },
             redb::Error::Io(io) if is_damage(io) => OpenError::Damaged { path, why: io.to_string() },
-            redb::Error::DatabaseAlreadyOpen => OpenError::Locked { dir: path, pid: None },
+            redb::Error::DatabaseAlreadyOpen => OpenError::Locked { dir: path, pid: None, doing: None },
             redb::Error::Io(io) => OpenError::Unusable { path, why: io.to_string() },
             redb::Error::Corrupted(why) => OpenError::Damaged { path, why: why.clone() },
             other => OpenError::Damaged { path, why: other.to_string() },

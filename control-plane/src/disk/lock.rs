@@ -10,6 +10,9 @@ use crate::OpenError;
 /// The file whose lock stands for the data directory.
 const LOCK_FILE: &str = "lock";
 
+/// Characters that are shown of a command.
+const MAX_SHOWN: usize = 120;
+
 /// Holds a data directory for this process. The system frees it with the process, however that ends.
 #[derive(Debug)]
 pub(crate) struct DataDirLock {
@@ -28,7 +31,8 @@ impl DataDirLock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::Locked { dir: dir.to_owned(), pid: holder(&mut file) });
+                let pid = holder(&mut file);
+                return Err(OpenError::Locked { dir: dir.to_owned(), pid, doing: pid.and_then(doing) });
             }
             Err(TryLockError::Error(why)) => return Err(unusable(path)(why)),
         }
@@ -45,6 +49,18 @@ fn holder(file: &mut File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
+/// "`sampan dev` in /home/ann/shop": what a process of this user does. At most [`MAX_SHOWN`] characters of its command.
+fn doing(pid: u32) -> Option<String> {
+    let mut command = String::new();
+    File::open(format!("/proc/{pid}/cmdline")).ok()?.take(4096).read_to_string(&mut command).ok()?;
+    let (program, arguments) = command.split_once('\0')?;
+    let program = Path::new(program).file_name()?.to_str()?;
+    let shown = format!("{program} {}", arguments.replace('\0', " "));
+    let shown: String = shown.chars().filter(|character| !character.is_control()).take(MAX_SHOWN).collect();
+    let folder = std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+    Some(format!("`{}` in {}", shown.trim_end(), folder.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +72,8 @@ mod tests {
         let refused = DataDirLock::acquire(dir.path()).unwrap_err().to_string();
         assert!(refused.contains(&dir.path().display().to_string()), "{refused}");
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        let folder = std::env::current_dir().unwrap();
+        assert!(refused.contains(&format!("` in {}): stop it", folder.display())), "{refused}");
         drop(held);
         DataDirLock::acquire(dir.path()).unwrap();
     }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use scheduler::{Event, EventKind, Subject};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use super::{Input, Shell, known_workers::KnownWorkers, network::News};
 use crate::{
@@ -55,6 +55,7 @@ impl Shell {
         self.hear_of_quotas();
         let mut inputs = Vec::with_capacity(BATCH);
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING_EVERY);
+        housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wake = self.wake_instant();
             if self.note_at.is_none() && self.peers.is_to_be_noted() {

@@ -11,6 +11,7 @@ use crate::{
     client::{
         connection::Connection,
         kinds::{Kind, Kinds},
+        projects::owned,
     },
     output,
 };
@@ -27,13 +28,15 @@ type Candidates = Vec<CompletionCandidate>;
 type Complete = fn(&OsStr) -> Candidates;
 
 /// Who knows the values of an argument: of a command, or of every one; the first line that fits holds.
-const KNOWN: [(&str, &str, Complete); 13] = [
+const KNOWN: [(&str, &str, Complete); 15] = [
     ("", "namespace", namespaces),
     ("", "output", formats),
     ("logs", "target", log_targets),
     ("rollout", "target", rollout_targets),
+    ("port-forward", "target", forward_targets),
     ("", "target", objects),
     ("events", "about", subjects),
+    ("down", "app", apps),
     ("", "nodes", nodes),
     ("token revoke", "ids", tokens),
     ("certificate revoke", "which", certificates),
@@ -143,6 +146,32 @@ fn rollout_targets(current: &OsStr) -> Candidates {
     let is_named = Context::read().target.first().is_some_and(|kind| !kind.contains('/'));
     let found = of_kind("deployments").unwrap_or_default();
     those(current, found.into_iter().map(|name| if is_named { name } else { format!("deployment/{name}") }))
+}
+
+/// `service/NAME` and `deployment/NAME`; after `KIND/`, those of the kind.
+fn forward_targets(current: &OsStr) -> Candidates {
+    if current.to_string_lossy().contains('/') {
+        return objects(current);
+    }
+    let answer = Context::read().ask(async |connection| {
+        let kinds = Kinds::discover(&connection).await?;
+        let mut all = Vec::new();
+        for kind in ["service", "deployment"] {
+            let found = names(&connection, kinds.named(kind)?).await?;
+            all.extend(found.into_iter().map(|name| format!("{kind}/{name}")));
+        }
+        Ok(all)
+    });
+    those(current, answer.unwrap_or_default())
+}
+
+/// What `sampan dev` has deployed.
+fn apps(current: &OsStr) -> Candidates {
+    let answer = Context::read().ask(async |connection| {
+        let kinds = Kinds::discover(&connection).await?;
+        Ok(owned(&connection, &kinds, None).await?.into_keys().collect::<Vec<_>>())
+    });
+    those(current, answer.unwrap_or_default())
 }
 
 /// Deployments and Pods by their names; after `KIND/`, those of the kind.

@@ -12,12 +12,14 @@ use super::print_line;
 use crate::{
     client::{
         age::since,
-        connection::{ClientArgs, Connection, split_target},
+        connection::{ClientArgs, Connection},
         events::{self, Subject},
+        image::short_image,
         kinds::{Kind, Kinds},
         query::{Query, percent_encode},
         replicas, selector,
         table::{Columns, Table},
+        target::{Targets, targets},
     },
     output::{Output, OutputArgs, Shown},
     terminal::print_error,
@@ -41,7 +43,7 @@ EXAMPLES:
   sampan describe service -l app=shop      Some
   sampan describe deployment shop -o json  For programs: the object, its replicas, its events")]
 pub(crate) struct Describe {
-    /// KIND and NAMES, or KIND/NAME; without a name, all of the kind
+    /// KIND and NAMES, or KIND/NAME, also several; without a name, all of the kind
     #[arg(required = true, value_name = "KIND [NAME...]")]
     target: Vec<String>,
 
@@ -102,25 +104,21 @@ impl Describe {
     }
 
     fn queries<'a>(&self, kinds: &'a Kinds, connection: &Connection) -> anyhow::Result<Vec<Query<'a>>> {
-        let (word, names) = match self.target.as_slice() {
-            [kind, names @ ..] if !names.is_empty() => (kind.clone(), names.to_vec()),
-            one => {
-                let (kind, name) = split_target(one)?;
-                (kind, name.into_iter().collect())
+        let mut queries = Vec::new();
+        for Targets { kinds: word, names } in targets(&self.target)? {
+            if !names.is_empty() && (self.selector.is_some() || self.all_namespaces) {
+                anyhow::bail!("a name and -l or -A do not go together");
             }
-        };
-        if !names.is_empty() && (self.selector.is_some() || self.all_namespaces) {
-            anyhow::bail!("a name and -l or -A do not go together");
+            let kind = kinds.named(&word)?;
+            let path = kind.path((!self.all_namespaces).then_some(&*connection.namespace));
+            let of_one = |name: &String| format!("{path}/{}", percent_encode(name));
+            queries.extend(names.iter().map(|name| Query { kind, path: of_one(name), selectors: Vec::new() }));
+            if names.is_empty() {
+                let selectors = self.selector.iter().map(|selector| ("labelSelector", selector.clone())).collect();
+                queries.push(Query { kind, path, selectors });
+            }
         }
-        let kind = kinds.named(&word)?;
-        let path = kind.path((!self.all_namespaces).then_some(&*connection.namespace));
-        if names.is_empty() {
-            let selectors = self.selector.iter().map(|selector| ("labelSelector", selector.clone())).collect();
-            return Ok(vec![Query { kind, path, selectors }]);
-        }
-        let one =
-            |name: &String| Query { kind, path: format!("{path}/{}", percent_encode(name)), selectors: Vec::new() };
-        Ok(names.iter().map(one).collect())
+        Ok(queries)
     }
 }
 
@@ -262,7 +260,7 @@ impl<'a> Described<'a> {
                 of("/metadata/name"),
                 of("/spec/replicas"),
                 text(set, "/status/readyReplicas").unwrap_or_else(|| "0".to_owned()),
-                of("/spec/template/spec/containers/0/image"),
+                short_image(&of("/spec/template/spec/containers/0/image")),
                 since(&set["metadata"]["creationTimestamp"], now),
             ]
         };

@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use tokio::time::MissedTickBehavior;
+
 use super::Session;
 use crate::{
     build::{Built, CompileError, Component, Crates, Recipe, around},
@@ -142,6 +144,8 @@ impl Session {
         let (began, progress) = (Instant::now(), self.compiler.progress());
         let bar = self.screen.bar(name);
         let mut tell = tokio::time::interval(if bar.is_some() { REDRAWN } else { TOLD });
+        // A machine that has slept tells how it stands, and not each tick that it slept through.
+        tell.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tell.tick().await;
         let mut is_estimated = false;
         let while_passed = tokio::time::sleep(AT_ONCE);

@@ -71,6 +71,8 @@ fn bash_completes_commands_flags_and_names_that_the_server_knows() {
     has("sampan logs he", "hello");
     has("sampan rollout status ", "deployment/hello");
     has("sampan scale deployment ", "hello");
+    has("sampan port-forward ser", "service/hello");
+    has("sampan port-forward deployment/", "deployment/hello");
     has("sampan events --for deployment/", "deployment/hello");
     has("sampan verify he", "hello:dev");
     // Bash keeps what stands before the colon.

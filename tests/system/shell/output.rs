@@ -46,7 +46,7 @@ const TEMPLATES: [&str; 40] = [
 ];
 
 /// As [`TEMPLATES`], where one object is asked for.
-const OF_ONE: [&str; 7] = [
+const OF_ONE: [&str; 8] = [
     "jsonpath={.metadata.name}",
     "jsonpath={.spec.template.spec.containers[0].image}{\"\\n\"}",
     "jsonpath={.status.conditions[?(@.type==\"Available\")].reason}",
@@ -54,6 +54,7 @@ const OF_ONE: [&str; 7] = [
     "jsonpath={.spec.strategy.rollingUpdate.maxSurge}",
     "custom-columns=NAME:.metadata.name,REPLICAS:.spec.replicas",
     "name",
+    "yaml",
 ];
 
 /// What neither takes.
@@ -95,6 +96,27 @@ fn what_is_picked_out_of_objects_is_what_kubectl_picks() {
         assert!(!sampan.cli(&["get", "pods", "-o", format]).status.success(), "{format}");
         assert!(!sampan.kubectl(&["get", "pods", "-o", format]).status.success(), "{format}: kubectl");
     }
+}
+
+#[test]
+fn objects_are_named_with_their_kinds_as_kubectl_takes_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sampan = with_hello_and_broken(folder.path());
+    let named = ["get", "deployment/hello", "deployment/broken", "service/hello", "-o", "name"];
+    let (ours, theirs) = both(&sampan, &named);
+    assert_eq!(ours, theirs);
+    let table = sampan.cli_ok(&["get", "deployment/hello", "deployment/broken"]);
+    let at = table.find("READY").expect("a header");
+    assert!(table.lines().all(|line| line[..at].ends_with("   ") && !line[at..].starts_with(' ')), "{table}");
+    let pods = sampan.cli_ok(&["get", "pods", "-l", "app=hello", "-o", "name"]);
+    let deleted =
+        sampan.cli_ok(&[&["delete"], pods.lines().chain(["service/hello"]).collect::<Vec<_>>().as_slice()].concat());
+    assert_eq!(
+        deleted,
+        pods.lines().chain(["service/hello"]).map(|one| format!("{one} deleted\n")).collect::<String>()
+    );
+    let mixed = refusal(&sampan.cli(&["get", "pods", "deployment/hello"]));
+    assert!(mixed.contains("`pods` is no KIND/NAME"), "{mixed}");
 }
 
 #[test]
