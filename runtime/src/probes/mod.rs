@@ -8,7 +8,11 @@ use api::{Serve, ServeError, empty_body, replica::HttpProbe};
 use futures::{Stream, stream};
 use http::{HeaderName, HeaderValue, Request, header};
 use http_body_util::{BodyExt, Limited};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
+};
+use tokio_util::task::AbortOnDropHandle;
 
 use streak::Streak;
 
@@ -20,17 +24,22 @@ const MAX_ANSWER_BYTES: usize = 10 << 10;
 /// Kubernetes takes no shorter period either; zero would be a busy loop.
 const MIN_PERIOD: std::time::Duration = std::time::Duration::from_millis(10);
 
-/// What is found out, each time that it changes. The first item comes with the first verdict.
-pub(crate) fn verdicts(probe: HttpProbe, target: Arc<dyn Serve>) -> impl Stream<Item = bool> + Send {
+/// What is found out, each time that it changes. The first item comes with the first verdict. The guest is driven by `threads`, and
+/// may compute there as long as on one that serves requests.
+pub(crate) fn verdicts(probe: HttpProbe, target: Arc<dyn Serve>, threads: Handle) -> impl Stream<Item = bool> + Send {
+    let probe = Arc::new(probe);
     let mut ticks = interval_at(Instant::now() + probe.initial_delay, probe.period.max(MIN_PERIOD));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let streak = Streak::new(probe.success_threshold, probe.failure_threshold);
-    stream::unfold((ticks, streak, probe, target), |(mut ticks, mut streak, probe, target)| async {
+    stream::unfold((ticks, streak, probe, target, threads), |(mut ticks, mut streak, probe, target, threads)| async {
         loop {
             ticks.tick().await;
-            let Some(success) = attempt(&probe, target.as_ref()).await else { continue };
+            let (asks, asked) = (probe.clone(), target.clone());
+            let attempt = AbortOnDropHandle::new(threads.spawn(async move { attempt(&asks, &*asked).await }));
+            // Threads that have ended say nothing about its health.
+            let Ok(Some(success)) = attempt.await else { continue };
             if let Some(verdict) = streak.observe(success) {
-                return Some((verdict, (ticks, streak, probe, target)));
+                return Some((verdict, (ticks, streak, probe, target, threads)));
             }
         }
     })

@@ -12,6 +12,9 @@ use crate::{
     worker::WorkerConfig,
 };
 
+/// Threads that ask guests as their probes say. A probe takes a moment; where it does not, its guest is moved to the background.
+const PROBE_THREADS: usize = 1;
+
 /// What all replicas of a worker share.
 pub(crate) struct Host {
     pub(crate) engine: GuestEngine,
@@ -21,6 +24,7 @@ pub(crate) struct Host {
     /// Handles of one instance.
     pub(super) max_handles: usize,
     background: Option<runtime::Runtime>,
+    probes: Option<runtime::Runtime>,
 }
 
 impl Host {
@@ -32,6 +36,13 @@ impl Host {
             .enable_all()
             .build()
             .map_err(|source| WorkerError::Threads { what: "the background threads", source })?;
+        let probes = runtime::Builder::new_multi_thread()
+            .worker_threads(PROBE_THREADS)
+            .thread_name("sampan-probes")
+            .on_thread_start(priority::lower_this_thread)
+            .enable_all()
+            .build()
+            .map_err(|source| WorkerError::Threads { what: "the threads for probes", source })?;
         let engine = GuestEngine::new(config)?;
         let idle = Arc::<AllIdle>::default();
         Ok(Self {
@@ -41,6 +52,7 @@ impl Host {
             idle,
             max_handles: config.max_handles as usize,
             background: Some(background),
+            probes: Some(probes),
         })
     }
 
@@ -61,14 +73,20 @@ impl Host {
     pub(super) fn background(&self) -> &runtime::Handle {
         self.background.as_ref().expect("taken only when dropped").handle()
     }
+
+    /// Where guests are asked by their probes: not where the session is followed, which no guest may hold up, nor behind guests that
+    /// compute for long.
+    pub(crate) fn probes(&self) -> &runtime::Handle {
+        self.probes.as_ref().expect("taken only when dropped").handle()
+    }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
         self.engine.ticker.stop();
-        if let Some(background) = self.background.take() {
-            // Waiting for its threads would block, which the runtime that drops this may not.
-            background.shutdown_background();
+        for threads in [self.background.take(), self.probes.take()].into_iter().flatten() {
+            // Waiting for them would block, which the runtime that drops this may not.
+            threads.shutdown_background();
         }
     }
 }

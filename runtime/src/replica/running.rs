@@ -7,7 +7,7 @@ use api::{
     Serve,
     replica::{FailureReason, Isolation, LogSource, ReplicaSpec},
 };
-use tokio::sync::SetOnce;
+use tokio::sync::{SetOnce, oneshot};
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
@@ -22,6 +22,8 @@ use super::{
     instance::Instance,
     memory::MemoryBudget,
     pace::Pace,
+    tail::go_on_in_background,
+    task::GuestTask,
     turn::Turn,
 };
 use crate::{
@@ -93,7 +95,7 @@ impl Replica {
 
     /// Makes an instance, to see that it can be made, and answers how many bytes of memory it takes; `None` if the worker's pool
     /// or its memory is full. With isolation `replica` the first request will have it.
-    pub(crate) async fn try_instantiate(&self) -> Result<Option<u64>, StartError> {
+    pub(crate) async fn try_instantiate(self: &Arc<Self>) -> Result<Option<u64>, StartError> {
         let image = || self.spec.image.clone();
         let slot = match self.host.room(&self.holder) {
             Asked::Taken(slot) => slot,
@@ -101,7 +103,19 @@ impl Replica {
         };
         let _ticking = self.host.engine.ticker.keep_ticking();
         let turn = Arc::new(self.turn());
-        let made = tokio::time::timeout_at(turn.deadline.into(), Instance::new(self, slot, turn.clone())).await;
+        let (made_out, mut made) = oneshot::channel();
+        // A component computes as it likes while it is instantiated. The thread of the caller follows the worker's session.
+        let work = {
+            let (replica, turn) = (self.clone(), turn.clone());
+            Box::pin(async move {
+                // The caller has left if it takes nothing.
+                let _ = made_out.send(Instance::new(&replica, slot, turn).await);
+                Ok(())
+            })
+        };
+        let guest = GuestTask::new(work, turn.clone(), self.clone()).begun_in_background();
+        let ended = go_on_in_background(guest, turn.clone(), self).await.unwrap_or(Err(GuestFailure::Stopped));
+        let made = ended.and_then(|()| made.try_recv().map_err(|_| GuestFailure::Stopped));
         let failure = match made {
             Ok(Ok(instance)) => {
                 let bytes = instance.memory_bytes();
@@ -122,7 +136,7 @@ impl Replica {
             }
             Ok(Err(error)) if is_of_worker(&error) => return Ok(None),
             Ok(Err(error)) => self.failed(&error, &turn),
-            Err(_) => GuestFailure::Deadline,
+            Err(failure) => failure,
         };
         Err(match failure {
             GuestFailure::OutOfMemory { .. } => {

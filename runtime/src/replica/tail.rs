@@ -51,9 +51,11 @@ pub(super) fn go_on(guest: GuestTask, turn: Arc<Turn>, replica: &Arc<Replica>) -
 /// Lets a guest go on where it does not keep others from their work.
 pub(super) fn go_on_in_background(guest: GuestTask, turn: Arc<Turn>, replica: &Arc<Replica>) -> Tail {
     turn.move_to_background();
-    let end = end_of(&turn, replica);
-    AbortOnDropHandle::new(replica.host.background().spawn(async move {
+    let (replica, background) = (replica.clone(), replica.host.background());
+    AbortOnDropHandle::new(background.spawn(async move {
         let mut guest = guest;
+        // Its clock is the background's: that of the thread which took the request may end before the guest does.
+        let end = end_of(&turn, &replica);
         tokio::select! {
             biased;
             outcome = &mut guest => outcome,

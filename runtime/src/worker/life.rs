@@ -184,12 +184,12 @@ async fn probe(ground: &Ground, replica: &Arc<Replica>) -> Failure {
     let id = &replica.spec.id;
     if let Some(startup) = probes.startup {
         report(ground, id, ReplicaPhase::NotReady).await;
-        if !verdict(startup, &target).await {
+        if !verdict(ground, startup, &target).await {
             return probe_failure("startup");
         }
     }
     let of = |probe: Option<_>| match probe {
-        Some(probe) => Either::Left(verdicts(probe, target.clone())),
+        Some(probe) => Either::Left(verdicts(probe, target.clone(), ground.host.probes().clone())),
         None => Either::Right(stream::pending()),
     };
     let always_ready = probes.readiness.is_none();
@@ -214,8 +214,8 @@ async fn probe(ground: &Ground, replica: &Arc<Replica>) -> Failure {
     }
 }
 
-async fn verdict(probe: api::replica::HttpProbe, target: &Arc<dyn Serve>) -> bool {
-    Box::pin(verdicts(probe, target.clone())).next().await.unwrap_or(false)
+async fn verdict(ground: &Ground, probe: api::replica::HttpProbe, target: &Arc<dyn Serve>) -> bool {
+    Box::pin(verdicts(probe, target.clone(), ground.host.probes().clone())).next().await.unwrap_or(false)
 }
 
 fn probe_failure(which: &str) -> Failure {

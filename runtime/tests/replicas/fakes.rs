@@ -1,12 +1,13 @@
 //! The other roles, as small as they can be.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    thread::{self, ThreadId},
 };
 
 use api::{
@@ -25,6 +26,8 @@ pub(crate) struct MemoryStore {
     entries: Mutex<BTreeMap<(String, String, String), Bytes>>,
     /// How often it was asked for values.
     pub(crate) asked: AtomicUsize,
+    /// The threads on which it was.
+    pub(crate) asked_on: Mutex<HashSet<ThreadId>>,
     /// Bytes of the largest answer that it gave.
     pub(crate) largest: AtomicUsize,
 }
@@ -45,6 +48,7 @@ impl KeyValue for MemoryStore {
         limit_bytes: usize,
     ) -> BoxFuture<'static, Result<Vec<Option<Bytes>>, KeyValueError>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
+        self.asked_on.lock().unwrap().insert(thread::current().id());
         let map = self.entries.lock().unwrap();
         let values: Vec<_> = keys.iter().map(|key| map.get(&at(bucket, key)).cloned()).collect();
         match values.iter().flatten().map(Bytes::len).sum() {

@@ -117,6 +117,19 @@ async fn a_replica_whose_startup_or_liveness_probe_fails_fails() {
 }
 
 #[tokio::test]
+async fn probes_drive_no_guest_on_the_thread_that_follows_the_session() {
+    let mut fleet = Fleet::new().await;
+    let mut spec = fleet.spec("probe-1", "probe");
+    // Nothing is there: 404.
+    spec.probes.startup = Some(probing("/kv/carts/nothing"));
+    let id = spec.id.clone();
+    fleet.start(spec).await;
+    fleet.wait(&id, |phase| matches!(phase, ReplicaPhase::Failed(_))).await;
+    let asked_on = fleet.store.asked_on.lock().unwrap();
+    assert!(!asked_on.is_empty() && !asked_on.contains(&std::thread::current().id()), "{asked_on:?}");
+}
+
+#[tokio::test]
 async fn an_image_that_is_not_there_is_an_image_error() {
     let mut fleet = Fleet::new().await;
     let mut spec = fleet.spec("hello-1", "hello");

@@ -1,6 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use api::{BodyError, Serve, ServeError, replica::Isolation};
+use api::{
+    BodyError, Serve, ServeError,
+    replica::{Isolation, ReplicaPhase},
+};
 use futures::future::join_all;
 use http_body_util::BodyExt;
 
@@ -238,6 +241,39 @@ const FILLS: &str = r#"(component
   (instance $exported (instantiate $handler
     (with "request" (type $request)) (with "out" (type $out)) (with "handle" (func $handle))))
   (export "wasi:http/incoming-handler@0.2.0" (instance $exported)))"#;
+
+/// The same component, which fills its memory again and again while it is instantiated.
+fn fills_at_its_start() -> Vec<u8> {
+    let filling =
+        "(func $fill (loop $again (memory.fill (i32.const 0) (i32.const 7) (i32.const 200000000)) (br $again)))
+        (start $fill)
+        (func (export \"handle\") (param i32 i32))";
+    let (before, rest) = FILLS.split_once("(func (export \"handle\") (param i32 i32)").unwrap();
+    let (_, after) = rest.split_once("(i32.const 200000000)))").unwrap();
+    wat::parse_str(format!("{before}{filling}{after}")).unwrap()
+}
+
+fn cpu_of_this_thread() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+#[tokio::test]
+async fn a_component_that_computes_while_it_starts_does_not_do_so_on_the_thread_of_its_workers_session() {
+    let mut fleet = Fleet::new().await;
+    let mut spec = fleet.spec_of("fills-1", "fills-at-start:test", fills_at_its_start());
+    spec.limits.memory_bytes = 1 << 30;
+    spec.limits.request_deadline = Duration::from_secs(4);
+    let id = spec.id.clone();
+    fleet.start(spec).await;
+    // It is compiled by other threads.
+    let before = cpu_of_this_thread();
+    let failed = fleet.wait(&id, |phase| matches!(phase, ReplicaPhase::Failed(_))).await;
+    let ReplicaPhase::Failed(failure) = failed else { unreachable!("it was waited for") };
+    assert!(failure.message.contains("deadline"), "{}", failure.message);
+    let used = cpu_of_this_thread() - before;
+    assert!(used < Duration::from_secs(2), "this thread, which follows the session, computed for {used:?} of 4s");
+}
 
 #[tokio::test]
 async fn a_guest_whose_single_instructions_take_long_soon_takes_them_in_the_background_alone() {
