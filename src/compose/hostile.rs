@@ -150,11 +150,11 @@ async fn asked(broker: &BrokerClient, name: &str) {
     say("count in another's store", store.increment(&bucket, "n".to_owned(), 1).await);
     say("delete in another's store", store.delete(&bucket, vec!["greeting".to_owned()]).await);
     if let Some(WorkerDown::Start(spec) | WorkerDown::Standby(spec)) = told {
-        artifacts(broker, &spec.digest).await;
+        artifacts(broker, &spec.id.0.namespace, &spec.digest).await;
     }
     if let Some(image) = std::env::var(IMAGE).ok().and_then(|image| image.parse::<Digest>().ok()) {
         say("fetch another's image", RemoteImages::new(&client).fetch(image.clone()).await);
-        say("be lent another's artifact", lent_of(broker, &image).await);
+        say("be lent another's artifact", lent_of(broker, namespace, &image).await);
     }
     let connect = AskedConnect::new(broker.clone());
     for host in ["127.0.0.1", "example.com"] {
@@ -169,14 +169,14 @@ async fn asked(broker: &BrokerClient, name: &str) {
     stop.cancel();
 }
 
-async fn lent_of(broker: &BrokerClient, image: &Digest) -> Result<File, String> {
-    AskedArtifacts::new(broker.clone()).open_artifact("x", image).await.map_err(|why| why.message)
+async fn lent_of(broker: &BrokerClient, namespace: &str, image: &Digest) -> Result<File, String> {
+    AskedArtifacts::new(broker.clone()).open_artifact(namespace, "x", image).await.map_err(|why| why.message)
 }
 
 /// What was compiled of its own image it is lent. It is to change nothing of it, have nothing of its own making taken in its place,
 /// and reach no other file by who lends it.
-async fn artifacts(broker: &BrokerClient, digest: &Digest) {
-    let lent = match lent_of(broker, digest).await {
+async fn artifacts(broker: &BrokerClient, namespace: &str, digest: &Digest) {
+    let lent = match lent_of(broker, namespace, digest).await {
         Ok(lent) => lent,
         Err(why) => return print_error(format_args!("hostile: its own artifact is not lent: {why}")),
     };
@@ -213,7 +213,8 @@ async fn artifacts(broker: &BrokerClient, digest: &Digest) {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut beside = SendAncillaryBuffer::new(&mut space);
         beside.push(asking);
-        let _ = sendmsg(&desk, &[IoSlice::new(asked.as_bytes())], &mut beside, SendFlags::NOSIGNAL);
+        let question = format!("{asked} {namespace}");
+        let _ = sendmsg(&desk, &[IoSlice::new(question.as_bytes())], &mut beside, SendFlags::NOSIGNAL);
         let mut answer = vec![0; 1 << 10];
         let answered = BlockingStream::from(desk).read(&mut answer);
         let answer = String::from_utf8_lossy(&answer[..answered.unwrap_or_default()]).into_owned();

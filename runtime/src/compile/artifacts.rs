@@ -58,13 +58,20 @@ impl Artifacts {
 
     /// As [`open_artifact`](OpenArtifact::open_artifact), by a link in `dir`: for a process that sees of all files those in there
     /// alone. Says where the link is, which whoever asked removes.
-    pub async fn lend(&self, image: &str, digest: &Digest, dir: PathBuf) -> Result<(File, PathBuf), Failure> {
+    pub async fn lend(
+        &self,
+        namespace: &str,
+        image: &str,
+        digest: &Digest,
+        dir: PathBuf,
+    ) -> Result<(File, PathBuf), Failure> {
         let lend = move |cache: &ArtifactCache, component: &Digest| cache.lend(component, &dir);
-        self.found_or_compiled(image, digest, lend).await.map_err(StartError::into_failure)
+        self.found_or_compiled(namespace, image, digest, lend).await.map_err(StartError::into_failure)
     }
 
     async fn found_or_compiled<T: Send + 'static>(
         &self,
+        namespace: &str,
         image: &str,
         digest: &Digest,
         find: impl Fn(&ArtifactCache, &Digest) -> Option<T> + Clone + Send + 'static,
@@ -72,6 +79,8 @@ impl Artifacts {
         if let Some(found) = self.find(digest, find.clone()).await? {
             return Ok(found);
         }
+        // Before its turn: others who wait for the same image do not wait for places of this namespace.
+        let place = self.0.compiler.place(namespace).await;
         let turn = self.turn(digest);
         let _turn = turn.lock().await;
         // Who had its turn before may have compiled it.
@@ -80,7 +89,7 @@ impl Artifacts {
         }
         let source = self.source(image, digest).await?;
         let began = Instant::now();
-        let (artifact, made_of) = self.make(image, source.bytes).await?;
+        let (artifact, made_of) = self.make(&place, image, source.bytes).await?;
         tracing::debug!(image, compile_ms = began.elapsed().as_millis(), "compiled a component");
         let inner = self.0.clone();
         blocking(move || {
@@ -135,10 +144,16 @@ impl Artifacts {
 }
 
 impl OpenArtifact for Artifacts {
-    fn open_artifact(&self, image: &str, digest: &Digest) -> BoxFuture<'static, Result<File, Failure>> {
-        let (artifacts, image, digest) = (self.clone(), image.to_owned(), digest.clone());
+    fn open_artifact(
+        &self,
+        namespace: &str,
+        image: &str,
+        digest: &Digest,
+    ) -> BoxFuture<'static, Result<File, Failure>> {
+        let (artifacts, digest) = (self.clone(), digest.clone());
+        let (namespace, image) = (namespace.to_owned(), image.to_owned());
         Box::pin(async move {
-            let opened = artifacts.found_or_compiled(&image, &digest, ArtifactCache::find).await;
+            let opened = artifacts.found_or_compiled(&namespace, &image, &digest, ArtifactCache::find).await;
             opened.map_err(StartError::into_failure)
         })
     }

@@ -2,9 +2,14 @@ use std::{sync::Arc, thread};
 
 use bytes::Bytes;
 use registry_client::{Divided, MAX_COMPONENT_BYTES};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
-use super::{AT_ONCE, Compile, alone, exchange::Wanted, server::CompileServer};
+use super::{
+    Compile, alone,
+    exchange::Wanted,
+    places::{Place, Places},
+    server::CompileServer,
+};
 use crate::{WorkerError, error::StartError, priority};
 
 /// Compiles apart from what serves: in processes of their own, or on threads that give way.
@@ -12,7 +17,7 @@ use crate::{WorkerError, error::StartError, priority};
 /// On threads, compiling cannot be interrupted: a cap on the size bounds its time.
 pub(super) struct Compiler {
     engine: wasmtime::Engine,
-    permits: Arc<Semaphore>,
+    places: Places,
     way: Way,
 }
 
@@ -27,19 +32,23 @@ impl Compiler {
             Compile::InThreads => Way::Threads(threads()?),
             Compile::Server(server) => Way::Server(server),
         };
-        Ok(Self { engine, permits: Arc::new(Semaphore::new(AT_ONCE)), way })
+        Ok(Self { engine, places: Places::default(), way })
     }
 
-    pub(super) async fn compile(&self, image: &str, bytes: Bytes) -> Result<Vec<u8>, StartError> {
+    /// Waits until something may be compiled for a namespace.
+    pub(super) async fn place(&self, namespace: &str) -> Arc<Place> {
+        Arc::new(self.places.of(namespace).await)
+    }
+
+    pub(super) async fn compile(&self, place: &Arc<Place>, image: &str, bytes: Bytes) -> Result<Vec<u8>, StartError> {
         let (size, limit_bytes) = (bytes.len() as u64, MAX_COMPONENT_BYTES);
         if size > limit_bytes {
             return Err(StartError::TooLarge { image: image.to_owned(), bytes: size, limit_bytes });
         }
-        let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
         let compiled = match &self.way {
             Way::Threads(threads) => {
                 let engine = self.engine.clone();
-                on_threads(threads, permit, move || alone::compiled(&engine, &bytes)).await
+                on_threads(threads, place.clone(), move || alone::compiled(&engine, &bytes)).await
             }
             Way::Server(server) => server.make(Wanted::Artifact, bytes).await,
         };
@@ -47,28 +56,27 @@ impl Compiler {
     }
 
     /// The parts of a component; `None`: it is to be compiled as a whole.
-    pub(super) async fn divide(&self, bytes: Bytes) -> Option<Divided> {
+    pub(super) async fn divide(&self, place: &Arc<Place>, bytes: Bytes) -> Option<Divided> {
         if bytes.len() as u64 > MAX_COMPONENT_BYTES {
             return None;
         }
-        let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
         let parts = match &self.way {
-            Way::Threads(threads) => on_threads(threads, permit, move || alone::parts(&bytes)).await,
+            Way::Threads(threads) => on_threads(threads, place.clone(), move || alone::parts(&bytes)).await,
             Way::Server(server) => server.make(Wanted::Parts, bytes).await,
         };
         Divided::read(&parts.ok()?)
     }
 }
 
-/// The permit is kept until it is done, also when nobody waits for it any longer.
+/// The place is kept until it is done, also when nobody waits for it any longer.
 async fn on_threads(
     threads: &rayon::ThreadPool,
-    permit: OwnedSemaphorePermit,
+    place: Arc<Place>,
     work: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,
 ) -> Result<Vec<u8>, String> {
     let (done, made) = oneshot::channel();
     threads.spawn(move || {
-        let _permit = permit;
+        let _place = place;
         let _ = done.send(work());
     });
     made.await.unwrap_or_else(|_| Err("the compiler panicked on it".into()))

@@ -8,6 +8,7 @@ mod exchange;
 mod fill;
 mod keeping;
 mod parts;
+mod places;
 mod seal;
 mod serve;
 mod server;
@@ -45,7 +46,9 @@ use crate::{
 use warm::WarmPool;
 
 /// Components that are compiled at the same time. Each uses all processors.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 3;
+/// Of these, for one namespace.
+const AT_ONCE_OF_NAMESPACE: usize = 2;
 
 /// Where components are compiled.
 #[derive(Debug, Clone)]
@@ -114,7 +117,7 @@ impl Components {
         if let Some(component) = loaded.upgrade() {
             return Ok(component);
         }
-        let component = self.component(&spec.image, &spec.digest, &self.engine).await?;
+        let component = self.component(spec, &self.engine).await?;
         let component = Arc::new(self.link(&spec.image, &component)?);
         *loaded = Arc::downgrade(&component);
         self.warm.keep(&spec.digest, &component, component.mapped_bytes, Instant::now());
@@ -136,7 +139,7 @@ impl Components {
     pub(crate) async fn keep(&self, spec: &ReplicaSpec, component: &LoadedComponent) {
         let Some((engine, linker)) = self.kept.as_ref().filter(|_| component.keeping.is_wanted()) else { return };
         // What is gone meanwhile goes on as before.
-        let Ok(again) = self.component(&spec.image, &spec.digest, engine).await else { return };
+        let Ok(again) = self.component(spec, engine).await else { return };
         if let Ok(linked) = linker.instantiate_pre(&again).and_then(ProxyPre::new) {
             component.keeping.keep(linked);
         }
@@ -168,13 +171,9 @@ impl Components {
         places.entry(digest.clone()).or_default().clone()
     }
 
-    async fn component(
-        &self,
-        image: &str,
-        digest: &Digest,
-        engine: &wasmtime::Engine,
-    ) -> Result<Component, StartError> {
-        let file = self.artifacts.open_artifact(image, digest).await.map_err(StartError::Artifact)?;
+    async fn component(&self, spec: &ReplicaSpec, engine: &wasmtime::Engine) -> Result<Component, StartError> {
+        let file = self.artifacts.open_artifact(&spec.id.0.namespace, &spec.image, &spec.digest).await;
+        let file = file.map_err(StartError::Artifact)?;
         let engine = engine.clone();
         blocking(move || map(&engine, &file)).await?
     }

@@ -13,24 +13,30 @@ use api::Digest;
 use bytes::Bytes;
 use registry_client::{Divided, digest_of};
 
-use super::{Artifacts, blocking, fill::fill};
+use super::{Artifacts, blocking, fill::fill, places::Place};
 use crate::error::StartError;
 
 impl Artifacts {
     /// The artifact of a component, by its parts where that is possible; and the digest of the code that it is made of, if so.
-    pub(super) async fn make(&self, image: &str, component: Bytes) -> Result<(Vec<u8>, Option<Digest>), StartError> {
+    pub(super) async fn make(
+        &self,
+        place: &Arc<Place>,
+        image: &str,
+        component: Bytes,
+    ) -> Result<(Vec<u8>, Option<Digest>), StartError> {
         if self.0.by_parts
-            && let Some(divided) = self.0.compiler.divide(component.clone()).await
-            && let Some(made) = self.made_of(image, divided).await?
+            && let Some(divided) = self.0.compiler.divide(place, component.clone()).await
+            && let Some(made) = self.made_of(place, image, divided).await?
         {
             return Ok(made);
         }
-        Ok((self.0.compiler.compile(image, component).await?, None))
+        Ok((self.0.compiler.compile(place, image, component).await?, None))
     }
 
     /// `None`: the whole is to be compiled, and whatever is wrong with it is said then.
     async fn made_of(
         &self,
+        place: &Arc<Place>,
         image: &str,
         mut divided: Divided,
     ) -> Result<Option<(Vec<u8>, Option<Digest>)>, StartError> {
@@ -51,7 +57,7 @@ impl Artifacts {
             tracing::debug!(image, "the code of a component was compiled before");
             return Ok(Some((artifact, Some(digest))));
         }
-        let Ok(mut artifact) = self.0.compiler.compile(image, code).await else { return Ok(None) };
+        let Ok(mut artifact) = self.0.compiler.compile(place, image, code).await else { return Ok(None) };
         let (inner, kept) = (self.0.clone(), digest.clone());
         let filled = blocking(move || {
             if let Err(error) = inner.cache.store(&kept, &artifact, None) {
@@ -108,7 +114,7 @@ mod tests {
         let artifacts = open(Code::Unoptimized);
         let opened = async |artifacts: &Artifacts, component| {
             let image = images.put_component("script:dev", component).unwrap();
-            artifacts.open_artifact("script:dev", &image.digest).await.unwrap();
+            artifacts.open_artifact("default", "script:dev", &image.digest).await.unwrap();
             files(&cache)
         };
         let first = opened(&artifacts, component("one", "i32.const 1")).await;

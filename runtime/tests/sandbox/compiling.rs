@@ -87,7 +87,7 @@ pub(crate) fn escapes_nowhere() {
     let mut said = String::new();
     block_on(async {
         let artifacts = fakes::artifacts(&images, &dir.path().join("compiled"), compile);
-        let mut artifact = artifacts.open_artifact("probe:test", &image.digest).await.unwrap();
+        let mut artifact = artifacts.open_artifact("default", "probe:test", &image.digest).await.unwrap();
         artifact.rewind().unwrap();
         artifact.read_to_string(&mut said).unwrap();
     });
@@ -108,7 +108,7 @@ pub(crate) fn divides() {
                     (instance $i) (export \"wasi:http/incoming-handler@0.2.0\" (instance $i)))"
             );
             let image = images.put_component("script:test", wat::parse_str(component).unwrap().into()).unwrap();
-            artifacts.open_artifact("script:test", &image.digest).await.unwrap();
+            artifacts.open_artifact("default", "script:test", &image.digest).await.unwrap();
             let names = fs::read_dir(&compiled).unwrap().map(|entry| entry.unwrap().path());
             assert_eq!(names.filter(|path| path.extension().is_some_and(|kind| kind == "cwasm")).count(), files);
         }

@@ -81,11 +81,13 @@ impl Granted {
         own.find_map(|(_, replica)| replica.outbound.allow(host, port))
     }
 
-    /// What users call the image, if a replica in the process is of it.
-    pub(super) fn image(&self, digest: &Digest) -> Option<String> {
+    /// What users call the image, if a replica of the namespace in the process is of it.
+    pub(super) fn image(&self, namespace: &str, digest: &Digest) -> Option<String> {
         let state = self.state.lock();
         let mut running = state.running(Instant::now());
-        running.find(|(_, replica)| replica.digest == *digest).map(|(_, replica)| replica.image.clone())
+        running
+            .find(|(id, replica)| &*id.0.namespace == namespace && replica.digest == *digest)
+            .map(|(_, replica)| replica.image.clone())
     }
 
     /// The images that replicas in the process are of.

@@ -52,13 +52,13 @@ impl Lent {
         }
     }
 
-    async fn lend(&self, digest: Digest) -> Result<File, Failure> {
-        let Some(image) = self.granted.image(&digest) else {
+    async fn lend(&self, namespace: String, digest: Digest) -> Result<File, Failure> {
+        let Some(image) = self.granted.image(&namespace, &digest) else {
             tracing::warn!(%digest, "a worker's process asked for what was compiled of an image that nothing in it is of: refused");
-            let message = "nothing that runs there is of this image".to_owned();
+            let message = "nothing of this namespace that runs there is of this image".to_owned();
             return Err(Failure { reason: FailureReason::Error, message });
         };
-        let (file, path) = self.artifacts.lend(&image, &digest, self.dir.compile_cache()).await?;
+        let (file, path) = self.artifacts.lend(&namespace, &image, &digest, self.dir.compile_cache()).await?;
         self.take_back(&self.granted.images(), (digest, path));
         Ok(file)
     }
@@ -75,7 +75,7 @@ impl Lent {
 }
 
 impl Give for Lent {
-    fn give(&self, image: Digest) -> BoxFuture<'_, Result<File, Failure>> {
-        Box::pin(self.lend(image))
+    fn give(&self, namespace: &str, image: Digest) -> BoxFuture<'_, Result<File, Failure>> {
+        Box::pin(self.lend(namespace.to_owned(), image))
     }
 }

@@ -79,7 +79,7 @@ fn hello(running: &[(&str, &str)]) -> WorkerUp {
 struct NothingCompiled;
 
 impl OpenArtifact for NothingCompiled {
-    fn open_artifact(&self, _: &str, _: &Digest) -> BoxFuture<'static, Result<File, Failure>> {
+    fn open_artifact(&self, _: &str, _: &str, _: &Digest) -> BoxFuture<'static, Result<File, Failure>> {
         unreachable!("nobody asks")
     }
 }
@@ -122,12 +122,13 @@ async fn a_process_is_lent_what_was_compiled_of_what_runs_in_it_alone_and_says_n
         other => panic!("{other:?}"),
     }
     let digest = Digest::from_sha256([0; 32]);
-    assert_eq!(granted.image(&digest), None, "that it runs there it says itself");
+    assert_eq!(granted.image("shop", &digest), None, "that it runs there it says itself");
     session.tell(start("a", "a.example")).await;
-    assert_eq!(granted.image(&digest).as_deref(), Some("probe:test"));
-    assert_eq!(granted.image(&Digest::from_sha256([1; 32])), None);
+    assert_eq!(granted.image("shop", &digest).as_deref(), Some("probe:test"));
+    assert_eq!(granted.image("shop", &Digest::from_sha256([1; 32])), None);
+    assert_eq!(granted.image("other", &digest), None, "it is not for a namespace that runs none of it");
     session.say(phase("a", ReplicaPhase::Stopped)).await;
-    assert!(granted.image(&digest).is_none() && granted.images().is_empty());
+    assert!(granted.image("shop", &digest).is_none() && granted.images().is_empty());
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
 use std::{fs::File, io, sync::Arc};
 
 use api::{
-    Digest, OpenArtifact,
+    Digest, OpenArtifact, Shares,
     replica::{Failure, FailureReason},
 };
 use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 
-use super::{AT_ONCE, MAX_ANSWER_BYTES, parse_answer};
+use super::{AT_ONCE, AT_ONCE_OF_NAMESPACE, MAX_ANSWER_BYTES, asked, parse_answer};
 use crate::{
     broker::{BrokerClient, Wanted},
     descriptor,
@@ -18,33 +18,42 @@ use crate::{
 pub struct AskedArtifacts {
     broker: BrokerClient,
     seats: Arc<Semaphore>,
+    of_namespaces: Arc<Shares<String>>,
 }
 
 impl AskedArtifacts {
     /// Asks nothing yet.
     pub fn new(broker: BrokerClient) -> Self {
-        Self { broker, seats: Arc::new(Semaphore::new(AT_ONCE)) }
+        let of_namespaces = Arc::new(Shares::new(AT_ONCE_OF_NAMESPACE));
+        Self { broker, seats: Arc::new(Semaphore::new(AT_ONCE)), of_namespaces }
     }
 }
 
 impl OpenArtifact for AskedArtifacts {
     /// Who is asked knows what users call the image.
-    fn open_artifact(&self, _image: &str, digest: &Digest) -> BoxFuture<'static, Result<File, Failure>> {
-        let (asking, digest) = (self.clone(), digest.clone());
+    fn open_artifact(
+        &self,
+        namespace: &str,
+        _image: &str,
+        digest: &Digest,
+    ) -> BoxFuture<'static, Result<File, Failure>> {
+        let (asking, asked) = (self.clone(), asked(namespace, digest));
+        let share = self.of_namespaces.of(namespace.to_owned());
         Box::pin(async move {
+            let _share = share.acquire().await;
             let _seat = asking.seats.acquire().await;
             let unanswered = |error: io::Error| {
                 let message = format!("who compiles components does not answer: {error}");
                 Err(Failure { reason: FailureReason::Error, message })
             };
-            ask(&asking.broker, &digest).await.unwrap_or_else(unanswered)
+            ask(&asking.broker, &asked).await.unwrap_or_else(unanswered)
         })
     }
 }
 
-async fn ask(broker: &BrokerClient, digest: &Digest) -> io::Result<Result<File, Failure>> {
+async fn ask(broker: &BrokerClient, asked: &str) -> io::Result<Result<File, Failure>> {
     let stream = broker.connection(Wanted::Artifact).await?;
-    descriptor::send(&stream, digest.as_str().as_bytes(), None).await?;
+    descriptor::send(&stream, asked.as_bytes(), None).await?;
     let mut answer = vec![0; MAX_ANSWER_BYTES];
     let (length, file) = descriptor::receive(&stream, &mut answer).await?;
     if length == 0 {

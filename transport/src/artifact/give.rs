@@ -21,8 +21,8 @@ const LINE: Duration = Duration::from_secs(2);
 
 /// What one process may have.
 pub trait Give: Send + Sync {
-    /// The artifact of an image, or why there is none for it.
-    fn give(&self, image: Digest) -> BoxFuture<'_, Result<File, Failure>>;
+    /// The artifact of an image for replicas of a namespace, or why there is none for them.
+    fn give(&self, namespace: &str, image: Digest) -> BoxFuture<'_, Result<File, Failure>>;
 }
 
 /// Gives artifacts to one process. Clones share its seats.
@@ -60,10 +60,10 @@ async fn serve(give: &dyn Give, mut stream: UnixStream) -> io::Result<()> {
     // A descriptor that comes along is closed.
     let (length, _) = timeout(LINE, descriptor::receive(&stream, &mut asked)).await??;
     let no_image = || io::Error::new(io::ErrorKind::InvalidData, "no image");
-    let image = parse_asked(&asked[..length]).ok_or_else(no_image)?;
+    let (namespace, image) = parse_asked(&asked[..length]).ok_or_else(no_image)?;
     let mut more = [0];
     let given = tokio::select! {
-        given = give.give(image) => given,
+        given = give.give(namespace, image) => given,
         // It says nothing more: it has gone, or no longer waits for this.
         _ = stream.read(&mut more) => return Ok(()),
     };

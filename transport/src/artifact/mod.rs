@@ -17,9 +17,11 @@ use api::{
 
 /// Artifacts that one process asks for at a time. Beyond it, requests wait where they are made.
 const AT_ONCE: usize = 64;
+/// Of these, for one namespace: each may wait for as long as a compile takes.
+const AT_ONCE_OF_NAMESPACE: usize = AT_ONCE / 4 * 3;
 /// The longest answer; what would be longer is cut.
 const MAX_ANSWER_BYTES: usize = 32 << 10;
-/// The longest question: a digest.
+/// The longest question: a digest and a namespace.
 const MAX_ASKED_BYTES: usize = 256;
 /// How an answer is that a file comes with.
 const OPENED: &str = "opened";
@@ -45,6 +47,11 @@ fn parse_answer<T>(answer: &str, file: Option<T>) -> Result<T, Failure> {
     }
 }
 
-fn parse_asked(asked: &[u8]) -> Option<Digest> {
-    std::str::from_utf8(asked).ok()?.parse().ok()
+fn asked(namespace: &str, image: &Digest) -> String {
+    format!("{image} {namespace}")
+}
+
+fn parse_asked(asked: &[u8]) -> Option<(&str, Digest)> {
+    let (image, namespace) = std::str::from_utf8(asked).ok()?.split_once(' ')?;
+    Some((namespace, image.parse().ok()?))
 }

@@ -22,7 +22,8 @@ fn image(number: u8) -> Digest {
 struct HasOne;
 
 impl Give for HasOne {
-    fn give(&self, asked: Digest) -> BoxFuture<'_, Result<File, Failure>> {
+    fn give(&self, namespace: &str, asked: Digest) -> BoxFuture<'_, Result<File, Failure>> {
+        assert_eq!(namespace, "shop");
         if asked == image(2) {
             return Box::pin(std::future::pending());
         }
@@ -52,11 +53,11 @@ async fn who_asks_is_passed_the_file_or_told_why_not_and_waits_for_no_other() {
     let (socket, theirs) = BrokerSocket::pair().unwrap();
     tokio::spawn(socket.serve(Arc::new(Desk(ArtifactDesk::new(Arc::new(HasOne))))));
     let artifacts = AskedArtifacts::new(BrokerClient::over(theirs).unwrap());
-    let endless = tokio::spawn(artifacts.open_artifact("b", &image(2)));
+    let endless = tokio::spawn(artifacts.open_artifact("shop", "b", &image(2)));
     let mut code = String::new();
-    artifacts.open_artifact("a", &image(1)).await.unwrap().read_to_string(&mut code).unwrap();
+    artifacts.open_artifact("shop", "a", &image(1)).await.unwrap().read_to_string(&mut code).unwrap();
     assert_eq!(code, "code");
-    let refused = artifacts.open_artifact("c", &image(3)).await.unwrap_err();
+    let refused = artifacts.open_artifact("shop", "c", &image(3)).await.unwrap_err();
     assert_eq!((refused.reason, refused.message.as_str()), (FailureReason::InvalidImage, "it is text"));
     assert!(!endless.is_finished());
 }
