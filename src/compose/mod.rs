@@ -54,11 +54,13 @@ const DRAIN: Duration = Duration::from_secs(3);
 pub(crate) struct Roles {
     tasks: JoinSet<anyhow::Result<()>>,
     shutdown: CancellationToken,
+    /// The first failure, from when it was noticed until it is told.
+    failed: Option<anyhow::Error>,
 }
 
 impl Roles {
     fn new(shutdown: &CancellationToken) -> Self {
-        Self { tasks: JoinSet::new(), shutdown: shutdown.clone() }
+        Self { tasks: JoinSet::new(), shutdown: shutdown.clone(), failed: None }
     }
 
     fn spawn(&mut self, what: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
@@ -74,14 +76,15 @@ impl Roles {
         self.tasks.spawn(task);
     }
 
-    /// Waits until all of them have ended: because of `shutdown`, or because one did and took the others along.
+    /// Waits until all of them have ended: because of `shutdown`, or because one did and took the others along. Whoever waited in
+    /// vain may wait again: a failure is told to who waits to the end.
     pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
-        let mut result = Ok(());
         while let Some(ended) = self.tasks.join_next().await {
             self.shutdown.cancel();
-            result = result.and(ended.context("a part of Sampan failed in a way that it should not").flatten());
+            let ended = ended.context("a part of Sampan failed in a way that it should not").flatten();
+            self.failed = self.failed.take().or(ended.err());
         }
-        result
+        self.failed.take().map_or(Ok(()), Err)
     }
 }
 
@@ -102,4 +105,28 @@ fn note_gateway(dir: &DataDir, address: SocketAddr) -> anyhow::Result<()> {
 fn only<S>(session: S) -> impl FnMut() -> Option<S> {
     let mut session = Some(session);
     move || session.take()
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failure_is_told_to_who_waits_to_the_end_though_another_waited_before() {
+        let shutdown = CancellationToken::new();
+        let mut roles = Roles::new(&shutdown);
+        roles.watch(async { Err(anyhow!("it cannot run")) });
+        let (go_on, told_to) = tokio::sync::oneshot::channel::<()>();
+        roles.spawn("another", async move { Ok(told_to.await?) });
+        tokio::select! {
+            ended = roles.ended() => panic!("the other goes on: {ended:?}"),
+            // The failure has been noticed by then.
+            () = shutdown.cancelled() => {}
+        }
+        go_on.send(()).unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(60), roles.ended()).await.unwrap();
+        assert_eq!(ended.unwrap_err().to_string(), "it cannot run");
+    }
 }

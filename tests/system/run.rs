@@ -66,6 +66,55 @@ fn limits_hold_and_say_so() {
     assert_eq!(client.get("/fetch?url=http://127.0.0.1:1/").status / 100, 5, "no host is granted");
 }
 
+/// A component that traps while it is instantiated.
+const TRAPS_AT_ITS_START: &str = r#"(component
+  (import "wasi:http/types@0.2.0" (instance $types
+    (export "incoming-request" (type (sub resource)))
+    (export "response-outparam" (type (sub resource)))))
+  (alias export $types "incoming-request" (type $request))
+  (alias export $types "response-outparam" (type $out))
+  (core module $module
+    (func $trap unreachable)
+    (start $trap)
+    (func (export "handle") (param i32 i32)))
+  (core instance $instance (instantiate $module))
+  (func $handle (param "request" (own $request)) (param "response-out" (own $out))
+    (canon lift (core func $instance "handle")))
+  (instance $exported (export "handle" (func $handle)))
+  (export "wasi:http/incoming-handler@0.2.0" (instance $exported)))"#;
+
+#[test]
+fn what_fails_as_it_starts_ends_the_command_with_the_reason() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("traps.wasm");
+    fs::write(&file, wat::parse_str(TRAPS_AT_ITS_START).expect("a component")).expect("a write");
+    // Which part of the program notices first is chance.
+    for _ in 0..5 {
+        let output = command(&["run", file.to_str().expect("a path"), "--http", &free_address()]).output();
+        let output = output.expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("the component cannot run") && said.contains("unreachable"), "{output:?}");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+    }
+}
+
+#[test]
+fn a_guest_that_computes_at_the_end_of_the_program_leaves_no_trace_on_the_terminal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (role, http) = run(folder.path(), &["--store", "default"]);
+    let ticks = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", role.id())).expect("it runs");
+        let of_user = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(11));
+        of_user.and_then(|ticks| ticks.parse::<u64>().ok()).expect("its CPU time")
+    };
+    let before = ticks();
+    let asking = std::thread::spawn(move || Client::new(&http, None).try_get("/loop"));
+    wait_for("the guest computes, in the background by now", || (ticks() > before + 50).then_some(()));
+    let said = role.end("INT");
+    assert!(!said.contains("panicked"), "{said}");
+    let _ = asking.join();
+}
+
 #[test]
 fn a_name_that_is_not_this_machines_is_let_in_only_if_it_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
