@@ -153,6 +153,34 @@ async fn workers_and_gateways_cut_each_other_off_when_they_hear_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_many_connections_to_a_worker_gets_no_more_and_keeps_no_other_from_theirs() {
+    let world = world(StrangerLimits::default()).await;
+    let tcp = Some(("127.0.0.1:0".parse().unwrap(), world.peer(Role::Worker, "w1")));
+    // Two with a request, and the one on which it asks whether the worker is there.
+    let listener = RequestListener::bind(None, tcp).await.unwrap().with_connections_of_peer(3);
+    let tcp = Some(listener.tcp_addr().unwrap().to_string());
+    let threads = ServingThreads { count: 1, start: api::start_thread };
+    tokio::spawn(serve_requests(listener, Arc::new(Silent), threads, CancellationToken::new()));
+    let [greedy, other] = ["greedy", "other"].map(|name| {
+        let identity = Some(world.peer(Role::Gateway, name));
+        let dialer = RemoteDialer::new(RequestLimits::default(), identity, Handle::current());
+        dialer.dial(&endpoint(Address { machine: "elsewhere".into(), socket: None, tcp: tcp.clone() }))
+    });
+    // The guest never answers: each request keeps its connection.
+    let asked = |replica: &Arc<dyn Serve>| tokio::spawn(replica.serve(Request::new(api::empty_body())));
+    let mut asking = Vec::new();
+    for _ in 0..2 {
+        asking.push(asked(&greedy));
+        timeout(PATIENCE, REACHED.notified()).await.unwrap();
+    }
+    let third = timeout(PATIENCE, asked(&greedy)).await.expect("it is told at once").unwrap();
+    assert!(matches!(third, Err(ServeError::Refused { .. } | ServeError::Unreachable { .. })), "{:?}", third.err());
+    asking.push(asked(&other));
+    timeout(PATIENCE, REACHED.notified()).await.unwrap();
+    assert!(asking.iter().all(|asking| !asking.is_finished()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_renewed_with_its_key_and_kept_with_whom_it_trusts() {
     let world = world(StrangerLimits::default()).await;
     let identity = world.peer(Role::Worker, "w1");

@@ -11,6 +11,8 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
+use super::trust::are_few;
+
 /// Names an authority: the SHA-256 of its certificate, in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint(String);
@@ -63,6 +65,7 @@ impl ServerCertVerifier for ByFingerprint {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        are_few(end_entity, intermediates)?;
         let unknown = || Error::InvalidCertificate(CertificateError::UnknownIssuer);
         let authority = intermediates.iter().find(|shown| Fingerprint::of(shown) == self.wanted).ok_or_else(unknown)?;
         let mut roots = RootCertStore::empty();

@@ -134,6 +134,23 @@ pub(super) async fn until(mut trust: watch::Receiver<Arc<Trust>>, mut is_so: imp
     }
 }
 
+/// Certificates that are looked at beside somebody's own: those of the authority, and of those before it that are still trusted.
+/// Who shows more has its connection ended before any signature is verified, which takes a thread its time.
+pub(super) const MAX_SHOWN: usize = 8;
+/// Bytes of one of them. Those of this installation have some 500.
+const MAX_SHOWN_BYTES: usize = 4 << 10;
+
+/// Whether this is no more than whom to trust can need.
+pub(super) fn are_few(own: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Result<(), Error> {
+    let are_small = std::iter::once(own).chain(others).all(|shown| shown.len() <= MAX_SHOWN_BYTES);
+    match others.len() <= MAX_SHOWN && are_small {
+        true => Ok(()),
+        false => Err(Error::General(format!(
+            "more than {MAX_SHOWN} further certificates, or one of more than {MAX_SHOWN_BYTES} bytes, are not looked at"
+        ))),
+    }
+}
+
 /// Takes what `inner` takes, unless it is revoked.
 #[derive(Debug)]
 pub(super) struct NotRevoked<V: ?Sized> {
@@ -164,6 +181,7 @@ impl<V: ClientCertVerifier + ?Sized> ClientCertVerifier for NotRevoked<V> {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        are_few(end_entity, intermediates)?;
         let verified = self.inner.verify_client_cert(end_entity, intermediates, now)?;
         self.check(end_entity).map(|()| verified)
     }
@@ -200,6 +218,7 @@ impl<V: ServerCertVerifier + ?Sized> ServerCertVerifier for NotRevoked<V> {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        are_few(end_entity, intermediates)?;
         let verified = self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp, now)?;
         self.check(end_entity).map(|()| verified)
     }
@@ -230,6 +249,15 @@ impl<V: ServerCertVerifier + ?Sized> ServerCertVerifier for NotRevoked<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chain_that_is_longer_than_any_of_ours_is_not_looked_at() {
+        let of = |bytes: usize| CertificateDer::from(vec![0; bytes]);
+        let some = |count: usize| vec![of(500); count];
+        assert_eq!(are_few(&of(500), &some(MAX_SHOWN)), Ok(()));
+        assert!(are_few(&of(500), &some(MAX_SHOWN + 1)).is_err());
+        assert!(are_few(&of(50_000), &[]).is_err() && are_few(&of(500), &[of(50_000)]).is_err());
+    }
 
     #[test]
     fn what_is_revoked_is_kept_as_text_and_read_again() {

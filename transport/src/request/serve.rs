@@ -12,7 +12,7 @@ use std::{
 };
 
 use api::{
-    ACCEPT_PAUSE, Accepting, AfterAccept, Body, Dialer, ReplicaId, Serve, ServeError, StartThread, WorkerName,
+    ACCEPT_PAUSE, Accepting, AfterAccept, Body, Dialer, ReplicaId, Serve, ServeError, Shares, StartThread, WorkerName,
     frame_answer, reads_trailers, session::Endpoint,
 };
 use http::{HeaderValue, Request, Response, StatusCode, Version, header::TRAILER};
@@ -58,6 +58,9 @@ const STRANGERS: StrangerLimits = StrangerLimits {
     time: std::time::Duration::from_secs(10),
     message_bytes: 0,
 };
+/// Connections of one peer, each of which may have a request: more than there are instances that could work on them. Others come in
+/// beside who opens ever more and sends nothing.
+pub(super) const CONNECTIONS_OF_PEER: usize = 4096;
 /// Handles of replicas that a thread keeps, so that most requests look nothing up.
 const KNOWN: usize = 1024;
 
@@ -66,6 +69,13 @@ pub struct RequestListener {
     socket: Option<UnixListener>,
     tcp: Option<(TcpListener, Arc<Identity>)>,
     strangers: Arc<Strangers>,
+    connections_of_peer: usize,
+}
+
+/// What connections over TLS are held against.
+struct Door {
+    identity: Arc<Identity>,
+    connections: Shares<crate::identity::Peer>,
 }
 
 /// A connection on its way to the thread that serves it.
@@ -87,7 +97,7 @@ impl RequestListener {
             Some((address, identity)) => Some((TcpListener::bind(address).await?, identity)),
             None => None,
         };
-        Ok(Self { socket, tcp, strangers: Strangers::new(STRANGERS) })
+        Ok(Self { socket, tcp, strangers: Strangers::new(STRANGERS), connections_of_peer: CONNECTIONS_OF_PEER })
     }
 
     /// At a Unix socket that another process has bound with [`bind_for_another`]. To be called within a runtime.
@@ -95,7 +105,13 @@ impl RequestListener {
         let socket = std::os::unix::net::UnixListener::from(socket);
         socket.set_nonblocking(true)?;
         let strangers = Strangers::new(STRANGERS);
-        Ok(Self { socket: Some(UnixListener::from_std(socket)?), tcp: None, strangers })
+        let socket = Some(UnixListener::from_std(socket)?);
+        Ok(Self { socket, tcp: None, strangers, connections_of_peer: CONNECTIONS_OF_PEER })
+    }
+
+    /// With so many connections of one peer at a time; further ones are closed.
+    pub fn with_connections_of_peer(self, most: usize) -> Self {
+        Self { connections_of_peer: most, ..self }
     }
 
     /// The address that was bound, if one was asked for.
@@ -161,8 +177,10 @@ pub async fn serve_requests(
     threads: ServingThreads,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let acceptor = listener.tcp.as_ref().map(|(_, identity)| identity.clone());
-    let lane = |name: String| lane(name, threads.start, dialer.clone(), acceptor.clone(), shutdown.clone());
+    let door = listener.tcp.as_ref().map(|(_, identity)| {
+        Arc::new(Door { identity: identity.clone(), connections: Shares::new(listener.connections_of_peer) })
+    });
+    let lane = |name: String| lane(name, threads.start, dialer.clone(), door.clone(), shutdown.clone());
     let lanes: Vec<_> =
         (0..threads.count.max(1)).map(|number| lane(format!("requests-{number}"))).collect::<io::Result<_>>()?;
     let heartbeats = lane("heartbeats".to_owned())?;
@@ -229,7 +247,7 @@ fn lane(
     name: String,
     start: StartThread,
     dialer: Arc<dyn Dialer>,
-    identity: Option<Arc<Identity>>,
+    door: Option<Arc<Door>>,
     shutdown: CancellationToken,
 ) -> io::Result<mpsc::Sender<Accepted>> {
     let (handed, mut connections) = mpsc::channel(HANDED);
@@ -241,7 +259,7 @@ fn lane(
                 tokio::select! {
                     () = shutdown.cancelled() => return,
                     Some(accepted) = connections.recv() => {
-                        tokio::spawn(serve(desk.clone(), accepted, identity.clone()));
+                        tokio::spawn(serve(desk.clone(), accepted, door.clone()));
                     }
                 }
             }
@@ -251,21 +269,22 @@ fn lane(
     Ok(handed)
 }
 
-async fn serve(desk: Arc<Desk>, accepted: Accepted, identity: Option<Arc<Identity>>) {
+async fn serve(desk: Arc<Desk>, accepted: Accepted, door: Option<Arc<Door>>) {
     let served = match accepted {
         Accepted::Socket(fd) => match UnixStream::from_std(fd.into()) {
             Ok(stream) => connection(desk, stream, std::future::pending()).await,
             Err(error) => Err(error),
         },
-        Accepted::Tls(fd, place) => serve_tls(desk, fd, place, identity).await,
+        Accepted::Tls(fd, place) => serve_tls(desk, fd, place, door).await,
     };
     if let Err(error) = served {
         tracing::debug!(%error, "a connection from a gateway ended");
     }
 }
 
-async fn serve_tls(desk: Arc<Desk>, fd: OwnedFd, place: Place, identity: Option<Arc<Identity>>) -> io::Result<()> {
-    let Some(identity) = identity else { return Ok(()) };
+async fn serve_tls(desk: Arc<Desk>, fd: OwnedFd, place: Place, door: Option<Arc<Door>>) -> io::Result<()> {
+    let Some(door) = door else { return Ok(()) };
+    let identity = &door.identity;
     let stream = TcpStream::from_std(fd.into())?;
     // Answers are small and awaited. One that cannot be hurried is served all the same.
     let _ = stream.set_nodelay(true);
@@ -280,6 +299,8 @@ async fn serve_tls(desk: Arc<Desk>, fd: OwnedFd, place: Place, identity: Option<
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "neither a gateway nor a worker"));
     };
     place.shown_a_certificate();
+    let too_many = |_| io::Error::new(io::ErrorKind::QuotaExceeded, format!("{:?} has too many", shown.peer));
+    let _connection = door.connections.of(shown.peer.clone()).try_acquire_owned().map_err(too_many)?;
     // Who has another certificate has asked for it before, so that what it asks now is answered.
     let (known, trust) = (then.knows_authority_of(&shown), identity.trust());
     let ended = crate::identity::authority_ended(trust, known, shown.clone());
