@@ -5,7 +5,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{Extensions, header};
+use http::{Extensions, HeaderMap, header};
 use sha2::{Digest, Sha256};
 
 use super::{error::ApiError, peer::Peer, seats::Full};
@@ -70,10 +70,16 @@ pub(crate) async fn require_token(State(token): State<Token>, request: Request, 
         None => Access::Refused,
     };
     match access {
+        // What it may do is not what the named user may: done all the same, it would say otherwise.
+        Access::Given if impersonates(request.headers()) => ApiError::Impersonation.into_response(),
         Access::Given => next.run(request).await,
         Access::Refused => ApiError::Unauthorized.into_response(),
         Access::Later(why) => not_noted(ApiError::TooManyRequests { why }.into_response()),
     }
+}
+
+fn impersonates(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| name.as_str().starts_with("impersonate-"))
 }
 
 /// An answer that the audit log does not note, since there are many of its kind.

@@ -35,6 +35,10 @@ pub(super) enum ApiError {
     BadRequest(String),
     #[error("the bearer token is missing or wrong: use the kubeconfig that sampan wrote into its data directory")]
     Unauthorized,
+    #[error(
+        "nobody can be impersonated (`--as`): there are no users with other rights than the token's, which may do everything"
+    )]
+    Impersonation,
     #[error("{} \"{name}\" is forbidden: {why}", resource.qualified())]
     Forbidden { resource: &'static Resource, name: String, why: String },
     #[error("{why}")]
@@ -102,7 +106,7 @@ impl ApiError {
                 (StatusCode::BAD_REQUEST, "BadRequest")
             }
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
-            Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "Forbidden"),
+            Self::Forbidden { .. } | Self::Impersonation => (StatusCode::FORBIDDEN, "Forbidden"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             Self::NotAcceptable { .. } => (StatusCode::NOT_ACCEPTABLE, "NotAcceptable"),
             Self::UnsupportedMediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),

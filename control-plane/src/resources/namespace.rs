@@ -50,6 +50,7 @@ fn set_defaults(object: &mut Value) {
     let name = metadata.get("name").cloned().unwrap_or_default();
     let labels = metadata.entry("labels").or_insert_with(|| json!({}));
     if let Some(labels) = labels.as_object_mut() {
-        labels.entry("kubernetes.io/metadata.name").or_insert(name);
+        // As in Kubernetes, whatever was written: selectors go by it.
+        labels.insert("kubernetes.io/metadata.name".to_owned(), name);
     }
 }

@@ -38,6 +38,12 @@ pub(super) fn check(new: &Value, _: Option<&Value>) -> Vec<FieldError> {
     }
     for ports in ["spec.ingress[].ports[]", "spec.egress[].ports[]"] {
         values::walk(new, ports, "", &mut |path, one| {
+            for field in ["port", "endPort"] {
+                if one[field].as_i64().is_some_and(|port| !(1..=65535).contains(&port)) {
+                    let message = "is no port: write a number between 1 and 65535";
+                    errors.push(FieldError::invalid(format!("{path}.{field}"), message));
+                }
+            }
             if let Some(end) = one["endPort"].as_i64()
                 && one["port"].as_i64().is_none_or(|port| end < port)
             {
@@ -159,5 +165,9 @@ mod tests {
             paths(check(&ports, None)),
             ["spec.policyTypes[0]", "spec.egress[0].ports[0].protocol", "spec.egress[0].ports[0].endPort"]
         );
+        for (port, end, field) in [(0, 80, "port"), (65536, 70000, "port"), (80, 65536, "endPort")] {
+            let ports = json!({ "spec": { "podSelector": {}, "ingress": [ { "ports": [ { "port": port, "endPort": end } ] } ] } });
+            assert_eq!(paths(check(&ports, None))[0], format!("spec.ingress[0].ports[0].{field}"), "{port} {end}");
+        }
     }
 }

@@ -17,6 +17,19 @@ async fn what_is_created_is_completed_and_read_back() {
 }
 
 #[tokio::test]
+async fn a_namespace_is_labelled_with_its_own_name_whatever_else_is_written() {
+    let fixture = Fixture::new().await;
+    let forged = json!({ "kubernetes.io/metadata.name": "kube-system", "a": "b" });
+    let own = json!({ "kubernetes.io/metadata.name": "shop", "a": "b" });
+    let created =
+        fixture.create("/api/v1/namespaces", &json!({ "metadata": { "name": "shop", "labels": forged } })).await;
+    assert_eq!(created["metadata"]["labels"], own);
+    let patch = json!({ "metadata": { "labels": forged } });
+    let (_, patched) = fixture.patch("/api/v1/namespaces/shop", "merge-patch+json", &patch).await;
+    assert_eq!(patched["metadata"]["labels"], own);
+}
+
+#[tokio::test]
 async fn yaml_and_bodies_without_a_type_are_read() {
     let fixture = Fixture::new().await;
     let yaml = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a, creationTimestamp: null }\ndata: { k: v }\n";
