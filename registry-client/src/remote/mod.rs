@@ -277,7 +277,8 @@ impl Registries {
     ) -> Result<T, ImageError> {
         let limit = self.settings.limits.transfer_timeout;
         tokio::time::timeout(limit, transfer).await.unwrap_or_else(|_| {
-            let why = format!("it took longer than {}", api::format_span(limit));
+            let why =
+                format!("it took longer than {} (`transfer-timeout` of registries.toml)", api::format_span(limit));
             Err(ImageError::Registry { action, reference: reference.to_string(), why })
         })
     }

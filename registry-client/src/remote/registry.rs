@@ -181,10 +181,15 @@ pub(super) async fn read(mut answer: Response, limit_bytes: u64, what: &str) -> 
     Ok(bytes)
 }
 
-/// An error with what it comes from: reqwest's own text says only that something failed.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+/// An error with what it comes from: reqwest's own text says only that something failed. And which limit it met, if it did.
+pub(super) fn causes(error: &reqwest::Error) -> String {
+    let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let causes = chain.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    match (error.is_timeout(), error.is_connect()) {
+        (true, true) => format!("{causes} (`connect-timeout` of registries.toml)"),
+        (true, false) => format!("{causes} (`idle-timeout` of registries.toml)"),
+        (false, _) => causes,
+    }
 }
 
 /// Whether a body is as it is stored. Another coding was not asked for, and no digest is of it.

@@ -114,7 +114,7 @@ async fn a_process_that_dies_or_hangs_is_an_error_that_says_so_and_harms_no_othe
     );
     let (died, hung) = (died.unwrap_err().to_string(), hung.unwrap_err().to_string());
     assert!(died.contains(&image) && died.contains("ended with signal: 6"), "{died}");
-    assert!(hung.contains("it took longer than 2s"), "{hung}");
+    assert!(hung.contains("it took longer than 2s (`transfer-timeout` of registries.toml)"), "{hung}");
     let said_nothing = said_nothing.unwrap_err().to_string();
     assert!(
         said_nothing.contains(&image) && said_nothing.contains("hangs: it has said nothing for 10s"),
