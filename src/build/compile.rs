@@ -184,12 +184,10 @@ impl Compiler {
     pub(crate) async fn store(&self, file: &Path, reference: &str) -> anyhow::Result<Image> {
         let (images, file, reference) = (self.images.clone(), file.to_owned(), reference.to_owned());
         let write = tokio::task::spawn_blocking(move || {
-            let limit_bytes = registry_client::MAX_COMPONENT_BYTES;
-            let size_bytes = fs::metadata(&file).with_context(|| format!("there is no {}", file.display()))?.len();
-            if size_bytes > limit_bytes {
-                return Err(anyhow!("{} has {size_bytes} bytes, and the limit is {limit_bytes}", file.display()));
-            }
-            let bytes = fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+            let found = fs::metadata(&file).with_context(|| format!("there is no {}", file.display()))?;
+            // A pipe would be waited for, and a device read, without end.
+            anyhow::ensure!(found.is_file(), "{} is no file: a component is in one", file.display());
+            let bytes = read_component(&file)?;
             check_imports(&bytes, &file)?;
             images.put_component(&reference, bytes.into()).with_context(|| format!("{} is not stored", file.display()))
         });
@@ -370,6 +368,15 @@ pub(crate) fn check_imports(bytes: &[u8], file: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_no_file_is_not_read_as_a_component() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = ImageStore::open(folder.path().join("images")).unwrap();
+        let compiler = Compiler::new(images, Messages::Kept { coloured: false }, Profile::Edit, None);
+        let refused = compiler.store(Path::new("/dev/zero"), "page:dev").await.unwrap_err().to_string();
+        assert!(refused.contains("/dev/zero is no file"), "{refused}");
+    }
 
     #[tokio::test]
     async fn what_a_command_that_fails_says_is_shown_wherever_it_says_it() {

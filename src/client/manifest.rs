@@ -73,6 +73,13 @@ impl Origin {
     }
 }
 
+/// What is in a file, up to more than it may have: a device says nothing of its size.
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// What reading gave: all documents that could be read, and all that is wrong.
 #[derive(Debug, Default)]
 pub(crate) struct Manifests {
@@ -107,10 +114,14 @@ impl Manifests {
         match fs::metadata(path) {
             Err(error) => self.fail(&name, format!("cannot be read: {error}")),
             Ok(metadata) if metadata.is_dir() => self.read_folder(path, depth),
-            Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
-                self.fail(&name, format!("is larger than the limit of {} MiB", MAX_FILE_BYTES >> 20));
+            // One that is named may be a pipe of a shell. What lies in a folder was not asked for by itself.
+            Ok(metadata) if depth > 0 && !metadata.is_file() => {
+                self.fail(&name, "is a pipe or a device, and no file".into())
             }
-            Ok(_) => match fs::read(path) {
+            Ok(_) => match read_bounded(path) {
+                Ok(bytes) if bytes.len() as u64 > MAX_FILE_BYTES => {
+                    self.fail(&name, format!("is larger than the limit of {} MiB", MAX_FILE_BYTES >> 20));
+                }
                 Ok(bytes) => self.parse_bytes(&name, &bytes),
                 Err(error) => self.fail(&name, format!("cannot be read: {error}")),
             },
@@ -246,6 +257,15 @@ mod tests {
         assert_eq!(manifests.documents.len(), 2);
         let problem = manifests.problems[0].to_string();
         assert!(problem.starts_with("deploy/shop.yaml:4: document 2: "), "{problem}");
+    }
+
+    #[test]
+    fn what_never_ends_is_read_no_further_than_the_limit_and_in_a_folder_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("a.yaml")).unwrap();
+        let told = |path: &Path| Manifests::read(&[path.to_owned()]).problems[0].message.clone();
+        assert_eq!(told(folder.path()), "is a pipe or a device, and no file");
+        assert!(told(Path::new("/dev/zero")).starts_with("is larger than the limit"));
     }
 
     #[test]
