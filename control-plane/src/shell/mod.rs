@@ -47,7 +47,7 @@ use api::{
 };
 use scheduler::{Event, GatewayId, Scheduler, Settings};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -123,6 +123,8 @@ pub(crate) enum Input {
     FromGateway(SessionId, GatewayUp),
     /// A gateway session ended.
     GatewayGone(SessionId),
+    /// One of these out of a session, with its seat among those of the session that wait.
+    Seated(Box<Input>, OwnedSemaphorePermit),
 }
 
 /// What the shell works with.

@@ -181,6 +181,7 @@ impl Shell {
                 self.gateways.detach(session);
                 self.step(Event::GatewayDisconnected(session.gateway()));
             }
+            Input::Seated(input, _seat) => self.take(*input),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,11 +12,13 @@ use api::{
     session::{CpuUsage, ForGateway, ForWorker, GatewayUp, ServiceSample, WorkerHello, WorkerUp},
 };
 use scheduler::{Event, EventKind};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::{Input, SessionId, Shell, gateways::Scope};
 use crate::{identity::now, kind::SERVICE, peers::Claim, projection::About, projection::Report};
 
+/// Messages of one session that wait in the shell's queue.
+const SEATS: usize = 64;
 /// Bytes of why a gateway could not bind a port.
 const MAX_WHY: usize = 1024;
 /// Services of a message that a gateway may speak of though there are no such any more; the rest of the message is dropped.
@@ -49,7 +52,8 @@ impl Shell {
         self.read(session.rx, Input::GatewayGone(id), move |message| Some(Input::FromGateway(id, message)));
     }
 
-    /// Reads a session until it or the shell ends. The reader waits when the shell's queue is full.
+    /// Reads a session until it or the shell ends. The reader waits when the shell's queue is full, and when it has as many messages
+    /// there as one session may: others wait behind no more of one that says ever more.
     fn read<M: Send + 'static>(
         &self,
         mut messages: mpsc::Receiver<M>,
@@ -57,11 +61,13 @@ impl Shell {
         input: impl Fn(M) -> Option<Input> + Send + Sync + 'static,
     ) {
         let (inputs, shutdown) = (self.inputs.clone(), self.shutdown.clone());
+        let seats = Arc::new(Semaphore::new(SEATS));
         self.tasks.spawn(async move {
             let reading = async {
                 while let Some(message) = messages.recv().await {
                     let Some(input) = input(message) else { continue };
-                    if inputs.send(input).await.is_err() {
+                    let Ok(seat) = seats.clone().acquire_owned().await else { return };
+                    if inputs.send(Input::Seated(Box::new(input), seat)).await.is_err() {
                         return;
                     }
                 }

@@ -41,6 +41,9 @@ use crate::{
 /// What is sure not to come has so long to come.
 const QUIET: Duration = Duration::from_secs(2);
 
+/// A flood of messages goes on for so long.
+const FLOOD: Duration = Duration::from_secs(3);
+
 /// How often the attacker says that it is alive.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
@@ -697,5 +700,54 @@ impl api::Serve for NoReplica {
         _: http::Request<api::Body>,
     ) -> futures::future::BoxFuture<'static, Result<http::Response<api::Body>, api::ServeError>> {
         Box::pin(std::future::ready(Ok(http::Response::new(api::full_body("nothing runs here")))))
+    }
+}
+
+#[test]
+fn a_joined_worker_that_says_small_things_without_end_keeps_nobody_else_from_being_heard() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sampan, sessions) = server(folder.path());
+    let attacker = Attacker::join(&sampan, &sessions, Role::Worker, "mallory");
+    let own = jsonpath(&sampan, &["nodes"], "{.items[0].metadata.name}");
+    let (session, spec) = be_placed(&sampan, &attacker, at(&attacker.found_at));
+    sampan.kubectl_ok(&["uncordon", &own]);
+    let id = spec.id.clone();
+    let lines = |_| {
+        let line = LogLine { at: Timestamp::from_secs(1), source: LogSource::Stdout, text: "again".to_owned() };
+        WorkerUp::Log { id: id.clone(), lines: vec![line] }
+    };
+    let phases = |n: u32| {
+        let phase = if n.is_multiple_of(2) { ReplicaPhase::NotReady } else { ReplicaPhase::Ready };
+        WorkerUp::Phase { id: id.clone(), phase }
+    };
+    let traps = |n: u32| WorkerUp::Traps { id: id.clone(), count: 1, last: format!("it says {n}") };
+    let slots = |n: u32| WorkerUp::Slots { id: id.clone(), slots: 1 + n % 50 };
+    let hello = |n: u32| {
+        let labels = [("n".to_owned(), n.to_string())].into();
+        let running = vec![RunningReplica { spec: (*spec).clone(), phase: ReplicaPhase::Ready }];
+        WorkerUp::Hello(WorkerHello { labels, running, address: Some(at(&attacker.found_at)), ..attacker.hello(10) })
+    };
+    let kinds: [(&str, &dyn Fn(u32) -> WorkerUp); 6] = [
+        ("heartbeats", &|_| WorkerUp::Heartbeat),
+        ("lines", &lines),
+        ("phases", &phases),
+        ("traps", &traps),
+        ("slots", &slots),
+        ("hello", &hello),
+    ];
+    for (kind, message) in kinds {
+        let until = std::time::Instant::now() + FLOOD;
+        attacker.runtime.block_on(async {
+            for n in 0.. {
+                if std::time::Instant::now() > until {
+                    break;
+                }
+                session.tx.send(message(n)).await.expect("the session goes on");
+            }
+        });
+        // While what it said is still on its way.
+        sampan.kubectl_ok(&["annotate", "deployment", "probe", "--overwrite", &format!("heard={kind}")]);
+        let ready = jsonpath(&sampan, &["node", &own], "{.status.conditions[?(@.type=='Ready')].status}");
+        assert_eq!(ready, "True", "{kind}: the other worker is heard");
     }
 }
