@@ -1,7 +1,10 @@
 use anyhow::{Context, anyhow, bail};
-use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSet},
-    core::v1::Pod,
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, ReplicaSet},
+        core::v1::{Pod, Service},
+    },
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use kube::{Api, api::ListParams};
 use serde_json::Value;
@@ -33,7 +36,7 @@ EXAMPLES:
   sampan logs shop-7d4b9-x2x4q              One replica
   sampan logs -l app=shop --tail 20         The last lines of some")]
 pub(crate) struct Logs {
-    /// Name of a Deployment or of a Pod; or pod/NAME, deployment/NAME, replicaset/NAME
+    /// Name of a Deployment or of a Pod; or KIND/NAME, of a ReplicaSet or Service too
     #[arg(value_name = "NAME|KIND/NAME", required_unless_present = "selector", conflicts_with = "selector")]
     target: Option<String>,
 
@@ -88,7 +91,13 @@ impl Logs {
                 let set = api.get(&name).await.map_err(|error| connection.explain(error))?;
                 set.spec.map(|spec| spec.selector)
             }
-            _ => bail!("logs are of Pods, Deployments and ReplicaSets, not of `{kind}`"),
+            "service" | "services" | "svc" => {
+                let api: Api<Service> = Api::namespaced(connection.client(), &connection.namespace);
+                let service = api.get(&name).await.map_err(|error| connection.explain(error))?;
+                let labels = service.spec.and_then(|spec| spec.selector).filter(|labels| !labels.is_empty());
+                labels.map(|labels| LabelSelector { match_labels: Some(labels), match_expressions: None })
+            }
+            _ => bail!("logs are of Pods, Deployments, ReplicaSets and Services, not of `{kind}`"),
         };
         Ok(Whose::Chosen(selector::text(&labels.context("the object has no selector")?)))
     }

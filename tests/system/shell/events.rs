@@ -135,6 +135,11 @@ fn logs_find_the_deployment_of_a_name_or_say_which_names_there_are() {
     let by_name = sampan.cli(&["logs", "hello"]);
     assert!(by_name.status.success(), "{by_name:?}");
     assert_eq!(by_name.stdout, sampan.cli(&["logs", "deployment/hello"]).stdout);
+    assert_eq!(
+        by_name.stdout,
+        sampan.cli_ok(&["logs", "service/hello"]).into_bytes(),
+        "whom the Service sends requests to"
+    );
 
     let mistyped = refusal(&sampan.cli(&["logs", "helo"]));
     assert!(mistyped.contains("there is no Deployment or Pod `helo` in namespace default"), "{mistyped}");
