@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context;
 use control_plane::encryption::EncryptionKeys;
 use registry_client::ImageStore;
+use runtime::Artifacts;
 use tokio_util::sync::CancellationToken;
 
 use crate::{compose::Roles, diagnostics, paths::in_shell, screen::Screen, signals, terminal::print_error};
@@ -28,6 +29,8 @@ pub(crate) struct Addresses {
     pub(crate) api: SocketAddr,
     pub(crate) kubeconfig: PathBuf,
     pub(crate) images: ImageStore,
+    /// Where components are compiled, if it is for one worker in this process.
+    pub(crate) artifacts: Option<Artifacts>,
     /// Where workers and gateways of other machines join.
     pub(crate) sessions: Option<SocketAddr>,
     pub(crate) encryption: Encryption,

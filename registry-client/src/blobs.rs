@@ -92,14 +92,30 @@ impl Blobs {
     /// Makes these bytes durable. A blob that is there but damaged is replaced.
     pub(crate) fn put(&self, bytes: &[u8]) -> Result<Digest, ImageError> {
         let digest = digest_of(bytes);
-        match self.get(&digest, "blob", bytes.len() as u64) {
-            Ok(Some(_)) => _ = touch(&self.path(&digest)),
-            _ => {
-                self.reserve.check(bytes.len() as u64)?;
-                write_durably(&self.path(&digest), bytes)?;
-            }
+        let path = self.path(&digest);
+        if self.is_there(&digest, bytes) {
+            // It may have been put unsynced. What is on the disk already costs little.
+            sync(&path).map_err(io_error("write", &path))?;
+        } else {
+            self.reserve.check(bytes.len() as u64)?;
+            write_durably(&path, bytes)?;
         }
         Ok(digest)
+    }
+
+    /// As [`put`](Self::put), but that it does not wait for the disk: what a crash of the machine leaves of it is damaged or missing.
+    pub(crate) fn put_unsynced(&self, bytes: &[u8]) -> Result<Digest, ImageError> {
+        let digest = digest_of(bytes);
+        if !self.is_there(&digest, bytes) {
+            self.reserve.check(bytes.len() as u64)?;
+            write_whole(&self.path(&digest), bytes)?;
+        }
+        Ok(digest)
+    }
+
+    /// Whether a blob is there undamaged, which is in use then.
+    fn is_there(&self, digest: &Digest, bytes: &[u8]) -> bool {
+        matches!(self.get(digest, "blob", bytes.len() as u64), Ok(Some(_))) && touch(&self.path(digest))
     }
 
     /// The disk's reserve, which all that adds bytes asks.
@@ -148,6 +164,12 @@ pub(crate) fn settle(file: &File, from: &Path, path: &Path) -> Result<(), ImageE
     settled().map_err(io_error("write", path))
 }
 
+/// Makes a file durable that is there.
+fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()?;
+    sync_dir_of(path)
+}
+
 /// A rename is durable only once the directory is.
 fn sync_dir_of(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
@@ -180,6 +202,17 @@ pub(crate) fn read_bounded(
     let mut bytes = Vec::with_capacity(size as usize);
     file.take(limit_bytes).read_to_end(&mut bytes).map_err(io_error("read", path))?;
     Ok(bytes)
+}
+
+/// Replaces `path` by these bytes: whoever reads it sees either the old or the new content, unless the machine crashes.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let write = || -> io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(INCOMING).tempfile_in(dir)?;
+        file.write_all(bytes)?;
+        file.persist(path).map(drop).map_err(|error| error.error)
+    };
+    write().map_err(io_error("write", path))
 }
 
 /// Replaces `path` by these bytes: after a crash either the old or the new content is there, whole.

@@ -28,7 +28,7 @@ mod store;
 pub use access::{Access, DockerConfig};
 pub use blobs::{MAX_COMPONENT_BYTES, MAX_MANIFEST_BYTES, digest_of};
 pub use description::{Description, Language, describe};
-pub use divided::{Divided, MEMORY_MARK_BYTES, divide, memory_mark, variable_mark};
+pub use divided::{Code, Divided, MEMORY_MARK_BYTES, Memory, divide, memory_mark, variable_mark};
 pub use error::ImageError;
 pub use inspect::{ComponentInfo, NotAComponent, inspect};
 pub use manifest::check_manifest;

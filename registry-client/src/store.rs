@@ -90,6 +90,21 @@ impl ImageStore {
     /// Writes a component under a name, in the CNCF Wasm layout. The same bytes give the same digests.
     /// When this returns the image survives a crash; an image that had the name keeps its digest.
     pub fn put_component(&self, reference: &str, bytes: Bytes) -> Result<Image, ImageError> {
+        self.put_by(Blobs::put, reference, &bytes)
+    }
+
+    /// As [`put_component`](Self::put_component), for who builds it again whenever it is needed and waits for it now: it may not survive
+    /// a crash of the machine, and is then missing or damaged, until it is put again. All other images stay as they are.
+    pub fn put_edited(&self, reference: &str, bytes: Bytes) -> Result<Image, ImageError> {
+        self.put_by(Blobs::put_unsynced, reference, &bytes)
+    }
+
+    fn put_by(
+        &self,
+        put: fn(&Blobs, &[u8]) -> Result<Digest, ImageError>,
+        reference: &str,
+        bytes: &Bytes,
+    ) -> Result<Image, ImageError> {
         let reference: ImageReference = reference.parse()?;
         if reference.digest().is_some() {
             let why = "a digest follows from the content, so it cannot be chosen: leave it away".to_owned();
@@ -101,16 +116,17 @@ impl ImageStore {
             return Err(ImageError::TooLarge { what: "component", bytes: size_bytes, limit_bytes });
         }
         let info =
-            inspect(&bytes).map_err(|source| ImageError::NotAComponent { reference: reference.to_string(), source })?;
+            inspect(bytes).map_err(|source| ImageError::NotAComponent { reference: reference.to_string(), source })?;
 
         // What points to something is written after it.
         let blobs = &self.layout.blobs;
-        let component_digest = blobs.put(&bytes)?;
+        let component_digest = put(blobs, bytes)?;
         let config = config_json(&component_digest, &info);
-        let config_digest = blobs.put(&config)?;
+        let config_digest = put(blobs, &config)?;
         let manifest = manifest_json((&config_digest, config.len()), (&component_digest, bytes.len()));
-        let digest = blobs.put(&manifest)?;
+        let digest = put(blobs, &manifest)?;
         let (size, media_type) = (manifest.len() as u64, OCI_IMAGE_MEDIA_TYPE);
+        // Other names are in the same file: it is always durable.
         self.layout
             .index
             .tag(&reference, &Named { manifest: &digest, size, media_type, namespace: None, pulled: false })?;

@@ -42,6 +42,8 @@ pub(crate) enum Messages {
 #[derive(Debug, Clone)]
 pub(crate) struct Compiler {
     images: ImageStore,
+    /// Whether what is built need not survive a crash of the machine, since it is built again.
+    for_edits: bool,
     messages: Messages,
     profile: Profile,
     /// A folder that projects share, if each package's own `target` is not to be used.
@@ -95,7 +97,12 @@ impl Compiler {
         let of_flag = build_cache.and_then(|folder| std::path::absolute(folder.join("guests")).ok());
         let target_dir = of_flag.or_else(target_dir_of_environment);
         let (progress, groups, toolchains) = (watch::Sender::default(), Arc::default(), Arc::default());
-        Self { images, messages, profile, target_dir, progress, groups, toolchains }
+        Self { images, for_edits: false, messages, profile, target_dir, progress, groups, toolchains }
+    }
+
+    /// The same for who builds all again when it is gone, and waits for each build.
+    pub(crate) fn for_edits(self) -> Self {
+        Self { for_edits: true, ..self }
     }
 
     /// Divides those of a project's components that are chosen into what is built together: those of a workspace by one
@@ -183,13 +190,14 @@ impl Compiler {
     /// Puts a component that is built already into the store.
     pub(crate) async fn store(&self, file: &Path, reference: &str) -> anyhow::Result<Image> {
         let (images, file, reference) = (self.images.clone(), file.to_owned(), reference.to_owned());
+        let put = if self.for_edits { ImageStore::put_edited } else { ImageStore::put_component };
         let write = tokio::task::spawn_blocking(move || {
             let found = fs::metadata(&file).with_context(|| format!("there is no {}", file.display()))?;
             // A pipe would be waited for, and a device read, without end.
             anyhow::ensure!(found.is_file(), "{} is no file: a component is in one", file.display());
             let bytes = read_component(&file)?;
             check_imports(&bytes, &file)?;
-            images.put_component(&reference, bytes.into()).with_context(|| format!("{} is not stored", file.display()))
+            put(&images, &reference, bytes.into()).with_context(|| format!("{} is not stored", file.display()))
         });
         write.await.context("storing the image was broken off")?
     }

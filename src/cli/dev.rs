@@ -90,6 +90,7 @@ impl Dev {
                 project,
                 connection,
                 images: addresses.images,
+                artifacts: addresses.artifacts,
                 http: addresses.http.context("there is no gateway")?,
                 names_answer: addresses.names_answer,
                 profile,

@@ -150,7 +150,8 @@ pub(crate) async fn server(plan: &ServerPlan, shutdown: &CancellationToken) -> a
     roles.spawn("the control plane", async move { Ok(control.run(control_ends).await?) });
     let names_answer = http.is_some_and(|bound| args.http.names_answer_at(bound));
     let kubeconfig = dir.kubeconfig();
-    Ok((Addresses { http, names_answer, api, kubeconfig, images, sessions, encryption }, roles))
+    let artifacts = None;
+    Ok((Addresses { http, names_answer, api, kubeconfig, images, artifacts, sessions, encryption }, roles))
 }
 
 /// Makes the control plane's own certificate anew before it ends.

@@ -57,7 +57,7 @@ pub(crate) async fn up(
     let handles = Handles {
         key_value: control.key_value(),
         cluster_http: gateway.cluster_http(),
-        artifacts: Arc::new(artifacts),
+        artifacts: Arc::new(artifacts.clone()),
         images: stored,
         connect,
     };
@@ -93,5 +93,6 @@ pub(crate) async fn up(
     roles.spawn("the control plane", async move { Ok(control.run(control_ends).await?) });
     let names_answer = args.http.names_answer_at(http);
     let kubeconfig = dir.kubeconfig();
-    Ok((Addresses { http: Some(http), names_answer, api, kubeconfig, images, sessions: None, encryption }, roles))
+    let (http, artifacts) = (Some(http), Some(artifacts));
+    Ok((Addresses { http, names_answer, api, kubeconfig, images, artifacts, sessions: None, encryption }, roles))
 }

@@ -28,7 +28,7 @@ use crate::{
 
 /// A change is acted on when nothing more has changed for this long. It is added to what every edit waits for; what is saved
 /// later is built after it.
-const QUIET: Duration = Duration::from_millis(40);
+const QUIET: Duration = Duration::from_millis(20);
 /// A change is acted on after this long at the latest.
 const AT_LATEST: Duration = Duration::from_secs(2);
 /// Where changes may give no sign, it is looked for them this often.

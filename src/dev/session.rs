@@ -10,6 +10,7 @@ use std::{
 use api::ObjectKey;
 use gateway::AccessReader;
 use registry_client::ImageStore;
+use runtime::Artifacts;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +42,8 @@ pub(crate) struct DevConfig {
     pub(crate) project: Project,
     pub(crate) connection: Connection,
     pub(crate) images: ImageStore,
+    /// Where the server has components compiled.
+    pub(crate) artifacts: Option<Artifacts>,
     /// Where the gateway answers.
     pub(crate) http: SocketAddr,
     /// Whether Services answer there by their names.
@@ -62,6 +65,7 @@ struct Session {
     project: Project,
     compiler: Compiler,
     images: ImageStore,
+    artifacts: Option<Artifacts>,
     pins: Pins,
     deployer: Deployer,
     screen: Screen,
@@ -97,9 +101,11 @@ pub(crate) async fn run(config: DevConfig, screen: Screen, shutdown: Cancellatio
     watchers.spawn(show_requests(config.requests, screen));
     let messages = Messages::Kept { coloured: screen.coloured() };
     let mut session = Session {
-        compiler: Compiler::new(config.images.clone(), messages, config.profile, config.build_cache.as_deref()),
+        compiler: Compiler::new(config.images.clone(), messages, config.profile, config.build_cache.as_deref())
+            .for_edits(),
         project: config.project,
         images: config.images,
+        artifacts: config.artifacts,
         pins: Pins::default(),
         deployer: Deployer { connection: config.connection, kinds, screen, edits, applied: BTreeMap::new() },
         screen,

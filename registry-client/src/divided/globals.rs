@@ -2,7 +2,10 @@
 
 use wasmparser::{BinaryReader, Global, GlobalSectionReader, ValType};
 
-use super::sections::{self, Section};
+use super::{
+    code::Code,
+    sections::{self, Section},
+};
 
 /// Variables that are taken out of one component.
 const MAX_VARIABLES: usize = 1 << 13;
@@ -14,14 +17,18 @@ pub(super) fn mark(number: usize) -> i32 {
 }
 
 /// The section with marks for the values of all that are numbers of 32 bits; `None`: it cannot be read.
-pub(super) fn take(section: &Section<'_>, taken: &mut Vec<i32>) -> Option<Vec<u8>> {
+pub(super) fn take(section: &Section<'_>, taken: &mut Vec<i32>) -> Option<Code> {
     let reader = GlobalSectionReader::new(BinaryReader::new(section.body, 0)).ok()?;
     let mut written = Vec::new();
     sections::unsigned(&mut written, usize::try_from(reader.count()).ok()?);
     let mut globals = reader.into_iter();
     loop {
         let begins = globals.original_position();
-        let Some(global) = globals.next() else { return Some(written) };
+        let Some(global) = globals.next() else {
+            let mut code = Code::default();
+            code.written(&written);
+            return Some(code);
+        };
         let value = beginning(&global.ok()?);
         let whole = section.body.get(begins..globals.original_position())?;
         match value {

@@ -1,9 +1,13 @@
 //! The memory that a module brings, in segments whose places change with every build, as one that is there from its first page
 //! to its last.
 
+use std::ops::Range;
+
 use wasmparser::{BinaryReader, Data, DataKind, DataSectionReader, ImportSectionReader, MemorySectionReader, TypeRef};
 
 use super::{
+    Memory,
+    code::Code,
     memory_mark,
     sections::{self, Section},
 };
@@ -18,7 +22,7 @@ const MAX_SPARSE: u64 = 4;
 pub(super) struct Taken {
     /// Of the first page.
     begins: u64,
-    bytes: Vec<u8>,
+    memory: Memory,
     /// How many segments the module says that it has, if it says so.
     counted: Option<usize>,
 }
@@ -26,15 +30,16 @@ pub(super) struct Taken {
 impl Taken {
     /// `None`: the module has no memory of its own that it brings, or what it brings depends on something.
     pub(super) fn of(sections: &[Section<'_>]) -> Option<Self> {
-        let one =
-            |id| sections.iter().find(|section| section.id == id).map(|section| BinaryReader::new(section.body, 0));
+        let one = |id| {
+            sections.iter().find(|section| section.id == id).map(|section| BinaryReader::new(section.body, section.at))
+        };
         let imported = one(sections::IMPORT).map_or(Some(false), imports_memory)?;
         let size_bytes = size_bytes(one(sections::MEMORY)?).filter(|_| !imported)?;
         let data = DataSectionReader::new(one(sections::DATA)?).ok()?;
-        let segments: Vec<(u64, &[u8])> =
+        let segments: Vec<(u64, Range<usize>)> =
             data.into_iter().map(|segment| place(&segment.ok()?)).collect::<Option<_>>()?;
         let filled = || segments.iter().filter(|(_, bytes)| !bytes.is_empty());
-        let end = |(begins, bytes): &(u64, &[u8])| begins + bytes.len() as u64;
+        let end = |(begins, bytes): &(u64, Range<usize>)| begins + bytes.len() as u64;
         // None of them is out of bounds, also of those without bytes.
         let is_inside = segments.iter().all(|segment| end(segment) <= size_bytes);
         let begins = filled().map(|(begins, _)| begins / PAGE_BYTES * PAGE_BYTES).min()?;
@@ -44,40 +49,41 @@ impl Taken {
         if !is_inside || length > MAX_MEMORY_BYTES || length / MAX_SPARSE > brought {
             return None;
         }
-        let mut bytes = vec![0; usize::try_from(length).ok()?];
-        for (from, segment) in filled() {
-            let from = usize::try_from(from - begins).ok()?;
-            bytes.get_mut(from..from + segment.len())?.copy_from_slice(segment);
-        }
+        let place = |from: u64| usize::try_from(from - begins).ok();
+        let placed = filled().map(|(from, bytes)| Some((place(*from)?, bytes.clone()))).collect::<Option<_>>()?;
+        let memory = Memory { length: usize::try_from(length).ok()?, segments: placed };
         // Functions may name segments where they are counted, which have no bytes any more when one runs. That many stay,
         // but not exactly, since the number changes with every build.
         let counted = one(sections::DATA_COUNT).map(|_| segments.len().next_power_of_two());
-        Some(Self { begins, bytes, counted })
+        Some(Self { begins, memory, counted })
     }
 
     /// The section that counts the segments.
-    pub(super) fn count(&self) -> Vec<u8> {
+    pub(super) fn count(&self) -> Code {
         let mut written = Vec::new();
         sections::unsigned(&mut written, self.segments());
-        written
+        let mut code = Code::default();
+        code.written(&written);
+        code
     }
 
     /// The section of segments, with marks instead of the memory.
-    pub(super) fn marked(&self, number: usize) -> Vec<u8> {
+    pub(super) fn marked(&self, number: usize) -> Code {
         let mark = memory_mark(number);
-        let mut written = self.count();
-        self.segment(&mut written, self.bytes.len());
-        written.extend_from_slice(&mark);
-        written.resize(written.len() + self.bytes.len() - 2 * mark.len(), 0);
-        written.extend_from_slice(&mark);
+        let (mut code, mut empty) = (self.count(), Vec::new());
+        code.written(&self.segment(self.memory.length));
+        code.written(&mark);
+        code.zeros(self.memory.length - 2 * mark.len());
+        empty.extend_from_slice(&mark);
         for _ in 1..self.segments() {
-            self.segment(&mut written, 0);
+            empty.extend_from_slice(&self.segment(0));
         }
-        written
+        code.written(&empty);
+        code
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    pub(super) fn into_memory(self) -> Memory {
+        self.memory
     }
 
     fn segments(&self) -> usize {
@@ -85,11 +91,12 @@ impl Taken {
     }
 
     /// The head of a segment of the first memory, which is placed by a constant.
-    fn segment(&self, written: &mut Vec<u8>, bytes: usize) {
-        written.extend([0, 0x41]);
-        sections::signed(written, (self.begins as u32).cast_signed());
+    fn segment(&self, bytes: usize) -> Vec<u8> {
+        let mut written = vec![0, 0x41];
+        sections::signed(&mut written, (self.begins as u32).cast_signed());
         written.push(0x0b);
-        sections::unsigned(written, bytes);
+        sections::unsigned(&mut written, bytes);
+        written
     }
 }
 
@@ -106,11 +113,12 @@ fn size_bytes(section: BinaryReader<'_>) -> Option<u64> {
     memory.initial.checked_mul(PAGE_BYTES).filter(|_| plain)
 }
 
-/// Where a segment goes that needs nothing for that but a number.
-fn place<'a>(segment: &Data<'a>) -> Option<(u64, &'a [u8])> {
+/// Where a segment goes that needs nothing for that but a number, and where its bytes are in the component.
+fn place(segment: &Data<'_>) -> Option<(u64, Range<usize>)> {
     match &segment.kind {
         DataKind::Active { memory_index: 0, offset_expr } => {
-            Some((sections::constant(offset_expr)?.cast_unsigned().into(), segment.data))
+            let bytes = segment.range.end.checked_sub(segment.data.len())?..segment.range.end;
+            Some((sections::constant(offset_expr)?.cast_unsigned().into(), bytes))
         }
         _ => None,
     }

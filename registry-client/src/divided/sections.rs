@@ -1,6 +1,6 @@
 //! The sections of a binary, each with its identifier and its length: the same form in components and in modules.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use wasmparser::{BinaryReader, ConstExpr, Operator};
 
@@ -23,21 +23,24 @@ pub(super) const DATA_COUNT: u8 = 12;
 pub(super) struct Section<'a> {
     pub(super) id: u8,
     pub(super) body: &'a [u8],
-    /// With what stands before the body.
-    pub(super) whole: &'a [u8],
+    /// Where the body begins in the component.
+    pub(super) at: usize,
+    /// Where the section is there, with what stands before the body.
+    pub(super) whole: Range<usize>,
 }
 
-/// What comes after the first eight bytes; `None`: it is cut off, or has what is not known.
-pub(super) fn read(bytes: &[u8], known: RangeInclusive<u8>) -> Option<Vec<Section<'_>>> {
-    let mut reader = BinaryReader::new(bytes.get(8..)?, 8);
+/// What comes after the first eight bytes of what is at such a place of the component; `None`: it is cut off, or has what is not
+/// known.
+pub(super) fn read(bytes: &[u8], at: usize, known: RangeInclusive<u8>) -> Option<Vec<Section<'_>>> {
+    let mut reader = BinaryReader::new(bytes.get(8..)?, at + 8);
     let mut sections = Vec::new();
     while !reader.eof() {
-        let begins = reader.current_position();
+        let begins = reader.original_position();
         let id = reader.read_u8().ok().filter(|id| known.contains(id))?;
         let length = reader.read_var_u32().ok()?;
+        let at = reader.original_position();
         let body = reader.read_bytes(usize::try_from(length).ok()?).ok()?;
-        let whole = bytes.get(8..)?.get(begins..reader.current_position())?;
-        sections.push(Section { id, body, whole });
+        sections.push(Section { id, body, at, whole: begins..reader.original_position() });
     }
     Some(sections)
 }
@@ -49,12 +52,6 @@ pub(super) fn constant(expression: &ConstExpr<'_>) -> Option<i32> {
         (Operator::I32Const { value }, Operator::End, None) => Some(value),
         _ => None,
     }
-}
-
-pub(super) fn write(into: &mut Vec<u8>, id: u8, body: &[u8]) {
-    into.push(id);
-    unsigned(into, body.len());
-    into.extend_from_slice(body);
 }
 
 /// In LEB128. A length beyond 32 bits is one that nobody reads.

@@ -15,8 +15,31 @@ fn script(at: usize, letter: &str) -> String {
     format!("(data (i32.const {at}) \"{}\")", letter.repeat(SCRIPT))
 }
 
-fn divided(module: &str) -> Divided {
-    divide(&component(module)).unwrap()
+/// The parts of a component as bytes.
+struct Parts {
+    code: Vec<u8>,
+    memories: Vec<Vec<u8>>,
+    variables: Vec<i32>,
+}
+
+impl Parts {
+    fn of(whole: &[u8]) -> Self {
+        let Divided { code, memories, variables } = divide(whole).unwrap();
+        let bytes = code.bytes(whole).unwrap();
+        assert_eq!(code.digest(whole), Some(crate::digest_of(&bytes)));
+        let memory = |memory: &Memory| {
+            let mut bytes = vec![0; memory.length];
+            for (place, segment) in &memory.segments {
+                bytes[*place..place + segment.len()].copy_from_slice(&whole[segment.clone()]);
+            }
+            bytes
+        };
+        Self { code: bytes, memories: memories.iter().map(memory).collect(), variables }
+    }
+}
+
+fn divided(module: &str) -> Parts {
+    Parts::of(&component(module))
 }
 
 #[test]
@@ -76,7 +99,7 @@ fn segments_that_functions_name_are_still_there() {
 fn a_component_in_a_component_is_divided_too() {
     let module = |letter: &str| format!("(component (core module (memory 10) {}))", script(0, letter));
     let build = |first: &str, second: &str| {
-        divide(&wat::parse_str(format!("(component {} {})", module(first), module(second))).unwrap()).unwrap()
+        Parts::of(&wat::parse_str(format!("(component {} {})", module(first), module(second))).unwrap())
     };
     let (one, other) = (build("a", "b"), build("c", "d"));
     assert_eq!(one.code, other.code);
@@ -108,14 +131,31 @@ fn what_brings_no_memory_or_one_that_depends_on_something_is_left_whole() {
 
 #[test]
 fn what_is_handed_over_is_read_as_it_was() {
-    let divided = divided(&format!("(global (mut i32) (i32.const -5)) {}", script(0, "a")));
+    let divided = divide(&component(&format!("(global (mut i32) (i32.const -5)) {}", script(0, "a")))).unwrap();
     let written = divided.write();
+    assert!(written.len() < 2000, "what they tell of is in the component: {}", written.len());
     assert_eq!(Divided::read(&written), Some(divided));
     for length in (0..100).chain([written.len() - 1]) {
         assert_eq!(Divided::read(&written[..length]), None, "{length}");
     }
     assert_eq!(Divided::read(&[written, vec![0]].concat()), None);
     assert_eq!(Divided::read(&[0xff; 64]), None);
+}
+
+#[test]
+fn code_of_more_than_the_whole_has_or_may_have_is_none() {
+    let whole = component(&script(0, "a"));
+    let of = |piece| Code { pieces: vec![code::Piece::Written(b"a".to_vec()), piece] };
+    let length = whole.len();
+    for piece in [
+        code::Piece::Part(1..length + 1),
+        code::Piece::Part(Range { start: 2, end: 1 }),
+        code::Piece::Zeros(usize::MAX),
+    ] {
+        let code = of(piece);
+        assert_eq!((code.bytes(&whole), code.digest(&whole)), (None, None), "{code:?}");
+    }
+    assert_eq!(of(code::Piece::Part(length - 1..length)).bytes(&whole), Some(vec![b'a', whole[length - 1]]));
 }
 
 #[test]

@@ -32,6 +32,22 @@ fn a_changed_byte_is_noticed_and_putting_the_image_again_repairs_it() {
 }
 
 #[test]
+fn an_edit_that_did_not_survive_a_crash_is_put_again_and_is_the_same_image() {
+    let (dir, store) = store();
+    let image = store.put_edited("hello", component("a")).unwrap();
+    assert_eq!(store.component(&image.digest).unwrap().bytes, component("a"));
+    for put in [ImageStore::put_edited, ImageStore::put_component] {
+        for digest in [&image.component_digest, &image.digest] {
+            fs::write(blob(&dir, digest), "").unwrap();
+        }
+        let store = ImageStore::open(dir.path()).unwrap();
+        assert!(store.component(&image.digest).is_err());
+        assert_eq!(put(&store, "hello", component("a")).unwrap(), image);
+        assert_eq!(store.component(&image.digest).unwrap().bytes, component("a"));
+    }
+}
+
+#[test]
 fn a_cut_off_or_missing_file_is_noticed() {
     let (dir, store) = store();
     let image = store.put_component("hello", component("a")).unwrap();

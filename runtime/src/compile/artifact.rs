@@ -3,7 +3,7 @@ use std::{
     fs::{self, File},
     hash,
     hash::{Hash, Hasher},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -115,6 +115,7 @@ impl ArtifactCache {
             tracing::warn!(path = %path.display(), "the compiled component does not bear our seal: compiling it again");
             return None;
         }
+        file.rewind().ok()?;
         Some(file)
     }
 
@@ -137,19 +138,25 @@ impl ArtifactCache {
         Some(fits)
     }
 
-    /// Keeps what was compiled. The seal goes first, so that an artifact is never seen without one. No room is made by removing
-    /// what it was `made_of`, which the next may be made of too.
-    pub(super) fn store(&self, digest: &Digest, artifact: &[u8], made_of: Option<&Digest>) -> io::Result<()> {
-        self.make_room(artifact.len() as u64, made_of.map(|code| self.path(code, ARTIFACT)))?;
+    /// Keeps what was compiled, and opens it. The seal goes first, so that an artifact is never seen without one.
+    pub(super) fn store(&self, digest: &Digest, artifact: &[u8]) -> io::Result<File> {
+        self.make_room(artifact.len() as u64)?;
         self.write(&self.path(digest, SEAL), &self.seal.of(&self.name(digest), artifact))?;
-        self.write(&self.path(digest, ARTIFACT), artifact)
+        let file = self.write(&self.path(digest, ARTIFACT), artifact)?;
+        // What was sealed a moment ago need not be read again to see that.
+        if let Some(stamp) = stamp(&file) {
+            self.checked.lock().insert(digest.clone(), stamp);
+        }
+        Ok(file)
     }
 
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    /// The file that was written, from its beginning.
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<File> {
         let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
         file.write_all(bytes)?;
-        file.persist(path)?;
-        Ok(())
+        let mut file = file.persist(path)?;
+        file.rewind()?;
+        Ok(file)
     }
 
     fn name(&self, digest: &Digest) -> String {
@@ -160,7 +167,7 @@ impl ArtifactCache {
         self.dir.join(format!("{}.{extension}", self.name(digest)))
     }
 
-    fn make_room(&self, bytes: u64, left: Option<PathBuf>) -> io::Result<()> {
+    fn make_room(&self, bytes: u64) -> io::Result<()> {
         let mut artifacts: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(&self.dir)?
             .filter_map(|entry| {
                 let (entry, path) = entry.ok().map(|entry| (entry.metadata(), entry.path()))?;
@@ -173,9 +180,6 @@ impl ArtifactCache {
         for (_, size, path) in artifacts {
             if total <= MAX_CACHE_BYTES {
                 break;
-            }
-            if left.as_ref() == Some(&path) {
-                continue;
             }
             // Replicas that run from it keep their mapping.
             fs::remove_file(&path)?;
@@ -210,7 +214,7 @@ mod tests {
 
         fn filled(&self) -> ArtifactCache {
             let cache = self.cache();
-            cache.store(&self.digest, &self.engine.precompile_component(EMPTY).unwrap(), None).unwrap();
+            cache.store(&self.digest, &self.engine.precompile_component(EMPTY).unwrap()).unwrap();
             cache
         }
     }
@@ -222,6 +226,15 @@ mod tests {
         let next = fixture.cache();
         assert!(next.contains(&fixture.digest));
         assert!(next.find(&fixture.digest).is_some());
+    }
+
+    #[test]
+    fn what_this_process_has_written_is_not_read_again_to_check_it() {
+        let fixture = Fixture::new();
+        let cache = fixture.filled();
+        fs::remove_file(cache.path(&fixture.digest, SEAL)).unwrap();
+        assert!(cache.find(&fixture.digest).is_some());
+        assert!(fixture.cache().find(&fixture.digest).is_none(), "others check it");
     }
 
     #[test]

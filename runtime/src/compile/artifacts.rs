@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use registry_client::{ImageError, ImageStore};
 
-use super::{Compile, artifact::ArtifactCache, blocking, compiler::Compiler};
+use super::{Compile, artifact::ArtifactCache, blocking, compiler::Compiler, parts::Known};
 use crate::{
     WorkerError,
     engine::{self, Code},
@@ -32,8 +32,18 @@ pub(super) struct Inner {
     pub(super) compiler: Compiler,
     /// Whether code is kept for builds that differ in nothing else: where it matters that what was edited is there soon.
     pub(super) by_parts: bool,
+    /// Where marks are, by the digest of the code.
+    pub(super) known: Mutex<HashMap<Digest, Known>>,
+    /// The last artifact that was filled in: it is opened again when its instances' memory is to be kept.
+    filled: Mutex<Option<(Digest, File)>>,
     /// Images of which somebody waits for the artifact.
     turns: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl std::fmt::Debug for Artifacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Artifacts").finish_non_exhaustive()
+    }
 }
 
 impl Artifacts {
@@ -53,7 +63,8 @@ impl Artifacts {
         let cache = ArtifactCache::open(dir, &engine)?;
         let compiler = Compiler::new(engine, compile)?;
         let by_parts = code == Code::Unoptimized;
-        Ok(Self(Arc::new(Inner { images, elsewhere, cache, compiler, by_parts, turns: Mutex::default() })))
+        let (known, filled, turns) = Default::default();
+        Ok(Self(Arc::new(Inner { images, elsewhere, cache, compiler, by_parts, known, filled, turns })))
     }
 
     /// As [`open_artifact`](OpenArtifact::open_artifact), by a link in `dir`: for a process that sees of all files those in there
@@ -89,12 +100,12 @@ impl Artifacts {
         }
         let source = self.source(image, digest).await?;
         let began = Instant::now();
-        let (artifact, made_of) = self.make(&place, image, source.bytes).await?;
+        let artifact = self.0.compiler.compile(&place, image, source.bytes).await?;
         tracing::debug!(image, compile_ms = began.elapsed().as_millis(), "compiled a component");
         let inner = self.0.clone();
         blocking(move || {
             let cache = &inner.cache;
-            cache.store(&source.digest, &artifact, made_of.as_ref()).map_err(|error| {
+            cache.store(&source.digest, &artifact).map_err(|error| {
                 // It may name a path, which clients of the gateway would be told.
                 tracing::warn!(%error, "a compiled component cannot be kept");
                 StartError::Cache(format!("it cannot be written ({}); the log says more", error.kind()))
@@ -104,6 +115,33 @@ impl Artifacts {
             })
         })
         .await?
+    }
+
+    /// The artifact of an image whose code is kept apart. It is filled in for each process, as that is done sooner than it would be
+    /// written, read and checked.
+    async fn opened(&self, namespace: &str, image: &str, digest: &Digest) -> Result<File, StartError> {
+        if self.0.by_parts {
+            if let Some(found) = self.find(digest, ArtifactCache::find).await? {
+                return Ok(found);
+            }
+            let place = self.0.compiler.place(namespace).await;
+            let turn = self.turn(digest);
+            let _turn = turn.lock().await;
+            if let Some((filled, file)) = &*self.0.filled.lock()
+                && filled == digest
+                && let Ok(file) = file.try_clone()
+            {
+                return Ok(file);
+            }
+            let source = self.source(image, digest).await?;
+            let began = Instant::now();
+            if let Some(file) = self.by_parts(&place, image, source).await? {
+                tracing::debug!(image, fill_ms = began.elapsed().as_millis(), "filled in a component");
+                *self.0.filled.lock() = file.try_clone().ok().map(|file| (digest.clone(), file));
+                return Ok(file);
+            }
+        }
+        self.found_or_compiled(namespace, image, digest, ArtifactCache::find).await
     }
 
     async fn find<T: Send + 'static>(
@@ -152,10 +190,7 @@ impl OpenArtifact for Artifacts {
     ) -> BoxFuture<'static, Result<File, Failure>> {
         let (artifacts, digest) = (self.clone(), digest.clone());
         let (namespace, image) = (namespace.to_owned(), image.to_owned());
-        Box::pin(async move {
-            let opened = artifacts.found_or_compiled(&namespace, &image, &digest, ArtifactCache::find).await;
-            opened.map_err(StartError::into_failure)
-        })
+        Box::pin(async move { artifacts.opened(&namespace, &image, &digest).await.map_err(StartError::into_failure) })
     }
 
     fn compiled(&self) -> Vec<Digest> {

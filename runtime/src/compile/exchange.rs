@@ -57,6 +57,12 @@ pub(super) fn memory(bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
+/// From now on nobody can change what was written to such a file.
+pub(super) fn seal(file: &File) -> io::Result<()> {
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    Ok(fcntl_add_seals(file, seals)?)
+}
+
 /// Gives the other process a component, and the end of a socket for its answer.
 pub(super) fn hand_over(
     control: &BlockingStream,
@@ -85,8 +91,7 @@ pub(super) async fn take_over(control: &UnixStream) -> io::Result<Option<(Wanted
 pub(super) async fn send_answer(to: &UnixStream, answer: Result<File, String>) -> io::Result<()> {
     let (words, artifact) = match &answer {
         Ok(artifact) => {
-            let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-            fcntl_add_seals(artifact, seals)?;
+            seal(artifact)?;
             ("compiled", Some(artifact.as_fd()))
         }
         Err(why) => (&why[..why.floor_char_boundary(MAX_WORDS_BYTES)], None),

@@ -5,67 +5,98 @@
 //! code that was made of anything else than what they would have had compiled themselves.
 
 use std::{
-    io::{Read, Seek},
+    fs::File,
+    io::{self, Read},
     sync::Arc,
 };
 
 use api::Digest;
 use bytes::Bytes;
-use registry_client::{Divided, digest_of};
+use registry_client::{Component, Divided};
 
-use super::{Artifacts, blocking, fill::fill, places::Place};
+use super::{Artifacts, blocking, exchange, fill::Places, places::Place};
 use crate::error::StartError;
 
-impl Artifacts {
-    /// The artifact of a component, by its parts where that is possible; and the digest of the code that it is made of, if so.
-    pub(super) async fn make(
-        &self,
-        place: &Arc<Place>,
-        image: &str,
-        component: Bytes,
-    ) -> Result<(Vec<u8>, Option<Digest>), StartError> {
-        if self.0.by_parts
-            && let Some(divided) = self.0.compiler.divide(place, component.clone()).await
-            && let Some(made) = self.made_of(place, image, divided).await?
-        {
-            return Ok(made);
-        }
-        Ok((self.0.compiler.compile(place, image, component).await?, None))
-    }
+/// Codes of which it is known where their marks are.
+const MAX_KNOWN: usize = 64;
 
-    /// `None`: the whole is to be compiled, and whatever is wrong with it is said then.
-    async fn made_of(
+/// Of one code, where its marks are; `None`: they are not found, and what it is of is compiled as a whole.
+pub(super) type Known = Option<Arc<Places>>;
+
+/// What a component is filled in of.
+type Parts = Arc<(Bytes, Divided)>;
+
+impl Artifacts {
+    /// The artifact of an image by the parts of its component, in memory; `None`: the whole is to be compiled, and whatever is
+    /// wrong with it is said then.
+    pub(super) async fn by_parts(
         &self,
         place: &Arc<Place>,
         image: &str,
-        mut divided: Divided,
-    ) -> Result<Option<(Vec<u8>, Option<Digest>)>, StartError> {
-        let code = Bytes::from(std::mem::take(&mut divided.code));
-        let (divided, digested) = (Arc::new(divided), code.clone());
-        let digest = blocking(move || digest_of(&digested)).await?;
+        component: Component,
+    ) -> Result<Option<File>, StartError> {
+        let whole = component.bytes;
+        let Some(divided) = self.0.compiler.divide(place, whole.clone()).await else { return Ok(None) };
+        let parts: Parts = Arc::new((whole, divided));
+        let of = parts.clone();
+        let Some(digest) = blocking(move || of.1.code.digest(&of.0)).await? else { return Ok(None) };
         let turn = self.turn(&digest);
         let _turn = turn.lock().await;
-        let (inner, wanted, parts) = (self.0.clone(), digest.clone(), divided.clone());
-        let known = blocking(move || {
-            let mut artifact = Vec::new();
-            let mut file = inner.cache.find(&wanted)?;
-            file.rewind().and_then(|()| file.read_to_end(&mut artifact)).ok()?;
-            fill(&mut artifact, &parts)?;
-            Some(artifact)
-        });
-        if let Some(artifact) = known.await? {
-            tracing::debug!(image, "the code of a component was compiled before");
-            return Ok(Some((artifact, Some(digest))));
-        }
-        let Ok(mut artifact) = self.0.compiler.compile(place, image, code).await else { return Ok(None) };
-        let (inner, kept) = (self.0.clone(), digest.clone());
-        let filled = blocking(move || {
-            if let Err(error) = inner.cache.store(&kept, &artifact, None) {
-                tracing::warn!(%error, "the compiled code of a component cannot be kept");
+        let (inner, wanted, of) = (self.clone(), digest.clone(), parts.clone());
+        let found = match blocking(move || inner.found(&wanted, &of.1)).await? {
+            Some(found) => {
+                tracing::debug!(image, "the code of a component was compiled before");
+                Some(found)
             }
-            fill(&mut artifact, &divided).map(|()| artifact)
+            None => self.compiled(place, image, digest, &parts).await?,
+        };
+        let Some((Some(places), code)) = found else { return Ok(None) };
+        let filled = blocking(move || places.fill(&code, &parts.0, &parts.1)).await?;
+        filled.map_err(|error| StartError::Cache(format!("it cannot be put together in memory: {error}")))
+    }
+
+    /// The artifact of code that was compiled before.
+    fn found(&self, digest: &Digest, taken: &Divided) -> Option<(Known, File)> {
+        let mut code = self.0.cache.find(digest)?;
+        if let Some(known) = self.0.known.lock().get(digest) {
+            return Some((known.clone(), code));
+        }
+        let mut artifact = Vec::new();
+        code.read_to_end(&mut artifact).ok()?;
+        Some((self.know(digest, &artifact, taken), code))
+    }
+
+    /// Compiles code, and keeps what comes of it.
+    async fn compiled(
+        &self,
+        place: &Arc<Place>,
+        image: &str,
+        digest: Digest,
+        parts: &Parts,
+    ) -> Result<Option<(Known, File)>, StartError> {
+        let of = parts.clone();
+        let Some(code) = blocking(move || of.1.code.bytes(&of.0)).await? else { return Ok(None) };
+        let Ok(artifact) = self.0.compiler.compile(place, image, code.into()).await else { return Ok(None) };
+        let (artifacts, of) = (self.clone(), parts.clone());
+        let kept = blocking(move || {
+            let known = artifacts.know(&digest, &artifact, &of.1);
+            let code = artifacts.0.cache.store(&digest, &artifact).or_else(|error| {
+                tracing::warn!(%error, "the compiled code of a component cannot be kept");
+                exchange::memory(&artifact)
+            })?;
+            Ok::<_, io::Error>((known, code))
         });
-        Ok(filled.await?.map(|artifact| (artifact, Some(digest))))
+        Ok(kept.await?.ok())
+    }
+
+    fn know(&self, digest: &Digest, artifact: &[u8], taken: &Divided) -> Known {
+        let known = Places::find(artifact, taken).map(Arc::new);
+        let mut all = self.0.known.lock();
+        if all.len() >= MAX_KNOWN {
+            all.clear();
+        }
+        all.insert(digest.clone(), known.clone());
+        known
     }
 }
 
@@ -114,18 +145,21 @@ mod tests {
         let artifacts = open(Code::Unoptimized);
         let opened = async |artifacts: &Artifacts, component| {
             let image = images.put_component("script:dev", component).unwrap();
-            artifacts.open_artifact("default", "script:dev", &image.digest).await.unwrap();
-            files(&cache)
+            let file = artifacts.open_artifact("default", "script:dev", &image.digest).await.unwrap();
+            (files(&cache), file.metadata().unwrap().ino())
         };
-        let first = opened(&artifacts, component("one", "i32.const 1")).await;
-        assert_eq!(first.len(), 2, "the code, and what was made of it");
+        let (first, one) = opened(&artifacts, component("one", "i32.const 1")).await;
+        assert_eq!(first.len(), 1, "the code alone is kept");
+        assert_eq!(opened(&artifacts, component("one", "i32.const 1")).await, (first.clone(), one));
         // Also by who comes later.
-        let second = opened(&open(Code::Unoptimized), component("two", "i32.const 1")).await;
-        assert_eq!(second.len(), 3);
-        assert!(first.iter().all(|file| second.get(file.0) == Some(file.1)), "{first:?} {second:?}");
-        let third = opened(&artifacts, component("two", "i32.const 2")).await;
-        assert_eq!(third.len(), 5, "other code is compiled");
-        let whole = opened(&open(Code::Optimized), component("two", "i32.const 1")).await;
-        assert_eq!(whole.len(), 6, "where it is to run fast, there are no parts");
+        for artifacts in [&artifacts, &open(Code::Unoptimized)] {
+            let (second, two) = opened(artifacts, component("two", "i32.const 1")).await;
+            assert_eq!(second, first, "nothing was compiled");
+            assert_ne!(two, one);
+        }
+        let (third, _) = opened(&artifacts, component("two", "i32.const 2")).await;
+        assert_eq!(third.len(), 2, "other code is compiled");
+        let (whole, _) = opened(&open(Code::Optimized), component("two", "i32.const 1")).await;
+        assert_eq!(whole.len(), 3, "where it is to run fast, there are no parts");
     }
 }

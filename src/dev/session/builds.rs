@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use api::OpenArtifact;
 use tokio::time::MissedTickBehavior;
 
 use super::Session;
@@ -106,7 +107,12 @@ impl Session {
         let by_cargo = component.recipe == Recipe::Cargo;
         match built {
             Ok(built) => {
-                let new = self.pins.set(&component.image, built.image.digest);
+                let new = self.pins.set(&component.image, built.image.digest.clone());
+                if let Some(artifacts) = self.artifacts.as_ref().filter(|_| new) {
+                    // It is compiled while the manifests are applied. What is wrong with it is told by the replica that it is for.
+                    let namespace = &self.deployer.connection.namespace;
+                    tokio::spawn(artifacts.open_artifact(namespace, &component.image, &built.image.digest));
+                }
                 let (size, seconds) = (human_bytes(built.image.size_bytes), built.took.as_secs_f32());
                 let what = if new { "built" } else { "is the same," };
                 if self.failed.remove(&component.name) {

@@ -1,3 +1,5 @@
+use std::io::Read;
+
 use wasmtime::{Engine, Store, component::Component, component::Linker};
 
 use super::*;
@@ -46,21 +48,35 @@ fn look(engine: &Engine, artifact: &[u8]) -> (Vec<u8>, i32) {
     (seen.to_vec(), stack.call(&mut store, ()).unwrap().0)
 }
 
+/// The code of a component, for a compiler, and what was taken out of it.
+fn divided(whole: &[u8]) -> (Vec<u8>, Divided) {
+    let divided = registry_client::divide(whole).unwrap();
+    (divided.code.bytes(whole).unwrap(), divided)
+}
+
+fn bytes(mut file: File) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    file.rewind().unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
 #[test]
 fn code_that_was_compiled_before_runs_as_the_whole_component_does() {
-    for code in [Code::Unoptimized, Code::Optimized] {
-        let engine = compiling(code).unwrap();
-        let first = registry_client::divide(&component("ab", 1, "")).unwrap();
-        let kept = engine.precompile_component(&first.code).unwrap();
+    for kind in [Code::Unoptimized, Code::Optimized] {
+        let engine = compiling(kind).unwrap();
+        let (code, first) = divided(&component("ab", 1, ""));
+        let artifact = engine.precompile_component(&code).unwrap();
+        let (places, kept) = (Places::find(&artifact, &first).unwrap(), exchange::memory(&artifact).unwrap());
         for (letters, stack) in [("ab", 1), ("xyz", -1), ("q", i32::MIN), ("é", i32::MAX), ("\\00\\01", 0)] {
             let whole = component(letters, stack, "");
-            let divided = registry_client::divide(&whole).unwrap();
-            assert_eq!(divided.code, first.code);
-            let mut filled = kept.clone();
-            fill(&mut filled, &divided).unwrap();
+            let (same, taken) = divided(&whole);
+            assert_eq!(same, code);
+            let filled = bytes(places.fill(&kept, &whole, &taken).unwrap().unwrap());
             let expected = look(&engine, &engine.precompile_component(&whole).unwrap());
             assert_eq!(look(&engine, &filled), expected, "{letters:?}");
         }
+        assert_eq!(bytes(kept), artifact, "what is kept stays as it was");
     }
 }
 
@@ -71,18 +87,40 @@ fn a_guest_with_a_mark_of_its_own_is_not_filled_in() {
     let beside = format!("(core module $n (data \"{mark}\")) (core instance (instantiate $n))");
     let more = format!("(global i32 (i32.const {}))", variable_mark(1));
     for whole in [component_beside(&beside, "ab", 1, ""), component("ab", 1, &more)] {
-        let divided = registry_client::divide(&whole).unwrap();
-        let artifact = engine.precompile_component(&divided.code).unwrap();
-        let mut filled = artifact.clone();
-        assert_eq!(fill(&mut filled, &divided), None);
-        assert!(filled == artifact, "nothing was written");
+        let (code, taken) = divided(&whole);
+        assert_eq!(Places::find(&engine.precompile_component(&code).unwrap(), &taken), None);
     }
 }
 
 #[test]
-fn what_is_no_artifact_is_not_filled_in() {
-    let divided = registry_client::divide(&component("ab", 1, "")).unwrap();
-    for bytes in [&b""[..], b"\x7fELF", &divided.code] {
-        assert_eq!(fill(&mut bytes.to_vec(), &divided), None);
+fn what_is_no_artifact_has_no_places() {
+    let (code, taken) = divided(&component("ab", 1, ""));
+    for bytes in [&b""[..], b"\x7fELF", &code] {
+        assert_eq!(Places::find(bytes, &taken), None);
     }
+}
+
+#[test]
+fn nothing_is_filled_in_beyond_its_place_whatever_was_said_of_the_component() {
+    let engine = compiling(Code::Unoptimized).unwrap();
+    let whole = component("ab", 1, "");
+    let (code, taken) = divided(&whole);
+    let artifact = engine.precompile_component(&code).unwrap();
+    let (places, kept) = (Places::find(&artifact, &taken).unwrap(), exchange::memory(&artifact).unwrap());
+    let length = taken.memories[0].length;
+    let of = |change: fn(&mut Divided, usize)| {
+        let mut other = taken.clone();
+        change(&mut other, length);
+        places.fill(&kept, &whole, &other).unwrap().is_some()
+    };
+    assert!(of(|_, _| {}));
+    assert!(of(|other, length| other.memories[0].segments.push((length - 1, 5..6))));
+    assert!(!of(|other, length| other.memories[0].segments.push((length, 5..6))));
+    assert!(!of(|other, _| other.memories[0].segments.push((usize::MAX, 5..6))));
+    assert!(!of(|other, _| other.memories[0].segments.push((0, 5..usize::MAX))));
+    assert!(!of(|other, _| other.memories[0].length += 1));
+    assert!(!of(|other, _| other.memories.push(other.memories[0].clone())));
+    assert!(!of(|other, _| other.variables.push(1)));
+    // It would be busy for hours.
+    assert!(!of(|other, _| other.memories[0].segments = vec![other.memories[0].segments[0].clone(); 1000]));
 }
