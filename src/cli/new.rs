@@ -1,6 +1,6 @@
 use std::{
     io::{self, IsTerminal, Write},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use anyhow::{Context, anyhow, bail};
@@ -54,7 +54,7 @@ pub(crate) struct New {
 impl New {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let folder = match (self.path, self.from) {
-            (Some(path), _) => path,
+            (Some(path), _) => without_detours(&path),
             (None, Some(sample)) => sample.default_name().into(),
             (None, None) => bail!("name the folder to make, such as `sampan new hello`"),
         };
@@ -70,6 +70,19 @@ impl New {
         say(beginning, &folder, &project);
         Ok(())
     }
+}
+
+/// A path without what leads into a folder that is not there and out again: such folders would be made on the way, and stay.
+fn without_detours(path: &Path) -> PathBuf {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        let is_detour =
+            part == Component::ParentDir && short.file_name().is_some() && short.symlink_metadata().is_err();
+        if !(is_detour && short.pop()) {
+            short.push(part);
+        }
+    }
+    if short.as_os_str().is_empty() { PathBuf::from(".") } else { short }
 }
 
 /// The last part of a folder's path, which `.` has too.
@@ -157,6 +170,20 @@ mod tests {
         ] {
             assert_eq!(chosen(all, answer), meant, "{answer}");
         }
+    }
+
+    #[test]
+    fn folders_that_are_only_gone_through_are_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir(root.join("there")).unwrap();
+        std::os::unix::fs::symlink("there", root.join("link")).unwrap();
+        for (path, short) in
+            [("a/../b", "b"), ("a/c/../../b", "b"), ("there/a/../b", "there/b"), ("link/../b", "link/../b")]
+        {
+            assert_eq!(without_detours(&root.join(path)), root.join(short), "{path}");
+        }
+        assert_eq!(without_detours(Path::new("nowhere/..")), Path::new("."));
     }
 
     #[test]
