@@ -96,11 +96,13 @@ pub(crate) fn deps_of(world: &str) -> BTreeMap<PathBuf, String> {
     deps(world, version.as_deref().unwrap_or(our_version()))
 }
 
-/// Brings a folder with a world up to the packages of this program, and says which of its files have changed.
+/// Brings a folder with a world up to the packages of this program, and says which of its files have changed. Links in it are followed
+/// within these folders, which are the project's.
 ///
 /// # Errors
-/// It cannot be read or written, or has a package of ours at another place.
-pub(crate) fn update(folder: &Path, version: &str) -> anyhow::Result<Vec<PathBuf>> {
+/// It cannot be read or written, has a package of ours at another place, or a link leads what would be written out of the project:
+/// nothing is written then.
+pub(crate) fn update(folder: &Path, project: &[&Path], version: &str) -> anyhow::Result<Vec<PathBuf>> {
     let mut wanted = BTreeMap::new();
     let mut worlds = String::new();
     for path in files_in(folder)? {
@@ -128,17 +130,30 @@ pub(crate) fn update(folder: &Path, version: &str) -> anyhow::Result<Vec<PathBuf
         worlds.push_str(&format!("\n{name}/any@{its_version};"));
     }
     wanted.extend(deps(&worlds, version).into_iter().map(|(path, text)| (deps_folder.join(path), text)));
+    wanted.retain(|path, text| !fs::read_to_string(path).is_ok_and(|there| there == *text));
+    wanted.keys().try_for_each(|path| check_inside(path, project))?;
     let mut changed = Vec::new();
     for (path, text) in wanted {
-        if fs::read_to_string(&path).is_ok_and(|there| there == text) {
-            continue;
-        }
         path.parent().map_or(Ok(()), umask::create_folders_for_user)?;
         umask::write_for_user(&path, text.as_bytes())
             .with_context(|| format!("{} cannot be written", path.display()))?;
         changed.push(path);
     }
     Ok(changed)
+}
+
+/// Checks that what is written at a path comes to be in one of these folders, wherever links lead.
+fn check_inside(path: &Path, project: &[&Path]) -> anyhow::Result<()> {
+    let there = std::path::absolute(path)?;
+    // What is not there yet is made below the nearest folder that is. A link that leads to nothing would be followed too.
+    let nearest = there.ancestors().find(|part| part.symlink_metadata().is_ok()).unwrap_or(&there);
+    let is_inside =
+        |real: PathBuf| project.iter().filter_map(|at| at.canonicalize().ok()).any(|at| real.starts_with(at));
+    if nearest.canonicalize().is_ok_and(is_inside) {
+        return Ok(());
+    }
+    let error = anyhow!("a link leads {} out of the project: nothing was written", path.display());
+    Err(error).hint("put a file or folder of its own in place of the link, or update the project that it leads to")
 }
 
 fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
@@ -232,6 +247,8 @@ fn without_worlds(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     const WORLD: &str = "package app:service;\nworld service {\n  export wasi:http/incoming-handler@0.2.10;\n}\n";
@@ -252,6 +269,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let world = folder.path().join("world.wit");
         fs::write(&world, WORLD).unwrap();
+        let update = |folder: &Path, version| update(folder, &[folder], version);
         let changed = update(folder.path(), our_version()).unwrap();
         assert_eq!(changed.len(), 4, "{changed:?}");
         assert!(fs::read_to_string(&world).unwrap().contains(&format!("incoming-handler@{};", our_version())));
@@ -275,8 +293,40 @@ mod tests {
     fn our_own_worlds_stay_whole() {
         let folder = tempfile::tempdir().unwrap();
         crate::new::Files::of(&WIT).write(folder.path()).unwrap();
-        assert!(update(folder.path(), our_version()).unwrap().is_empty());
+        let update = || update(folder.path(), &[folder.path()], our_version()).unwrap();
+        assert!(update().is_empty());
         fs::write(folder.path().join("world.wit"), "package sampan:guest@0.0.9;\n").unwrap();
-        assert_eq!(update(folder.path(), our_version()).unwrap(), [folder.path().join("world.wit")]);
+        assert_eq!(update(), [folder.path().join("world.wit")]);
+    }
+
+    #[test]
+    fn nothing_is_written_by_a_link_that_leads_out_of_the_project() {
+        let folder = tempfile::tempdir().unwrap();
+        let [project, outside] = ["project", "outside"].map(|name| folder.path().join(name));
+        let (wit, deps) = (project.join("wit"), project.join("wit/deps"));
+        fs::create_dir_all(&wit).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("io.wit"), "package wasi:io@0.2.3;\n").unwrap();
+        fs::write(wit.join("world.wit"), WORLD).unwrap();
+        let update = || update(&wit, &[project.as_path()], our_version());
+        symlink(&outside, &deps).unwrap();
+        let said = crate::errors::report(&update().unwrap_err());
+        assert!(said.contains("deps/clocks.wit out of the project"), "{said}");
+        fs::remove_file(&deps).unwrap();
+        fs::create_dir(&deps).unwrap();
+        for target in ["io.wit", "none.wit"] {
+            symlink(outside.join(target), deps.join("io.wit")).unwrap();
+            let said = crate::errors::report(&update().unwrap_err());
+            assert!(said.contains("deps/io.wit out of the project"), "{said}");
+            fs::remove_file(deps.join("io.wit")).unwrap();
+        }
+        assert_eq!(fs::read_to_string(wit.join("world.wit")).unwrap(), WORLD, "nothing was written at all");
+        assert_eq!(fs::read_to_string(outside.join("io.wit")).unwrap(), "package wasi:io@0.2.3;\n");
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+        // Within the project they are followed.
+        fs::remove_dir(&deps).unwrap();
+        fs::create_dir(project.join("shared")).unwrap();
+        symlink("../shared", &deps).unwrap();
+        assert_eq!(update().unwrap().len(), 4);
     }
 }

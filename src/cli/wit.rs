@@ -48,7 +48,7 @@ impl Wit {
 impl Update {
     fn run(self) -> anyhow::Result<()> {
         let has_wit = |folder: &Path| folder.join(wit::FOLDER).is_dir();
-        let mut folders: Vec<(PathBuf, String)> = Vec::new();
+        let (mut folders, mut root): (Vec<(PathBuf, String)>, _) = (Vec::new(), self.path.clone());
         let mut add = |folder: &Path, version: Option<&str>| {
             if has_wit(folder) && !folders.iter().any(|(known, _)| known == folder) {
                 folders.push((folder.to_owned(), version.unwrap_or(wit::our_version()).to_owned()));
@@ -60,6 +60,7 @@ impl Update {
                 add(&component.dir, component.wasi.as_deref());
             }
             add(&project.root, None);
+            root.clone_from(&project.root);
         } else {
             add(&self.path, None);
         }
@@ -67,7 +68,7 @@ impl Update {
             bail!("{} has no folder `wit`: there is nothing to update", self.path.display());
         }
         for (folder, version) in folders {
-            let changed = wit::update(&folder.join(wit::FOLDER), &version)?;
+            let changed = wit::update(&folder.join(wit::FOLDER), &[root.as_path(), folder.as_path()], &version)?;
             for path in &changed {
                 print_line(format_args!("{}  written", path.display()));
             }
