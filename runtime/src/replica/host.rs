@@ -14,6 +14,8 @@ use crate::{
 
 /// Threads that ask guests as their probes say. A probe takes a moment; where it does not, its guest is moved to the background.
 const PROBE_THREADS: usize = 1;
+/// Threads on which it is tried whether instances of a replica can be made.
+const START_THREADS: usize = 2;
 
 /// What all replicas of a worker share.
 pub(crate) struct Host {
@@ -25,6 +27,7 @@ pub(crate) struct Host {
     pub(super) max_handles: usize,
     background: Option<runtime::Runtime>,
     probes: Option<runtime::Runtime>,
+    starts: Option<runtime::Runtime>,
 }
 
 impl Host {
@@ -43,6 +46,13 @@ impl Host {
             .enable_all()
             .build()
             .map_err(|source| WorkerError::Threads { what: "the threads for probes", source })?;
+        let starts = runtime::Builder::new_multi_thread()
+            .worker_threads(START_THREADS)
+            .thread_name("sampan-starts")
+            .on_thread_start(priority::compute_on_this_thread)
+            .enable_all()
+            .build()
+            .map_err(|source| WorkerError::Threads { what: "the threads for starts", source })?;
         let engine = GuestEngine::new(config)?;
         let idle = Arc::<AllIdle>::default();
         Ok(Self {
@@ -53,6 +63,7 @@ impl Host {
             max_handles: config.max_handles as usize,
             background: Some(background),
             probes: Some(probes),
+            starts: Some(starts),
         })
     }
 
@@ -74,6 +85,11 @@ impl Host {
         self.background.as_ref().expect("taken only when dropped").handle()
     }
 
+    /// Where guests are instantiated to see that they can be: not in the background, where requests of others would wait for them.
+    pub(super) fn starts(&self) -> &runtime::Handle {
+        self.starts.as_ref().expect("taken only when dropped").handle()
+    }
+
     /// Where guests are asked by their probes: not where the session is followed, which no guest may hold up, nor behind guests that
     /// compute for long.
     pub(crate) fn probes(&self) -> &runtime::Handle {
@@ -84,7 +100,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.engine.ticker.stop();
-        for threads in [self.background.take(), self.probes.take()].into_iter().flatten() {
+        for threads in [self.background.take(), self.probes.take(), self.starts.take()].into_iter().flatten() {
             // Waiting for them would block, which the runtime that drops this may not.
             threads.shutdown_background();
         }

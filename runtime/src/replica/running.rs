@@ -22,7 +22,7 @@ use super::{
     instance::Instance,
     memory::MemoryBudget,
     pace::Pace,
-    tail::go_on_in_background,
+    tail::go_on_at,
     task::GuestTask,
     turn::Turn,
 };
@@ -114,7 +114,7 @@ impl Replica {
             })
         };
         let guest = GuestTask::new(work, turn.clone(), self.clone()).begun_in_background();
-        let ended = go_on_in_background(guest, turn.clone(), self).await.unwrap_or(Err(GuestFailure::Stopped));
+        let ended = go_on_at(self.host.starts(), guest, turn.clone(), self).await.unwrap_or(Err(GuestFailure::Stopped));
         let made = ended.and_then(|()| made.try_recv().map_err(|_| GuestFailure::Stopped));
         let failure = match made {
             Ok(Ok(instance)) => {

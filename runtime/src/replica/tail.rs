@@ -50,11 +50,16 @@ pub(super) fn go_on(guest: GuestTask, turn: Arc<Turn>, replica: &Arc<Replica>) -
 
 /// Lets a guest go on where it does not keep others from their work.
 pub(super) fn go_on_in_background(guest: GuestTask, turn: Arc<Turn>, replica: &Arc<Replica>) -> Tail {
+    go_on_at(replica.host.background(), guest, turn, replica)
+}
+
+/// As [`go_on_in_background`], by these threads.
+pub(super) fn go_on_at(threads: &Handle, guest: GuestTask, turn: Arc<Turn>, replica: &Arc<Replica>) -> Tail {
     turn.move_to_background();
-    let (replica, background) = (replica.clone(), replica.host.background());
-    AbortOnDropHandle::new(background.spawn(async move {
+    let replica = replica.clone();
+    AbortOnDropHandle::new(threads.spawn(async move {
         let mut guest = guest;
-        // Its clock is the background's: that of the thread which took the request may end before the guest does.
+        // Its clock is that of these threads: that of the thread which took the request may end before the guest does.
         let end = end_of(&turn, &replica);
         tokio::select! {
             biased;
