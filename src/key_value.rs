@@ -3,11 +3,9 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::Context;
-use control_plane::{
-    encryption::EncryptionKeys,
-    key_value::{BYTES_FLAG, KEYS_FLAG, Quota, RedisSettings},
-};
+use key_value::{BYTES_FLAG, KEYS_FLAG, Quota, RedisSettings};
 use secrecy::{ExposeSecret, SecretString};
+use store::encryption::EncryptionKeys;
 
 use crate::config::bytes;
 

@@ -7,9 +7,9 @@ use std::{
 };
 
 use anyhow::Context;
-use control_plane::encryption::EncryptionKeys;
 use registry_client::ImageStore;
 use runtime::Artifacts;
+use store::encryption::EncryptionKeys;
 use tokio_util::sync::CancellationToken;
 
 use crate::{compose::Roles, diagnostics, paths::in_shell, screen::Screen, signals, terminal::print_error};

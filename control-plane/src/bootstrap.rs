@@ -7,8 +7,8 @@ use crate::{
     identity::{derived_uid, rfc3339},
     kind::{NAMESPACE, PRIORITY_CLASS, SERVICE},
     resources::SYSTEM_CLASSES,
-    store::{Compare, Op, Revision, Store, StoreError},
 };
+use store::{Compare, Op, Revision, Store, StoreError};
 
 /// Namespaces that exist in every installation.
 const NAMESPACES: [&str; 2] = ["default", "kube-system"];

@@ -11,11 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{
-    kind::SERVICE,
-    resources::Resource,
-    store::{Compare, Op, Store, StoreError, Versioned, object_key},
-};
+use crate::{kind::SERVICE, resources::Resource};
+use store::{Compare, Op, Store, StoreError, Versioned, object_key};
 
 /// The range, as `kubeadm` sets it up: `10.96.0.0/12`.
 const RANGE: (Ipv4Addr, u32) = (Ipv4Addr::new(10, 96, 0, 0), 12);
@@ -148,7 +145,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::store::MemoryStore;
+    use store::MemoryStore;
 
     async fn create(store: &MemoryStore, name: &str, wanted: Option<Ipv4Addr>) -> Result<Ipv4Addr, NoAddress> {
         let service = ObjectKey::new("default", name);

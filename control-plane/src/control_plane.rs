@@ -6,7 +6,7 @@ use std::{
 };
 
 use api::{
-    ClusterHttp, ConfirmAddress, KeyValue, WorkerName,
+    ClusterHttp, ConfirmAddress, KeyValue, Refusals, WorkerName,
     outbound::Connect,
     session::{ForGateway, ForWorker},
 };
@@ -23,25 +23,24 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Commands, Measurements, OpenError, Peers, Refusals, RunError,
+    Commands, Measurements, OpenError, Peers, RunError,
     api_server::{ApiLimits, ApiState, Certificates, Live, Token, serve, write_kubeconfig},
     audit::{AuditLog, AuditSettings, Auditing},
     bootstrap::ensure_objects,
-    budgets,
-    disk::DataDirLock,
-    encryption::EncryptionKeys,
-    garbage,
+    budgets, garbage,
     identity::now,
     images,
     join::{self, JoinTokens, Register},
-    key_value::{self, MemoryKeyValue, Quota, RedbKeyValue, RedisKeyValue, RedisSettings, SealedKeyValue},
     logs::Logs,
     projection::Projection,
     registry::{self, Tokens},
     shell::{self, Expected, Handles, Input, KeyValueFigures, Shell, Sources},
-    store::{MemoryStore, RedbStore, Store},
     usage,
 };
+use key_value::{self, MemoryKeyValue, Quota, RedbKeyValue, RedisKeyValue, RedisSettings, SealedKeyValue};
+use store::disk::DataDirLock;
+use store::encryption::EncryptionKeys;
+use store::{MemoryStore, RedbStore, Store};
 
 /// The objects that users want, in the data directory.
 const STORE_FILE: &str = "store.redb";
@@ -300,7 +299,7 @@ impl ControlPlane {
             self.measurements.count_lost_audit_events(audit.lost());
             let path = self.config.data_dir.join(STORE_FILE);
             let register = self.register().await;
-            let register = register.map_err(|error| OpenError::Unusable { path, why: error.to_string() })?;
+            let register = register.map_err(|error| store::OpenError::Unusable { path, why: error.to_string() })?;
             register.set_audit(audit.clone());
         }
         self.images.registries.set_own_hosts(own_hosts(address));
@@ -309,7 +308,7 @@ impl ControlPlane {
     }
 
     fn identity(&self, address: SocketAddr) -> Result<(Certificates, Token, Tokens), OpenError> {
-        let unusable = |path: &Path, why: String| OpenError::Unusable { path: path.to_owned(), why };
+        let unusable = |path: &Path, why: String| store::OpenError::Unusable { path: path.to_owned(), why };
         let dir = self.config.data_dir.join(API_DIR);
         private_files::create_dir(&dir).map_err(|why| unusable(&dir, why.to_string()))?;
         let certificates = Certificates::open(&dir, &[address.ip().to_string()])?;

@@ -42,7 +42,7 @@ async fn a_second_control_plane_on_the_same_directory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path()).unwrap();
     let refused = open(dir.path()).unwrap_err();
-    assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Files(store::OpenError::Locked { .. })), "{refused}");
     drop(first);
     open(dir.path()).unwrap();
 }

@@ -1,6 +1,6 @@
 use api::ObjectKey;
 
-use crate::store::{collection_prefix, object_key};
+use store::{collection_prefix, object_key};
 
 /// A kind of object that the shell reads or writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,14 +4,11 @@
 //! It takes no decision on placement or rollout (the `scheduler` does), runs no guest and serves no user traffic.
 
 pub mod api_server;
-pub mod encryption;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
-pub mod key_value;
 pub mod logs;
 pub mod notation;
 pub mod resources;
-pub mod store;
 pub mod template;
 
 mod audit;
@@ -21,7 +18,6 @@ mod checks;
 mod cluster_ip;
 mod conditions;
 mod control_plane;
-mod disk;
 mod error;
 mod finalizers;
 mod garbage;
@@ -29,10 +25,8 @@ mod identity;
 mod images;
 mod join;
 mod kind;
-mod over_quota;
 mod peers;
 mod projection;
-mod refusals;
 mod registry;
 mod routing;
 mod shell;
@@ -46,7 +40,6 @@ pub use control_plane::{ControlPlane, ControlPlaneConfig, Persistence, Silence};
 pub use error::{OpenError, RunError};
 pub use join::{Admitted, Authorities, Denied, IssuedCertificate, JoinRefused, Register, TrustedAuthority};
 pub use peers::Peers;
-pub use refusals::{Count, Refusals, Refused};
 /// Policies tried out on traffic of the past: passed on to the command line, which does not know the scheduler.
 pub use scheduler::{autoscale::PolicyKind, replay};
 pub use shell::{Autoscaled, CommandError, Commands, Measured, Measurements, Total};

@@ -17,8 +17,8 @@ use api::{
         ServiceRoute, WorkerDown, WorkerUp,
     },
 };
-use control_plane::key_value::{MemoryKeyValue, Quota};
 use gateway::{Gateway, GatewayConfig};
+use key_value::{MemoryKeyValue, Quota};
 use registry_client::ImageStore;
 use runtime::{Code, Ending, Handles, Replicas, Worker};
 use tokio_util::sync::CancellationToken;

@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::Context;
 use api::{Address, KeyValue, OpenArtifact, Taint, WorkerName, outbound::Connect};
-use control_plane::key_value::{RedisKeyValue, SealedKeyValue};
 use gateway::{Gateway, GatewayConfig};
+use key_value::{RedisKeyValue, SealedKeyValue};
 use registry_client::{ImageStore, hosted::CollectionConfig};
 use runtime::{Artifacts, Code, Ended, Ending, Handles, Replicas, Worker, WorkerConfig};
 use tokio::runtime::Handle;

@@ -1,7 +1,9 @@
 use std::fmt::{Display, Write};
 
+use api::{Count, Refused};
 use api::{ObjectKey, WorkerName};
-use control_plane::{Autoscaled, Count, Refused, key_value::NamespaceUsage};
+use control_plane::Autoscaled;
+use key_value::NamespaceUsage;
 use registry_client::hosted::{OwnerUsage, Repositories};
 
 use super::families::{self, Family};

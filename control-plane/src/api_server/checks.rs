@@ -10,8 +10,8 @@ use crate::{
     checks::{self, Check, MAX_CHECKS, is_check},
     identity::now,
     logs::Logs,
-    store::{Compare, Op, Store, StoreError},
 };
+use store::{Compare, Op, Store, StoreError};
 
 use super::{
     delete::{DeleteOptions, success},

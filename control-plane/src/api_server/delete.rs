@@ -7,8 +7,8 @@ use crate::{
     cluster_ip,
     finalizers::{FOREGROUND, ORPHAN, finalizers, is_deleted, is_held, mark_deleted},
     resources::{self, Durability, Scope},
-    store::{Compare, Op, StoreError},
 };
+use store::{Compare, Op, StoreError};
 
 use super::{
     error::ApiError,

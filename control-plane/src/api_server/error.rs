@@ -9,8 +9,8 @@ use crate::{
     audit::Reason,
     resources::{FieldError, Resource},
     shell::CommandError,
-    store::StoreError,
 };
+use store::StoreError;
 
 use super::strictness::sentence;
 

@@ -8,7 +8,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::seats::Source;
-use crate::refusals::{Refusals, Refused};
+use api::{Refusals, Refused};
 
 /// Wrong tokens of one source that are answered at once.
 const BURST: u32 = 20;

@@ -13,8 +13,8 @@ use crate::{
     join::{Register, Which},
     resources::{Durability, instead},
     shell::{worker_key, worker_record},
-    store::{Compare, Op, StoreError},
 };
+use store::{Compare, Op, StoreError};
 
 use super::{
     delete::{DeleteOptions, success},

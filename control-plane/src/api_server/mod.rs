@@ -60,9 +60,9 @@ use crate::{
     RunError,
     audit::{self, Auditing},
     logs::Logs,
-    refusals::Refusals,
-    store::{Compare, Op, Store, StoreError},
 };
+use api::Refusals;
+use store::{Compare, Op, Store, StoreError};
 
 pub use auth::Token;
 pub(crate) use auth::{Access, not_noted, require_token};

@@ -3,10 +3,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::{
-    resources::{Durability, Resource},
-    store::{self, Revision, Store},
-};
+use crate::resources::{Durability, Resource};
+use store::{self, Revision, Store};
 
 use super::{error::ApiError, path::Target, versions::of_stored};
 

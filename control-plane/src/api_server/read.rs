@@ -8,10 +8,8 @@ use bytes::Bytes;
 use futures::stream;
 use serde_json::{Value, json};
 
-use crate::{
-    resources::Resource,
-    store::{Item, Revision},
-};
+use crate::resources::Resource;
+use store::{Item, Revision};
 
 use super::{
     error::ApiError,

@@ -24,7 +24,7 @@ use super::{
     peer::Peer,
     seats::{ApiLimits, Seats},
 };
-use crate::refusals::Refusals;
+use api::Refusals;
 
 /// Requests at the same time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 
-use crate::{resources::Resource, store::Revision};
+use crate::resources::Resource;
+use store::Revision;
 
 use super::{error::ApiError, objects::decode};
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Item, Revision, Store, Versioned, Watch, WatchEvent};
+use store::{Item, Revision, Store, Versioned, Watch, WatchEvent};
 
 use super::{
     accept::Form,

@@ -6,8 +6,8 @@ use crate::{
     cluster_ip::{self, Address},
     finalizers::{finalizers, is_deleted},
     resources::Subresource,
-    store::{Compare, Op, Revision, StoreError},
 };
+use store::{Compare, Op, Revision, StoreError};
 
 use super::{
     addresses::keep_address,

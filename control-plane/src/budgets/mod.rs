@@ -22,9 +22,9 @@ use crate::{
     finalizers::is_deleted,
     identity::{now, rfc3339},
     kind::{DEPLOYMENT, Kind, POD, POD_DISRUPTION_BUDGET, REPLICA_SET},
-    store::{Compare, Item, Op, Revision, Store, StoreError, Watch, WatchEvent},
 };
 use status::Counted;
+use store::{Compare, Item, Op, Revision, Store, StoreError, Watch, WatchEvent};
 
 /// Objects read from a store at a time.
 const PAGE: usize = 1000;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{run, status};
-use crate::store::{MemoryStore, Store};
+use store::{MemoryStore, Store};
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 

@@ -8,8 +8,8 @@ use crate::{
     cluster_ip,
     finalizers::{FOREGROUND, mark_deleted},
     identity::{now, rfc3339},
-    store::{Compare, Op, Store, StoreError},
 };
+use store::{Compare, Op, Store, StoreError};
 
 /// Does to the object at `key`, which was this one, what was decided of it.
 pub(super) async fn carry_out(

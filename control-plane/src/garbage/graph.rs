@@ -8,7 +8,8 @@ use std::{
 use bytes::Bytes;
 
 use super::node::{Closing, Node, Owner, Place};
-use crate::{resources::Durability, store::Revision};
+use crate::resources::Durability;
+use store::Revision;
 
 /// What is to become of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,8 +17,8 @@ use futures::{StreamExt, future::join_all};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Store, StoreError, Watch, WatchEvent};
 use graph::{Graph, Verdict};
+use store::{Store, StoreError, Watch, WatchEvent};
 
 /// Objects read from a store at a time.
 const PAGE: usize = 1000;

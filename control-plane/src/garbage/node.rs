@@ -6,8 +6,8 @@ use serde::Deserialize;
 use crate::{
     finalizers::{FOREGROUND, ORPHAN, is_of_the_server},
     resources::{self, Durability, Resource, Scope},
-    store::{Revision, object_key},
 };
+use store::{Revision, object_key};
 
 const NAMESPACES: &str = "namespaces";
 

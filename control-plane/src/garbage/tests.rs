@@ -7,10 +7,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::run;
-use crate::{
-    finalizers::{FOREGROUND, ORPHAN, mark_deleted},
-    store::{MemoryStore, Op, Store, StoreError},
-};
+use crate::finalizers::{FOREGROUND, ORPHAN, mark_deleted};
+use store::{MemoryStore, Op, Store, StoreError};
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 

@@ -7,7 +7,7 @@ use registry_client::{
 use tokio_util::sync::CancellationToken;
 
 use super::usage::Usage;
-use crate::store::Store;
+use store::Store;
 
 /// The images of this installation, and what says which of them are used.
 #[derive(Clone)]

@@ -3,10 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::{Digest, annotations};
 use serde_json::Value;
 
-use crate::{
-    kind::{DEPLOYMENT, REPLICA_SET},
-    store::{Store, StoreError},
-};
+use crate::kind::{DEPLOYMENT, REPLICA_SET};
+use store::{Store, StoreError};
 
 /// Objects read from the store at a time.
 const PAGE: usize = 1000;

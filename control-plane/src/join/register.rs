@@ -19,9 +19,9 @@ use crate::{
     conditions::condition,
     identity::now,
     kind::NODE,
-    refusals::{Refusals, Refused},
-    store::{Compare, MAX_TXN, Op, Store, StoreError, object_key},
 };
+use api::{Refusals, Refused};
+use store::{Compare, MAX_TXN, Op, Store, StoreError, object_key};
 
 /// What the keys of certificates, and of who is bound to a name, are in the store.
 const GROUP: &str = "sampan.dev";

@@ -1,5 +1,6 @@
 use super::*;
-use crate::{join::tokens::NewToken, store::MemoryStore};
+use crate::join::tokens::NewToken;
+use store::MemoryStore;
 
 struct World {
     store: Arc<dyn Store>,

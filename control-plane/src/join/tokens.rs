@@ -10,8 +10,8 @@ use subtle::ConstantTimeEq;
 use crate::{
     identity::now,
     peers::{Allowance, Peers},
-    store::{Compare, Op, Revision, Store, StoreError, object_key},
 };
+use store::{Compare, Op, Revision, Store, StoreError, object_key};
 
 /// What the keys of tokens are in the store.
 const GROUP: &str = "sampan.dev";
@@ -275,7 +275,7 @@ impl JoinTokens {
         let full = kept.len() < too_many;
         gone.extend(kept.into_iter().take(too_many));
         let gone: Vec<_> = gone.iter().map(|token| Op::Delete(key(&token.id))).collect();
-        for ops in gone.chunks(crate::store::MAX_TXN) {
+        for ops in gone.chunks(store::MAX_TXN) {
             self.store.txn(Vec::new(), ops.to_vec()).await?;
         }
         if full { Err(JoinRefused::TooManyTokens) } else { Ok(()) }

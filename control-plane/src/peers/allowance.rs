@@ -7,7 +7,7 @@ use api::{
 use serde::{Deserialize, Serialize};
 
 use super::GROUP;
-use crate::store::{Op, object_key};
+use store::{Op, object_key};
 
 /// Under which it is in the store, by the worker's name: no kind of the API.
 pub(super) const PLURAL: &str = "workerallowances";

@@ -29,16 +29,14 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 
-use crate::{
-    identity::now,
-    store::{Store, StoreError, object_key},
-};
+use crate::identity::now;
 pub(crate) use allowance::Allowance;
 use decision::{Asked, Refusal, decide};
 use noted::Noted;
 pub(crate) use placed::Claim;
 use placed::Placed;
 pub(crate) use seal::Seal;
+use store::{Store, StoreError, object_key};
 use warnings::Warnings;
 
 /// Under which is in the store what is written down of workers: no kind of the API.

@@ -2,7 +2,7 @@ use api::{Timestamp, WorkerName, replica::ReplicaSpec};
 use bytes::Bytes;
 use ring::hmac::{HMAC_SHA256, Key, sign, verify};
 
-use crate::store::{Compare, Op, Store, StoreError, object_key};
+use store::{Compare, Op, Store, StoreError, object_key};
 
 /// Under which the key is in the store: no kind of the API.
 const KEY: (&str, &str, &str) = ("sampan.dev", "placementkeys", "current");

@@ -14,7 +14,8 @@ use super::{
     heard::cut,
     placed::{Claim, Placed},
 };
-use crate::{identity::now, store::MemoryStore};
+use crate::identity::now;
+use store::MemoryStore;
 
 const START: Timestamp = Timestamp::from_secs(1_000);
 const GRACE: Duration = Duration::from_secs(30);

@@ -12,8 +12,8 @@ use super::About;
 use crate::{
     identity::{derived_uid, rfc3339},
     kind::EVENT,
-    store::MemoryStore,
 };
+use store::MemoryStore;
 
 /// How long an event is kept after it last happened, as in Kubernetes.
 const KEPT_FOR: Duration = Duration::from_secs(3600);

@@ -20,8 +20,8 @@ use serde_json::Value;
 use crate::{
     kind::{ENDPOINT_SLICE, Kind, NODE, POD},
     routing::Service,
-    store::MemoryStore,
 };
+use store::MemoryStore;
 
 pub(crate) use events::{Events, Report};
 

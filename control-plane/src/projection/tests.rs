@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     kind::{DEPLOYMENT, EVENT},
-    store::Store,
     testing::{CREATED, digest, view},
 };
+use store::Store;
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_100);
 

@@ -3,7 +3,8 @@
 use api::session::{Denied, DeniedCalls, MAX_DENIED_CALLS};
 
 use super::{SessionId, Shell, sessions::SANE_COUNT};
-use crate::{kind::NAMESPACE, refusals::Refused};
+use crate::kind::NAMESPACE;
+use api::Refused;
 
 impl Shell {
     /// Counted is what was denied to whom the other side was told of: to Services, and to namespaces of its guests.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Shell;
 use crate::peers::placements_key;
-use crate::store::{MAX_TXN, Op, Store, StoreError, object_key};
+use store::{MAX_TXN, Op, Store, StoreError, object_key};
 
 /// Under which they are in the store: no kind of the API.
 const GROUP: &str = "sampan.dev";

@@ -16,10 +16,8 @@ use parking_lot::Mutex;
 use registry_client::hosted::Repositories;
 use scheduler::AutoscalerStatus;
 
-use crate::{
-    key_value::{NamespaceUsage, Quota, RedbKeyValue},
-    refusals::{Count, Refusals, Refused},
-};
+use api::{Count, Refusals, Refused};
+use key_value::{NamespaceUsage, Quota, RedbKeyValue};
 
 /// The last that gateways measured at each Service. Clones are handles to the same.
 ///

@@ -55,12 +55,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Silence,
     logs::Logs,
-    over_quota::OverQuota,
     peers::{Peers, Seal},
     projection::Projection,
     routing::{Claims, Refused},
-    store::Store,
 };
+use api::OverQuota;
+use store::Store;
 
 pub use commands::{CommandError, Commands};
 pub(crate) use images::{NotReused, PullNews, ResolveImage, Sources};

@@ -9,9 +9,9 @@ use super::{Input, Shell};
 use crate::{
     identity::now,
     kind::NAMESPACE,
-    over_quota::OverQuota,
     projection::{About, Report},
 };
+use api::OverQuota;
 
 /// After users were told of refusals they are told of further ones so much later, all at once: a guest that goes on writing is refused
 /// thousands of times in a second.

@@ -25,8 +25,8 @@ use crate::{
     finalizers::{is_deleted, is_held, mark_deleted},
     identity::{now, rfc3339},
     kind::DEPLOYMENT,
-    store::{Compare, Op, Store, StoreError, Versioned},
 };
+use store::{Compare, Op, Store, StoreError, Versioned};
 
 /// Objects that are written at the same time: the store makes them durable together.
 const MAX_AT_ONCE: usize = 256;

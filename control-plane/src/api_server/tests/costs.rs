@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use super::{watches::Lines, *};
-use crate::store::Compare;
+use store::Compare;
 
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const JSON_PATCH: &str = "json-patch+json";
@@ -79,9 +79,9 @@ async fn a_watcher_that_does_not_read_is_told_to_list_again_and_holds_nothing_of
 #[tokio::test]
 async fn the_changes_of_one_transaction_are_told_one_by_one_and_all() {
     let fixture = Fixture::new().await;
-    let key = |n: usize| crate::store::object_key("", "configmaps", Some("default"), &format!("t{n}"));
+    let key = |n: usize| store::object_key("", "configmaps", Some("default"), &format!("t{n}"));
     let object = |n: usize| config_map(&format!("t{n}"), 10).to_string();
-    let puts = (0..5).map(|n| crate::store::Op::Put(key(n), object(n).into())).collect();
+    let puts = (0..5).map(|n| store::Op::Put(key(n), object(n).into())).collect();
     let version = fixture.durable.revision();
     let mut watch = Lines::open(&fixture, &format!("{CONFIG_MAPS}?watch=true&resourceVersion={version}")).await;
     fixture.durable.txn(vec![Compare::Absent(key(0))], puts).await.unwrap();

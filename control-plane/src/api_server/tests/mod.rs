@@ -41,13 +41,9 @@ use super::{
     Api, ApiLimits, ApiState, Certificates, LiveCommands, MAX_STREAMS, Token, ensure_default_namespace,
     objects::Objects, router, serve, write_kubeconfig,
 };
-use crate::{
-    CommandError,
-    identity::now,
-    logs::Logs,
-    refusals::Refusals,
-    store::{MemoryStore, Store, StoreError},
-};
+use crate::{CommandError, identity::now, logs::Logs};
+use api::Refusals;
+use store::{MemoryStore, Store, StoreError};
 
 /// How long a test waits for what should come.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -162,7 +162,7 @@ async fn media_types_and_sizes_that_cannot_be_taken_are_named() {
     let large = " ".repeat(crate::api_server::body::MAX_BODY_BYTES + 1);
     assert_eq!(fixture.call("POST", DEPLOYMENTS, &[], &large).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     let mut big = json!({ "metadata": { "name": "big" } });
-    big["data"] = json!({ "k": "x".repeat(crate::store::MAX_VALUE_BYTES) });
+    big["data"] = json!({ "k": "x".repeat(store::MAX_VALUE_BYTES) });
     let (code, _) = fixture.post("/api/v1/namespaces/default/configmaps", &big).await;
     assert_eq!(code, StatusCode::PAYLOAD_TOO_LARGE);
 }

@@ -29,9 +29,9 @@ use crate::{
     logs::Logs,
     projection::Projection,
     shell::{Expected, Handles, Input, ResolveImage, Shell, queue},
-    store::{MemoryStore, Op, Store},
     testing::digest,
 };
+use store::{MemoryStore, Op, Store};
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// Where the gateway beside the control plane is.

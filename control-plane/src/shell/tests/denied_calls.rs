@@ -1,12 +1,11 @@
 use api::{
-    ObjectKey,
+    ObjectKey, Refused,
     session::{Denied, DeniedCalls, GatewaySide, GatewayUp},
 };
 use serde_json::json;
 
 use super::cluster::{Cluster, eventually};
 use crate::{
-    Refused,
     kind::{DEPLOYMENT, NAMESPACE, SERVICE},
     testing::{deployment, pod_template, service},
 };

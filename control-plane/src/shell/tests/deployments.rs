@@ -5,9 +5,9 @@ use super::cluster::{Cluster, eventually};
 use crate::{
     finalizers::{FOREGROUND, ORPHAN, mark_deleted},
     kind::{DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, NODE, POD, REPLICA_SET, SERVICE},
-    store::{Op, Store},
     testing::{deployment, digest, pod_template, service},
 };
+use store::{Op, Store};
 
 #[tokio::test]
 async fn a_deployment_becomes_running_pods_and_endpoints() {

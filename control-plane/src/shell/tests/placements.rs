@@ -11,9 +11,9 @@ use api::{
 use super::cluster::{Cluster, DEADLINE, eventually, hello};
 use crate::{
     kind::{DEPLOYMENT, NODE, SERVICE},
-    store::{MemoryStore, Store},
     testing::{deployment, digest, pod_template, service},
 };
+use store::{MemoryStore, Store};
 
 fn mallory() -> WorkerName {
     WorkerName("mallory".into())
@@ -69,7 +69,7 @@ async fn what_was_moved_away_before_a_restart_is_not_placed_again_by_saying_that
     let store = comes_back_in_vain(store, &spec).await;
     let store = comes_back_in_vain(store, &spec).await;
     let key = crate::peers::placements_key(&mallory());
-    store.txn(Vec::new(), vec![crate::store::Op::Delete(key)]).await.unwrap();
+    store.txn(Vec::new(), vec![store::Op::Delete(key)]).await.unwrap();
     comes_back_in_vain(store, &spec).await;
 }
 

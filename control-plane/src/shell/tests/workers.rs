@@ -12,9 +12,9 @@ use crate::{
     identity::now,
     kind::{DEPLOYMENT, EVENT, NODE},
     shell::Expected,
-    store::MemoryStore,
     testing::{deployment, pod_template},
 };
+use store::MemoryStore;
 
 /// A control plane whose process has these workers of its own, and that lets others join, or nobody.
 fn expecting(own: &[&str], others: bool, store: MemoryStore) -> Cluster {
