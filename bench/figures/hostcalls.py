@@ -25,14 +25,14 @@ CALLS = [
     ("a body, and write", "write?bytes=131072", TIMES),
     ("a body, and write-zeroes", "write-zeroes?bytes=131072", TIMES),
     ("keyvalue get", "kv-get?bytes=4194304", 50),
-    ("keyvalue get-many", "kv-get-many?count=1024&bytes=4000", 20),
+    ("keyvalue get-many", "kv-get-many?count=512&bytes=8000", 100),
     ("keyvalue list-keys", "kv-list?bytes=0", 50),
 ]
 # Of those that write, nearly all is the wait for the disk, in which the thread is free.
 WAITING = [
     ("keyvalue set", "kv-set?bytes=4194304", 10),
-    ("keyvalue set-many", "kv-set-many?count=1024&bytes=4000", 10),
-    ("keyvalue delete-many", "kv-delete-many?count=1024", 10),
+    ("keyvalue set-many", "kv-set-many?count=512&bytes=8000", 10),
+    ("keyvalue delete-many", "kv-delete-many?count=512", 10),
 ]
 
 

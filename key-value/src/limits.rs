@@ -7,7 +7,7 @@ use store::encryption::MAX_SEAL_BYTES;
 /// The longest key.
 pub const MAX_KEY_BYTES: usize = 1024;
 /// Keys of one page of a listing.
-pub const MAX_PAGE: usize = 1000;
+pub const MAX_PAGE: usize = MAX_BATCH;
 
 /// Bytes of values that are read, sealed or opened without a pause: whoever asks may do so on a thread that serves. In a file a larger
 /// value is found, which can mean to read it from the disk, and then copied.

@@ -219,13 +219,13 @@ async fn what_a_store_answers_is_counted_before_it_is_on_its_way() {
 async fn many_keys_are_looked_up_once_where_there_is_room_for_the_most_that_they_may_have() {
     let mut fleet = Fleet::new().await;
     let probe = fleet.probe(|_| {}).await;
-    assert_eq!(failed(&probe, "kv-get-many?count=1024&bytes=4000").await, None);
+    assert_eq!(failed(&probe, "kv-get-many?count=512&bytes=8000").await, None);
     assert_eq!(fleet.store.asked.swap(0, Ordering::Relaxed), 1);
     let mut spec = fleet.spec("small-1", "probe");
     spec.limits.memory_bytes = 4 << 20;
     let small = fleet.ready(spec).await;
     assert_eq!(
-        failed(&small, "kv-get-many?count=1024&bytes=10").await,
+        failed(&small, "kv-get-many?count=512&bytes=10").await,
         None,
         "few bytes need no more room than they take"
     );
