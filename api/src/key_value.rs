@@ -40,6 +40,14 @@ pub enum KeyValueError {
         /// How large it may be.
         limit_bytes: usize,
     },
+    /// More keys or entries than one call may have.
+    #[error("a batch of {count} keys is more than the limit of {limit}: make several calls of it")]
+    TooMany {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// The value cannot be incremented.
     #[error("the value of key `{key}` is not a number")]
     NotANumber {

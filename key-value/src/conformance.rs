@@ -214,6 +214,12 @@ async fn values_that_are_too_many_for_one_call_are_neither_written_nor_read() {
         let refused = store.get(&carts, keys.clone()).await.unwrap_err();
         assert!(matches!(refused, KeyValueError::TooLarge { what: "batch", .. }), "{refused}");
         assert_eq!(store.get(&carts, keys[1..].to_vec()).await.unwrap(), vec![Some(value); keys.len() - 1]);
+        let many = vec!["k".to_owned(); MAX_BATCH + 1];
+        for refused in
+            [store.get(&carts, many.clone()).await.unwrap_err(), store.delete(&carts, many).await.unwrap_err()]
+        {
+            assert!(matches!(refused, KeyValueError::TooMany { count: 513, limit: MAX_BATCH }), "{refused}");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use store::encryption::MAX_SEAL_BYTES;
 /// The longest key.
 pub const MAX_KEY_BYTES: usize = 1024;
 /// Keys of one page of a listing.
-pub const MAX_PAGE: usize = MAX_BATCH;
+pub const MAX_PAGE: usize = 512;
 
 /// Bytes of values that are read, sealed or opened without a pause: whoever asks may do so on a thread that serves. In a file a larger
 /// value is found, which can mean to read it from the disk, and then copied.
@@ -19,7 +19,10 @@ pub(super) const MAX_STORED_VALUE_BYTES: usize = MAX_VALUE_BYTES + MAX_SEAL_BYTE
 const MAX_STORED_BATCH_BYTES: usize = MAX_BATCH_BYTES + MAX_BATCH * MAX_SEAL_BYTES;
 
 pub(super) fn check_keys<'a>(keys: impl ExactSizeIterator<Item = &'a String>) -> Result<(), KeyValueError> {
-    within("batch", keys.len(), MAX_BATCH)?;
+    let count = keys.len();
+    if count > MAX_BATCH {
+        return Err(KeyValueError::TooMany { count, limit: MAX_BATCH });
+    }
     for key in keys {
         within("key", key.len(), MAX_KEY_BYTES)?;
     }

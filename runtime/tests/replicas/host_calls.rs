@@ -146,9 +146,9 @@ async fn values_of_stores_have_their_bound_in_each_call() {
         let why = failed(&probe, &format!("{call}?bytes=4194305")).await.expect("it is too large");
         assert!(why.contains("value of 4194305 bytes is larger than the limit of 4194304"), "{call}: {why}");
     }
-    assert_eq!(failed(&probe, "kv-set-many?count=1024&bytes=4000").await, None);
-    let why = failed(&probe, "kv-set-many?count=1025").await.expect("too many");
-    assert!(why.contains("batch of 1025"), "{why}");
+    assert_eq!(failed(&probe, "kv-set-many?count=512&bytes=8000").await, None);
+    let why = failed(&probe, "kv-set-many?count=513").await.expect("too many");
+    assert!(why.contains("a batch of 513 keys is more than the limit of 512"), "{why}");
     let why = failed(&probe, "kv-set-many?count=5&bytes=1048576").await.expect("too large");
     assert!(why.contains("batch of") && why.contains("limit of 4194304"), "{why}");
 }
@@ -195,7 +195,7 @@ async fn what_a_store_answers_is_counted_before_it_is_on_its_way() {
     let mut fleet = Fleet::new().await;
     let probe = fleet.probe(|_| {}).await;
     assert_eq!(failed(&probe, "kv-set?bytes=4194304").await, None);
-    assert_eq!(failed(&probe, "kv-set-many?count=1024&bytes=4000").await, None);
+    assert_eq!(failed(&probe, "kv-set-many?count=512&bytes=8000").await, None);
     let mut spec = fleet.spec("small-1", "probe");
     spec.limits.memory_bytes = 4 << 20;
     let small = fleet.ready(spec).await;

@@ -94,14 +94,14 @@ pub(crate) fn escapes_nowhere() {
     assert_eq!(said, "open: []");
 }
 
-/// Of two builds of a script, the interpreter is compiled once.
+/// Of two builds of a script, the interpreter is compiled once, and nothing else is written.
 pub(crate) fn divides() {
     let dir = tempfile::tempdir().unwrap();
     let images = ImageStore::open(dir.path().join("images")).unwrap();
     let (compiled, compile) = (dir.path().join("compiled"), Compile::Server(inside::server(1 << 30)));
     let artifacts = fakes::artifacts_of(&images, &compiled, compile, Code::Unoptimized);
     block_on(async {
-        for (letter, files) in [("a", 2), ("b", 3)] {
+        for letter in ["a", "b"] {
             let script = letter.repeat(300_000);
             let component = format!(
                 "(component (core module (memory 10) (data (i32.const 0) \"{script}\"))
@@ -110,7 +110,7 @@ pub(crate) fn divides() {
             let image = images.put_component("script:test", wat::parse_str(component).unwrap().into()).unwrap();
             artifacts.open_artifact("default", "script:test", &image.digest).await.unwrap();
             let names = fs::read_dir(&compiled).unwrap().map(|entry| entry.unwrap().path());
-            assert_eq!(names.filter(|path| path.extension().is_some_and(|kind| kind == "cwasm")).count(), files);
+            assert_eq!(names.filter(|path| path.extension().is_some_and(|kind| kind == "cwasm")).count(), 1);
         }
     });
 }

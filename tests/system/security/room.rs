@@ -55,7 +55,7 @@ fn a_process_that_a_guest_has_taken_over_reaches_nothing_of_others() {
     for (what, why) in [
         ("read another's store", "placed there"),
         ("fetch another's image", "placed there"),
-        ("be lent another's artifact", "nothing that runs there is of this image"),
+        ("be lent another's artifact", "nothing of this namespace that runs there is of this image"),
     ] {
         let refused = |line: &&&str| line.contains(what) && line.contains(why);
         assert!(tried.iter().any(|line| refused(&line)), "{what}: {tried:#?}");

@@ -277,6 +277,7 @@ fn messages_without_what_they_need_are_refused_by_the_field() {
 fn failures_of_the_key_value_store_arrive_as_what_they_were() {
     let failures = [
         KeyValueError::TooLarge { what: "key", bytes: 9, limit_bytes: 8 },
+        KeyValueError::TooMany { count: 513, limit: 512 },
         KeyValueError::NotANumber { key: "k".into() },
         KeyValueError::NoRoom("over its quota".into()),
         KeyValueError::Store("full".into()),

@@ -17,8 +17,8 @@ use crate::{
     replica::{Charge, MemoryLimitReached},
 };
 
-/// Keys in one page of a listing: what a batch takes.
-const LIST_PAGE: usize = api::MAX_BATCH;
+/// Keys in one page of a listing: as many as a batch takes.
+const LIST_PAGE: usize = 512;
 /// Pages of one bucket that a guest of the first draft, whose cursor is a number, can go back to.
 const MAX_CURSORS: usize = 10_000;
 /// What of a name is said that is not granted.

@@ -143,7 +143,9 @@ impl View<'_> {
     pub(super) async fn set_many(&mut self, bucket: &Resource<Bucket>, entries: Entries) -> Result<(), StoreError> {
         let entries = match entries {
             lifted::Entries::Within(entries) => entries,
-            lifted::Entries::TooMany(count) => return Err(too_large("batch", count, api::MAX_BATCH)),
+            lifted::Entries::TooMany(count) => {
+                return Err(KeyValueError::TooMany { count, limit: api::MAX_BATCH }.into());
+            }
             lifted::Entries::TooLarge(bytes) => return Err(too_large("batch", bytes, api::MAX_BATCH_BYTES)),
         };
         self.set_all(bucket, entries).await
