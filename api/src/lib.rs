@@ -52,7 +52,7 @@ pub use quantity::{InvalidQuantity, Quantity};
 pub use refusals::{Count, Refusals, Refused};
 pub use request_id::{RequestId, TRACEPARENT, TRACEPARENT_BYTES};
 pub use serve::{Deadline, Dialer, Serve, ServeError};
-pub use shares::Shares;
+pub use shares::{Seat, Seats, Shares};
 pub use source::source_of;
 pub use source_rate::SourceRate;
 pub use span::{InvalidSpan, format_span, parse_span};

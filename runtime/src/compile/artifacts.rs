@@ -1,15 +1,17 @@
 use std::{
     collections::{HashMap, HashSet},
     fs::File,
+    ops::ControlFlow::{self, Break, Continue},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use api::{Digest, FetchImage, ImageBytes, OpenArtifact, replica::Failure};
+use api::{Digest, FetchImage, ImageBytes, OpenArtifact, Seat, replica::Failure};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use registry_client::{ImageError, ImageStore};
+use registry_client::{Component, ImageError, ImageStore};
+use tokio::sync::OwnedMutexGuard;
 
 use super::{Compile, artifact::ArtifactCache, blocking, compiler::Compiler, parts::Known};
 use crate::{
@@ -38,6 +40,12 @@ pub(super) struct Inner {
     filled: Mutex<Option<(Digest, File)>>,
     /// Images of which somebody waits for the artifact.
     turns: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// The turn to have an image compiled, and a seat to do so, until this is dropped.
+struct OurTurn {
+    seat: Arc<Seat>,
+    _turn: OwnedMutexGuard<()>,
 }
 
 impl std::fmt::Debug for Artifacts {
@@ -87,20 +95,61 @@ impl Artifacts {
         digest: &Digest,
         find: impl Fn(&ArtifactCache, &Digest) -> Option<T> + Clone + Send + 'static,
     ) -> Result<T, StartError> {
-        if let Some(found) = self.find(digest, find.clone()).await? {
-            return Ok(found);
+        match self.found_or_our_turn(namespace, digest, find.clone()).await? {
+            Break(found) => Ok(found),
+            Continue(turn) => self.compiled(&turn, image, self.source(image, digest).await?, find).await,
         }
-        // Before its turn: others who wait for the same image do not wait for places of this namespace.
-        let place = self.0.compiler.place(namespace).await;
-        let turn = self.turn(digest);
-        let _turn = turn.lock().await;
-        // Who had its turn before may have compiled it.
-        if let Some(found) = self.find(digest, find.clone()).await? {
-            return Ok(found);
+    }
+
+    /// As [`found_or_compiled`](Self::found_or_compiled), but that the artifact of an image whose code is kept apart is filled in for
+    /// each process, as that is done sooner than it would be written, read and checked.
+    async fn opened(&self, namespace: &str, image: &str, digest: &Digest) -> Result<File, StartError> {
+        let turn = match self.found_or_our_turn(namespace, digest, ArtifactCache::find).await? {
+            Break(found) => return Ok(found),
+            Continue(turn) => turn,
+        };
+        if let Some(filled) = self.filled(digest) {
+            return Ok(filled);
         }
         let source = self.source(image, digest).await?;
+        if self.0.by_parts {
+            let began = Instant::now();
+            if let Some(file) = self.by_parts(&turn.seat, image, source.clone()).await? {
+                tracing::debug!(image, fill_ms = began.elapsed().as_millis(), "filled in a component");
+                *self.0.filled.lock() = file.try_clone().ok().map(|file| (digest.clone(), file));
+                return Ok(file);
+            }
+        }
+        self.compiled(&turn, image, source, ArtifactCache::find).await
+    }
+
+    /// What is found; else, once nobody else has an image compiled, the turn to do so.
+    async fn found_or_our_turn<T: Send + 'static>(
+        &self,
+        namespace: &str,
+        digest: &Digest,
+        find: impl Fn(&ArtifactCache, &Digest) -> Option<T> + Clone + Send + 'static,
+    ) -> Result<ControlFlow<T, OurTurn>, StartError> {
+        if let Some(found) = self.find(digest, find.clone()).await? {
+            return Ok(Break(found));
+        }
+        // Before its turn: others who wait for the same image do not wait for seats of this namespace.
+        let seat = self.0.compiler.seat(namespace).await;
+        let turn = self.turn(digest).lock_owned().await;
+        // Who had its turn before may have compiled it.
+        let found = self.find(digest, find).await?;
+        Ok(found.map_or(Continue(OurTurn { seat, _turn: turn }), Break))
+    }
+
+    async fn compiled<T: Send + 'static>(
+        &self,
+        turn: &OurTurn,
+        image: &str,
+        source: Component,
+        find: impl Fn(&ArtifactCache, &Digest) -> Option<T> + Send + 'static,
+    ) -> Result<T, StartError> {
         let began = Instant::now();
-        let artifact = self.0.compiler.compile(&place, image, source.bytes).await?;
+        let artifact = self.0.compiler.compile(&turn.seat, image, source.bytes).await?;
         tracing::debug!(image, compile_ms = began.elapsed().as_millis(), "compiled a component");
         let inner = self.0.clone();
         blocking(move || {
@@ -117,31 +166,10 @@ impl Artifacts {
         .await?
     }
 
-    /// The artifact of an image whose code is kept apart. It is filled in for each process, as that is done sooner than it would be
-    /// written, read and checked.
-    async fn opened(&self, namespace: &str, image: &str, digest: &Digest) -> Result<File, StartError> {
-        if self.0.by_parts {
-            if let Some(found) = self.find(digest, ArtifactCache::find).await? {
-                return Ok(found);
-            }
-            let place = self.0.compiler.place(namespace).await;
-            let turn = self.turn(digest);
-            let _turn = turn.lock().await;
-            if let Some((filled, file)) = &*self.0.filled.lock()
-                && filled == digest
-                && let Ok(file) = file.try_clone()
-            {
-                return Ok(file);
-            }
-            let source = self.source(image, digest).await?;
-            let began = Instant::now();
-            if let Some(file) = self.by_parts(&place, image, source).await? {
-                tracing::debug!(image, fill_ms = began.elapsed().as_millis(), "filled in a component");
-                *self.0.filled.lock() = file.try_clone().ok().map(|file| (digest.clone(), file));
-                return Ok(file);
-            }
-        }
-        self.found_or_compiled(namespace, image, digest, ArtifactCache::find).await
+    fn filled(&self, digest: &Digest) -> Option<File> {
+        let last = self.0.filled.lock();
+        let (_, file) = last.as_ref().filter(|(filled, _)| filled == digest)?;
+        file.try_clone().ok()
     }
 
     async fn find<T: Send + 'static>(
@@ -161,7 +189,7 @@ impl Artifacts {
     }
 
     /// The component's bytes: from this store, else from where all images are.
-    async fn source(&self, image: &str, digest: &Digest) -> Result<registry_client::Component, StartError> {
+    async fn source(&self, image: &str, digest: &Digest) -> Result<Component, StartError> {
         let (inner, wanted) = (self.0.clone(), digest.clone());
         let missing = match blocking(move || inner.images.component(&wanted)).await? {
             Err(missing @ (ImageError::DigestNotFound { .. } | ImageError::Damaged { .. })) => missing,

@@ -29,12 +29,12 @@ const VARIABLE_BYTES: usize = 6;
 
 /// Where the marks are in the artifact of a component's code.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Places {
+pub(super) struct Marks {
     memories: Vec<Range<usize>>,
     variables: Vec<usize>,
 }
 
-impl Places {
+impl Marks {
     /// Those of what was taken out; `None`: they are not found.
     pub(super) fn find(artifact: &[u8], taken: &Divided) -> Option<Self> {
         let (memories, known) = sections(artifact)?;

@@ -8,7 +8,6 @@ mod exchange;
 mod fill;
 mod keeping;
 mod parts;
-mod places;
 mod seal;
 mod serve;
 mod server;

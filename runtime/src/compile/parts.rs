@@ -10,18 +10,18 @@ use std::{
     sync::Arc,
 };
 
-use api::Digest;
+use api::{Digest, Seat};
 use bytes::Bytes;
 use registry_client::{Component, Divided};
 
-use super::{Artifacts, blocking, exchange, fill::Places, places::Place};
+use super::{Artifacts, blocking, exchange, fill::Marks};
 use crate::error::StartError;
 
 /// Codes of which it is known where their marks are.
 const MAX_KNOWN: usize = 64;
 
 /// Of one code, where its marks are; `None`: they are not found, and what it is of is compiled as a whole.
-pub(super) type Known = Option<Arc<Places>>;
+pub(super) type Known = Option<Arc<Marks>>;
 
 /// What a component is filled in of.
 type Parts = Arc<(Bytes, Divided)>;
@@ -31,12 +31,12 @@ impl Artifacts {
     /// wrong with it is said then.
     pub(super) async fn by_parts(
         &self,
-        place: &Arc<Place>,
+        seat: &Arc<Seat>,
         image: &str,
         component: Component,
     ) -> Result<Option<File>, StartError> {
         let whole = component.bytes;
-        let Some(divided) = self.0.compiler.divide(place, whole.clone()).await else { return Ok(None) };
+        let Some(divided) = self.0.compiler.divide(seat, whole.clone()).await else { return Ok(None) };
         let parts: Parts = Arc::new((whole, divided));
         let of = parts.clone();
         let Some(digest) = blocking(move || of.1.code.digest(&of.0)).await? else { return Ok(None) };
@@ -48,10 +48,10 @@ impl Artifacts {
                 tracing::debug!(image, "the code of a component was compiled before");
                 Some(found)
             }
-            None => self.compiled(place, image, digest, &parts).await?,
+            None => self.compiled_code(seat, image, digest, &parts).await?,
         };
-        let Some((Some(places), code)) = found else { return Ok(None) };
-        let filled = blocking(move || places.fill(&code, &parts.0, &parts.1)).await?;
+        let Some((Some(marks), code)) = found else { return Ok(None) };
+        let filled = blocking(move || marks.fill(&code, &parts.0, &parts.1)).await?;
         filled.map_err(|error| StartError::Cache(format!("it cannot be put together in memory: {error}")))
     }
 
@@ -67,16 +67,16 @@ impl Artifacts {
     }
 
     /// Compiles code, and keeps what comes of it.
-    async fn compiled(
+    async fn compiled_code(
         &self,
-        place: &Arc<Place>,
+        seat: &Arc<Seat>,
         image: &str,
         digest: Digest,
         parts: &Parts,
     ) -> Result<Option<(Known, File)>, StartError> {
         let of = parts.clone();
         let Some(code) = blocking(move || of.1.code.bytes(&of.0)).await? else { return Ok(None) };
-        let Ok(artifact) = self.0.compiler.compile(place, image, code.into()).await else { return Ok(None) };
+        let Ok(artifact) = self.0.compiler.compile(seat, image, code.into()).await else { return Ok(None) };
         let (artifacts, of) = (self.clone(), parts.clone());
         let kept = blocking(move || {
             let known = artifacts.know(&digest, &artifact, &of.1);
@@ -90,7 +90,7 @@ impl Artifacts {
     }
 
     fn know(&self, digest: &Digest, artifact: &[u8], taken: &Divided) -> Known {
-        let known = Places::find(artifact, taken).map(Arc::new);
+        let known = Marks::find(artifact, taken).map(Arc::new);
         let mut all = self.0.known.lock();
         if all.len() >= MAX_KNOWN {
             all.clear();

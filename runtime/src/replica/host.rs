@@ -19,40 +19,25 @@ const START_THREADS: usize = 2;
 
 /// What all replicas of a worker share.
 pub(crate) struct Host {
+    // They end before what they use.
+    background: Threads,
+    probes: Threads,
+    starts: Threads,
     pub(crate) engine: GuestEngine,
     pub(crate) outside: Outside,
     pub(super) idle: Arc<AllIdle>,
     pub(super) memory: Arc<GuestMemory>,
     /// Handles of one instance.
     pub(super) max_handles: usize,
-    background: Option<runtime::Runtime>,
-    probes: Option<runtime::Runtime>,
-    starts: Option<runtime::Runtime>,
 }
 
 impl Host {
     pub(crate) fn new(config: &WorkerConfig, connect: Arc<dyn Connect>) -> Result<Self, WorkerError> {
-        let background = runtime::Builder::new_multi_thread()
-            .worker_threads(config.background_threads.max(1))
-            .thread_name("sampan-guest")
-            .on_thread_start(priority::compute_on_this_thread)
-            .enable_all()
-            .build()
-            .map_err(|source| WorkerError::Threads { what: "the background threads", source })?;
-        let probes = runtime::Builder::new_multi_thread()
-            .worker_threads(PROBE_THREADS)
-            .thread_name("sampan-probes")
-            .on_thread_start(priority::lower_this_thread)
-            .enable_all()
-            .build()
-            .map_err(|source| WorkerError::Threads { what: "the threads for probes", source })?;
-        let starts = runtime::Builder::new_multi_thread()
-            .worker_threads(START_THREADS)
-            .thread_name("sampan-starts")
-            .on_thread_start(priority::compute_on_this_thread)
-            .enable_all()
-            .build()
-            .map_err(|source| WorkerError::Threads { what: "the threads for starts", source })?;
+        let compute = priority::compute_on_this_thread;
+        let background = Threads::start("sampan-guest", config.background_threads, compute, "the background threads")?;
+        let probes =
+            Threads::start("sampan-probes", PROBE_THREADS, priority::lower_this_thread, "the threads for probes")?;
+        let starts = Threads::start("sampan-starts", START_THREADS, compute, "the threads for starts")?;
         let engine = GuestEngine::new(config)?;
         let idle = Arc::<AllIdle>::default();
         Ok(Self {
@@ -61,9 +46,9 @@ impl Host {
             memory: GuestMemory::new(config.capacity.memory_bytes, idle.clone()),
             idle,
             max_handles: config.max_handles as usize,
-            background: Some(background),
-            probes: Some(probes),
-            starts: Some(starts),
+            background,
+            probes,
+            starts,
         })
     }
 
@@ -82,25 +67,50 @@ impl Host {
 
     /// Where guests go that compute for long.
     pub(super) fn background(&self) -> &runtime::Handle {
-        self.background.as_ref().expect("taken only when dropped").handle()
+        self.background.handle()
     }
 
     /// Where guests are instantiated to see that they can be: not in the background, where requests of others would wait for them.
     pub(super) fn starts(&self) -> &runtime::Handle {
-        self.starts.as_ref().expect("taken only when dropped").handle()
+        self.starts.handle()
     }
 
     /// Where guests are asked by their probes: not where the session is followed, which no guest may hold up, nor behind guests that
     /// compute for long.
     pub(crate) fn probes(&self) -> &runtime::Handle {
-        self.probes.as_ref().expect("taken only when dropped").handle()
+        self.probes.handle()
     }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
         self.engine.ticker.stop();
-        for threads in [self.background.take(), self.probes.take(), self.starts.take()].into_iter().flatten() {
+    }
+}
+
+/// Threads that drive guests beside those that serve requests and follow the session.
+struct Threads(Option<runtime::Runtime>);
+
+impl Threads {
+    /// So many, but one at least. `what` is what they are called where the system gives none.
+    fn start(name: &str, count: usize, each: fn(), what: &'static str) -> Result<Self, WorkerError> {
+        let threads = runtime::Builder::new_multi_thread()
+            .worker_threads(count.max(1))
+            .thread_name(name)
+            .on_thread_start(each)
+            .enable_all()
+            .build();
+        threads.map(|threads| Self(Some(threads))).map_err(|source| WorkerError::Threads { what, source })
+    }
+
+    fn handle(&self) -> &runtime::Handle {
+        self.0.as_ref().expect("taken only when dropped").handle()
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(threads) = self.0.take() {
             // Waiting for them would block, which the runtime that drops this may not.
             threads.shutdown_background();
         }

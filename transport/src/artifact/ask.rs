@@ -1,11 +1,10 @@
 use std::{fs::File, io, sync::Arc};
 
 use api::{
-    Digest, OpenArtifact, Shares,
+    Digest, OpenArtifact, Seats,
     replica::{Failure, FailureReason},
 };
 use futures::future::BoxFuture;
-use tokio::sync::Semaphore;
 
 use super::{AT_ONCE, AT_ONCE_OF_NAMESPACE, MAX_ANSWER_BYTES, asked, parse_answer};
 use crate::{
@@ -17,15 +16,13 @@ use crate::{
 #[derive(Clone)]
 pub struct AskedArtifacts {
     broker: BrokerClient,
-    seats: Arc<Semaphore>,
-    of_namespaces: Arc<Shares<String>>,
+    seats: Arc<Seats<String>>,
 }
 
 impl AskedArtifacts {
     /// Asks nothing yet.
     pub fn new(broker: BrokerClient) -> Self {
-        let of_namespaces = Arc::new(Shares::new(AT_ONCE_OF_NAMESPACE));
-        Self { broker, seats: Arc::new(Semaphore::new(AT_ONCE)), of_namespaces }
+        Self { broker, seats: Arc::new(Seats::new(AT_ONCE, AT_ONCE_OF_NAMESPACE)) }
     }
 }
 
@@ -37,11 +34,9 @@ impl OpenArtifact for AskedArtifacts {
         _image: &str,
         digest: &Digest,
     ) -> BoxFuture<'static, Result<File, Failure>> {
-        let (asking, asked) = (self.clone(), asked(namespace, digest));
-        let share = self.of_namespaces.of(namespace.to_owned());
+        let (asking, asked, namespace) = (self.clone(), asked(namespace, digest), namespace.to_owned());
         Box::pin(async move {
-            let _share = share.acquire().await;
-            let _seat = asking.seats.acquire().await;
+            let _seat = asking.seats.take(namespace).await;
             let unanswered = |error: io::Error| {
                 let message = format!("who compiles components does not answer: {error}");
                 Err(Failure { reason: FailureReason::Error, message })

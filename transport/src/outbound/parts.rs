@@ -1,33 +1,20 @@
-use std::sync::Arc;
-
-use api::Shares;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use api::{Seat, Seats};
 
 /// Seats that are shared by namespaces: each has its part at most, so that none takes them all.
-pub(super) struct Parts {
-    seats: Arc<Semaphore>,
-    namespaces: Shares<String>,
-}
-
-/// One of them, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Seat {
-    _part: Option<OwnedSemaphorePermit>,
-    _seat: Option<OwnedSemaphorePermit>,
-}
+pub(super) struct Parts(Seats<String>);
 
 impl Parts {
     /// So many seats, of which each namespace has at most `part`.
     pub(super) fn new(seats: usize, part: usize) -> Self {
-        Self { seats: Arc::new(Semaphore::new(seats)), namespaces: Shares::new(part) }
+        Self(Seats::new(seats, part))
     }
 
-    /// Waits for a seat for guests of a namespace. Whoever waits for one of its own part keeps none from others. What is for the process
-    /// itself (`None`) has one at once: guests keep it from nothing.
-    pub(super) async fn take(&self, guests: Option<&str>) -> Seat {
-        let Some(namespace) = guests else { return Seat { _part: None, _seat: None } };
-        let part = self.namespaces.of(namespace.to_owned()).acquire_owned().await.ok();
-        Seat { _part: part, _seat: self.seats.clone().acquire_owned().await.ok() }
+    /// Waits for a seat for guests of a namespace. What is for the process itself (`None`) needs none: guests keep it from nothing.
+    pub(super) async fn take(&self, guests: Option<&str>) -> Option<Seat> {
+        match guests {
+            Some(namespace) => Some(self.0.take(namespace.to_owned()).await),
+            None => None,
+        }
     }
 }
 
@@ -60,7 +47,7 @@ mod tests {
         for number in 0..640 {
             drop(parts.take(Some(&number.to_string())).await);
         }
-        assert!(parts.namespaces.known() <= 64);
-        assert_eq!(parts.namespaces.of("shop".to_owned()).available_permits(), 1);
+        assert!(parts.0.shares().known() <= 64);
+        assert_eq!(parts.0.shares().of("shop".to_owned()).available_permits(), 1);
     }
 }

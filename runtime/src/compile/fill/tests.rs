@@ -67,12 +67,12 @@ fn code_that_was_compiled_before_runs_as_the_whole_component_does() {
         let engine = compiling(kind).unwrap();
         let (code, first) = divided(&component("ab", 1, ""));
         let artifact = engine.precompile_component(&code).unwrap();
-        let (places, kept) = (Places::find(&artifact, &first).unwrap(), exchange::memory(&artifact).unwrap());
+        let (marks, kept) = (Marks::find(&artifact, &first).unwrap(), exchange::memory(&artifact).unwrap());
         for (letters, stack) in [("ab", 1), ("xyz", -1), ("q", i32::MIN), ("é", i32::MAX), ("\\00\\01", 0)] {
             let whole = component(letters, stack, "");
             let (same, taken) = divided(&whole);
             assert_eq!(same, code);
-            let filled = bytes(places.fill(&kept, &whole, &taken).unwrap().unwrap());
+            let filled = bytes(marks.fill(&kept, &whole, &taken).unwrap().unwrap());
             let expected = look(&engine, &engine.precompile_component(&whole).unwrap());
             assert_eq!(look(&engine, &filled), expected, "{letters:?}");
         }
@@ -88,7 +88,7 @@ fn a_guest_with_a_mark_of_its_own_is_not_filled_in() {
     let more = format!("(global i32 (i32.const {}))", variable_mark(1));
     for whole in [component_beside(&beside, "ab", 1, ""), component("ab", 1, &more)] {
         let (code, taken) = divided(&whole);
-        assert_eq!(Places::find(&engine.precompile_component(&code).unwrap(), &taken), None);
+        assert_eq!(Marks::find(&engine.precompile_component(&code).unwrap(), &taken), None);
     }
 }
 
@@ -96,7 +96,7 @@ fn a_guest_with_a_mark_of_its_own_is_not_filled_in() {
 fn what_is_no_artifact_has_no_places() {
     let (code, taken) = divided(&component("ab", 1, ""));
     for bytes in [&b""[..], b"\x7fELF", &code] {
-        assert_eq!(Places::find(bytes, &taken), None);
+        assert_eq!(Marks::find(bytes, &taken), None);
     }
 }
 
@@ -106,12 +106,12 @@ fn nothing_is_filled_in_beyond_its_place_whatever_was_said_of_the_component() {
     let whole = component("ab", 1, "");
     let (code, taken) = divided(&whole);
     let artifact = engine.precompile_component(&code).unwrap();
-    let (places, kept) = (Places::find(&artifact, &taken).unwrap(), exchange::memory(&artifact).unwrap());
+    let (marks, kept) = (Marks::find(&artifact, &taken).unwrap(), exchange::memory(&artifact).unwrap());
     let length = taken.memories[0].length;
     let of = |change: fn(&mut Divided, usize)| {
         let mut other = taken.clone();
         change(&mut other, length);
-        places.fill(&kept, &whole, &other).unwrap().is_some()
+        marks.fill(&kept, &whole, &other).unwrap().is_some()
     };
     assert!(of(|_, _| {}));
     assert!(of(|other, length| other.memories[0].segments.push((length - 1, 5..6))));
