@@ -206,26 +206,27 @@ pub(crate) fn read_bounded(
 
 /// Replaces `path` by these bytes: whoever reads it sees either the old or the new content, unless the machine crashes.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let write = || -> io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(INCOMING).tempfile_in(dir)?;
-        file.write_all(bytes)?;
-        file.persist(path).map(drop).map_err(|error| error.error)
-    };
+    let write = || incoming_with(path, bytes)?.persist(path).map(drop).map_err(|error| error.error);
     write().map_err(io_error("write", path))
 }
 
 /// Replaces `path` by these bytes: after a crash either the old or the new content is there, whole.
 pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
-    let dir = path.parent().unwrap_or(Path::new("."));
     let write = || -> io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(INCOMING).tempfile_in(dir)?;
-        file.write_all(bytes)?;
+        let file = incoming_with(path, bytes)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
         sync_dir_of(path)
     };
     write().map_err(io_error("write", path))
+}
+
+/// A file with these bytes beside `path`, which it is to become.
+fn incoming_with(path: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(INCOMING).tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    Ok(file)
 }
 
 fn remove_abandoned(dir: &Path) -> io::Result<()> {

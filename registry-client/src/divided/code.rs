@@ -44,9 +44,8 @@ impl Code {
 
     fn length(&self, whole: &[u8]) -> Option<usize> {
         let length = |piece: &Piece| match piece {
-            Piece::Part(range) => Some(whole.get(range.clone())?.len()),
-            Piece::Written(bytes) => Some(bytes.len()),
-            Piece::Zeros(count) => Some(*count),
+            Piece::Part(range) => whole.get(range.clone()).map(<[u8]>::len),
+            piece => Some(piece.length()),
         };
         let all = self.pieces.iter().try_fold(0_usize, |all, piece| all.checked_add(length(piece)?))?;
         (all as u64 <= MAX_COMPONENT_BYTES).then_some(all)
@@ -71,39 +70,47 @@ impl Code {
     }
 
     pub(super) fn part(&mut self, part: Range<usize>) {
-        match self.pieces.last_mut() {
-            Some(Piece::Part(last)) if last.end == part.start => last.end = part.end,
-            _ => self.pieces.push(Piece::Part(part)),
-        }
+        self.push(Piece::Part(part));
     }
 
-    pub(super) fn written(&mut self, bytes: &[u8]) {
-        match self.pieces.last_mut() {
-            Some(Piece::Written(last)) => last.extend_from_slice(bytes),
-            _ => self.pieces.push(Piece::Written(bytes.to_vec())),
-        }
+    pub(super) fn written(&mut self, bytes: Vec<u8>) {
+        self.push(Piece::Written(bytes));
     }
 
     pub(super) fn zeros(&mut self, count: usize) {
-        self.pieces.push(Piece::Zeros(count));
+        self.push(Piece::Zeros(count));
     }
 
     /// A section with this body.
     pub(super) fn section(&mut self, id: u8, body: Self) {
-        let length = |piece: &Piece| match piece {
-            Piece::Part(range) => range.len(),
-            Piece::Written(bytes) => bytes.len(),
-            Piece::Zeros(count) => *count,
-        };
         let mut head = vec![id];
-        super::sections::unsigned(&mut head, body.pieces.iter().map(length).sum());
-        self.written(&head);
-        for piece in body.pieces {
-            match piece {
-                Piece::Part(range) => self.part(range),
-                Piece::Written(bytes) => self.written(&bytes),
-                Piece::Zeros(count) => self.zeros(count),
-            }
+        super::sections::unsigned(&mut head, body.pieces.iter().map(Piece::length).sum());
+        self.written(head);
+        body.pieces.into_iter().for_each(|piece| self.push(piece));
+    }
+
+    /// What goes on where the last piece ends becomes one with it.
+    fn push(&mut self, piece: Piece) {
+        match (self.pieces.last_mut(), piece) {
+            (Some(Piece::Part(last)), Piece::Part(part)) if last.end == part.start => last.end = part.end,
+            (Some(Piece::Written(last)), Piece::Written(bytes)) => last.extend(bytes),
+            (_, piece) => self.pieces.push(piece),
         }
+    }
+}
+
+impl Piece {
+    fn length(&self) -> usize {
+        match self {
+            Self::Part(range) => range.len(),
+            Self::Written(bytes) => bytes.len(),
+            Self::Zeros(count) => *count,
+        }
+    }
+}
+
+impl From<Vec<u8>> for Code {
+    fn from(written: Vec<u8>) -> Self {
+        Self { pieces: vec![Piece::Written(written)] }
     }
 }

@@ -24,11 +24,7 @@ pub(super) fn take(section: &Section<'_>, taken: &mut Vec<i32>) -> Option<Code> 
     let mut globals = reader.into_iter();
     loop {
         let begins = globals.original_position();
-        let Some(global) = globals.next() else {
-            let mut code = Code::default();
-            code.written(&written);
-            return Some(code);
-        };
+        let Some(global) = globals.next() else { return Some(written.into()) };
         let value = beginning(&global.ok()?);
         let whole = section.body.get(begins..globals.original_position())?;
         match value {

@@ -62,23 +62,20 @@ impl Taken {
     pub(super) fn count(&self) -> Code {
         let mut written = Vec::new();
         sections::unsigned(&mut written, self.segments());
-        let mut code = Code::default();
-        code.written(&written);
-        code
+        written.into()
     }
 
     /// The section of segments, with marks instead of the memory.
     pub(super) fn marked(&self, number: usize) -> Code {
         let mark = memory_mark(number);
-        let (mut code, mut empty) = (self.count(), Vec::new());
-        code.written(&self.segment(self.memory.length));
-        code.written(&mark);
+        let mut code = self.count();
+        code.written(self.segment(self.memory.length));
+        code.written(mark.to_vec());
         code.zeros(self.memory.length - 2 * mark.len());
-        empty.extend_from_slice(&mark);
+        code.written(mark.to_vec());
         for _ in 1..self.segments() {
-            empty.extend_from_slice(&self.segment(0));
+            code.written(self.segment(0));
         }
-        code.written(&empty);
         code
     }
 

@@ -70,8 +70,7 @@ impl Divided {
         if depth > MAX_DEPTH || !bytes.starts_with(COMPONENT_START) {
             return None;
         }
-        let mut code = Code::default();
-        code.written(COMPONENT_START);
+        let mut code = Code::from(COMPONENT_START.to_vec());
         for section in sections::read(bytes, at, COMPONENT)? {
             match section.id {
                 CORE_MODULE => code.section(CORE_MODULE, self.module(section.body, section.at)?),
@@ -90,8 +89,7 @@ impl Divided {
         }
         let sections = sections::read(bytes, at, sections::MODULE)?;
         let memory = memory::Taken::of(&sections);
-        let mut code = Code::default();
-        code.written(MODULE_START);
+        let mut code = Code::from(MODULE_START.to_vec());
         for section in sections {
             match (section.id, &memory) {
                 (sections::GLOBAL, _) => code.section(section.id, globals::take(&section, &mut self.variables)?),
