@@ -6,9 +6,6 @@ use super::{
     proto::{self, key_value_answer::Outcome, key_value_failure::Kind},
 };
 
-/// What is too large, where it is not bytes that are counted.
-const TOO_MANY: &str = "keys";
-
 /// What the store answered, as it travels.
 pub(crate) fn key_value_outcome(result: Result<Outcome, KeyValueError>) -> proto::KeyValueAnswer {
     let outcome = result.unwrap_or_else(|error| Outcome::Failure(error.into()));
@@ -32,11 +29,9 @@ impl From<KeyValueError> for proto::KeyValueFailure {
                 bytes: bytes as u64,
                 limit_bytes: limit_bytes as u64,
             }),
-            KeyValueError::TooMany { count, limit } => Kind::TooLarge(proto::TooLarge {
-                what: TOO_MANY.to_owned(),
-                bytes: count as u64,
-                limit_bytes: limit as u64,
-            }),
+            KeyValueError::TooMany { count, limit } => {
+                Kind::TooMany(proto::TooMany { count: count as u64, limit: limit as u64 })
+            }
             KeyValueError::NotANumber { key } => Kind::NotANumber(key),
             KeyValueError::NoRoom(why) => Kind::NoRoom(why),
             KeyValueError::Store(why) => Kind::Store(why),
@@ -48,9 +43,9 @@ impl From<KeyValueError> for proto::KeyValueFailure {
 impl From<proto::KeyValueFailure> for KeyValueError {
     fn from(failure: proto::KeyValueFailure) -> Self {
         match failure.kind {
-            Some(Kind::TooLarge(proto::TooLarge { what, bytes, limit_bytes })) if what == TOO_MANY => Self::TooMany {
-                count: usize::try_from(bytes).unwrap_or(usize::MAX),
-                limit: usize::try_from(limit_bytes).unwrap_or(usize::MAX),
+            Some(Kind::TooMany(proto::TooMany { count, limit })) => Self::TooMany {
+                count: usize::try_from(count).unwrap_or(usize::MAX),
+                limit: usize::try_from(limit).unwrap_or(usize::MAX),
             },
             Some(Kind::TooLarge(proto::TooLarge { what, bytes, limit_bytes })) => Self::TooLarge {
                 what: ["key", "batch"].into_iter().find(|known| *known == what).unwrap_or("value"),
