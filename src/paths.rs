@@ -26,6 +26,16 @@ pub(crate) fn in_shell(path: &Path) -> String {
     if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
+/// Whether what is at a path, or is written there, is in one of these folders wherever links lead.
+pub(crate) fn stays_within(path: &Path, folders: &[&Path]) -> bool {
+    let Ok(there) = std::path::absolute(path) else { return false };
+    // What is not there yet is made below the nearest folder that is. A link that leads to nothing would be followed too.
+    let nearest = there.ancestors().find(|part| part.symlink_metadata().is_ok()).unwrap_or(&there);
+    let is_inside =
+        |real: PathBuf| folders.iter().filter_map(|at| at.canonicalize().ok()).any(|at| real.starts_with(at));
+    nearest.canonicalize().is_ok_and(is_inside)
+}
+
 /// The `--data-dir` flag, shared by every command.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct DataDirArgs {

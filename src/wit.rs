@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use include_dir::{Dir, include_dir};
 
-use crate::{errors::HintExt, umask};
+use crate::{errors::HintExt, paths::stays_within, umask};
 
 /// The repository's own: `world.wit`, and below `deps` a file or a folder for each package.
 pub(crate) static WIT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/wit");
@@ -144,12 +144,7 @@ pub(crate) fn update(folder: &Path, project: &[&Path], version: &str) -> anyhow:
 
 /// Checks that what is written at a path comes to be in one of these folders, wherever links lead.
 fn check_inside(path: &Path, project: &[&Path]) -> anyhow::Result<()> {
-    let there = std::path::absolute(path)?;
-    // What is not there yet is made below the nearest folder that is. A link that leads to nothing would be followed too.
-    let nearest = there.ancestors().find(|part| part.symlink_metadata().is_ok()).unwrap_or(&there);
-    let is_inside =
-        |real: PathBuf| project.iter().filter_map(|at| at.canonicalize().ok()).any(|at| real.starts_with(at));
-    if nearest.canonicalize().is_ok_and(is_inside) {
+    if stays_within(path, project) {
         return Ok(());
     }
     let error = anyhow!("a link leads {} out of the project: nothing was written", path.display());

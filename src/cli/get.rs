@@ -7,7 +7,7 @@ use crate::{
         connection::{ClientArgs, Connection},
         events,
         kinds::{Kind, Kinds},
-        query::{Query, percent_encode},
+        query::Query,
         table::{Columns, Table, TablePrinter},
         target::{Targets, targets},
     },
@@ -85,15 +85,8 @@ impl Get {
             let words = if words == "all" { ALL.join(",") } else { words };
             for word in words.split(',') {
                 let kind = kinds.named(word)?;
-                let path = kind.path((!self.all_namespaces).then_some(&*connection.namespace));
-                queries.extend(names.iter().map(|name| Query {
-                    kind,
-                    path: format!("{path}/{}", percent_encode(name)),
-                    selectors: Vec::new(),
-                }));
-                if names.is_empty() {
-                    queries.push(Query { kind, path, selectors: self.selectors() });
-                }
+                let namespace = (!self.all_namespaces).then_some(&*connection.namespace);
+                queries.extend(Query::of(kind, namespace, &names, self.selectors()));
             }
         }
         Ok(queries)

@@ -24,7 +24,22 @@ pub(crate) struct Query<'a> {
     pub(crate) selectors: Vec<(&'static str, String)>,
 }
 
-impl Query<'_> {
+impl<'a> Query<'a> {
+    /// Objects of a kind by their names, or, without names, all that are chosen: in a namespace, or in all.
+    pub(crate) fn of(
+        kind: &'a Kind,
+        namespace: Option<&str>,
+        names: &[String],
+        selectors: Vec<(&'static str, String)>,
+    ) -> Vec<Self> {
+        let path = kind.path(namespace);
+        if names.is_empty() {
+            return vec![Self { kind, path, selectors }];
+        }
+        let one = |name| Self { kind, path: format!("{path}/{}", percent_encode(name)), selectors: Vec::new() };
+        names.iter().map(|name| one(name)).collect()
+    }
+
     /// Whether it asks for one object by its name.
     pub(crate) fn names_one(&self) -> bool {
         !self.path.ends_with(&format!("/{}", self.kind.plural))

@@ -9,7 +9,8 @@ use super::connection::Connection;
 
 /// The label that tells a revision's replicas from those of others; it is the server's, not the user's.
 const TEMPLATE_HASH: &str = "pod-template-hash";
-const REVISION: &str = "deployment.kubernetes.io/revision";
+/// The annotation that counts the revisions of a Deployment, there and on its ReplicaSets.
+pub(crate) const REVISION: &str = "deployment.kubernetes.io/revision";
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 
 /// One revision.

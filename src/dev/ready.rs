@@ -1,7 +1,7 @@
 //! Which Pods answer, and of which revision they are: a Deployment and its Pods are told separately, so that one may be
 //! told to be done while the other is still the one of before.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use api::ObjectKey;
 use k8s_openapi::api::{
@@ -15,8 +15,7 @@ use kube::{
 use tokio::time::Instant;
 
 use super::rollouts::key_of;
-
-const REVISION: &str = "deployment.kubernetes.io/revision";
+use crate::client::revisions::REVISION;
 
 /// The Pods that are ready, and the revisions that there are.
 #[derive(Debug, Default)]
@@ -29,7 +28,7 @@ pub(super) struct ReadyPods {
 /// A Pod that is ready.
 #[derive(Debug)]
 struct Ready {
-    labels: std::collections::BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
     /// The ReplicaSet that it belongs to.
     set: Option<ObjectKey>,
     since: Instant,

@@ -135,11 +135,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::client::revisions::REVISION;
 
     fn deployment(revision: u32, replicas: i32, updated: i32) -> Deployment {
         serde_json::from_value(json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "shop", "namespace": "a", "generation": 1, "annotations": {"deployment.kubernetes.io/revision": revision.to_string()}},
+            "metadata": {"name": "shop", "namespace": "a", "generation": 1, "annotations": {REVISION: revision.to_string()}},
             "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "shop"}}, "template": {}},
             "status": {"observedGeneration": 1, "replicas": replicas, "updatedReplicas": updated, "availableReplicas": updated},
         }))
@@ -160,7 +161,7 @@ mod tests {
         serde_json::from_value(json!({
             "apiVersion": "apps/v1", "kind": "ReplicaSet",
             "metadata": {"name": format!("shop-{revision}"), "namespace": "a",
-                "annotations": {"deployment.kubernetes.io/revision": revision.to_string()}},
+                "annotations": {REVISION: revision.to_string()}},
         }))
         .unwrap()
     }

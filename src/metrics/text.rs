@@ -1,7 +1,6 @@
 use std::fmt::{Display, Write};
 
-use api::{Count, Refused};
-use api::{ObjectKey, WorkerName};
+use api::{Count, ObjectKey, Refused, WorkerName};
 use control_plane::Autoscaled;
 use key_value::NamespaceUsage;
 use registry_client::hosted::{OwnerUsage, Repositories};

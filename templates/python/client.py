@@ -67,12 +67,17 @@ def receive(response) -> Response:
     """The whole response."""
     with response.headers() as fields:
         headers = fields.entries()
+    return Response(read_body(response), response.status(), headers)
+
+
+def read_body(message) -> bytes:
+    """The whole body of a request or a response."""
     body = bytearray()
-    with response.consume() as incoming, incoming.stream() as stream:
+    with message.consume() as incoming, incoming.stream() as stream:
         try:
             while True:
                 body += stream.blocking_read(CHUNK_BYTES)
         except Err as end:
             if not isinstance(end.value, StreamError_Closed):
                 raise
-    return Response(bytes(body), response.status(), headers)
+    return bytes(body)

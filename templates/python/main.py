@@ -1,8 +1,7 @@
 """Between WASI and the service: reads a request, asks `app`, and writes its answer. Nothing here needs an edit."""
 
-from componentize_py_types import Err, Ok
+from componentize_py_types import Ok
 from wit_world import exports
-from wit_world.imports.streams import StreamError_Closed
 from wit_world.imports.types import (
     Fields,
     IncomingRequest,
@@ -13,10 +12,8 @@ from wit_world.imports.types import (
 )
 
 from app import answer
+from client import CHUNK_BYTES, read_body
 from service import Request
-
-# So much is read or written at once, which is what a stream takes.
-CHUNK_BYTES = 4096
 
 
 class IncomingHandler(exports.IncomingHandler):
@@ -44,12 +41,4 @@ def read(request: IncomingRequest) -> Request:
     path, _, query = (request.path_with_query() or "/").partition("?")
     with request.headers() as fields:
         headers = fields.entries()
-    body = bytearray()
-    with request.consume() as incoming, incoming.stream() as stream:
-        try:
-            while True:
-                body += stream.blocking_read(CHUNK_BYTES)
-        except Err as end:
-            if not isinstance(end.value, StreamError_Closed):
-                raise
-    return Request(word, path, query, headers, bytes(body))
+    return Request(word, path, query, headers, read_body(request))

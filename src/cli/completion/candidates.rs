@@ -150,19 +150,7 @@ fn rollout_targets(current: &OsStr) -> Candidates {
 
 /// `service/NAME` and `deployment/NAME`; after `KIND/`, those of the kind.
 fn forward_targets(current: &OsStr) -> Candidates {
-    if current.to_string_lossy().contains('/') {
-        return objects(current);
-    }
-    let answer = Context::read().ask(async |connection| {
-        let kinds = Kinds::discover(&connection).await?;
-        let mut all = Vec::new();
-        for kind in ["service", "deployment"] {
-            let found = names(&connection, kinds.named(kind)?).await?;
-            all.extend(found.into_iter().map(|name| format!("{kind}/{name}")));
-        }
-        Ok(all)
-    });
-    those(current, answer.unwrap_or_default())
+    of_kinds(current, ["service", "deployment"], |kind, name| format!("{kind}/{name}"))
 }
 
 /// What `sampan dev` has deployed.
@@ -176,13 +164,21 @@ fn apps(current: &OsStr) -> Candidates {
 
 /// Deployments and Pods by their names; after `KIND/`, those of the kind.
 fn log_targets(current: &OsStr) -> Candidates {
+    of_kinds(current, ["deployment", "pod"], |_, name| name)
+}
+
+/// Names of two kinds, as they are to be written; after `KIND/`, those of that kind.
+fn of_kinds(current: &OsStr, wanted: [&'static str; 2], written: fn(&str, String) -> String) -> Candidates {
     if current.to_string_lossy().contains('/') {
         return objects(current);
     }
     let answer = Context::read().ask(async |connection| {
         let kinds = Kinds::discover(&connection).await?;
-        let mut all = names(&connection, kinds.named("deployments")?).await?;
-        all.extend(names(&connection, kinds.named("pods")?).await?);
+        let mut all = Vec::new();
+        for kind in wanted {
+            let found = names(&connection, kinds.named(kind)?).await?;
+            all.extend(found.into_iter().map(|name| written(kind, name)));
+        }
         Ok(all)
     });
     those(current, answer.unwrap_or_default())

@@ -16,8 +16,10 @@ use crate::{
         events::{self, Subject},
         image::short_image,
         kinds::{Kind, Kinds},
-        query::{Query, percent_encode},
-        replicas, selector,
+        query::Query,
+        replicas,
+        revisions::REVISION,
+        selector,
         table::{Columns, Table},
         target::{Targets, targets},
     },
@@ -30,8 +32,7 @@ use page::Page;
 /// Events that are shown: the last ones.
 const MAX_EVENTS: usize = 20;
 /// Annotations that programs write for themselves.
-const OWN_ANNOTATIONS: [&str; 2] =
-    ["kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"];
+const OWN_ANNOTATIONS: [&str; 2] = ["kubectl.kubernetes.io/last-applied-configuration", REVISION];
 
 /// Show all about an object: what was asked for, how it stands, its replicas and why they are not ready, and what happened
 #[derive(Debug, clap::Args)]
@@ -110,13 +111,9 @@ impl Describe {
                 anyhow::bail!("a name and -l or -A do not go together");
             }
             let kind = kinds.named(&word)?;
-            let path = kind.path((!self.all_namespaces).then_some(&*connection.namespace));
-            let of_one = |name: &String| format!("{path}/{}", percent_encode(name));
-            queries.extend(names.iter().map(|name| Query { kind, path: of_one(name), selectors: Vec::new() }));
-            if names.is_empty() {
-                let selectors = self.selector.iter().map(|selector| ("labelSelector", selector.clone())).collect();
-                queries.push(Query { kind, path, selectors });
-            }
+            let namespace = (!self.all_namespaces).then_some(&*connection.namespace);
+            let selectors = self.selector.iter().map(|selector| ("labelSelector", selector.clone())).collect();
+            queries.extend(Query::of(kind, namespace, &names, selectors));
         }
         Ok(queries)
     }
