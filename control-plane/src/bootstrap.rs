@@ -1,6 +1,7 @@
 use api::{ObjectKey, Timestamp};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use store::{Compare, Op, Revision, Store, StoreError};
 
 use crate::{
     cluster_ip::{self, Address, NoAddress},
@@ -8,7 +9,6 @@ use crate::{
     kind::{NAMESPACE, PRIORITY_CLASS, SERVICE},
     resources::SYSTEM_CLASSES,
 };
-use store::{Compare, Op, Revision, Store, StoreError};
 
 /// Namespaces that exist in every installation.
 const NAMESPACES: [&str; 2] = ["default", "kube-system"];

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use store::{Compare, Op, Store, StoreError, Versioned, object_key};
 
 use crate::{kind::SERVICE, resources::Resource};
-use store::{Compare, Op, Store, StoreError, Versioned, object_key};
 
 /// The range, as `kubeadm` sets it up: `10.96.0.0/12`.
 const RANGE: (Ipv4Addr, u32) = (Ipv4Addr::new(10, 96, 0, 0), 12);

@@ -10,12 +10,14 @@ use api::{
     outbound::Connect,
     session::{ForGateway, ForWorker},
 };
+use key_value::{MemoryKeyValue, Quota, RedbKeyValue, RedisKeyValue, RedisSettings, SealedKeyValue};
 use parking_lot::Mutex;
 use registry_client::{
     DiskReserve, ImageStore, Registries,
     hosted::{CollectionConfig, Repositories, UploadQuota},
 };
 use scheduler::Event;
+use store::{MemoryStore, RedbStore, Store, disk::DataDirLock, encryption::EncryptionKeys};
 use tokio::{
     net::TcpListener,
     sync::{OnceCell, mpsc},
@@ -37,10 +39,6 @@ use crate::{
     shell::{self, Expected, Handles, Input, KeyValueFigures, Shell, Sources},
     usage,
 };
-use key_value::{self, MemoryKeyValue, Quota, RedbKeyValue, RedisKeyValue, RedisSettings, SealedKeyValue};
-use store::disk::DataDirLock;
-use store::encryption::EncryptionKeys;
-use store::{MemoryStore, RedbStore, Store};
 
 /// The objects that users want, in the data directory.
 const STORE_FILE: &str = "store.redb";

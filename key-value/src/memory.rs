@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use api::{Bucket, KeyValue, KeyValueError, Listing};
+use api::{Bucket, KeyValue, KeyValueError, Listing, Refusals};
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, ready};
 use parking_lot::Mutex;
@@ -13,7 +13,6 @@ use super::{
     limits::{MAX_PAGE, check_entries, check_keys, check_read, check_value, incremented},
     quota::{Quota, Usage},
 };
-use api::Refusals;
 
 /// Namespace, bucket and key.
 type FullKey = (String, String, String);

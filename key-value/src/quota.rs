@@ -1,6 +1,4 @@
-use api::KeyValueError;
-
-use api::{Refusals, Refused};
+use api::{KeyValueError, Refusals, Refused};
 
 /// What sets a namespace's bytes.
 pub const BYTES_FLAG: &str = "--key-value-namespace-bytes";

@@ -1,21 +1,20 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use api::{Bucket, KeyValue, KeyValueError, Listing};
+use api::{Bucket, KeyValue, KeyValueError, Listing, Refusals};
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, ready};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 use registry_client::DiskReserve;
+use store::{
+    OpenError,
+    disk::{DiskError, File, Queue, QueueError},
+};
 use tokio::sync::oneshot;
 
 use super::{
     limits::{BYTES_IN_A_ROW, MAX_PAGE, check_entries, check_keys, check_read, check_value},
     quota::{Quota, Usage},
     writer::{Change, Done, Job, Writer},
-};
-use api::Refusals;
-use store::{
-    OpenError,
-    disk::{DiskError, File, Queue, QueueError},
 };
 
 /// Keys that are looked up without a pause. Whoever asks may do so on a thread that serves.

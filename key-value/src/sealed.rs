@@ -10,6 +10,10 @@ use api::{Bucket, KeyValue, KeyValueError, Listing};
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, ready};
 use redb::ReadableTable;
+use store::{
+    OpenError,
+    encryption::{self, EncryptionKeys, Failure, MAX_SEAL_BYTES},
+};
 use tokio::sync::Mutex;
 
 use super::{
@@ -19,10 +23,6 @@ use super::{
     },
     redb::{CACHE_BYTES, ENTRIES, NO_ENTRIES, SEALED_ENTRIES, entries_of},
     redis::RedisKeyValue,
-};
-use store::{
-    OpenError,
-    encryption::{self, EncryptionKeys, Failure, MAX_SEAL_BYTES},
 };
 
 /// Keys whose entries are changed in this process go by one of so many locks.

@@ -1,9 +1,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use api::{Bucket, KeyValueError};
+use api::{Bucket, KeyValueError, Refusals, Refused};
 use bytes::Bytes;
 use redb::{ReadableTable, Table};
 use registry_client::DiskReserve;
+use store::disk::{Commit, File};
 use tokio::sync::oneshot;
 
 use super::{
@@ -11,8 +12,6 @@ use super::{
     quota::{Quota, Usage},
     redb::{Entries, Key, USAGE},
 };
-use api::{Refusals, Refused};
-use store::disk::{Commit, File};
 
 /// A write that waits for the disk.
 #[derive(Debug)]

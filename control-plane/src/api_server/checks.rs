@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use api::{ClusterHttp, ObjectKey};
 use serde_json::{Value, json};
+use store::{Compare, Op, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -11,7 +12,6 @@ use crate::{
     identity::now,
     logs::Logs,
 };
-use store::{Compare, Op, Store, StoreError};
 
 use super::{
     delete::{DeleteOptions, success},

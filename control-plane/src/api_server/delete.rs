@@ -2,13 +2,13 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use store::{Compare, Op, StoreError};
 
 use crate::{
     cluster_ip,
     finalizers::{FOREGROUND, ORPHAN, finalizers, is_deleted, is_held, mark_deleted},
     resources::{self, Durability, Scope},
 };
-use store::{Compare, Op, StoreError};
 
 use super::{
     error::ApiError,

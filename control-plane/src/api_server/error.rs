@@ -4,13 +4,13 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
+use store::StoreError;
 
 use crate::{
     audit::Reason,
     resources::{FieldError, Resource},
     shell::CommandError,
 };
-use store::StoreError;
 
 use super::strictness::sentence;
 

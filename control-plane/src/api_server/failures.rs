@@ -5,10 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use api::{Refusals, Refused};
 use parking_lot::Mutex;
 
 use super::seats::Source;
-use api::{Refusals, Refused};
 
 /// Wrong tokens of one source that are answered at once.
 const BURST: u32 = 20;

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use api::{ReplicaId, WorkerName};
 use futures::future::{BoxFuture, FutureExt};
 use serde_json::{Value, json};
+use store::{Compare, Op, StoreError};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -14,7 +15,6 @@ use crate::{
     resources::{Durability, instead},
     shell::{worker_key, worker_record},
 };
-use store::{Compare, Op, StoreError};
 
 use super::{
     delete::{DeleteOptions, success},

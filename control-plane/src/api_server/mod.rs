@@ -51,8 +51,9 @@ mod tests;
 
 use std::sync::Arc;
 
-use api::ClusterHttp;
+use api::{ClusterHttp, Refusals};
 use serde_json::json;
+use store::{Compare, Op, Store, StoreError};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -61,8 +62,6 @@ use crate::{
     audit::{self, Auditing},
     logs::Logs,
 };
-use api::Refusals;
-use store::{Compare, Op, Store, StoreError};
 
 pub use auth::Token;
 pub(crate) use auth::{Access, not_noted, require_token};

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use store::{self, Revision, Store};
 
 use crate::resources::{Durability, Resource};
-use store::{self, Revision, Store};
 
 use super::{error::ApiError, path::Target, versions::of_stored};
 

@@ -7,9 +7,9 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use futures::stream;
 use serde_json::{Value, json};
+use store::{Item, Revision};
 
 use crate::resources::Resource;
-use store::{Item, Revision};
 
 use super::{
     error::ApiError,

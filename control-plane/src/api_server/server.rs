@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{
-    ACCEPT_PAUSE, Accepting, AfterAccept,
+    ACCEPT_PAUSE, Accepting, AfterAccept, Refusals,
     http1::{Checked, Refuse, Refused, Violation},
 };
 use axum::Router;
@@ -24,7 +24,6 @@ use super::{
     peer::Peer,
     seats::{ApiLimits, Seats},
 };
-use api::Refusals;
 
 /// Requests at the same time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;

@@ -3,9 +3,9 @@
 use api::Timestamp;
 use bytes::Bytes;
 use serde_json::{Value, json};
+use store::Item;
 
 use crate::resources::{Column, Resource};
-use store::Item;
 
 use super::{accept::Form, error::ApiError, objects::decode, params::Params, verbatim, versions::in_stored_form};
 

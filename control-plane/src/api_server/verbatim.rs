@@ -2,9 +2,9 @@
 //! written anew. However many clients are told of an object, its text is in memory once.
 
 use bytes::Bytes;
+use store::Revision;
 
 use crate::resources::Resource;
-use store::Revision;
 
 use super::{error::ApiError, objects::decode};
 

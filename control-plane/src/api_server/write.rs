@@ -1,13 +1,13 @@
 //! Creating and changing: the one way into the store.
 
 use serde_json::{Value, json};
+use store::{Compare, Op, Revision, StoreError};
 
 use crate::{
     cluster_ip::{self, Address},
     finalizers::{finalizers, is_deleted},
     resources::Subresource,
 };
-use store::{Compare, Op, Revision, StoreError};
 
 use super::{
     addresses::keep_address,

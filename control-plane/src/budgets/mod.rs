@@ -15,6 +15,7 @@ use std::{
 use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::Value;
+use store::{Compare, Item, Op, Revision, Store, StoreError, Watch, WatchEvent};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +25,6 @@ use crate::{
     kind::{DEPLOYMENT, Kind, POD, POD_DISRUPTION_BUDGET, REPLICA_SET},
 };
 use status::Counted;
-use store::{Compare, Item, Op, Revision, Store, StoreError, Watch, WatchEvent};
 
 /// Objects read from a store at a time.
 const PAGE: usize = 1000;

@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use api::Timestamp;
 use serde_json::{Value, json};
+use store::{MemoryStore, Store};
 use tokio_util::sync::CancellationToken;
 
 use super::{run, status};
-use store::{MemoryStore, Store};
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::Value;
+use store::{Compare, Op, Store, StoreError};
 
 use super::{graph::Verdict, node::Node};
 use crate::{
@@ -9,7 +10,6 @@ use crate::{
     finalizers::{FOREGROUND, mark_deleted},
     identity::{now, rfc3339},
 };
-use store::{Compare, Op, Store, StoreError};
 
 /// Does to the object at `key`, which was this one, what was decided of it.
 pub(super) async fn carry_out(

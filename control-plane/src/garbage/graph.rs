@@ -6,10 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use store::Revision;
 
 use super::node::{Closing, Node, Owner, Place};
 use crate::resources::Durability;
-use store::Revision;
 
 /// What is to become of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
+use store::{Revision, object_key};
 
 use crate::{
     finalizers::{FOREGROUND, ORPHAN, is_of_the_server},
     resources::{self, Durability, Resource, Scope},
 };
-use store::{Revision, object_key};
 
 const NAMESPACES: &str = "namespaces";
 

@@ -4,10 +4,10 @@ use registry_client::{
     Registries,
     hosted::{self, Collected, CollectionConfig, Keep, Repositories, keep_collected},
 };
+use store::Store;
 use tokio_util::sync::CancellationToken;
 
 use super::usage::Usage;
-use store::Store;
 
 /// The images of this installation, and what says which of them are used.
 #[derive(Clone)]

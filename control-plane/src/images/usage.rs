@@ -2,9 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::{Digest, annotations};
 use serde_json::Value;
+use store::{Store, StoreError};
 
 use crate::kind::{DEPLOYMENT, REPLICA_SET};
-use store::{Store, StoreError};
 
 /// Objects read from the store at a time.
 const PAGE: usize = 1000;

@@ -5,11 +5,12 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use api::{Timestamp, WorkerName};
+use api::{Refusals, Refused, Timestamp, WorkerName};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use store::{Compare, MAX_TXN, Op, Store, StoreError, object_key};
 use tokio::sync::watch;
 
 use super::{Authorities, JoinRefused, JoinTokens, tokens::Held};
@@ -20,8 +21,6 @@ use crate::{
     identity::now,
     kind::NODE,
 };
-use api::{Refusals, Refused};
-use store::{Compare, MAX_TXN, Op, Store, StoreError, object_key};
 
 /// What the keys of certificates, and of who is bound to a name, are in the store.
 const GROUP: &str = "sampan.dev";

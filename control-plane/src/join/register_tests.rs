@@ -1,6 +1,7 @@
+use store::MemoryStore;
+
 use super::*;
 use crate::join::tokens::NewToken;
-use store::MemoryStore;
 
 struct World {
     store: Arc<dyn Store>,

@@ -5,13 +5,13 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use store::{Compare, Op, Revision, Store, StoreError, object_key};
 use subtle::ConstantTimeEq;
 
 use crate::{
     identity::now,
     peers::{Allowance, Peers},
 };
-use store::{Compare, Op, Revision, Store, StoreError, object_key};
 
 /// What the keys of tokens are in the store.
 const GROUP: &str = "sampan.dev";

@@ -5,9 +5,9 @@ use api::{
     session::{Capacity, WorkerHello},
 };
 use serde::{Deserialize, Serialize};
+use store::{Op, object_key};
 
 use super::GROUP;
-use store::{Op, object_key};
 
 /// Under which it is in the store, by the worker's name: no kind of the API.
 pub(super) const PLURAL: &str = "workerallowances";

@@ -7,6 +7,7 @@ use api::{
     },
     session::{Capacity, CpuUsage, WorkerHello, WorkerUp},
 };
+use store::MemoryStore;
 
 use super::{
     Peers, Seal,
@@ -15,7 +16,6 @@ use super::{
     placed::{Claim, Placed},
 };
 use crate::identity::now;
-use store::MemoryStore;
 
 const START: Timestamp = Timestamp::from_secs(1_000);
 const GRACE: Duration = Duration::from_secs(30);

@@ -7,13 +7,13 @@ use api::Timestamp;
 use bytes::Bytes;
 use scheduler::EventKind;
 use serde_json::json;
+use store::MemoryStore;
 
 use super::About;
 use crate::{
     identity::{derived_uid, rfc3339},
     kind::EVENT,
 };
-use store::MemoryStore;
 
 /// How long an event is kept after it last happened, as in Kubernetes.
 const KEPT_FOR: Duration = Duration::from_secs(3600);

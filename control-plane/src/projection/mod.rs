@@ -16,12 +16,12 @@ use api::{ObjectKey, ReplicaId, Timestamp, WorkerName, session::Endpoint};
 use bytes::Bytes;
 use scheduler::{ReplicaView, Resources, WorkerView};
 use serde_json::Value;
+use store::MemoryStore;
 
 use crate::{
     kind::{ENDPOINT_SLICE, Kind, NODE, POD},
     routing::Service,
 };
-use store::MemoryStore;
 
 pub(crate) use events::{Events, Report};
 

@@ -7,13 +7,13 @@ use api::{
 };
 use scheduler::{EventKind, ReplicaState, ReplicaView, Resources, WorkerView};
 use serde_json::{Value, json};
+use store::Store;
 
 use super::*;
 use crate::{
     kind::{DEPLOYMENT, EVENT},
     testing::{CREATED, digest, view},
 };
-use store::Store;
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_100);
 

@@ -1,10 +1,12 @@
 //! Calls of guests that a NetworkPolicy has denied: they are denied in the process that runs the guest, and counted here for all.
 
-use api::session::{Denied, DeniedCalls, MAX_DENIED_CALLS};
+use api::{
+    Refused,
+    session::{Denied, DeniedCalls, MAX_DENIED_CALLS},
+};
 
 use super::{SessionId, Shell, sessions::SANE_COUNT};
 use crate::kind::NAMESPACE;
-use api::Refused;
 
 impl Shell {
     /// Counted is what was denied to whom the other side was told of: to Services, and to namespaces of its guests.

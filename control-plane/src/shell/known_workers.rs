@@ -6,10 +6,10 @@ use api::WorkerName;
 use bytes::Bytes;
 use scheduler::{Event, WorkerView};
 use serde::{Deserialize, Serialize};
+use store::{MAX_TXN, Op, Store, StoreError, object_key};
 
 use super::Shell;
 use crate::peers::placements_key;
-use store::{MAX_TXN, Op, Store, StoreError, object_key};
 
 /// Under which they are in the store: no kind of the API.
 const GROUP: &str = "sampan.dev";

@@ -9,14 +9,13 @@ use std::{
 };
 
 use api::{
-    ObjectKey, ReplicaId, Timestamp,
+    Count, ObjectKey, Refusals, Refused, ReplicaId, Timestamp,
     session::{CpuUsage, ServiceSample},
 };
 use parking_lot::Mutex;
 use registry_client::hosted::Repositories;
 use scheduler::AutoscalerStatus;
 
-use api::{Count, Refusals, Refused};
 use key_value::{NamespaceUsage, Quota, RedbKeyValue};
 
 /// The last that gateways measured at each Service. Clones are handles to the same.

@@ -42,10 +42,11 @@ use std::{
 };
 
 use api::{
-    Address, ConfirmAddress, ObjectKey, ReplicaId, Timestamp, WorkerName,
+    Address, ConfirmAddress, ObjectKey, OverQuota, ReplicaId, Timestamp, WorkerName,
     session::{ForGateway, ForWorker, GatewayUp, WorkerUp},
 };
 use scheduler::{Event, GatewayId, Scheduler, Settings};
+use store::Store;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
     time::Instant,
@@ -59,8 +60,6 @@ use crate::{
     projection::Projection,
     routing::{Claims, Refused},
 };
-use api::OverQuota;
-use store::Store;
 
 pub use commands::{CommandError, Commands};
 pub(crate) use images::{NotReused, PullNews, ResolveImage, Sources};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::ObjectKey;
+use api::{ObjectKey, OverQuota};
 use scheduler::EventKind;
 
 use super::{Input, Shell};
@@ -11,7 +11,6 @@ use crate::{
     kind::NAMESPACE,
     projection::{About, Report},
 };
-use api::OverQuota;
 
 /// After users were told of refusals they are told of further ones so much later, all at once: a guest that goes on writing is refused
 /// thousands of times in a second.

@@ -9,6 +9,7 @@ use futures::future::join_all;
 use parking_lot::Mutex;
 use scheduler::{AutoscalerStatus, DeploymentStatus, Revision, RevisionStatus};
 use serde_json::Value;
+use store::{Compare, Op, Store, StoreError, Versioned};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +27,6 @@ use crate::{
     identity::{now, rfc3339},
     kind::DEPLOYMENT,
 };
-use store::{Compare, Op, Store, StoreError, Versioned};
 
 /// Objects that are written at the same time: the store makes them durable together.
 const MAX_AT_ONCE: usize = 256;

@@ -14,7 +14,7 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use api::{Bucket, KeyValue, KeyValueError, Listing, outbound::Connect};
+use api::{Bucket, KeyValue, KeyValueError, Listing, Refusals, outbound::Connect};
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, ready};
 use redis::{FromRedisValue, Script, ScriptInvocation, Value, from_redis_value};
@@ -23,7 +23,6 @@ use super::{
     limits::{MAX_PAGE, check_entries, check_keys, check_read, check_value},
     quota::{Part, Quota},
 };
-use api::Refusals;
 use link::{Link, Repeat, Request};
 
 pub use settings::{InvalidRedis, RedisSettings};

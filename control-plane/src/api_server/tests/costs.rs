@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
+use store::Compare;
 
 use super::{watches::Lines, *};
-use store::Compare;
 
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const JSON_PATCH: &str = "json-patch+json";

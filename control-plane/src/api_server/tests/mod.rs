@@ -26,13 +26,14 @@ mod watches;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use api::{ObjectKey, ReplicaId, Timestamp, WorkerName};
+use api::{ObjectKey, Refusals, ReplicaId, Timestamp, WorkerName};
 use axum::{Router, body::Body};
 use futures::future::{BoxFuture, FutureExt, ready};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use store::{MemoryStore, Store, StoreError};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -42,8 +43,6 @@ use super::{
     objects::Objects, router, serve, write_kubeconfig,
 };
 use crate::{CommandError, identity::now, logs::Logs};
-use api::Refusals;
-use store::{MemoryStore, Store, StoreError};
 
 /// How long a test waits for what should come.
 const PATIENCE: Duration = Duration::from_secs(60);

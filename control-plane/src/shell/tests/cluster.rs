@@ -19,6 +19,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use registry_client::Request;
 use serde_json::Value;
+use store::{MemoryStore, Op, Store};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +32,6 @@ use crate::{
     shell::{Expected, Handles, Input, ResolveImage, Shell, queue},
     testing::digest,
 };
-use store::{MemoryStore, Op, Store};
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// Where the gateway beside the control plane is.

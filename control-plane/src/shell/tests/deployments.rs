@@ -1,5 +1,6 @@
 use api::ObjectKey;
 use serde_json::json;
+use store::{Op, Store};
 
 use super::cluster::{Cluster, eventually};
 use crate::{
@@ -7,7 +8,6 @@ use crate::{
     kind::{DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, NODE, POD, REPLICA_SET, SERVICE},
     testing::{deployment, digest, pod_template, service},
 };
-use store::{Op, Store};
 
 #[tokio::test]
 async fn a_deployment_becomes_running_pods_and_endpoints() {

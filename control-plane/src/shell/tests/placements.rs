@@ -7,13 +7,13 @@ use api::{
     replica::{ReplicaPhase, ReplicaSpec},
     session::{RunningReplica, WorkerDown, WorkerHello, WorkerSide, WorkerUp},
 };
+use store::{MemoryStore, Store};
 
 use super::cluster::{Cluster, DEADLINE, eventually, hello};
 use crate::{
     kind::{DEPLOYMENT, NODE, SERVICE},
     testing::{deployment, digest, pod_template, service},
 };
-use store::{MemoryStore, Store};
 
 fn mallory() -> WorkerName {
     WorkerName("mallory".into())

@@ -5,6 +5,7 @@ use api::{
     session::{WorkerHello, WorkerUp},
 };
 use serde_json::{Value, json};
+use store::MemoryStore;
 
 use super::cluster::{Cluster, eventually, hello};
 use crate::{
@@ -14,7 +15,6 @@ use crate::{
     shell::Expected,
     testing::{deployment, pod_template},
 };
-use store::MemoryStore;
 
 /// A control plane whose process has these workers of its own, and that lets others join, or nobody.
 fn expecting(own: &[&str], others: bool, store: MemoryStore) -> Cluster {
