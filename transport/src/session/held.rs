@@ -147,16 +147,20 @@ impl<Out: Message, In: Message> Sessions<Out, In> {
         let (sessions, told) = (self.held.clone(), self.told.clone());
         tokio::spawn(async move {
             let mut revoked = who.revoked();
-            let ended = tokio::select! {
+            let by_revocation = || Broken::Refused("its certificate was revoked".to_owned());
+            // Its connection ends with its certificate too, and which of both is seen first says nothing about why.
+            let mut ended = tokio::select! {
+                biased;
+                () = &mut revoked => by_revocation(),
                 ended = line.carry(&mut incoming, &outgoing, again, who.trust(), &stop) => ended,
-                () = &mut revoked => Broken::Refused("its certificate was revoked".to_owned()),
             };
             drop((line, outgoing));
             if let Broken::Connection(why) = &ended {
                 tracing::debug!(why, "a session's connection broke");
                 tokio::select! {
+                    biased;
+                    () = &mut revoked => ended = by_revocation(),
                     () = stop.cancelled() => return,
-                    () = &mut revoked => {}
                     () = sleep(RESUME_WITHIN) => {}
                 }
             }
