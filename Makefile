@@ -41,8 +41,9 @@ guests: ## The sample guests and the test guest, into target/guests
 	@scripts/setup guests
 	scripts/guests
 
-reference: ## Write the pages of the book that are made from the code
+reference: ## Write the pages of the book that are made from the code, and the code that is made from the protocol
 	@scripts/setup build
+	SAMPAN_WRITE_REFERENCE=1 cargo test --locked -p sampan-transport --test generated
 	SAMPAN_WRITE_REFERENCE=1 cargo test --locked -p sampan --bin sampan reference::
 
 simulate: ## Rerun one seed of the scheduler's simulation: make simulate SEED=123

@@ -18,10 +18,10 @@ use api::{Address, Digest, ObjectKey, ReplicaId, Timestamp};
 
 use crate::identity::{Revoked, Trust};
 
-/// As `proto/sampan.proto` says.
+/// As `proto/sampan.proto` says. `tests/generated.rs` makes it.
 #[allow(missing_docs, unreachable_pub, dead_code, clippy::all, reason = "generated; the protocol file documents it")]
 pub(crate) mod proto {
-    tonic::include_proto!("sampan.v1");
+    include!("generated/sampan.v1.rs");
 }
 
 pub(crate) use key_value::{key_value_outcome, key_value_result};

@@ -21,7 +21,7 @@ enum Held {
 /// What a map takes for an entry, beside its key and its value.
 const ENTRY: usize = 16 + 2 * size_of::<String>();
 
-include!(concat!(env!("OUT_DIR"), "/shapes.rs"));
+include!("generated/shapes.rs");
 
 /// The message that a call is made with, or its stream is made of.
 pub(crate) fn shape_of(path: &str) -> Option<&'static Shape> {

@@ -1,6 +1,8 @@
-//! Compiles the protocol, and writes down what each of its messages is made of.
+//! What is made from the protocol and kept in `src/wire/generated`, so that who builds Sampan needs no compiler of protocols.
 
 use std::{collections::BTreeMap, env, fmt::Write, fs, path::Path};
+
+use prost_types::FileDescriptorSet;
 
 /// How the descriptors of protobuf number what is of interest here.
 const REPEATED: i32 = 3;
@@ -8,9 +10,33 @@ const TEXT: i32 = 9;
 const MESSAGE: i32 = 11;
 const BYTES: i32 = 12;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo::rerun-if-changed=proto");
-    let files = protox::compile(["proto/sampan.proto"], ["proto"])?;
+const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/wire/generated");
+/// Writes what is kept anew, as for the pages that are made from the code.
+const WRITE: &str = "SAMPAN_WRITE_REFERENCE";
+
+#[test]
+fn what_is_made_from_the_protocol_is_as_the_protocol_says() {
+    let files = protox::compile(["proto/sampan.proto"], ["proto"]).expect("it is a protocol");
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("shapes.rs"), shapes(&files)).expect("a file");
+    tonic_prost_build::configure().out_dir(folder.path()).compile_fds(files).expect("it is compiled");
+    for name in ["sampan.v1.rs", "shapes.rs"] {
+        let made = fs::read_to_string(folder.path().join(name)).expect("it was made");
+        let kept = Path::new(KEPT).join(name);
+        if env::var_os(WRITE).is_some() {
+            fs::write(&kept, &made).expect("it is written");
+        }
+        let is_kept = fs::read_to_string(&kept).is_ok_and(|kept| kept == made);
+        assert!(is_kept, "{} is of another proto/sampan.proto: run make reference", kept.display());
+    }
+}
+
+/// What each message is made of, so that its weight is known before it is read.
+fn shapes(files: &FileDescriptorSet) -> String {
+    write_shapes(files).expect("text is written")
+}
+
+fn write_shapes(files: &FileDescriptorSet) -> Result<String, std::fmt::Error> {
     let mut shapes = String::new();
     for file in &files.file {
         // Entries of maps are messages within others, and have no type of their own in Rust.
@@ -48,7 +74,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         writeln!(shapes, "];")?;
     }
-    fs::write(Path::new(&env::var("OUT_DIR")?).join("shapes.rs"), shapes)?;
-    tonic_prost_build::configure().compile_fds(files)?;
-    Ok(())
+    Ok(shapes)
 }
