@@ -10,12 +10,17 @@ use api::{
     outbound::Connect,
     session::{ForGateway, ForWorker},
 };
+use http_server::{
+    ApiLimits, Certificates, Token,
+    audit::{AuditLog, AuditSettings, Auditing},
+};
 use key_value::{MemoryKeyValue, Quota, RedbKeyValue, RedisKeyValue, RedisSettings, SealedKeyValue};
 use parking_lot::Mutex;
 use registry_client::{
     DiskReserve, ImageStore, Registries,
     hosted::{CollectionConfig, Repositories, UploadQuota},
 };
+use registry_server::Tokens;
 use scheduler::Event;
 use store::{MemoryStore, RedbStore, Store, disk::DataDirLock, encryption::EncryptionKeys};
 use tokio::{
@@ -26,8 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Commands, Measurements, OpenError, Peers, RunError,
-    api_server::{ApiLimits, ApiState, Certificates, Live, Token, serve, write_kubeconfig},
-    audit::{AuditLog, AuditSettings, Auditing},
+    api_server::{ApiState, Live, serve, write_kubeconfig},
     bootstrap::ensure_objects,
     budgets, garbage,
     identity::now,
@@ -35,7 +39,6 @@ use crate::{
     join::{self, JoinTokens, Register},
     logs::Logs,
     projection::Projection,
-    registry::{self, Tokens},
     shell::{self, Expected, Handles, Input, KeyValueFigures, Shell, Sources},
     usage,
 };
@@ -400,7 +403,7 @@ impl ControlPlane {
             logs: self.logs.clone(),
             commands: Arc::new(Live { commands: self.commands(), register }),
             cluster: self.cluster.get().cloned(),
-            beside: registry::router(repositories, tokens.clone()).merge(listing).merge(joining).merge(usage),
+            beside: registry_server::router(repositories, tokens.clone()).merge(listing).merge(joining).merge(usage),
             limits: self.config.api_limits,
             audit: audit.clone().map(|log| Auditing { log, user: Arc::new(move |headers| tokens.user(headers)) }),
             refusals: self.measurements.refusals().clone(),

@@ -24,7 +24,7 @@ pub enum OpenError {
     },
     /// The API has no certificate.
     #[error(transparent)]
-    Certificates(#[from] crate::api_server::CertificateError),
+    Certificates(#[from] http_server::CertificateError),
 }
 
 /// Why the control plane ended by itself.

@@ -11,7 +11,6 @@ pub mod notation;
 pub mod resources;
 pub mod template;
 
-mod audit;
 mod bootstrap;
 mod budgets;
 mod checks;
@@ -27,15 +26,12 @@ mod join;
 mod kind;
 mod peers;
 mod projection;
-mod registry;
 mod routing;
 mod shell;
 #[cfg(test)]
 mod testing;
 mod usage;
 
-pub use api_server::ApiLimits;
-pub use audit::AuditSettings;
 pub use control_plane::{ControlPlane, ControlPlaneConfig, Persistence, Silence};
 pub use error::{OpenError, RunError};
 pub use join::{Admitted, Authorities, Denied, IssuedCertificate, JoinRefused, Register, TrustedAuthority};

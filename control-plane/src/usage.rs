@@ -1,12 +1,10 @@
 //! What replicas and Services have used, for `sampan top`: counts since the process started, of which two looks make figures.
 
 use axum::{Json, Router, extract::State, middleware, routing::get};
+use http_server::Token;
 use serde_json::{Value, json};
 
-use crate::{
-    api_server::{Token, require_token},
-    shell::Measurements,
-};
+use crate::{api_server::require_token, shell::Measurements};
 
 /// What `sampan top` asks.
 pub(crate) fn router(measurements: Measurements, token: Token) -> Router {

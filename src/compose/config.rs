@@ -10,8 +10,9 @@ use std::{
 };
 
 use api::{FetchImage, WorkerName};
-use control_plane::{ApiLimits, AuditSettings, ControlPlaneConfig, Persistence, Silence};
+use control_plane::{ControlPlaneConfig, Persistence, Silence};
 use gateway::GatewayConfig;
+use http_server::{ApiLimits, audit::AuditSettings};
 use registry_client::{ImageStore, Puller, Registries, RegistrySettings, hosted::CollectionConfig};
 use runtime::{Artifacts, Code, Compile, CompileProcess, CompileServer, WorkerConfig, WorkerError};
 

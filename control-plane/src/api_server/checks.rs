@@ -16,7 +16,7 @@ use crate::{
 use super::{
     delete::{DeleteOptions, success},
     error::ApiError,
-    metadata::{check_kind, metadata_of, name_for, new_uid, rfc3339_now},
+    metadata::{check_kind, metadata_of, name_for, rfc3339_now},
     objects::{Objects, encode, key},
     params::DryRun,
     patch::Patch,
@@ -85,7 +85,7 @@ impl Objects {
         let name = name_for(target, metadata)?;
         let target = target.named(&name);
         metadata.insert("name".to_owned(), json!(name));
-        metadata.insert("uid".to_owned(), json!(new_uid()));
+        metadata.insert("uid".to_owned(), json!(http_server::new_uid()));
         metadata.insert("creationTimestamp".to_owned(), json!(rfc3339_now()));
         object["status"] = json!({ "phase": "Pending" });
         finish(&target, &mut object, None)?;

@@ -1,13 +1,14 @@
+use api::http1::{Refuse, Refused, Violation};
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
+use http_server::audit::Reason;
 use serde_json::{Value, json};
 use store::StoreError;
 
 use crate::{
-    audit::Reason,
     resources::{FieldError, Resource},
     shell::CommandError,
 };
@@ -196,6 +197,18 @@ impl From<CommandError> for ApiError {
             CommandError::Busy => Self::TooManyRequests { why },
             CommandError::Closed => Self::Unavailable { why },
         }
+    }
+}
+
+/// What is wrong with a request's bytes, as a `Status` object.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AsStatus;
+
+impl Refuse for AsStatus {
+    fn refuse(&self, violation: Violation) -> Refused {
+        let mut status = ApiError::BadRequest(violation.to_string()).to_status();
+        status["code"] = violation.status().as_u16().into();
+        Refused { content_type: "application/json", body: status.to_string() }
     }
 }
 

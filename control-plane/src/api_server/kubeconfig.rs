@@ -1,9 +1,8 @@
 use std::{io, path::Path};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use http_server::Token;
 use serde_json::json;
-
-use super::Token;
 
 /// What the cluster, the user and the context are called.
 const NAME: &str = "sampan";

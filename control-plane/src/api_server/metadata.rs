@@ -83,23 +83,9 @@ pub(super) fn drop_status(resource: &Resource, object: &mut Value) {
     }
 }
 
-fn random_bytes<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the system gives random bytes once it has started");
-    bytes
-}
-
-/// A version 4 UUID.
-pub(crate) fn new_uid() -> String {
-    let mut bytes = random_bytes::<16>();
-    bytes[6] = (bytes[6] & 0x0f) | 0x40;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let hex = hex::encode(bytes);
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
 fn random_suffix() -> String {
-    let bytes = random_bytes::<GENERATED>();
+    let mut bytes = [0; GENERATED];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes once it has started");
     bytes.iter().map(|byte| char::from(GENERATED_ALPHABET[usize::from(*byte) % GENERATED_ALPHABET.len()])).collect()
 }
 

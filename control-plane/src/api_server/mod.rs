@@ -8,12 +8,10 @@ mod addresses;
 mod advice;
 mod auth;
 mod body;
-mod certificates;
 mod checks;
 mod delete;
 mod discovery;
 mod error;
-mod failures;
 mod frames;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
@@ -27,17 +25,13 @@ mod operations;
 mod params;
 mod patch;
 mod path;
-mod peer;
 mod pod_log;
 mod protobuf;
 mod read;
-mod read_on;
 mod references;
 mod router;
 mod scale;
-mod seats;
 mod selector;
-mod server;
 mod strategic_merge;
 mod strictness;
 mod table;
@@ -52,25 +46,21 @@ mod tests;
 use std::sync::Arc;
 
 use api::{ClusterHttp, Refusals};
+use http_server::{
+    ApiLimits, Token,
+    audit::{self, Auditing},
+    read_on,
+};
 use serde_json::json;
 use store::{Compare, Op, Store, StoreError};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    RunError,
-    audit::{self, Auditing},
-    logs::Logs,
-};
+use crate::{RunError, logs::Logs};
 
-pub use auth::Token;
-pub(crate) use auth::{Access, not_noted, require_token};
-pub use certificates::{CertificateError, Certificates};
+pub(crate) use auth::require_token;
 pub use kubeconfig::write_kubeconfig;
 pub use live::{Live, LiveCommands};
-pub(crate) use metadata::new_uid;
-pub(crate) use peer::Peer;
-pub use seats::ApiLimits;
 
 /// Watches and followed logs at the same time.
 pub const MAX_STREAMS: usize = 2048;
@@ -134,7 +124,7 @@ pub async fn serve(
     if let Some(audit) = audit {
         router = router.layer(axum::middleware::from_fn_with_state(audit, audit::record));
     }
-    server::serve(listener, tls, router, limits, refusals, shutdown).await;
+    http_server::serve(listener, tls, router, error::AsStatus, limits, refusals, shutdown).await;
     Ok(())
 }
 
@@ -142,7 +132,7 @@ async fn ensure_default_namespace(objects: &objects::Objects) -> Result<(), Stor
     let path = format!("/api/v1/namespaces/{DEFAULT_NAMESPACE}");
     let target = path::Target::parse(&path).expect("namespaces are served");
     let mut namespace = json!({ "metadata": {
-        "name": DEFAULT_NAMESPACE, "uid": metadata::new_uid(), "creationTimestamp": metadata::rfc3339_now() } });
+        "name": DEFAULT_NAMESPACE, "uid": http_server::new_uid(), "creationTimestamp": metadata::rfc3339_now() } });
     (target.resource.default)(&mut namespace);
     let key = objects::key(&target);
     let put = vec![Op::Put(key.clone(), objects::encode(&namespace))];

@@ -10,16 +10,14 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http_server::{Token, audit::Named};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{
-    audit::Named,
-    resources::{Durability, Subresource, instead},
-};
+use crate::resources::{Durability, Subresource, instead};
 
 use super::{
-    Api, Token,
+    Api,
     accept::Form,
     auth,
     body::{self, Whole},

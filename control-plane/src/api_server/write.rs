@@ -12,7 +12,7 @@ use crate::{
 use super::{
     addresses::keep_address,
     error::ApiError,
-    metadata::{check_kind, drop_status, metadata_of, name_for, new_uid, rfc3339_now},
+    metadata::{check_kind, drop_status, metadata_of, name_for, rfc3339_now},
     objects::{Objects, Stored, encode, key},
     params::DryRun,
     path::Target,
@@ -54,7 +54,7 @@ impl Objects {
         let name = name_for(target, metadata)?;
         let target = target.named(&name);
         metadata.insert("name".to_owned(), json!(name));
-        metadata.insert("uid".to_owned(), json!(new_uid()));
+        metadata.insert("uid".to_owned(), json!(http_server::new_uid()));
         for of_deletion in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
             metadata.remove(of_deletion);
         }

@@ -8,6 +8,7 @@ use axum::{
     routing::{get, post},
 };
 use http::StatusCode;
+use http_server::Token;
 use registry_client::{
     ImageStore,
     hosted::{Collected, Keep, Unused},
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Images, usage::Usage};
-use crate::api_server::{Token, require_token};
+use crate::api_server::require_token;
 
 /// How images are to be removed.
 #[derive(Debug, Deserialize)]

@@ -6,6 +6,7 @@ use axum::{
     routing::{delete, get},
 };
 use http::StatusCode;
+use http_server::{Token, audit::Named};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -15,8 +16,7 @@ use super::{
     tokens::{JoinToken, NewToken},
 };
 use crate::{
-    api_server::{Token, require_token},
-    audit::Named,
+    api_server::require_token,
     identity::{now, rfc3339},
 };
 

@@ -31,6 +31,7 @@ use axum::{Router, body::Body};
 use futures::future::{BoxFuture, FutureExt, ready};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
+use http_server::{ApiLimits, Certificates, Token};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use store::{MemoryStore, Store, StoreError};
@@ -39,8 +40,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{
-    Api, ApiLimits, ApiState, Certificates, LiveCommands, MAX_STREAMS, Token, ensure_default_namespace,
-    objects::Objects, router, serve, write_kubeconfig,
+    Api, ApiState, LiveCommands, MAX_STREAMS, ensure_default_namespace, objects::Objects, router, serve,
+    write_kubeconfig,
 };
 use crate::{CommandError, identity::now, logs::Logs};
 

@@ -21,17 +21,17 @@ use super::{
     event::{Asked, Named, Outcome, Reason, Stage},
     writer::{AuditLog, Entry},
 };
-use crate::api_server::{Peer, new_uid};
+use crate::{new_uid, peer::Peer};
 
 /// Asked too often, by nobody in particular, to be worth a line.
 const HEALTH: [&str; 3] = ["/healthz", "/livez", "/readyz"];
 
 /// In the extensions of a response: one of many that are refused to the same address, and counted together.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct NotNoted;
+pub struct NotNoted;
 
 /// Answers as `next` does, and notes who asked for what and how it ended.
-pub(crate) async fn record(State(audit): State<Auditing>, request: Request, next: Next) -> Response {
+pub async fn record(State(audit): State<Auditing>, request: Request, next: Next) -> Response {
     if HEALTH.contains(&request.uri().path().trim_end_matches('/')) {
         return next.run(request).await;
     }

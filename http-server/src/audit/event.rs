@@ -22,9 +22,11 @@ const PARTS: [&str; 4] = ["manifests", "blobs", "tags", "referrers"];
 
 /// Whose token was shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct User {
-    pub(crate) name: &'static str,
-    pub(crate) groups: &'static [&'static str],
+pub struct User {
+    /// What it is called.
+    pub name: &'static str,
+    /// What it belongs to.
+    pub groups: &'static [&'static str],
 }
 
 /// Who shows no token that is known.
@@ -32,11 +34,11 @@ pub(super) const ANONYMOUS: User = User { name: "system:anonymous", groups: &["s
 
 /// In the extensions of a response: the `reason` of a Status.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reason(pub(crate) &'static str);
+pub struct Reason(pub &'static str);
 
 /// In the extensions of a response: the name that what was created has.
 #[derive(Debug, Clone)]
-pub(crate) struct Named(pub(crate) String);
+pub struct Named(pub String);
 
 /// The stages of a request, as Kubernetes names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,7 +21,7 @@ const MAX_UNWANTED_BYTES: usize = 16 << 20;
 const MAX_UNWANTED_TIME: Duration = Duration::from_secs(5);
 
 /// Answers as `next` does; what that leaves of the body is read on.
-pub(super) async fn after_the_answer(request: Request, next: Next) -> Response {
+pub async fn after_the_answer(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }

@@ -16,10 +16,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use http::HeaderMap;
 
-pub(crate) use certificates::{Became, OfCertificate};
-pub(crate) use event::{Named, Reason, User};
-pub(crate) use record::{NotNoted, record};
-pub(crate) use writer::AuditLog;
+pub use certificates::{Became, OfCertificate};
+pub use event::{Named, Reason, User};
+pub use record::{NotNoted, record};
+pub use writer::AuditLog;
 
 /// Where the audit log is written, and how much of it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,11 +44,13 @@ impl AuditSettings {
 }
 
 /// Tells whose token a request shows; `None`: nobody's.
-pub(crate) type WhoseToken = dyn Fn(&HeaderMap) -> Option<User> + Send + Sync;
+pub type WhoseToken = dyn Fn(&HeaderMap) -> Option<User> + Send + Sync;
 
 /// What notes requests.
 #[derive(Clone)]
-pub(crate) struct Auditing {
-    pub(crate) log: Arc<AuditLog>,
-    pub(crate) user: Arc<WhoseToken>,
+pub struct Auditing {
+    /// Where they are noted.
+    pub log: Arc<AuditLog>,
+    /// Whose they are.
+    pub user: Arc<WhoseToken>,
 }

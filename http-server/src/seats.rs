@@ -37,7 +37,7 @@ impl Default for ApiLimits {
 
 /// Where connections come from, as far as one that makes many can choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// This machine.
     Loopback,
     /// An address, or the network of 64 bits that one machine has of IPv6.
@@ -45,14 +45,14 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         if address.to_canonical().is_loopback() { Self::Loopback } else { Self::Network(source_of(address)) }
     }
 }
 
 /// All connections.
 #[derive(Debug)]
-pub(super) struct Seats {
+pub(crate) struct Seats {
     limits: ApiLimits,
     state: Mutex<State>,
 }
@@ -73,20 +73,20 @@ struct Stranger {
 
 /// Every seat for clients that are known is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Full;
+pub(crate) struct Full;
 
 impl Seats {
-    pub(super) fn new(limits: ApiLimits) -> Self {
+    pub(crate) fn new(limits: ApiLimits) -> Self {
         Self { limits, state: Mutex::default() }
     }
 
-    pub(super) fn limits(&self) -> &ApiLimits {
+    pub(crate) fn limits(&self) -> &ApiLimits {
         &self.limits
     }
 
     /// Gives a stranger a seat. Where there are too many the oldest one of the source that has most of them loses its own: its
     /// token is cancelled.
-    pub(super) fn admit(&self, source: Source, end: CancellationToken) -> u64 {
+    pub(crate) fn admit(&self, source: Source, end: CancellationToken) -> u64 {
         let mut state = self.state.lock();
         let seat = state.next;
         state.next += 1;
@@ -100,7 +100,7 @@ impl Seats {
     }
 
     /// A right token was shown. Answers whether there is a seat for one more that is known.
-    pub(super) fn recognise(&self, seat: u64) -> Result<(), Full> {
+    pub(crate) fn recognise(&self, seat: u64) -> Result<(), Full> {
         let mut state = self.state.lock();
         if state.known.contains(&seat) {
             return Ok(());
@@ -116,7 +116,7 @@ impl Seats {
     }
 
     /// A connection has ended.
-    pub(super) fn leave(&self, seat: u64) {
+    pub(crate) fn leave(&self, seat: u64) {
         let mut state = self.state.lock();
         state.strangers.remove(&seat);
         state.known.remove(&seat);

@@ -11,7 +11,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{
+use crate::{
     failures::{Failures, Verdict},
     seats::{Full, Seats, Source},
 };
@@ -43,7 +43,7 @@ impl Drop for Connection {
 
 impl Peer {
     /// Takes a seat for a connection. The seat is free once every copy of this is gone.
-    pub(super) fn admit(address: SocketAddr, seats: &Arc<Seats>, failures: &Arc<Failures>) -> Self {
+    pub(crate) fn admit(address: SocketAddr, seats: &Arc<Seats>, failures: &Arc<Failures>) -> Self {
         let (ip, end) = (address.ip().to_canonical(), CancellationToken::new());
         let source = Source::of(ip);
         let seat = seats.admit(source, end.clone());
@@ -58,14 +58,14 @@ impl Peer {
     }
 
     /// A request has come. A stranger that sends too many of them is let go of.
-    pub(super) fn asks(&self) {
+    pub(crate) fn asks(&self) {
         if !self.is_known() && self.0.requests.fetch_add(1, Ordering::Relaxed) >= MAX_REQUESTS_OF_A_STRANGER {
             self.0.end.cancel();
         }
     }
 
     /// A right token was shown. Fails if there are too many who have done so.
-    pub(super) fn recognise(&self) -> Result<(), Full> {
+    pub(crate) fn recognise(&self) -> Result<(), Full> {
         if !self.is_known() {
             self.0.seats.recognise(self.0.seat)?;
             self.0.known.store(true, Ordering::Relaxed);
@@ -74,7 +74,7 @@ impl Peer {
     }
 
     /// A wrong token was shown.
-    pub(super) fn failed(&self) -> Verdict {
+    pub(crate) fn failed(&self) -> Verdict {
         self.0.failures.one_more(self.0.source, Instant::now())
     }
 
@@ -83,7 +83,7 @@ impl Peer {
     }
 
     /// Waits until the connection is to end: its seat was lost, or it has been a stranger's for too long.
-    pub(super) async fn is_over(&self) {
+    pub(crate) async fn is_over(&self) {
         let expired = async {
             tokio::time::sleep(self.0.seats.limits().time_to_authenticate).await;
             if self.is_known() {

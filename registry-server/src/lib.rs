@@ -8,7 +8,7 @@ mod blobs;
 mod discovery;
 mod error;
 #[cfg(any(fuzzing, test))]
-pub(crate) mod fuzzing;
+pub mod fuzzing;
 mod manifests;
 mod target;
 mod uploads;
@@ -26,11 +26,11 @@ use axum::{
 };
 use futures::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts};
+use http_server::{Access, not_noted};
 use registry_client::hosted::{Repositories, Repository};
 use tokio::sync::Semaphore;
 
-use crate::api_server::{Access, not_noted};
-pub(crate) use access::Tokens;
+pub use access::Tokens;
 use access::{Role, Shown};
 use error::RegistryError;
 use target::{Place, Target};
@@ -52,7 +52,7 @@ struct Registry {
 }
 
 /// The routes of the registry: everything from `/v2` on.
-pub(crate) fn router(repositories: Repositories, tokens: impl Into<Arc<Tokens>>) -> Router {
+pub fn router(repositories: Repositories, tokens: impl Into<Arc<Tokens>>) -> Router {
     let requests = Arc::new(Semaphore::new(MAX_REQUESTS));
     let registry = Registry { repositories, tokens: tokens.into(), requests };
     Router::new()

@@ -9,27 +9,29 @@ use super::{
     event::{Stage, cut, micros},
     writer::{AuditLog, Entry},
 };
-use crate::api_server::new_uid;
+use crate::new_uid;
 
 /// The longest name that is written: who joins may call itself anything.
 const MAX_NAME_BYTES: usize = 253;
 
 /// Something that became of a certificate.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct OfCertificate<'a> {
-    pub(crate) what: Became<'a>,
+pub struct OfCertificate<'a> {
+    /// What became of it.
+    pub what: Became<'a>,
     /// Of whom it is: `worker`, `gateway` or `control-plane`.
-    pub(crate) role: &'a str,
-    pub(crate) name: &'a str,
+    pub role: &'a str,
+    /// What its holder is called.
+    pub name: &'a str,
     /// Its serial number; of one that was refused there is none.
-    pub(crate) serial: Option<&'a str>,
+    pub serial: Option<&'a str>,
     /// From where it was asked for, if that is known.
-    pub(crate) source: Option<IpAddr>,
+    pub source: Option<IpAddr>,
 }
 
 /// What became of it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Became<'a> {
+pub enum Became<'a> {
     /// It was given for the join token with this public part.
     Joined(&'a str),
     /// It was given to who showed another one that holds.
@@ -38,6 +40,7 @@ pub(crate) enum Became<'a> {
     Revoked,
     /// A join that was refused.
     Refused {
+        /// What the asker was told.
         why: &'a str,
         /// The public part of the join token that was shown, if it is known.
         token: Option<&'a str>,
@@ -46,7 +49,7 @@ pub(crate) enum Became<'a> {
 
 impl AuditLog {
     /// Notes what became of a certificate: as creating, updating and deleting an object of `sampan.dev`.
-    pub(crate) fn certificate(&self, of: &OfCertificate<'_>) {
+    pub fn certificate(&self, of: &OfCertificate<'_>) {
         self.note(Entry::Written(of.event(Timestamp::now()).to_string()));
     }
 }

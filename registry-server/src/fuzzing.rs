@@ -28,3 +28,18 @@ pub fn registry_path(bytes: &[u8]) {
         assert!(!digest.as_str().contains(['/', '\\', '\0']), "{digest}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    #[test]
+    fn seeds_of_the_fuzzer_are_read_or_refused() {
+        let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/registry-path");
+        let files: Vec<_> = fs::read_dir(seeds).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(!files.is_empty());
+        for file in files {
+            super::registry_path(&fs::read(file).unwrap());
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use api::{
     ACCEPT_PAUSE, Accepting, AfterAccept, Refusals,
-    http1::{Checked, Refuse, Refused, Violation},
+    http1::{Checked, Refuse},
 };
 use axum::Router;
 use hyper::body::Incoming;
@@ -18,8 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::util::MapRequest;
 
-use super::{
-    error::ApiError,
+use crate::{
     failures::Failures,
     peer::Peer,
     seats::{ApiLimits, Seats},
@@ -40,11 +39,13 @@ const MAX_HEADER_BYTES: usize = 64 << 10;
 /// For requests in flight at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Serves a router until the token is cancelled, then drains.
-pub(super) async fn serve(
+/// Serves a router until the token is cancelled, then drains. Requests that break the rules of HTTP are answered by `refuse`;
+/// what `limits` turns away is counted in `refusals`.
+pub async fn serve(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
     router: Router,
+    refuse: impl Refuse + Copy + Send + Unpin + 'static,
     limits: ApiLimits,
     refusals: Refusals,
     shutdown: CancellationToken,
@@ -79,7 +80,7 @@ pub(super) async fn serve(
             (acceptor.clone(), router.clone(), graceful.watcher(), shutdown.clone());
         let peer = Peer::admit(address, &seats, &failures);
         connections.spawn(async move {
-            let serving = connection(stream, acceptor, router, watcher, peer.clone());
+            let serving = connection(stream, acceptor, router, refuse, watcher, peer.clone());
             tokio::pin!(serving);
             tokio::select! {
                 () = &mut serving => return,
@@ -99,6 +100,7 @@ async fn connection(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     router: Router,
+    refuse: impl Refuse + Send + Unpin + 'static,
     watcher: hyper_util::server::graceful::Watcher,
     peer: Peer,
 ) {
@@ -127,19 +129,8 @@ async fn connection(
         request.extensions_mut().insert(peer.clone());
         request
     }));
-    let connection = builder.serve_connection(TokioIo::new(Checked::new(stream, AsStatus)), service).into_owned();
+    let connection = builder.serve_connection(TokioIo::new(Checked::new(stream, refuse)), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection to the API ended");
-    }
-}
-
-/// What is wrong with a request's bytes, as a `Status` object.
-struct AsStatus;
-
-impl Refuse for AsStatus {
-    fn refuse(&self, violation: Violation) -> Refused {
-        let mut status = ApiError::BadRequest(violation.to_string()).to_status();
-        status["code"] = violation.status().as_u16().into();
-        Refused { content_type: "application/json", body: status.to_string() }
     }
 }

@@ -11,6 +11,7 @@ use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use http_server::Token;
 use registry_client::{
     DiskReserve, ImageStore,
     hosted::{ContentDigest, Repositories, UploadQuota},
@@ -19,7 +20,6 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{access::Role, *};
-use crate::api_server::Token;
 
 const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
 

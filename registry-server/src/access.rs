@@ -2,9 +2,9 @@ use std::{io, path::Path};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, Method, header};
+use http_server::{Token, audit::User};
 
 use super::error::RegistryError;
-use crate::{api_server::Token, audit::User};
 
 /// What the owner of a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,18 +19,18 @@ pub(crate) enum Role {
 
 /// The tokens, each with its role.
 #[derive(Debug)]
-pub(crate) struct Tokens(Vec<(Token, Role)>);
+pub struct Tokens(Vec<(Token, Role)>);
 
 impl Tokens {
     /// The API's token, and two further ones beside its file: `push-token` and `pull-token`.
-    pub(crate) fn load_or_create(dir: &Path, admin: Token) -> io::Result<Self> {
+    pub fn load_or_create(dir: &Path, admin: Token) -> io::Result<Self> {
         let push = Token::load_or_create(&dir.join("push-token"))?;
         let pull = Token::load_or_create(&dir.join("pull-token"))?;
         Ok(Self(vec![(admin, Role::Admin), (push, Role::Push), (pull, Role::Pull)]))
     }
 
     /// Whose token a request shows, for the audit log.
-    pub(crate) fn user(&self, headers: &HeaderMap) -> Option<User> {
+    pub fn user(&self, headers: &HeaderMap) -> Option<User> {
         let (name, groups): (_, &'static [&'static str]) = match self.role(headers).role()? {
             Role::Admin => ("sampan:admin", &["system:masters", "system:authenticated"]),
             Role::Push => ("sampan:push", &["sampan:registry", "system:authenticated"]),

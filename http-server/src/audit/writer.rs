@@ -56,7 +56,7 @@ impl Entry {
 }
 
 /// The way into the audit log. Whoever notes something never waits.
-pub(crate) struct AuditLog {
+pub struct AuditLog {
     queue: Mutex<Option<SyncSender<Entry>>>,
     writer: Mutex<Option<thread::JoinHandle<()>>>,
     dropped: Arc<AtomicU64>,
@@ -64,7 +64,7 @@ pub(crate) struct AuditLog {
 
 impl AuditLog {
     /// Opens the file, and starts the thread that writes it.
-    pub(crate) fn open(settings: AuditSettings) -> io::Result<Self> {
+    pub fn open(settings: AuditSettings) -> io::Result<Self> {
         Ok(Self::of_file(Rotated::open(settings)?))
     }
 
@@ -78,7 +78,7 @@ impl AuditLog {
     }
 
     /// Events that are missing from the log, as it is counted on.
-    pub(crate) fn lost(&self) -> Arc<AtomicU64> {
+    pub fn lost(&self) -> Arc<AtomicU64> {
         self.dropped.clone()
     }
 
@@ -91,7 +91,7 @@ impl AuditLog {
     }
 
     /// Writes what waits, and takes no more. It blocks.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         drop(self.queue.lock().take());
         if let Some(writer) = self.writer.lock().take() {
             let _ = writer.join();

@@ -8,7 +8,7 @@ use std::{
 use api::{Refusals, Refused};
 use parking_lot::Mutex;
 
-use super::seats::Source;
+use crate::seats::Source;
 
 /// Wrong tokens of one source that are answered at once.
 const BURST: u32 = 20;
@@ -21,16 +21,16 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What is to be done about a wrong token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(crate) struct Verdict {
     /// Whether its source has shown too many.
-    pub(super) too_many: bool,
+    pub(crate) too_many: bool,
     /// How many there were of all sources since that was said; `None`: it is not said now.
-    pub(super) tell: Option<u64>,
+    pub(crate) tell: Option<u64>,
 }
 
 /// Counts wrong tokens.
 #[derive(Debug, Default)]
-pub(super) struct Failures {
+pub(crate) struct Failures {
     state: Mutex<State>,
     refusals: Refusals,
 }
@@ -44,11 +44,11 @@ struct State {
 }
 
 impl Failures {
-    pub(super) fn counting(refusals: Refusals) -> Self {
+    pub(crate) fn counting(refusals: Refusals) -> Self {
         Self { refusals, ..Self::default() }
     }
 
-    pub(super) fn one_more(&self, source: Source, now: Instant) -> Verdict {
+    pub(crate) fn one_more(&self, source: Source, now: Instant) -> Verdict {
         self.refusals.count(Refused::Token, "wrong", "");
         let mut state = self.state.lock();
         if state.clear_at.len() >= MAX_SOURCES && !state.clear_at.contains_key(&source) {

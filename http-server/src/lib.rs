@@ -1,0 +1,21 @@
+//! What stands beneath everything that answers at the API's address: connections over TLS and the seats that they have, tokens,
+//! and the log of who asked for what.
+//!
+//! It answers no request itself: whoever serves says what does, and in which form mistakes of HTTP are told.
+
+pub mod audit;
+pub mod read_on;
+
+mod certificates;
+mod failures;
+mod peer;
+mod seats;
+mod server;
+mod token;
+mod uid;
+
+pub use certificates::{CertificateError, Certificates};
+pub use seats::ApiLimits;
+pub use server::serve;
+pub use token::{Access, Token, not_noted};
+pub use uid::new_uid;
