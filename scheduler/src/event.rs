@@ -82,6 +82,9 @@ pub enum Event {
         /// What could not be resolved, and why.
         failure: Failure,
     },
+    /// A ConfigMap or a Secret of this namespace was written: replicas that could not be started for want of one are tried
+    /// again at once.
+    ConfigStored(Arc<str>),
     /// Somebody deleted this replica; another takes its place if it is wanted.
     DeleteReplica(ReplicaId),
     /// This replica is to leave its worker: it stops once another has taken its place.

@@ -45,6 +45,7 @@ impl Scheduler {
                     _ => {}
                 }
             }
+            Event::ConfigStored(namespace) => self.config_stored(&namespace, now),
             Event::Autoscaler(spec) => self.autoscaler(spec, now),
             Event::AutoscalerDeleted(key) => self.autoscaler_deleted(&key),
             Event::Sampled { gateway, samples } => self.sampled(gateway, samples, now),

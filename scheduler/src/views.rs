@@ -19,6 +19,11 @@ impl Scheduler {
         self.revisions.get(key).map(|revision| &revision.spec)
     }
 
+    /// The revision of a Deployment's template as it is now, if that is known.
+    pub fn current_revision(&self, deployment: &ObjectKey) -> Option<&Revision> {
+        self.revision_named(self.deployments.get(deployment)?.current.as_ref()?)
+    }
+
     /// All workers, by name. What is reserved includes replicas that are not owned any more but have not ended.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView> + '_ {
         self.workers.iter().map(crate::state::Worker::view)

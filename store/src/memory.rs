@@ -47,6 +47,11 @@ impl MemoryStore {
         self.index.get(key)
     }
 
+    /// The first objects under a prefix, in the order of their keys, without waiting.
+    pub fn peek_all(&self, prefix: &str, limit: usize) -> Page {
+        self.index.list(prefix, limit, None)
+    }
+
     fn unconditional(&self, op: Op) -> Revision {
         match self.index.txn(&[], vec![op]) {
             Ok(revision) => revision,

@@ -12,14 +12,19 @@ pub(crate) fn pause(failures: u32, base: Duration, cap: Duration) -> Duration {
 
 /// The pause before a replica is started again.
 pub(crate) fn restart_pause(failures: u32, reason: FailureReason, settings: &Settings) -> Duration {
-    let base = match reason {
+    let base = if had_begun(reason) { settings.backoff_base } else { settings.backoff_base_unlikely };
+    pause(failures, base, settings.backoff_cap)
+}
+
+/// Whether a guest that failed so had all that it needs to be started.
+pub(crate) fn had_begun(reason: FailureReason) -> bool {
+    match reason {
         FailureReason::InvalidImage
         | FailureReason::CreateContainerConfigError
         | FailureReason::ErrImagePull
-        | FailureReason::ImagePullBackOff => settings.backoff_base_unlikely,
-        FailureReason::Error | FailureReason::OomKilled | FailureReason::NodeLost => settings.backoff_base,
-    };
-    pause(failures, base, settings.backoff_cap)
+        | FailureReason::ImagePullBackOff => false,
+        FailureReason::Error | FailureReason::OomKilled | FailureReason::NodeLost => true,
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-use api::{ObjectKey, ReplicaId, Timestamp, WorkerName};
+use api::{ObjectKey, ReplicaId, Timestamp, WorkerName, replica::FailureReason};
 
-use crate::{ReplicaState, Scheduler, timers::Timer};
+use super::backoff;
+use crate::{ReplicaState, Scheduler, state::Replica, timers::Timer};
 
 /// A restart whose worker is away is looked at again after this time; the worker's return or loss decides it earlier.
 const AWAY_RECHECK: std::time::Duration = std::time::Duration::from_secs(1);
@@ -32,8 +33,26 @@ impl Scheduler {
             self.timers.set(now + AWAY_RECHECK, Timer::Restart(id.clone()));
             return;
         }
-        self.change(id, |replica| replica.restarts += 1);
+        // What could not be begun is begun, not restarted.
+        let ran = replica.last_failure.as_ref().is_none_or(|(failure, _)| backoff::had_begun(failure.reason));
+        self.change(id, |replica| replica.restarts += u32::from(ran));
         self.start(id, now);
+    }
+
+    /// A ConfigMap or a Secret was written: what waits in its namespace for one is tried at once.
+    pub(crate) fn config_stored(&mut self, namespace: &str, now: Timestamp) {
+        let lacks = |replica: &Replica| {
+            let failure = replica.last_failure.as_ref().map(|(failure, _)| failure.reason);
+            matches!(replica.state, ReplicaState::BackOff { .. })
+                && failure == Some(FailureReason::CreateContainerConfigError)
+        };
+        let first = ReplicaId(ObjectKey::new(namespace, ""));
+        let here = self.replicas.range(first..).take_while(|(id, _)| &*id.0.namespace == namespace);
+        let waiting: Vec<_> = here.filter(|(_, replica)| lacks(replica)).map(|(id, _)| id.clone()).collect();
+        for id in waiting {
+            self.change(&id, |replica| replica.state = ReplicaState::BackOff { until: now });
+            self.timers.set(now, Timer::Restart(id));
+        }
     }
 
     fn repeat_start(&mut self, id: &ReplicaId, now: Timestamp) {

@@ -1,6 +1,6 @@
 use api::{
     ObjectKey, ReplicaId, Timestamp,
-    replica::ReplicaPhase,
+    replica::{Failure, FailureReason, ReplicaPhase},
     session::{Capacity, RunningReplica, WorkerUp},
 };
 use scheduler::{Action, Event, ReplicaState, Revision};
@@ -296,4 +296,18 @@ fn a_revision_of_the_users_own_keeps_its_number_of_replicas() {
     bench.step(Event::Revision(own(1)));
     assert_eq!(bench.stops().len(), 1);
     assert!(!bench.actions.iter().any(|action| matches!(action, Action::ResolveImage { .. })));
+}
+
+#[test]
+fn a_replica_that_lacks_a_secret_is_tried_as_soon_as_one_is_written_in_its_namespace_and_counts_no_restart() {
+    let mut bench = Bench::with_workers(1);
+    bench.step(Event::Deployment(deployment(1)));
+    let id = bench.starts().remove(0);
+    let failure = Failure { reason: FailureReason::CreateContainerConfigError, message: "no secret".to_owned() };
+    bench.step(Event::StartFailed { id: id.clone(), failure });
+    bench.step(Event::ConfigStored("elsewhere".into()));
+    assert_eq!(bench.starts(), []);
+    bench.step(Event::ConfigStored(id.0.namespace.clone()));
+    assert_eq!(bench.starts(), std::slice::from_ref(&id));
+    assert_eq!(bench.view(&id).restarts, 0);
 }
