@@ -6,8 +6,8 @@ use store::{Compare, Op, Revision, Store, StoreError};
 use crate::{
     cluster_ip::{self, Address, NoAddress},
     identity::{derived_uid, rfc3339},
-    kind::{NAMESPACE, PRIORITY_CLASS, SERVICE},
-    resources::SYSTEM_CLASSES,
+    kind::{NAMESPACE, PRIORITY_CLASS, SERVICE, SERVICE_ACCOUNT},
+    resources::{DEFAULT_ACCOUNT, SYSTEM_CLASSES, default_account},
 };
 
 /// Namespaces that exist in every installation.
@@ -16,8 +16,8 @@ const NAMESPACES: [&str; 2] = ["default", "kube-system"];
 /// Objects read from the store at a time.
 const PAGE: usize = 500;
 
-/// Makes the Namespaces and PriorityClasses that clients take for granted, where they are missing, and gives
-/// Services of before their addresses.
+/// Makes the Namespaces and PriorityClasses that clients take for granted, where they are missing, the ServiceAccount
+/// of each namespace, and gives Services of before their addresses.
 pub(crate) async fn ensure_objects(store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
     let namespaces = NAMESPACES.map(|name| (NAMESPACE.cluster_key(name), namespace(name, now)));
     let classes = SYSTEM_CLASSES.map(|(name, value, description)| {
@@ -30,7 +30,31 @@ pub(crate) async fn ensure_objects(store: &dyn Store, now: Timestamp) -> Result<
             Err(error) => return Err(error),
         }
     }
+    give_accounts(store, now).await?;
     give_addresses(store).await
+}
+
+/// Gives its ServiceAccount to each namespace that has none: of before, or because somebody deleted it.
+async fn give_accounts(store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
+    let mut after = None;
+    loop {
+        let page = store.list(&NAMESPACE.prefix(), PAGE, after.as_deref()).await?;
+        for item in &page.items {
+            let name = item.key.trim_start_matches(&NAMESPACE.prefix());
+            let key = SERVICE_ACCOUNT.key(&ObjectKey::new(name, DEFAULT_ACCOUNT));
+            let uid = derived_uid(&["serviceaccount", name, &now.micros.to_string()]);
+            let account = Bytes::from(default_account(name, &uid, &rfc3339(now)).to_string());
+            let stands = Compare::At(item.key.to_string(), item.revision);
+            match store.txn(vec![stands, Compare::Absent(key.clone())], vec![Op::Put(key, account)]).await {
+                Ok(_) | Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        after = page.items.last().map(|item| item.key.clone());
+        if page.remaining == 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// Gives an address to each Service that was stored when Services had none.

@@ -25,6 +25,7 @@ kinds! {
     SERVICE = "", "services", "Service", "v1";
     INGRESS = "networking.k8s.io", "ingresses", "Ingress", "networking.k8s.io/v1";
     NETWORK_POLICY = "networking.k8s.io", "networkpolicies", "NetworkPolicy", "networking.k8s.io/v1";
+    SERVICE_ACCOUNT = "", "serviceaccounts", "ServiceAccount", "v1";
     CONFIG_MAP = "", "configmaps", "ConfigMap", "v1";
     SECRET = "", "secrets", "Secret", "v1";
     POD_DISRUPTION_BUDGET = "policy", "poddisruptionbudgets", "PodDisruptionBudget", "policy/v1";
@@ -32,6 +33,7 @@ kinds! {
     POD = "", "pods", "Pod", "v1";
     NODE = "", "nodes", "Node", "v1";
     ENDPOINT_SLICE = "discovery.k8s.io", "endpointslices", "EndpointSlice", "discovery.k8s.io/v1";
+    ENDPOINTS = "", "endpoints", "Endpoints", "v1";
     EVENT = "", "events", "Event", "v1";
 }
 

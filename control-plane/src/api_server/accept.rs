@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use http::{HeaderMap, header};
 
 use super::error::ApiError;
@@ -26,8 +28,11 @@ impl Form {
 
     fn of_media_type(text: &str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
-        if !matches!(parts.next()?, "application/json" | "application/*" | "*/*") {
-            return None;
+        match parts.next()? {
+            "application/json" | "application/*" | "*/*" => {}
+            // Written anew from JSON, which is never a table.
+            "application/yaml" => return Some(Self::Object),
+            _ => return None,
         }
         let parameter = |name: &str| {
             let mut parts = text.split(';').skip(1).map(str::trim);
@@ -41,6 +46,25 @@ impl Form {
             _ => None,
         }
     }
+}
+
+/// The media types of a list of all groups with all of their kinds.
+const AGGREGATED: [(&str, &str); 2] = [
+    ("v2", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"),
+    ("v2beta1", "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"),
+];
+
+/// Of these the version and the media type that the client would have before plain JSON, if it would.
+pub(super) fn aggregated(headers: &HeaderMap) -> Option<(&'static str, &'static str)> {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut types = accept.flat_map(|value| value.split(','));
+    types.find_map(|one| {
+        let parameters = |text: &str| text.split(';').map(|part| part.trim().to_owned()).collect::<BTreeSet<_>>();
+        let wanted = parameters(one);
+        let list = AGGREGATED.into_iter().find(|(_, list)| parameters(list).is_subset(&wanted));
+        let plain = matches!(one.split(';').next().unwrap_or_default().trim(), "application/json" | "*/*");
+        list.map(Some).or_else(|| (plain && !one.contains("as=")).then_some(None))
+    })?
 }
 
 #[cfg(test)]
@@ -59,6 +83,7 @@ mod tests {
         assert_eq!(form(kubectl), Some(Form::Table));
         assert_eq!(form("application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"), Some(Form::Object));
         assert_eq!(form("application/vnd.kubernetes.protobuf, */*"), Some(Form::Object));
+        assert_eq!(form("application/yaml"), Some(Form::Object));
         assert_eq!(form("application/vnd.kubernetes.protobuf"), None);
         assert_eq!(Form::of(&HeaderMap::new()).ok(), Some(Form::Object));
     }

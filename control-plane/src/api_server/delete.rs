@@ -273,8 +273,9 @@ impl Objects {
         }
         let options = DeleteOptions { propagation_policy: Some("Background".to_owned()), ..DeleteOptions::default() };
         let mut held = is_held(&object);
-        let inside =
-            resources::ALL.iter().filter(|r| r.scope == Scope::Namespaced && r.durability == Durability::Durable);
+        let inside = resources::ALL
+            .iter()
+            .filter(|r| r.scope == Scope::Namespaced && r.durability != Durability::Live && r.view.is_none());
         for resource in inside {
             let all = Target { resource, namespace: Some(target.name().to_owned()), name: None, subresource: None };
             Box::pin(self.delete_collection(&all, &Selector::default(), &options, DryRun::No)).await?;

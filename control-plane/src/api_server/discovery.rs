@@ -83,3 +83,41 @@ fn describe(resource: &Resource) -> Vec<Value> {
     }));
     described
 }
+
+/// All groups with all of their kinds in one document, which spares clients a request for each group: of the core group, or
+/// of the named ones. It is the same as `apidiscovery.k8s.io/v2` and `v2beta1`, but for `version`.
+pub(super) fn aggregated(core: bool, version: &str) -> Value {
+    let groups = if core { BTreeMap::from([("", vec!["v1"])]) } else { groups() };
+    let kinds = |group: &str, version: &str| {
+        let here = ALL.iter().filter(|resource| resource.group == group && resource.version == version);
+        here.map(|resource| whole(resource)).collect::<Vec<_>>()
+    };
+    let of_group = |(group, versions): (&&str, &Vec<&str>)| {
+        let versions = versions
+            .iter()
+            .map(|version| json!({ "version": version, "resources": kinds(group, version), "freshness": "Current" }));
+        json!({ "metadata": { "name": group, "creationTimestamp": null }, "versions": versions.collect::<Vec<_>>() })
+    };
+    json!({ "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {},
+        "items": groups.iter().map(of_group).collect::<Vec<_>>() })
+}
+
+/// A kind with what stands below its objects, out of the lines of the plain list.
+fn whole(resource: &Resource) -> Value {
+    let kind_of = |line: &Value| {
+        let own = |field: &str, of_kind: &str| json!(line[field].as_str().unwrap_or(of_kind));
+        json!({ "group": own("group", resource.group), "version": own("version", resource.version), "kind": line["kind"] })
+    };
+    let lines = describe(resource);
+    let (line, below) = lines.split_first().expect("a kind has a line of its own");
+    let below = below.iter().map(|line| {
+        let name = line["name"].as_str().and_then(|name| name.split_once('/')).map(|(_, below)| below);
+        json!({ "subresource": name, "responseKind": kind_of(line), "verbs": line["verbs"] })
+    });
+    json!({
+        "resource": resource.plural, "responseKind": kind_of(line), "singularResource": resource.singular,
+        "scope": if resource.scope == Scope::Namespaced { "Namespaced" } else { "Cluster" },
+        "verbs": line["verbs"], "shortNames": resource.short_names, "categories": resource.categories,
+        "subresources": below.collect::<Vec<_>>(),
+    })
+}

@@ -44,7 +44,7 @@ pub(super) enum ApiError {
     Forbidden { resource: &'static Resource, name: String, why: String },
     #[error("{why}")]
     MethodNotAllowed { why: String },
-    #[error("none of the accepted media types can be given ({accept}): application/json can")]
+    #[error("none of the accepted media types can be given ({accept}): application/json and application/yaml can")]
     NotAcceptable { accept: String },
     #[error("{why}")]
     UnsupportedMediaType { why: String },

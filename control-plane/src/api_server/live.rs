@@ -23,6 +23,7 @@ use super::{
     params::DryRun,
     patch::Patch,
     path::Target,
+    selector::Selector,
 };
 
 /// What users may ask of the live state. The shell carries it out.
@@ -88,12 +89,14 @@ const STILL_CONNECTED: &str = "its worker is connected, without a certificate th
 /// Refuses to write what is a projection of the live state.
 pub(super) fn refuse_writes(target: &Target) -> Result<(), ApiError> {
     let instead = match (target.resource.durability, target.resource.plural) {
-        (Durability::Durable, _) => return Ok(()),
+        (Durability::Durable | Durability::Passing, _) => return Ok(()),
         (_, "pods") => "change its Deployment, and sampan makes other Pods",
         (_, "nodes") => {
             "a worker makes its Node, with the labels and taints of its flags; `spec.unschedulable` alone can be set (`kubectl cordon`)"
         }
-        (_, "endpointslices") => "create a Service, and sampan makes its EndpointSlices",
+        (_, "endpointslices" | "endpoints") => {
+            "create a Service with a selector, and sampan makes them; a host outside is called by its own name"
+        }
         _ => instead(target.resource).unwrap_or("sampan makes them"),
     };
     let why = format!("{} cannot be written: {instead}", target.resource.plural);
@@ -120,8 +123,28 @@ impl Objects {
         dry_run: DryRun,
         commands: &Arc<dyn LiveCommands>,
     ) -> Result<Value, ApiError> {
+        self.refuse_without_another_node(target).await?;
         self.command_pod(target, options, dry_run, |id| commands.evict_replica(id)).await?;
         Ok(json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 }))
+    }
+
+    /// A Pod that nothing could take the place of would stay, and who drains its node would wait in silence.
+    async fn refuse_without_another_node(&self, target: &Target) -> Result<(), ApiError> {
+        let pod = self.get(target).await?.object;
+        let nodes = self.list_all(&Target::parse("/api/v1/nodes")?, &Selector::default()).await?.objects()?;
+        let own = nodes.iter().find(|node| node["metadata"]["name"] == pod["spec"]["nodeName"]);
+        let takes_pods = |node: &Value| {
+            let ready = condition(node, "Ready").is_some_and(|ready| ready["status"] == "True");
+            ready && node["spec"]["unschedulable"] != true
+        };
+        if own.is_none_or(takes_pods) || nodes.iter().any(takes_pods) {
+            return Ok(());
+        }
+        let why = format!(
+            "pod {} stays until another node takes pods: none is ready and schedulable (`kubectl uncordon` one, or add a worker)",
+            target.name()
+        );
+        Err(ApiError::TooManyRequests { why })
     }
 
     /// Gives a command about a Pod that is there and as it is expected. Answers the Pod as it stands.

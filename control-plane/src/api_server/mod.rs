@@ -29,6 +29,7 @@ mod pod_log;
 mod protobuf;
 mod read;
 mod references;
+mod refused;
 mod router;
 mod scale;
 mod selector;
@@ -39,6 +40,7 @@ mod verbatim;
 mod versions;
 mod watch;
 mod write;
+mod written_as;
 
 #[cfg(test)]
 mod tests;
@@ -135,7 +137,7 @@ async fn ensure_default_namespace(objects: &objects::Objects) -> Result<(), Stor
         "name": DEFAULT_NAMESPACE, "uid": http_server::new_uid(), "creationTimestamp": metadata::rfc3339_now() } });
     (target.resource.default)(&mut namespace);
     let key = objects::key(&target);
-    let put = vec![Op::Put(key.clone(), objects::encode(&namespace))];
+    let put = vec![Op::Put(key.clone(), objects::encode(&namespace)), write::default_account_of(DEFAULT_NAMESPACE)];
     match objects.durable.txn(vec![Compare::Absent(key)], put).await {
         Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error),

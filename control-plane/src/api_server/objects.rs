@@ -27,7 +27,7 @@ impl Objects {
     pub(super) fn store(&self, resource: &Resource) -> &Arc<dyn Store> {
         match resource.durability {
             Durability::Durable => &self.durable,
-            Durability::Live => &self.live,
+            Durability::Passing | Durability::Live => &self.live,
         }
     }
 
@@ -40,12 +40,14 @@ impl Objects {
 
 /// The key of the object that a path names.
 pub(super) fn key(target: &Target) -> String {
-    store::object_key(target.resource.group, target.resource.plural, target.namespace.as_deref(), target.name())
+    let resource = target.resource.stored();
+    store::object_key(resource.group, resource.plural, target.namespace.as_deref(), target.name())
 }
 
 /// What the keys of the collection that a path names start with.
 pub(super) fn prefix(target: &Target) -> String {
-    store::collection_prefix(target.resource.group, target.resource.plural, target.namespace.as_deref())
+    let resource = target.resource.stored();
+    store::collection_prefix(resource.group, resource.plural, target.namespace.as_deref())
 }
 
 /// From stored bytes to an object with its version, as this version of its kind has it.

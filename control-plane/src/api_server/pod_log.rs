@@ -25,7 +25,9 @@ impl Objects {
         permit: OwnedSemaphorePermit,
         shutdown: CancellationToken,
     ) -> Result<Response<Body>, ApiError> {
-        check_container(&self.get(target).await?.object, params)?;
+        let pod = self.get(target).await?.object;
+        check_container(&pod, params)?;
+        check_started(&pod)?;
         let query = query_of(params)?;
         let namespace = target.namespace.as_deref().unwrap_or_default();
         let id = ReplicaId(ObjectKey::new(namespace, target.name()));
@@ -63,6 +65,19 @@ fn check_container(pod: &Value, params: &Params) -> Result<(), ApiError> {
             Err(ApiError::BadRequest(message))
         }
     }
+}
+
+/// As Kubernetes: of what never ran and cannot be started, the reason is told in place of a log.
+fn check_started(pod: &Value) -> Result<(), ApiError> {
+    let status = &pod["status"]["containerStatuses"][0];
+    let waiting = &status["state"]["waiting"];
+    let never_ran = status["restartCount"] == 0 && status["lastState"]["terminated"].is_null();
+    let (Some(reason), true) = (waiting["reason"].as_str(), never_ran) else { return Ok(()) };
+    let Some(message) = waiting["message"].as_str().filter(|_| reason != "NodeLost") else { return Ok(()) };
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (container, name) = (text(&status["name"]), text(&pod["metadata"]["name"]));
+    let why = format!("container \"{container}\" in pod \"{name}\" is waiting to start: {reason}: {message}");
+    Err(ApiError::BadRequest(why))
 }
 
 fn query_of(params: &Params) -> Result<LogQuery, ApiError> {

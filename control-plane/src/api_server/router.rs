@@ -10,6 +10,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http_body::Body as _;
 use http_server::{Token, audit::Named};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,7 +19,7 @@ use crate::resources::{Durability, Subresource, instead};
 
 use super::{
     Api,
-    accept::Form,
+    accept::{self, Form},
     auth,
     body::{self, Whole},
     checks,
@@ -30,10 +31,12 @@ use super::{
     params::Params,
     patch::{Patch, Patched},
     path::Target,
+    refused,
     scale::ScaleChange,
     selector::Selector,
     strictness::Strictness,
     table::{IncludeObject, Presentation},
+    written_as::{self, is_yaml_wanted},
 };
 
 /// What who applies at the server's side is told.
@@ -75,8 +78,13 @@ fn json(code: StatusCode, value: &Value) -> Response {
 }
 
 /// What the server says of itself.
-async fn describe(uri: Uri) -> Response {
+async fn describe(uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_matches('/');
+    if let ("api" | "apis", Some((version, media_type))) = (path, accept::aggregated(&headers)) {
+        let mut response = json(StatusCode::OK, &discovery::aggregated(path == "api", version));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        return response;
+    }
     let described = match path.split('/').collect::<Vec<_>>().as_slice() {
         ["version"] => Some(discovery::version()),
         ["api"] => Some(discovery::core_versions()),
@@ -95,13 +103,36 @@ async fn describe(uri: Uri) -> Response {
 }
 
 /// Everything that is about objects.
-async fn objects(State(api): State<Api>, request: Request) -> Response {
+async fn objects(State(api): State<Api>, mut request: Request) -> Response {
+    let head_alone = request.method() == Method::HEAD;
+    if head_alone {
+        *request.method_mut() = Method::GET;
+    }
+    let is_watch = Params::of(request.uri()).is_ok_and(|params| params.watch());
+    let (in_yaml, heavy) = (!is_watch && is_yaml_wanted(request.headers()), api.heavy.clone());
+    let mut answer = answer(api, request).await;
+    if in_yaml {
+        answer = written_as::in_yaml(answer, &heavy).await.unwrap_or_else(IntoResponse::into_response);
+    }
+    if head_alone { without_body(answer) } else { answer }
+}
+
+/// As it answers HEAD: the fields of an answer alone.
+fn without_body(answer: Response) -> Response {
+    let (mut parts, body) = answer.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(parts, Body::empty())
+}
+
+async fn answer(api: Api, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let answer = async {
         let params = Params::of(&parts.uri)?;
-        let heavy = api.heavy.clone();
+        let (heavy, path) = (api.heavy.clone(), parts.uri.path());
         let call = Call {
-            target: Target::parse(parts.uri.path())?,
+            target: Target::parse(path).map_err(|error| refused::below(path).unwrap_or(error))?,
             form: Form::of(&parts.headers)?,
             strictness: Strictness::of(&params, &parts)?,
             params,
@@ -333,8 +364,10 @@ impl Call {
                 refuse_writes(target)?;
                 return Err(target.not_found());
             }
-            (Durability::Durable, _, Some(_)) => objects.delete(target, &options, dry_run).await?,
-            (Durability::Durable, _, None) => {
+            (Durability::Durable | Durability::Passing, _, Some(_)) => {
+                objects.delete(target, &options, dry_run).await?
+            }
+            (Durability::Durable | Durability::Passing, _, None) => {
                 objects
                     .delete_collection(target, &Selector::of(&self.params, target.resource)?, &options, dry_run)
                     .await?

@@ -39,7 +39,6 @@ pub(super) fn in_stored_form<'a>(resource: &Resource, object: &'a Value) -> Cow<
 impl Target {
     /// What the path names, in the version that is stored.
     pub(super) fn stored(&self) -> Self {
-        let resource = self.resource.view.as_ref().map_or(self.resource, |view| view.stored);
-        Self { resource, ..self.clone() }
+        Self { resource: self.resource.stored(), ..self.clone() }
     }
 }

@@ -6,14 +6,14 @@ use store::{Compare, Op, Revision, StoreError};
 use crate::{
     cluster_ip::{self, Address},
     finalizers::{finalizers, is_deleted},
-    resources::Subresource,
+    resources::{DEFAULT_ACCOUNT, Durability, Subresource, default_account},
 };
 
 use super::{
     addresses::keep_address,
     error::ApiError,
     metadata::{check_kind, drop_status, metadata_of, name_for, rfc3339_now},
-    objects::{Objects, Stored, encode, key},
+    objects::{Objects, Stored, encode, key, prefix},
     params::DryRun,
     path::Target,
     strictness::Strictness,
@@ -22,6 +22,9 @@ use super::{
 
 /// How often a change or a deletion is tried again that others were faster than, unless it names the version that it is for.
 pub(super) const MAX_ATTEMPTS: usize = 16;
+
+/// Events at the same time, sampan's own and those of users.
+const MAX_PASSING: usize = 16_384;
 
 impl Objects {
     /// Creates an object in the collection that the path names; answers it as it is stored, in the version of the path.
@@ -67,8 +70,16 @@ impl Objects {
         finish(&target, &mut object, None)?;
         self.check_references(&target, &object, None).await?;
         let mut compare = vec![Compare::Absent(key(&target))];
-        compare.extend(self.namespace_stands(&target).await?);
+        let stands = self.namespace_stands(&target).await?;
+        match target.resource.durability {
+            Durability::Durable => compare.extend(stands),
+            // Namespaces are in the other store.
+            Durability::Passing | Durability::Live => self.refuse_too_many_passing(&target).await?,
+        }
         let mut ops = Vec::new();
+        if target.resource.kind == "Namespace" {
+            ops.push(default_account_of(&name));
+        }
         if let Some(Address { compare: free, put, .. }) = self.give_address(&target, &mut object, None).await? {
             compare.push(free);
             ops.push(put);
@@ -92,6 +103,17 @@ impl Objects {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Bounds what users write beside the live state, until it is forgotten.
+    async fn refuse_too_many_passing(&self, target: &Target) -> Result<(), ApiError> {
+        let all = prefix(&Target { namespace: None, ..target.clone() });
+        if self.live.list(&all, 0, None).await?.remaining < MAX_PASSING {
+            return Ok(());
+        }
+        let plural = target.resource.plural;
+        let why = format!("{MAX_PASSING} {plural} are there, and no more are allowed: try again in a minute");
+        Err(ApiError::TooManyRequests { why })
     }
 
     /// What must hold so that nothing is created in a namespace that is not there, or is being deleted.
@@ -175,6 +197,13 @@ impl Objects {
         }
         Err(changed_meanwhile(target))
     }
+}
+
+/// Each namespace has its ServiceAccount as soon as it is there. One that is there already, of before, is written anew.
+pub(super) fn default_account_of(namespace: &str) -> Op {
+    let account = default_account(namespace, &http_server::new_uid(), &rfc3339_now());
+    let key = store::object_key("", "serviceaccounts", Some(namespace), DEFAULT_ACCOUNT);
+    Op::Put(key, encode(&account))
 }
 
 fn changed_meanwhile(target: &Target) -> ApiError {

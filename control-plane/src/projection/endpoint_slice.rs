@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Endpoints shown of one Service, as in one of Kubernetes' slices.
-const MAX_SHOWN: usize = 1000;
+pub(super) const MAX_SHOWN: usize = 1000;
 
 /// The endpoints of a Service as an EndpointSlice. `before` is the slice as it stood, for when it was made.
 pub(super) fn endpoint_slice(

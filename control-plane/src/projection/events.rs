@@ -7,7 +7,7 @@ use api::Timestamp;
 use bytes::Bytes;
 use scheduler::EventKind;
 use serde_json::json;
-use store::MemoryStore;
+use store::{MemoryStore, Revision, collection_prefix};
 
 use super::About;
 use crate::{
@@ -38,6 +38,10 @@ pub(crate) struct Events {
     by_age: BTreeMap<(Timestamp, u64), String>,
     /// Tells apart what happened in the same microsecond.
     sequence: u64,
+    /// What users have written: as it stands, and since when at least.
+    written: HashMap<String, (Revision, Timestamp)>,
+    /// Namespaces that were deleted, and when: what still happens in them is not noted.
+    gone: HashMap<String, Timestamp>,
 }
 
 #[derive(Debug)]
@@ -49,7 +53,14 @@ struct Known {
 
 impl Events {
     pub(super) fn new(store: MemoryStore) -> Self {
-        Self { store, known: HashMap::new(), by_age: BTreeMap::new(), sequence: 0 }
+        Self {
+            store,
+            known: HashMap::new(),
+            by_age: BTreeMap::new(),
+            sequence: 0,
+            written: HashMap::new(),
+            gone: HashMap::new(),
+        }
     }
 
     /// Notes that something happened.
@@ -60,6 +71,9 @@ impl Events {
     /// Notes what happened so many times, and is the same as before if the `series` is: what it says may differ each time.
     pub(crate) fn report_series(&mut self, report: &Report<'_>, series: &str, times: u64, now: Timestamp) {
         let namespace = if report.about.key.namespace.is_empty() { "default" } else { &report.about.key.namespace };
+        if self.gone.contains_key(namespace) {
+            return;
+        }
         let uid = derived_uid(&[namespace, &report.about.uid, report.reason, series]);
         let name = format!("{}.{}", report.about.key.name, uid.replace('-', "").split_at(16).0);
         let key = EVENT.key(&api::ObjectKey::new(namespace, name.as_str()));
@@ -99,6 +113,41 @@ impl Events {
         });
         self.store.put(key, Bytes::from(object.to_string()));
         self.expire(now);
+    }
+
+    /// A namespace is there.
+    pub(crate) fn namespace_stands(&mut self, name: &str) {
+        self.gone.remove(name);
+    }
+
+    /// A namespace is gone, and with it what happened in it.
+    pub(crate) fn namespace_gone(&mut self, name: &str, now: Timestamp) {
+        self.gone.insert(name.to_owned(), now);
+        let prefix = collection_prefix(EVENT.group, EVENT.plural, Some(name));
+        self.known.retain(|key, _| !key.starts_with(&prefix));
+        self.by_age.retain(|_, key| !key.starts_with(&prefix));
+        self.store.peek_all(&prefix, usize::MAX).items.iter().for_each(|item| {
+            self.store.delete(item.key.to_string());
+        });
+    }
+
+    /// Forgets what users wrote and nobody has written for as long as events are kept, and of more than [`MAX_EVENTS`] those
+    /// that were written first.
+    pub(crate) fn expire_written(&mut self, now: Timestamp) {
+        self.gone.retain(|_, since| now.since(*since) < KEPT_FOR);
+        let all = self.store.peek_all(&EVENT.prefix(), usize::MAX).items;
+        let mut theirs: Vec<_> = all.into_iter().filter(|item| !self.known.contains_key(&*item.key)).collect();
+        theirs.sort_by_key(|item| item.revision);
+        let (before, too_many) = (std::mem::take(&mut self.written), theirs.len().saturating_sub(MAX_EVENTS));
+        for (at, item) in theirs.iter().enumerate() {
+            let same = before.get(&*item.key).filter(|(revision, _)| *revision == item.revision);
+            let since = same.map_or(now, |(_, since)| *since);
+            if at < too_many || now.since(since) >= KEPT_FOR {
+                self.store.delete(item.key.to_string());
+            } else {
+                self.written.insert(item.key.to_string(), (item.revision, since));
+            }
+        }
     }
 
     /// Forgets what is long past.

@@ -1,8 +1,9 @@
-//! What is live, as Kubernetes objects: Pods, Nodes, EndpointSlices and Events. They are written to a store that lives as long as the
+//! What is live, as Kubernetes objects: Pods, Nodes, EndpointSlices, Endpoints and Events. They are written to a store that lives as long as the
 //! process, and are made again from what workers say after a restart.
 
 mod container;
 mod endpoint_slice;
+mod endpoints;
 mod events;
 mod node;
 mod pod;
@@ -19,7 +20,7 @@ use serde_json::Value;
 use store::MemoryStore;
 
 use crate::{
-    kind::{ENDPOINT_SLICE, Kind, NODE, POD},
+    kind::{ENDPOINT_SLICE, ENDPOINTS, Kind, NODE, POD},
     routing::Service,
 };
 
@@ -91,11 +92,16 @@ impl Projection {
         let before = self.read(&at);
         let slice = endpoint_slice::endpoint_slice(key, service, endpoints, before.as_ref(), now);
         self.write(at, &before, slice);
+        let at = ENDPOINTS.key(key);
+        let before = self.read(&at);
+        let object = endpoints::endpoints(key, service, endpoints, before.as_ref(), now);
+        self.write(at, &before, object);
     }
 
     /// A Service is gone.
     pub(crate) fn remove_endpoints(&self, key: &ObjectKey) {
         self.store.delete(ENDPOINT_SLICE.key(key));
+        self.store.delete(ENDPOINTS.key(key));
     }
 
     fn read(&self, key: &str) -> Option<Value> {
@@ -108,6 +114,10 @@ impl Projection {
         }
     }
 }
+
+/// What is shown as the address of replicas, and where they run, to those who go by one. They have none: a gateway finds them by
+/// their names. Guests that ask for theirs are told the same.
+pub(crate) const NO_ADDRESS: &str = "127.0.0.1";
 
 /// The identity of a replica's Pod. The name is never used twice, so it follows from it.
 pub(crate) fn pod_uid(id: &ReplicaId) -> String {

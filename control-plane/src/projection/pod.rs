@@ -2,7 +2,7 @@ use api::Timestamp;
 use scheduler::{ReplicaState, ReplicaView};
 use serde_json::{Map, Value, json};
 
-use super::{Owner, container::container_status, pod_uid};
+use super::{NO_ADDRESS, Owner, container::container_status, pod_uid};
 use crate::identity::rfc3339;
 
 /// A replica as a Pod. `before` is the Pod as it stood, for what only it remembers: since when it is being deleted.
@@ -80,6 +80,10 @@ fn status(view: &ReplicaView, template: &Value) -> Value {
     }
     if view.worker.is_some() {
         status.insert("startTime".to_owned(), rfc3339(view.created).into());
+        status.insert("hostIP".to_owned(), NO_ADDRESS.into());
+        status.insert("hostIPs".to_owned(), json!([{ "ip": NO_ADDRESS }]));
+        status.insert("podIP".to_owned(), NO_ADDRESS.into());
+        status.insert("podIPs".to_owned(), json!([{ "ip": NO_ADDRESS }]));
     }
     if let Some(worker) = &view.nominated {
         status.insert("nominatedNodeName".to_owned(), worker.0.as_ref().into());

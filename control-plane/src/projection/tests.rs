@@ -66,6 +66,7 @@ fn a_ready_replica_is_a_running_pod_with_its_owner_labels_and_pinned_image() {
         }])
     );
     assert_eq!((pod["status"]["phase"].as_str(), ready(&pod)), (Some("Running"), "True"));
+    assert_eq!((&pod["status"]["podIP"], &pod["status"]["podIPs"][0]["ip"]), (&json!(NO_ADDRESS), &json!(NO_ADDRESS)));
     assert_eq!(pod["status"]["conditions"].as_array().unwrap().len(), 4);
 }
 
@@ -217,4 +218,44 @@ async fn nothing_is_written_when_nothing_has_changed() {
     assert_eq!(store.revision(), revision);
     projection.remove_replica(&view.id);
     assert!(store.peek(&POD.key(&view.id.0)).is_none());
+}
+
+#[tokio::test]
+async fn what_users_wrote_is_kept_for_an_hour_and_no_more_of_it_than_of_our_own() {
+    let store = MemoryStore::new(NOW);
+    let mut projection = Projection::new(store.clone());
+    let about = About { kind: DEPLOYMENT, key: ObjectKey::new("default", "hello"), uid: "u".to_owned() };
+    let report = Report { about: &about, kind: EventKind::Normal, reason: "Ours", message: "m" };
+    projection.events.report(&report, NOW);
+    let write = |name: &str| store.put(EVENT.key(&ObjectKey::new("default", name)), json!({}).to_string().into());
+    write("a");
+    write("b");
+    projection.events.expire_written(NOW);
+    let later = NOW + Duration::from_secs(1800);
+    write("b");
+    projection.events.expire_written(later);
+    assert_eq!(events(&store).await.len(), 3);
+    projection.events.expire_written(NOW + Duration::from_secs(3600));
+    assert_eq!(events(&store).await.len(), 2, "what was written again is kept from then on, and ours is not touched");
+    for index in 0..5000 {
+        write(&format!("many-{index:04}"));
+    }
+    projection.events.expire_written(NOW + Duration::from_secs(3601));
+    let left = store.peek_all(&EVENT.prefix(), usize::MAX).items;
+    assert!(left.len() < 4100 && left.iter().any(|item| item.key.ends_with("many-4999")), "{}", left.len());
+}
+
+#[tokio::test]
+async fn what_still_happens_in_a_namespace_that_is_gone_is_not_noted() {
+    let store = MemoryStore::new(NOW);
+    let mut projection = Projection::new(store.clone());
+    let about = About { kind: DEPLOYMENT, key: ObjectKey::new("shop", "hello"), uid: "u".to_owned() };
+    let report = Report { about: &about, kind: EventKind::Normal, reason: "R", message: "m" };
+    projection.events.report(&report, NOW);
+    projection.events.namespace_gone("shop", NOW);
+    projection.events.report(&report, NOW);
+    assert!(events(&store).await.is_empty());
+    projection.events.namespace_stands("shop");
+    projection.events.report(&report, NOW);
+    assert_eq!(events(&store).await[0]["count"], 1);
 }

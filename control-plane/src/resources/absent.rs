@@ -2,7 +2,7 @@
 //! them, as `kubectl apply --prune` does, and so that who writes one is told what to do instead.
 
 use k8s_openapi::api::{
-    apps::v1::{DaemonSet, StatefulSet},
+    apps::v1::{ControllerRevision, DaemonSet, StatefulSet},
     batch::v1::{CronJob, Job},
     core::v1::{LimitRange, PersistentVolume, PersistentVolumeClaim, ReplicationController, ResourceQuota},
     storage::v1::StorageClass,
@@ -23,6 +23,7 @@ const INSTEAD: &[(&str, &str)] = &[
     ),
     ("daemonsets", "a guest is no agent of its node: write a Deployment, whose replicas are spread over the nodes"),
     ("replicationcontrollers", "write a Deployment"),
+    ("controllerrevisions", "what a Deployment was is kept in its ReplicaSets: `kubectl rollout history` shows it"),
     ("jobs", NO_JOBS),
     ("cronjobs", NO_JOBS),
     ("persistentvolumeclaims", NO_DISK),
@@ -67,6 +68,15 @@ pub(super) static REPLICATION_CONTROLLER: Resource = Resource {
     singular: "replicationcontroller",
     short_names: &["rc"],
     schema: Schema::of::<ReplicationController>(),
+    ..ABSENT
+};
+
+pub(super) static CONTROLLER_REVISION: Resource = Resource {
+    group: "apps",
+    kind: "ControllerRevision",
+    plural: "controllerrevisions",
+    singular: "controllerrevision",
+    schema: Schema::of::<ControllerRevision>(),
     ..ABSENT
 };
 

@@ -1,14 +1,17 @@
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::{core::v1::Event, events};
 use serde_json::{Value, json};
 
 use super::{
-    Durability, NameRule, Resource, Scope,
+    Durability, NameRule, Resource, Scope, View,
     column::{Column, NAME, age, text_at},
+    field::FieldError,
+    honoured::Rule::*,
     resource::{no_checks, no_defaults},
     schema::Schema,
 };
 
-pub(super) static EVENT: Resource = Resource {
+/// What both versions have in common.
+const PASSING: Resource = Resource {
     group: "",
     version: "v1",
     kind: "Event",
@@ -17,7 +20,7 @@ pub(super) static EVENT: Resource = Resource {
     short_names: &["ev"],
     categories: &[],
     scope: Scope::Namespaced,
-    durability: Durability::Live,
+    durability: Durability::Passing,
     has_cluster_ip: false,
     names: NameRule::Subdomain,
     subresources: &[],
@@ -43,6 +46,77 @@ pub(super) static EVENT: Resource = Resource {
     validate: no_checks,
     view: None,
 };
+
+pub(super) static EVENT: Resource = Resource {
+    honoured: &[
+        ("involvedObject", Honoured),
+        ("related", Honoured),
+        ("type", Honoured),
+        ("reason", Honoured),
+        ("action", Honoured),
+        ("message", Honoured),
+        ("count", Honoured),
+        ("series", Honoured),
+        ("firstTimestamp", Honoured),
+        ("lastTimestamp", Honoured),
+        ("eventTime", Honoured),
+        ("source", Honoured),
+        ("reportingComponent", Honoured),
+        ("reportingInstance", Honoured),
+    ],
+    validate: |event, _| check_namespace(event),
+    ..PASSING
+};
+
+/// The same objects under the names of fields that newer clients write.
+pub(super) static EVENT_V1: Resource = Resource {
+    group: "events.k8s.io",
+    schema: Schema::of::<events::v1::Event>(),
+    validate: no_checks,
+    view: Some(View {
+        stored: &EVENT,
+        of_stored: |event| renamed(event, "events.k8s.io/v1", |(core, newer)| (core, newer)),
+        to_stored: |event| Ok(renamed(event, "v1", |(core, newer)| (newer, core))),
+    }),
+    ..PASSING
+};
+
+/// Fields of `v1` and what they are called in `events.k8s.io/v1`.
+const NAMES: [Pair; 7] = [
+    ("involvedObject", "regarding"),
+    ("message", "note"),
+    ("source", "deprecatedSource"),
+    ("firstTimestamp", "deprecatedFirstTimestamp"),
+    ("lastTimestamp", "deprecatedLastTimestamp"),
+    ("count", "deprecatedCount"),
+    ("reportingComponent", "reportingController"),
+];
+
+type Pair = (&'static str, &'static str);
+
+fn renamed(mut event: Value, version: &str, way: fn(Pair) -> Pair) -> Value {
+    event["apiVersion"] = json!(version);
+    if let Some(fields) = event.as_object_mut() {
+        for (from, to) in NAMES.map(way) {
+            if let Some(value) = fields.remove(from) {
+                fields.insert(to.to_owned(), value);
+            }
+        }
+    }
+    event
+}
+
+/// As in Kubernetes: an event is where its object is, or in `default` for one that is in no namespace.
+fn check_namespace(event: &Value) -> Vec<FieldError> {
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (here, about) = (text("/metadata/namespace"), text("/involvedObject/namespace"));
+    if about == here || (about.is_empty() && matches!(here, "default" | "kube-system")) {
+        return Vec::new();
+    }
+    let wanted = if about.is_empty() { "default" } else { about };
+    let message = format!("`{about}` is not the event's own namespace: write the event into `{wanted}`");
+    vec![FieldError::invalid("involvedObject.namespace", message)]
+}
 
 fn last_seen(object: &Value, now: api::Timestamp) -> Value {
     let times = ["lastTimestamp", "eventTime", "firstTimestamp"];

@@ -6,8 +6,10 @@
 mod absent;
 mod column;
 mod config;
+mod default_account;
 mod deployment;
 mod endpoint_slice;
+mod endpoints;
 mod event;
 mod field;
 mod hints;
@@ -43,6 +45,7 @@ mod tests;
 
 pub use absent::instead;
 pub use column::Column;
+pub(crate) use default_account::{DEFAULT_ACCOUNT, default_account};
 pub use field::{Cause, FieldError, nearest};
 pub(crate) use hints::hints;
 pub(crate) use horizontal_pod_autoscaler::warnings as autoscaler_warnings;
@@ -65,12 +68,14 @@ pub static ALL: &[&Resource] = &[
     &pod::POD,
     &node::NODE,
     &event::EVENT,
+    &event::EVENT_V1,
     &deployment::DEPLOYMENT,
     &replica_set::REPLICA_SET,
     &horizontal_pod_autoscaler::HORIZONTAL_POD_AUTOSCALER,
     &horizontal_pod_autoscaler::HORIZONTAL_POD_AUTOSCALER_V1,
     &ingress::INGRESS,
     &endpoint_slice::ENDPOINT_SLICE,
+    &endpoints::ENDPOINTS,
     &priority_class::PRIORITY_CLASS,
     &stored::SERVICE_ACCOUNT,
     &stored::ROLE,
@@ -81,10 +86,10 @@ pub static ALL: &[&Resource] = &[
     &stored::INGRESS_CLASS,
     &network_policy::NETWORK_POLICY,
     &stored::LEASE,
-    &stored::ENDPOINTS,
     &absent::STATEFUL_SET,
     &absent::DAEMON_SET,
     &absent::REPLICATION_CONTROLLER,
+    &absent::CONTROLLER_REVISION,
     &absent::JOB,
     &absent::CRON_JOB,
     &absent::PERSISTENT_VOLUME_CLAIM,

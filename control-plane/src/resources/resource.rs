@@ -74,6 +74,8 @@ pub enum Scope {
 pub enum Durability {
     /// Users' intent, in the durable store.
     Durable,
+    /// Written by users and by sampan, beside the live state: it lasts as long as the process, and no longer than an hour.
+    Passing,
     /// A projection of the live state: users read it and command it, but do not write it.
     Live,
 }
@@ -115,6 +117,11 @@ impl Subresource {
 }
 
 impl Resource {
+    /// The version of it, perhaps in another group, in which its objects are stored.
+    pub fn stored(&'static self) -> &'static Self {
+        self.view.as_ref().map_or(self, |view| view.stored)
+    }
+
     /// `apps/v1`, or `v1` in the core group.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
@@ -128,7 +135,7 @@ impl Resource {
     /// What may be done with its objects.
     pub fn verbs(&self) -> &'static [&'static str] {
         match (self.durability, self.plural) {
-            (Durability::Durable, _) => {
+            (Durability::Durable | Durability::Passing, _) => {
                 &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
             }
             (Durability::Live, "pods") => &["create", "delete", "get", "list", "patch", "watch"],

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::{
     coordination::v1::Lease,
-    core::v1::{Endpoints, ServiceAccount},
+    core::v1::ServiceAccount,
     networking::v1::IngressClass,
     policy::v1::PodDisruptionBudget,
     rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     Durability, NameRule, Resource, Scope, Subresource,
-    column::{AGE, Column, NAME, joined, list_at, number_at, text_at},
+    column::{AGE, Column, NAME, list_at, number_at, text_at},
     honoured::{Rule::*, Rules},
     resource::{no_checks, no_defaults},
     schema::Schema,
@@ -199,38 +199,6 @@ pub(super) static LEASE: Resource = Resource {
     schema: Schema::of::<Lease>(),
     honoured: &[("spec", Honoured)],
     validate: stored_checks::lease,
-    ..STORED
-};
-
-pub(super) static ENDPOINTS: Resource = Resource {
-    kind: "Endpoints",
-    plural: "endpoints",
-    singular: "endpoints",
-    short_names: &["ep"],
-    columns: &[
-        NAME,
-        Column::text("Endpoints", |object, _| {
-            let subsets = list_at(object, "/subsets").iter();
-            joined(
-                subsets
-                    .flat_map(|subset| list_at(subset, "/addresses"))
-                    .filter_map(|address| address["ip"].as_str().map(str::to_owned)),
-            )
-        }),
-        AGE,
-    ],
-    schema: Schema::of::<Endpoints>(),
-    honoured: &[
-        (
-            "",
-            Warned(
-                &[],
-                "Endpoints are stored and get no requests: a Service sends them to the replicas that its selector names \
-                 (`kubectl get endpointslices`)",
-            ),
-        ),
-        ("subsets", Honoured),
-    ],
     ..STORED
 };
 

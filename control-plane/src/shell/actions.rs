@@ -138,7 +138,7 @@ impl Shell {
         Some(Arc::new(spec))
     }
 
-    fn put_revision(&mut self, revision: Revision) {
+    pub(super) fn put_revision(&mut self, revision: Revision) {
         let known = self.revisions.uid(&revision.key).is_some();
         let pace = revision.deployment.as_ref().filter(|_| known).map_or(Pace::Now, |owner| self.pace(owner));
         let owner_uid =

@@ -15,12 +15,15 @@ use super::{
     deployment::{controller, deployment, revision},
     ingress_status::IngressStatus,
     objects::Observed,
-    replica_set::labelled_template,
+    replica_set::{labelled_template, taken_over},
 };
 use crate::{
     finalizers::{FOREGROUND, ORPHAN, waits_for},
     identity::now,
-    kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, NAMESPACE, NETWORK_POLICY, REPLICA_SET, SERVICE},
+    kind::{
+        CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, NAMESPACE, NETWORK_POLICY, REPLICA_SET, SECRET,
+        SERVICE,
+    },
     projection::{About, Report},
     resources::decode,
     routing::{Labels, Policy, Refused, Service, TOLD, ingress_claim},
@@ -36,12 +39,19 @@ impl Shell {
     pub(super) fn changed(&mut self, change: Observed) {
         if let Some(name) = change.key.strip_prefix(&NAMESPACE.prefix()).filter(|_| change.kind == NAMESPACE) {
             let object = change.now.as_ref().map(|bytes| serde_json::from_slice::<Value>(bytes).unwrap_or_default());
+            match object {
+                Some(_) => self.projection.events.namespace_stands(name),
+                None => self.projection.events.namespace_gone(name, now()),
+            }
             return self.network.set_namespace(name, object.as_ref().map(labels_of));
         }
         let Some(key) = change.object() else { return };
         let object = change.now.as_ref().map(|bytes| serde_json::from_slice::<Value>(bytes).unwrap_or_default());
         match (change.kind, object) {
-            (DEPLOYMENT, Some(object)) => self.deployment_stored(key, &object),
+            (DEPLOYMENT, Some(object)) => {
+                self.deployment_stored(key.clone(), &object);
+                self.annotations_passed_on(&key, &object, change.before.as_ref());
+            }
             (DEPLOYMENT, None) => self.deployment_deleted(&key),
             (REPLICA_SET, Some(object)) => self.replica_set_stored(key, &object),
             (REPLICA_SET, None) => self.replica_set_deleted(key, change.before.as_ref()),
@@ -65,7 +75,10 @@ impl Shell {
                 let policy = policy.map(|policy| Policy::read(&key, policy));
                 self.network.set_policy(key, policy);
             }
-            // ConfigMaps and Secrets are read when a replica starts; as in Kubernetes, a change restarts nothing.
+            // They are read when a replica starts; as in Kubernetes, a change restarts nothing.
+            (CONFIG_MAP | SECRET, Some(_)) if self.scheduler.is_settled() => {
+                self.step(Event::ConfigStored(key.namespace));
+            }
             _ => {}
         }
     }
@@ -140,6 +153,19 @@ impl Shell {
                 self.step(Event::Deployment(deployment));
             }
             Err(why) => self.unreadable(DEPLOYMENT, key, object, &why),
+        }
+    }
+
+    /// As in Kubernetes: what is noted on a Deployment (`kubernetes.io/change-cause`) stands on its newest revision too, also
+    /// where it is noted once that is there.
+    fn annotations_passed_on(&mut self, key: &ObjectKey, object: &Value, before: Option<&Bytes>) {
+        let Some(before) = before.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok()) else { return };
+        let (notes, noted) = (taken_over(object), taken_over(&before));
+        if notes == noted || before["spec"]["template"] != object["spec"]["template"] {
+            return;
+        }
+        if let Some(newest) = self.scheduler.current_revision(key).cloned() {
+            self.put_revision(newest);
         }
     }
 

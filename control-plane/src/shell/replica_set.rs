@@ -107,12 +107,17 @@ fn label(template: &mut Value, hash: &str) {
     template["metadata"]["labels"][TEMPLATE_HASH] = hash.into();
 }
 
+/// What of a Deployment's annotations its newest ReplicaSet has too.
+pub(super) fn taken_over(deployment: &Value) -> Map<String, Value> {
+    let theirs = deployment["metadata"]["annotations"].as_object().into_iter().flatten();
+    let taken = theirs.filter(|(key, _)| !NOT_TAKEN_OVER.contains(&key.as_str()));
+    taken.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
 fn annotate(object: &mut Value, revision: &Revision, deployment: Option<&Value>) {
     let mut annotations = object["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
     if let Some(deployment) = deployment {
-        let theirs = deployment["metadata"]["annotations"].as_object().into_iter().flatten();
-        let taken = theirs.filter(|(key, _)| !NOT_TAKEN_OVER.contains(&key.as_str()));
-        annotations.extend(taken.map(|(key, value)| (key.clone(), value.clone())));
+        annotations.extend(taken_over(deployment));
         annotations.insert(REVISION_ANNOTATION.to_owned(), revision.number.to_string().into());
         let desired = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
         annotations.insert("deployment.kubernetes.io/desired-replicas".to_owned(), desired.to_string().into());

@@ -87,6 +87,7 @@ impl Shell {
                 () = sleep_or_never(self.note_at) => self.note_placements(),
                 _ = housekeeping.tick() => {
                     self.projection.events.expire(now());
+                    self.projection.events.expire_written(now());
                     self.logs.expire(now());
                     self.peers.expire();
                 }

@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 use scheduler::EnvSource;
 
-use crate::resources::FieldError;
+use crate::{projection::NO_ADDRESS, resources::FieldError};
 
 /// Entries of one container's environment, `envFrom` counting as one.
 const MAX_ENTRIES: usize = 1000;
@@ -17,7 +17,6 @@ const MAX_ENTRIES: usize = 1000;
 const ACCOUNT: &str = "spec.serviceAccountName";
 /// Where a replica is, for those who would be told an address. It has none of its own: a gateway finds it by its name.
 const ADDRESSES: [&str; 4] = ["status.podIP", "status.podIPs", "status.hostIP", "status.hostIPs"];
-const NO_ADDRESS: &str = "127.0.0.1";
 const FIELDS: [&str; 5] = [ACCOUNT, "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName"];
 
 /// The environment in the order in which later entries win: `envFrom` first, as in Kubernetes.

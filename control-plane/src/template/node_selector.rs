@@ -25,6 +25,9 @@ pub(super) fn read(spec: &PodSpec, errors: &mut Vec<FieldError>) -> BTreeMap<Str
     }
     for (index, requirement) in term.match_expressions.iter().flatten().enumerate() {
         let path = format!("{AFFINITY}.nodeSelectorTerms[0].matchExpressions[{index}]");
+        if holds_everywhere(requirement) {
+            continue;
+        }
         match label(requirement) {
             Some((key, value)) if selector.get(key).is_none_or(|held| held == value) => {
                 errors.extend(check_labels(&path, &BTreeMap::from([(key.to_owned(), value.to_owned())])));
@@ -42,6 +45,28 @@ pub(super) fn read(spec: &PodSpec, errors: &mut Vec<FieldError>) -> BTreeMap<Str
         }
     }
     selector
+}
+
+/// Labels that every worker has, with all values that they have anywhere: a component runs on each of them.
+const ON_EVERY_WORKER: [(&str, &[&str]); 4] = [
+    ("kubernetes.io/os", &["linux"]),
+    ("kubernetes.io/arch", &["amd64", "arm64"]),
+    ("beta.kubernetes.io/os", &["linux"]),
+    ("beta.kubernetes.io/arch", &["amd64", "arm64"]),
+];
+
+/// Whether all workers that there could be are as is asked for, as with the list of all architectures of an image.
+fn holds_everywhere(requirement: &NodeSelectorRequirement) -> bool {
+    let known = ON_EVERY_WORKER.iter().find(|(key, _)| *key == requirement.key);
+    let Some((_, everywhere)) = known else { return false };
+    let given = requirement.values.as_deref().unwrap_or_default();
+    let is_given = |value: &&str| given.iter().any(|one| one == value);
+    match requirement.operator.as_str() {
+        "In" => everywhere.iter().all(is_given),
+        "NotIn" => !everywhere.iter().any(is_given),
+        "Exists" => given.is_empty(),
+        _ => false,
+    }
 }
 
 fn label(requirement: &NodeSelectorRequirement) -> Option<(&str, &str)> {

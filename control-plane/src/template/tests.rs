@@ -190,10 +190,24 @@ fn a_node_affinity_is_taken_as_far_as_a_node_selector_could_say_it() {
     };
     let one = |key: &str, operator: &str, values: Value| json!({ "key": key, "operator": operator, "values": values });
     let of = |expressions: Value| with(json!([{ "matchExpressions": expressions }]));
-    let read = parse(&of(json!([one("kubernetes.io/os", "In", json!(["linux"]))]))).expect("right").node_selector;
+    let read = parse(&of(json!([one("zone", "In", json!(["a"]))]))).expect("right").node_selector;
     assert_eq!(
         read.into_iter().collect::<Vec<_>>(),
-        [("disk".to_owned(), "fast".to_owned()), ("kubernetes.io/os".to_owned(), "linux".to_owned())]
+        [("disk".to_owned(), "fast".to_owned()), ("zone".to_owned(), "a".to_owned())]
+    );
+    let anywhere = of(json!([
+        one("kubernetes.io/arch", "In", json!(["amd64", "arm64", "s390x"])),
+        one("kubernetes.io/os", "NotIn", json!(["windows"])),
+        one("beta.kubernetes.io/os", "Exists", json!([])),
+    ]));
+    assert!(
+        parse(&anywhere).unwrap().node_selector.keys().all(|key| !key.contains("kubernetes.io")),
+        "it always holds"
+    );
+    refuses(
+        &of(json!([one("kubernetes.io/arch", "In", json!(["arm64", "s390x"]))])),
+        "spec.affinity.nodeAffinity",
+        "one value",
     );
     refuses(&of(json!([one("a", "In", json!(["b", "c"]))])), "spec.affinity.nodeAffinity", "one value");
     refuses(&of(json!([one("a", "Exists", json!([]))])), "spec.affinity.nodeAffinity", "one value");

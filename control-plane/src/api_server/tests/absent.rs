@@ -8,6 +8,7 @@ async fn of_kinds_that_are_absent_there_is_none_and_who_writes_one_is_told_what_
     let cases = [
         ("/apis/apps/v1/namespaces/default/statefulsets", "wasi:keyvalue"),
         ("/apis/apps/v1/namespaces/default/daemonsets", "Deployment"),
+        ("/apis/apps/v1/namespaces/default/controllerrevisions", "rollout history"),
         ("/apis/batch/v1/namespaces/default/jobs", "scaled to zero"),
         ("/apis/batch/v1/namespaces/default/cronjobs", "scaled to zero"),
         ("/api/v1/namespaces/default/persistentvolumeclaims", "no file system"),

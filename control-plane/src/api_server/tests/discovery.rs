@@ -15,6 +15,7 @@ async fn every_kind_is_discovered_with_its_verbs_and_short_names() {
             "batch",
             "coordination.k8s.io",
             "discovery.k8s.io",
+            "events.k8s.io",
             "networking.k8s.io",
             "policy",
             "rbac.authorization.k8s.io",
@@ -50,4 +51,31 @@ async fn openapi_says_that_dry_runs_are_known() {
     let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
     assert_eq!(patch["x-kubernetes-group-version-kind"]["kind"], "Deployment");
     assert_eq!(patch["parameters"][0]["name"], "dryRun");
+}
+
+#[tokio::test]
+async fn all_groups_and_kinds_are_told_in_two_answers_to_who_can_read_that() {
+    let fixture = Fixture::new().await;
+    let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+        application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+    let told = async |path: &str, accept: &str| {
+        let response = fixture.response("GET", path, &[("accept", accept)], "").await;
+        let kind = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (kind, serde_json::from_slice::<Value>(&bytes).unwrap())
+    };
+    let (kind, core) = told("/api", accept).await;
+    assert_eq!(kind, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+    let pods = core["items"][0]["versions"][0]["resources"].as_array().unwrap();
+    let pods = pods.iter().find(|resource| resource["resource"] == "pods").unwrap();
+    assert_eq!((&pods["responseKind"]["kind"], &pods["scope"]), (&json!("Pod"), &json!("Namespaced")));
+    assert!(pods["subresources"].as_array().unwrap().iter().any(|below| below["subresource"] == "eviction"
+        && below["responseKind"] == json!({ "group": "policy", "version": "v1", "kind": "Eviction" })));
+    let (_, named) = told("/apis", accept).await;
+    let (_, plain) = told("/apis", "application/json").await;
+    let names = |list: &Value, at: &str| {
+        list.as_array().unwrap().iter().map(|group| group.pointer(at).cloned().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&named["items"], "/metadata/name"), names(&plain["groups"], "/name"));
+    assert_eq!(told("/apis", "application/json,*/*").await.1["kind"], "APIGroupList");
 }

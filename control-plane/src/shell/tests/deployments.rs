@@ -5,7 +5,7 @@ use store::{Op, Store};
 use super::cluster::{Cluster, eventually};
 use crate::{
     finalizers::{FOREGROUND, ORPHAN, mark_deleted},
-    kind::{DEPLOYMENT, ENDPOINT_SLICE, EVENT, INGRESS, NODE, POD, REPLICA_SET, SERVICE},
+    kind::{DEPLOYMENT, ENDPOINT_SLICE, ENDPOINTS, EVENT, INGRESS, NODE, POD, REPLICA_SET, SERVICE},
     testing::{deployment, digest, pod_template, service},
 };
 
@@ -35,6 +35,10 @@ async fn a_deployment_becomes_running_pods_and_endpoints() {
 
     let pods = cluster.all(&cluster.live, POD).await;
     assert_eq!(pods.len(), endpoints.len());
+    let shown = cluster.all(&cluster.live, ENDPOINTS).await.remove(0);
+    let addresses = shown["subsets"][0]["addresses"].as_array().unwrap();
+    assert_eq!((addresses.len(), &shown["metadata"]["name"]), (2, &json!("hello")));
+    assert!(pods.iter().any(|pod| pod["metadata"]["name"] == addresses[0]["targetRef"]["name"]));
     for pod in pods {
         assert_eq!(pod["status"]["phase"], "Running");
         assert_eq!(pod["metadata"]["ownerReferences"][0]["uid"], set["metadata"]["uid"]);
@@ -364,5 +368,25 @@ async fn an_ingress_whose_requests_another_one_takes_is_warned_and_the_other_one
     .await;
     assert_eq!((&warned["involvedObject"]["name"], &warned["type"]), (&json!("shop"), &json!("Warning")));
     assert!(warned["message"].as_str().unwrap().contains("Ingress default/another"), "{warned}");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_noted_on_a_deployment_later_stands_on_its_newest_revision_too() {
+    let cluster = Cluster::start();
+    let _worker = cluster.worker("worker-0", Vec::new());
+    cluster.put(DEPLOYMENT, &deployment("hello", 1, 1, pod_template("hello"))).await;
+    let mut stored = eventually("the deployment is available", async || {
+        let stored = cluster.get(DEPLOYMENT, "hello").await?;
+        (stored["status"]["availableReplicas"] == 1).then_some(stored)
+    })
+    .await;
+    stored["metadata"]["annotations"]["kubernetes.io/change-cause"] = "the first".into();
+    cluster.put(DEPLOYMENT, &stored).await;
+    eventually("the revision says why", async || {
+        let set = cluster.all(&cluster.store, REPLICA_SET).await.pop()?;
+        (set["metadata"]["annotations"]["kubernetes.io/change-cause"] == "the first").then_some(())
+    })
+    .await;
     cluster.stop().await;
 }

@@ -54,6 +54,11 @@ async fn a_replica_that_lacks_a_configmap_says_which_and_is_not_started() {
     assert!(waiting["message"].as_str().unwrap().contains("configmap \"shop\" not found"), "{waiting}");
     gateway.lacks("hello", "configmap \"shop\" not found").await;
     assert!(worker.heard.lock().started.is_empty());
+    let config = json!({ "metadata": { "name": "shop", "namespace": "default" }, "data": { "currency": "EUR" } });
+    cluster.put(CONFIG_MAP, &config).await;
+    gateway.has("hello", 1).await;
+    let pod = cluster.all(&cluster.live, POD).await.remove(0);
+    assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 0);
     cluster.stop().await;
 }
 

@@ -1,0 +1,53 @@
+//! In which forms answers come.
+
+use super::*;
+
+#[tokio::test]
+async fn head_is_answered_as_get_without_the_body() {
+    let fixture = Fixture::new().await;
+    fixture.create(DEPLOYMENTS, &deployment("cart")).await;
+    for (path, code) in
+        [(DEPLOYMENTS, 200), ("/apis/apps/v1/namespaces/default/deployments/none", 404), ("/version", 200)]
+    {
+        let response = fixture.response("HEAD", path, &[], "").await;
+        assert_eq!(response.status().as_u16(), code, "{path}");
+        let length =
+            response.headers().get(header::CONTENT_LENGTH).unwrap().to_str().unwrap().parse::<usize>().unwrap();
+        assert!(length > 0, "{path}");
+        assert!(response.into_body().collect().await.unwrap().to_bytes().is_empty(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn objects_lists_and_errors_are_answered_in_yaml_to_who_asks_for_it_first() {
+    let fixture = Fixture::new().await;
+    let configs = "/api/v1/namespaces/default/configmaps";
+    let data = json!({ "a": "yes", "b": "1_000", "c": "two\nlines", "d": "2026-01-01" });
+    fixture.create(configs, &json!({ "metadata": { "name": "a" }, "data": data })).await;
+    let yaml = async |path: &str, accept: &str| {
+        let response = fixture.response("GET", path, &[("accept", accept)], "").await;
+        let kind = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (kind, crate::notation::read_yaml(&bytes).unwrap().value)
+    };
+    let (kind, object) = yaml(&format!("{configs}/a"), "application/yaml").await;
+    assert_eq!((kind.as_str(), &object["data"]), ("application/yaml", &data));
+    let (kind, list) = yaml(configs, "application/yaml, application/json").await;
+    assert_eq!((kind.as_str(), &list["items"][0]["data"]), ("application/yaml", &data));
+    assert_eq!(yaml(&format!("{configs}/none"), "application/yaml").await.1["reason"], "NotFound");
+    assert_eq!(yaml(configs, "application/json, application/yaml").await.0, "application/json");
+}
+
+#[tokio::test]
+async fn what_is_below_objects_in_kubernetes_alone_is_refused_with_what_to_do_instead() {
+    let fixture = Fixture::new().await;
+    for (path, word) in [
+        ("/api/v1/namespaces/default/pods/cart/exec?command=ls", "kubectl logs"),
+        ("/api/v1/namespaces/default/pods/cart/portforward", "sampan port-forward"),
+        ("/api/v1/namespaces/default/serviceaccounts/default/token", "no tokens"),
+    ] {
+        let (code, status) = fixture.call("POST", path, &[], "").await;
+        assert_eq!(code, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert!(status["message"].as_str().unwrap().contains(word), "{status}");
+    }
+}
