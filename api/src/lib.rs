@@ -34,6 +34,7 @@ pub mod http1;
 pub mod outbound;
 pub mod replica;
 pub mod session;
+pub mod template;
 
 pub use accept::{ACCEPT_PAUSE, Accepting, AfterAccept};
 pub use address::Address;

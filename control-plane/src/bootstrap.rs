@@ -1,14 +1,13 @@
 use api::{ObjectKey, Timestamp};
 use bytes::Bytes;
-use serde_json::{Value, json};
-use store::{Compare, Op, Revision, Store, StoreError};
-
-use crate::{
+use kube_api::{
     cluster_ip::{self, Address, NoAddress},
     identity::{derived_uid, rfc3339},
     kind::{NAMESPACE, PRIORITY_CLASS, SERVICE, SERVICE_ACCOUNT},
     resources::{DEFAULT_ACCOUNT, SYSTEM_CLASSES, default_account},
 };
+use serde_json::{Value, json};
+use store::{Compare, Op, Revision, Store, StoreError};
 
 /// Namespaces that exist in every installation.
 const NAMESPACES: [&str; 2] = ["default", "kube-system"];

@@ -15,6 +15,10 @@ use http_server::{
     audit::{AuditLog, AuditSettings, Auditing},
 };
 use key_value::{MemoryKeyValue, Quota, RedbKeyValue, RedisKeyValue, RedisSettings, SealedKeyValue};
+use kube_api::{
+    api_server::{ApiState, serve, write_kubeconfig},
+    identity::now,
+};
 use parking_lot::Mutex;
 use registry_client::{
     DiskReserve, ImageStore, Registries,
@@ -31,14 +35,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Commands, Measurements, OpenError, Peers, RunError,
-    api_server::{ApiState, Live, serve, write_kubeconfig},
     bootstrap::ensure_objects,
-    budgets, garbage,
-    identity::now,
-    images,
+    budgets, garbage, images,
     join::{self, JoinTokens, Register},
+    live::Live,
     logs::Logs,
     projection::Projection,
+    routing,
     shell::{self, Expected, Handles, Input, KeyValueFigures, Shell, Sources},
     usage,
 };
@@ -400,8 +403,9 @@ impl ControlPlane {
         let state = ApiState {
             durable: self.store.clone(),
             live: Arc::new(self.live.clone()),
-            logs: self.logs.clone(),
-            commands: Arc::new(Live { commands: self.commands(), register }),
+            logs: Arc::new(self.logs.clone()),
+            commands: Arc::new(Live { commands: self.commands(), register, store: self.store.clone() }),
+            taken_paths: routing::taken_paths,
             cluster: self.cluster.get().cloned(),
             beside: registry_server::router(repositories, tokens.clone()).merge(listing).merge(joining).merge(usage),
             limits: self.config.api_limits,
@@ -415,7 +419,7 @@ impl ControlPlane {
             // What was noted is written before the process ends.
             let _ = tokio::task::spawn_blocking(move || audit.close()).await;
         }
-        served
+        Ok(served?)
     }
 }
 

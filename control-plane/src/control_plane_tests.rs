@@ -2,10 +2,10 @@ use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, time::Durat
 
 use api::{Bucket, session::in_process};
 use bytes::Bytes;
+use kube_api::kind::NAMESPACE;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::kind::NAMESPACE;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use kube_api::api_server::ServeError;
+
 /// Why the control plane could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -45,4 +47,13 @@ pub enum RunError {
     /// It ran already.
     #[error("the control plane was run twice: open it again to run it again")]
     RunTwice,
+}
+
+impl From<ServeError> for RunError {
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::Store(error) => Self::Store(error),
+            ServeError::Threads(error) => Self::Threads(error),
+        }
+    }
 }

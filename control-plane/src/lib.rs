@@ -1,29 +1,18 @@
-//! The control plane: the durable store of what users want, the Kubernetes API, and the shell that feeds the
-//! scheduler's state machine and carries out what it decides.
+//! The control plane: it opens the durable store of what users want, has the Kubernetes API served over it, and is the shell
+//! that feeds the scheduler's state machine and carries out what it decides.
 //!
 //! It takes no decision on placement or rollout (the `scheduler` does), runs no guest and serves no user traffic.
 
-pub mod api_server;
-#[cfg(any(fuzzing, test))]
-pub mod fuzzing;
 pub mod logs;
-pub mod notation;
-pub mod resources;
-pub mod template;
 
 mod bootstrap;
 mod budgets;
-mod checks;
-mod cluster_ip;
-mod conditions;
 mod control_plane;
 mod error;
-mod finalizers;
 mod garbage;
-mod identity;
 mod images;
 mod join;
-mod kind;
+mod live;
 mod peers;
 mod projection;
 mod routing;

@@ -19,7 +19,7 @@ pub(crate) fn pod_template(name: &str) -> Value {
 }
 
 pub(crate) fn template(name: &str) -> Arc<Template> {
-    Arc::new(crate::template::parse(&pod_template(name)).expect("the template is sound"))
+    Arc::new(kube_api::template::parse(&pod_template(name)).expect("the template is sound"))
 }
 
 /// A Deployment as the API stores it.

@@ -2,9 +2,10 @@
 
 use axum::{Json, Router, extract::State, middleware, routing::get};
 use http_server::Token;
+use kube_api::api_server::require_token;
 use serde_json::{Value, json};
 
-use crate::{api_server::require_token, shell::Measurements};
+use crate::shell::Measurements;
 
 /// What `sampan top` asks.
 pub(crate) fn router(measurements: Measurements, token: Token) -> Router {

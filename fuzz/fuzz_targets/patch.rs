@@ -1,4 +1,4 @@
 #![no_main]
 //! Every patch is applied to every object, or is refused.
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| control_plane::fuzzing::patch(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| kube_api::fuzzing::patch(bytes));

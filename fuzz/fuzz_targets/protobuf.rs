@@ -1,4 +1,4 @@
 #![no_main]
 //! All bytes are an object in Kubernetes' protobuf, or are refused.
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| control_plane::fuzzing::protobuf(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| kube_api::fuzzing::protobuf(bytes));

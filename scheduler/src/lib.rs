@@ -29,10 +29,9 @@ pub use action::{
     Action, AutoscalerStatus, Condition, ConditionKind, ConditionReason, DeploymentStatus, EventKind,
     NETWORK_UNAVAILABLE, ReplicaState, ReplicaView, RevisionStatus, Subject, WorkerView,
 };
+/// What is placed, as all rooms call it.
+pub use api::template::{EnvSource, Priority, Resources, SpreadConstraint, Template, TemplateSource, Toleration};
 pub use event::{Event, GatewayId};
-pub use model::{
-    Deployment, EnvSource, Priority, Resources, Revision, Share, SpreadConstraint, Strategy, Template, TemplateSource,
-    Toleration,
-};
+pub use model::{Deployment, Revision, Share, Strategy};
 pub use scheduler::Scheduler;
 pub use settings::Settings;

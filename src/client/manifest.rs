@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use control_plane::notation;
+use kube_api::notation;
 use serde_json::Value;
 
 use super::list::{self, List};

@@ -148,7 +148,7 @@ fn begins_with_date(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use control_plane::notation::read_yaml;
+    use kube_api::notation::read_yaml;
     use serde_json::json;
 
     use super::*;

@@ -1,4 +1,4 @@
-use control_plane::resources::{
+use kube_api::resources::{
     ALL, Durability, Resource,
     honoured::{Rule, Rules},
     instead,

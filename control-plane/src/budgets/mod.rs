@@ -14,16 +14,16 @@ use std::{
 
 use bytes::Bytes;
 use futures::StreamExt;
+use kube_api::{
+    finalizers::is_deleted,
+    identity::{now, rfc3339},
+    kind::{DEPLOYMENT, Kind, POD, POD_DISRUPTION_BUDGET, REPLICA_SET},
+};
 use serde_json::Value;
 use store::{Compare, Item, Op, Revision, Store, StoreError, Watch, WatchEvent};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    finalizers::is_deleted,
-    identity::{now, rfc3339},
-    kind::{DEPLOYMENT, Kind, POD, POD_DISRUPTION_BUDGET, REPLICA_SET},
-};
 use status::Counted;
 
 /// Objects read from a store at a time.

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use serde_json::{Value, json};
-
-use crate::{
+use kube_api::{
     conditions::condition,
     finalizers::is_deleted,
     resources::{decode, label_selector},
 };
+use serde_json::{Value, json};
 
 const DISRUPTION_ALLOWED: &str = "DisruptionAllowed";
 

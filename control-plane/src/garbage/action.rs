@@ -1,15 +1,15 @@
 //! What the collector decided, carried out: each as one transaction on the object as it was when it was judged.
 
 use bytes::Bytes;
-use serde_json::Value;
-use store::{Compare, Op, Store, StoreError};
-
-use super::{graph::Verdict, node::Node};
-use crate::{
+use kube_api::{
     cluster_ip,
     finalizers::{FOREGROUND, mark_deleted},
     identity::{now, rfc3339},
 };
+use serde_json::Value;
+use store::{Compare, Op, Store, StoreError};
+
+use super::{graph::Verdict, node::Node};
 
 /// Does to the object at `key`, which was this one, what was decided of it.
 pub(super) async fn carry_out(

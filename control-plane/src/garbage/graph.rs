@@ -6,10 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use kube_api::resources::Durability;
 use store::Revision;
 
 use super::node::{Closing, Node, Owner, Place};
-use crate::resources::Durability;
 
 /// What is to become of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,13 +1,12 @@
 //! What of an object matters to the collector.
 
 use bytes::Bytes;
-use serde::Deserialize;
-use store::{Revision, object_key};
-
-use crate::{
+use kube_api::{
     finalizers::{FOREGROUND, ORPHAN, is_of_the_server},
     resources::{self, Durability, Resource, Scope},
 };
+use serde::Deserialize;
+use store::{Revision, object_key};
 
 const NAMESPACES: &str = "namespaces";
 

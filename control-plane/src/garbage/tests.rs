@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use api::Timestamp;
 use bytes::Bytes;
+use kube_api::finalizers::{FOREGROUND, ORPHAN, mark_deleted};
 use serde_json::{Value, json};
 use store::{MemoryStore, Op, Store, StoreError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::run;
-use crate::finalizers::{FOREGROUND, ORPHAN, mark_deleted};
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 

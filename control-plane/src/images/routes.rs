@@ -9,6 +9,7 @@ use axum::{
 };
 use http::StatusCode;
 use http_server::Token;
+use kube_api::api_server::require_token;
 use registry_client::{
     ImageStore,
     hosted::{Collected, Keep, Unused},
@@ -17,7 +18,6 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Images, usage::Usage};
-use crate::api_server::require_token;
 
 /// How images are to be removed.
 #[derive(Debug, Deserialize)]

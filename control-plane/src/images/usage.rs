@@ -1,10 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::{Digest, annotations};
+use kube_api::kind::{DEPLOYMENT, REPLICA_SET};
 use serde_json::Value;
 use store::{Store, StoreError};
-
-use crate::kind::{DEPLOYMENT, REPLICA_SET};
 
 /// Objects read from the store at a time.
 const PAGE: usize = 1000;

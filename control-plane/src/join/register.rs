@@ -8,6 +8,7 @@ use std::{
 use api::{Refusals, Refused, Timestamp, WorkerName};
 use bytes::Bytes;
 use http_server::audit::{AuditLog, Became, OfCertificate};
+use kube_api::{conditions::condition, identity::now, kind::NODE};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -15,7 +16,7 @@ use store::{Compare, MAX_TXN, Op, Store, StoreError, object_key};
 use tokio::sync::watch;
 
 use super::{Authorities, JoinRefused, JoinTokens, tokens::Held};
-use crate::{Commands, conditions::condition, identity::now, kind::NODE};
+use crate::Commands;
 
 /// What the keys of certificates, and of who is bound to a name, are in the store.
 const GROUP: &str = "sampan.dev";

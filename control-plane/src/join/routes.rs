@@ -7,6 +7,10 @@ use axum::{
 };
 use http::StatusCode;
 use http_server::{Token, audit::Named};
+use kube_api::{
+    api_server::require_token,
+    identity::{now, rfc3339},
+};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -14,10 +18,6 @@ use super::{
     Authorities, IssuedCertificate, Register, TrustedAuthority, Which,
     register::wall,
     tokens::{JoinToken, NewToken},
-};
-use crate::{
-    api_server::require_token,
-    identity::{now, rfc3339},
 };
 
 /// The longest that a token may hold.

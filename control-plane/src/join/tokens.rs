@@ -2,16 +2,14 @@ use std::{sync::Arc, time::Duration};
 
 use api::{Timestamp, WorkerName};
 use bytes::Bytes;
+use kube_api::identity::now;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::{Compare, Op, Revision, Store, StoreError, object_key};
 use subtle::ConstantTimeEq;
 
-use crate::{
-    identity::now,
-    peers::{Allowance, Peers},
-};
+use crate::peers::{Allowance, Peers};
 
 /// What the keys of tokens are in the store.
 const GROUP: &str = "sampan.dev";

@@ -9,10 +9,13 @@ mod tests;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use api::{ReplicaId, Timestamp, replica::LogLine};
+use futures::stream::{BoxStream, StreamExt};
+use kube_api::logs::PodLogs;
+pub use kube_api::logs::{Follow, LogItem, LogQuery};
 use parking_lot::Mutex;
 
 use ring::Ring;
-pub use stream::{LogItem, LogStream};
+pub use stream::LogStream;
 
 /// Lines kept for each replica.
 pub const MAX_LINES: usize = 10_000;
@@ -22,26 +25,6 @@ pub const MAX_BYTES: usize = 1 << 20;
 pub const RETENTION: Duration = Duration::from_secs(300);
 /// Logs of replicas that are gone, at most; the oldest go first.
 pub const MAX_RETIRED: usize = 256;
-
-/// Whether a reader waits for what is yet to be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Follow {
-    /// Until the replica is gone.
-    Yes,
-    /// Ends with what is there.
-    No,
-}
-
-/// Which part of a log is read.
-#[derive(Debug, Clone, Copy)]
-pub struct LogQuery {
-    /// Only the last lines that are there now; `None`: all that are kept.
-    pub tail: Option<usize>,
-    /// Only lines written since then.
-    pub since: Option<Timestamp>,
-    /// Whether to wait for more.
-    pub follow: Follow,
-}
 
 /// The logs of all replicas. Clones are handles to the same logs.
 #[derive(Debug, Clone, Default)]
@@ -93,6 +76,24 @@ impl Logs {
     /// Forgets the logs of replicas that have been gone for long enough.
     pub fn expire(&self, now: Timestamp) {
         forget(&mut self.rings.lock(), now);
+    }
+}
+
+impl PodLogs for Logs {
+    fn open(&self, id: &ReplicaId, query: LogQuery) -> Option<BoxStream<'static, LogItem>> {
+        self.open(id, query).map(StreamExt::boxed)
+    }
+
+    fn announce(&self, id: &ReplicaId) {
+        self.announce(id);
+    }
+
+    fn append(&self, id: &ReplicaId, lines: Vec<LogLine>, now: Timestamp) {
+        self.append(id, lines, now);
+    }
+
+    fn retire(&self, id: &ReplicaId, now: Timestamp) {
+        self.retire(id, now);
     }
 }
 

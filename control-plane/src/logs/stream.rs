@@ -5,23 +5,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use api::replica::LogLine;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use tokio::sync::watch;
 
-use super::{Follow, LogQuery, ring::Ring, ring::RingState};
+use super::{Follow, LogItem, LogQuery, ring::Ring, ring::RingState};
 
 /// Lines that a reader takes from the ring at a time.
 const READ_AHEAD: usize = 256;
-
-/// What a reader of a log is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogItem {
-    /// A line.
-    Line(LogLine),
-    /// So many lines were lost because the reader was slower than the writer.
-    Skipped(u64),
-}
 
 /// A replica's log as a stream. It ends at the end of what is there or, when it follows, when the replica is gone.
 pub struct LogStream {

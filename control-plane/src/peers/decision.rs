@@ -1,7 +1,7 @@
 use api::{Bucket, Digest, ObjectKey, ReplicaId, Timestamp, WorkerName};
+use kube_api::resources::{is_label_value, is_qualified_name};
 
 use super::placed::Placed;
-use crate::resources::{is_label_value, is_qualified_name};
 
 /// Labels and taints that begin so are given by who administers the installation.
 const ADMINISTRATORS: &str = "sampan.dev/";

@@ -26,10 +26,10 @@ use api::{
     session::{WorkerHello, WorkerUp},
 };
 use bytes::Bytes;
+use kube_api::identity::now;
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 
-use crate::identity::now;
 pub(crate) use allowance::Allowance;
 use decision::{Asked, Refusal, decide};
 use noted::Noted;

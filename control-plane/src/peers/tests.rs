@@ -7,6 +7,7 @@ use api::{
     },
     session::{Capacity, CpuUsage, WorkerHello, WorkerUp},
 };
+use kube_api::identity::now;
 use store::MemoryStore;
 
 use super::{
@@ -15,7 +16,6 @@ use super::{
     heard::cut,
     placed::{Claim, Placed},
 };
-use crate::identity::now;
 
 const START: Timestamp = Timestamp::from_secs(1_000);
 const GRACE: Duration = Duration::from_secs(30);

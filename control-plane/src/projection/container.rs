@@ -2,10 +2,9 @@ use api::{
     Timestamp,
     replica::{Failure, FailureReason},
 };
+use kube_api::identity::rfc3339;
 use scheduler::{ReplicaState, ReplicaView};
 use serde_json::{Value, json};
-
-use crate::identity::rfc3339;
 
 /// The status of a replica's only container. `None` while it has no worker, unless it has failed already.
 pub(super) fn container_status(view: &ReplicaView) -> Option<Value> {

@@ -1,10 +1,8 @@
 use api::{ObjectKey, Timestamp, session::Endpoint};
+use kube_api::identity::{derived_uid, pod_uid, rfc3339};
 use serde_json::{Value, json};
 
-use crate::{
-    identity::{derived_uid, rfc3339},
-    routing::Service,
-};
+use crate::routing::Service;
 
 /// Endpoints shown of one Service, as in one of Kubernetes' slices.
 pub(super) const MAX_SHOWN: usize = 1000;
@@ -61,7 +59,7 @@ fn endpoint(endpoint: &Endpoint) -> Value {
             "kind": "Pod",
             "namespace": &*pod.namespace,
             "name": &*pod.name,
-            "uid": super::pod_uid(&endpoint.replica),
+            "uid": pod_uid(&endpoint.replica),
         },
     })
 }

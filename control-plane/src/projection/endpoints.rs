@@ -1,11 +1,12 @@
 use api::{ObjectKey, Timestamp, session::Endpoint};
+use kube_api::{
+    identity::{derived_uid, pod_uid, rfc3339},
+    template::NO_ADDRESS,
+};
 use serde_json::{Value, json};
 
-use super::{NO_ADDRESS, endpoint_slice::MAX_SHOWN};
-use crate::{
-    identity::{derived_uid, rfc3339},
-    routing::Service,
-};
+use super::endpoint_slice::MAX_SHOWN;
+use crate::routing::Service;
 
 /// The endpoints of a Service as an Endpoints object. `before` is the object as it stood, for when it was made.
 pub(super) fn endpoints(
@@ -50,7 +51,7 @@ fn address(endpoint: &Endpoint) -> Value {
             "kind": "Pod",
             "namespace": &*pod.namespace,
             "name": &*pod.name,
-            "uid": super::pod_uid(&endpoint.replica),
+            "uid": pod_uid(&endpoint.replica),
         },
     })
 }

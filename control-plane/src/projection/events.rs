@@ -5,15 +5,15 @@ use std::{
 
 use api::Timestamp;
 use bytes::Bytes;
+use kube_api::{
+    identity::{derived_uid, rfc3339},
+    kind::EVENT,
+};
 use scheduler::EventKind;
 use serde_json::json;
 use store::{MemoryStore, Revision, collection_prefix};
 
 use super::About;
-use crate::{
-    identity::{derived_uid, rfc3339},
-    kind::EVENT,
-};
 
 /// How long an event is kept after it last happened, as in Kubernetes.
 const KEPT_FOR: Duration = Duration::from_secs(3600);

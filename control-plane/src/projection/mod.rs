@@ -15,14 +15,12 @@ use std::collections::HashMap;
 
 use api::{ObjectKey, ReplicaId, Timestamp, WorkerName, session::Endpoint};
 use bytes::Bytes;
+use kube_api::kind::{ENDPOINT_SLICE, ENDPOINTS, Kind, NODE, POD};
 use scheduler::{ReplicaView, Resources, WorkerView};
 use serde_json::Value;
 use store::MemoryStore;
 
-use crate::{
-    kind::{ENDPOINT_SLICE, ENDPOINTS, Kind, NODE, POD},
-    routing::Service,
-};
+use crate::routing::Service;
 
 pub(crate) use events::{Events, Report};
 
@@ -115,16 +113,7 @@ impl Projection {
     }
 }
 
-/// What is shown as the address of replicas, and where they run, to those who go by one. They have none: a gateway finds them by
-/// their names. Guests that ask for theirs are told the same.
-pub(crate) const NO_ADDRESS: &str = "127.0.0.1";
-
-/// The identity of a replica's Pod. The name is never used twice, so it follows from it.
-pub(crate) fn pod_uid(id: &ReplicaId) -> String {
-    crate::identity::derived_uid(&["pod", &id.0.namespace, &id.0.name])
-}
-
 /// The identity of a worker's Node.
 pub(crate) fn node_uid(name: &WorkerName) -> String {
-    crate::identity::derived_uid(&["node", &name.0])
+    kube_api::identity::derived_uid(&["node", &name.0])
 }

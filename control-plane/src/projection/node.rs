@@ -1,9 +1,9 @@
 use api::{Taint, Timestamp};
+use kube_api::{conditions::condition, identity::rfc3339};
 use scheduler::{NETWORK_UNAVAILABLE, WorkerView};
 use serde_json::{Value, json};
 
 use super::node_uid;
-use crate::{conditions::condition, identity::rfc3339};
 
 /// A worker as a Node. `before` is the Node as it stood, for the time of its last transition.
 pub(super) fn node(view: &WorkerView, before: Option<&Value>, now: Timestamp) -> Value {

@@ -1,9 +1,12 @@
 use api::Timestamp;
+use kube_api::{
+    identity::{pod_uid, rfc3339},
+    template::NO_ADDRESS,
+};
 use scheduler::{ReplicaState, ReplicaView};
 use serde_json::{Map, Value, json};
 
-use super::{NO_ADDRESS, Owner, container::container_status, pod_uid};
-use crate::identity::rfc3339;
+use super::{Owner, container::container_status};
 
 /// A replica as a Pod. `before` is the Pod as it stood, for what only it remembers: since when it is being deleted.
 pub(super) fn pod(view: &ReplicaView, owner: &Owner<'_>, before: Option<&Value>, now: Timestamp) -> Value {

@@ -5,15 +5,16 @@ use api::{
     replica::{Failure, FailureReason},
     session::Capacity,
 };
+use kube_api::{
+    kind::{DEPLOYMENT, EVENT},
+    template::NO_ADDRESS,
+};
 use scheduler::{EventKind, ReplicaState, ReplicaView, Resources, WorkerView};
 use serde_json::{Value, json};
 use store::Store;
 
 use super::*;
-use crate::{
-    kind::{DEPLOYMENT, EVENT},
-    testing::{CREATED, digest, view},
-};
+use crate::testing::{CREATED, digest, view};
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_100);
 

@@ -9,6 +9,7 @@ mod policy;
 mod reason;
 mod reserved;
 mod service;
+mod taken;
 
 #[cfg(test)]
 mod tests;
@@ -21,3 +22,4 @@ pub(crate) use ingress::ingress_claim;
 pub(crate) use policy::{Labels, Policy};
 pub(crate) use reason::{Backer, reason};
 pub(crate) use service::{Service, labels};
+pub(crate) use taken::taken_paths;

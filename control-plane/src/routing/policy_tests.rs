@@ -1,7 +1,7 @@
+use kube_api::resources::decode;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::resources::decode;
 
 fn policies(specs: &[(&str, Value)]) -> Vec<Policy> {
     let read = |(name, spec): &(&str, Value)| {

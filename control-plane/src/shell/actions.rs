@@ -7,17 +7,17 @@ use api::{
     replica::{ReplicaSpec, Reserves},
     session::WorkerDown,
 };
+use kube_api::{
+    identity::{derived_uid, now, pod_uid},
+    kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, NODE, POD, REPLICA_SET},
+};
 use scheduler::{
     Action, ConditionKind, ConditionReason, DeploymentStatus, Event, EventKind, ReplicaState, ReplicaView, Revision,
     Subject,
 };
 
 use super::{NotReused, PullNews, Shell, environment, network::Trouble, replica_set::revision_uid, wishes::Pace};
-use crate::{
-    identity::{derived_uid, now},
-    kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, NODE, POD, REPLICA_SET},
-    projection::{About, Owner, Report, node_uid, pod_uid},
-};
+use crate::projection::{About, Owner, Report, node_uid};
 
 /// Replicas whose events say how the pull of their image goes on.
 const MAX_TOLD_OF_A_PULL: usize = 10;

@@ -4,12 +4,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use api::{Address, ConfirmAddress, Timestamp, WorkerName};
+use kube_api::identity::now;
 use scheduler::{Event, EventKind, Subject};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Input, Shell};
-use crate::identity::now;
 
 /// The wait before an address that was not confirmed is asked again; each further one doubles it.
 const AGAIN_FIRST: Duration = Duration::from_millis(500);

@@ -1,13 +1,12 @@
 //! What an autoscaler decided, as the status of its HorizontalPodAutoscaler. A pure function from the object as it stands.
 
 use api::Timestamp;
+use kube_api::identity::rfc3339;
 use scheduler::{
     AutoscalerStatus,
     autoscale::{Condition, Metric, MetricValue},
 };
 use serde_json::{Map, Value, json};
-
-use crate::identity::rfc3339;
 
 /// A HorizontalPodAutoscaler with this status.
 pub(super) fn with_autoscaler_status(current: &Value, status: &AutoscalerStatus, now: Timestamp) -> Value {

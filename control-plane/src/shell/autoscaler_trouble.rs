@@ -2,15 +2,15 @@
 //! each says so in its conditions and by an event, and names the others.
 
 use api::{ObjectKey, Timestamp, annotations::SCALE};
+use kube_api::{
+    identity::now,
+    kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER},
+};
 use scheduler::{EventKind, autoscale::Condition};
 use serde_json::{Value, json};
 
 use super::{Shell, autoscaler_status::condition};
-use crate::{
-    identity::now,
-    kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER},
-    projection::{About, Report},
-};
+use crate::projection::{About, Report};
 
 /// Why a HorizontalPodAutoscaler decides nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,15 +110,15 @@ impl Shell {
     }
 
     /// Warns of an object by an event.
-    pub(super) fn report(&mut self, kind: crate::kind::Kind, key: &ObjectKey, reason: &str, message: &str) {
+    pub(super) fn report(&mut self, kind: kube_api::kind::Kind, key: &ObjectKey, reason: &str, message: &str) {
         self.tell(EventKind::Warning, (kind, key), reason, message);
     }
 
-    pub(super) fn announce(&mut self, kind: crate::kind::Kind, key: &ObjectKey, reason: &str, message: &str) {
+    pub(super) fn announce(&mut self, kind: kube_api::kind::Kind, key: &ObjectKey, reason: &str, message: &str) {
         self.tell(EventKind::Normal, (kind, key), reason, message);
     }
 
-    fn tell(&mut self, what: EventKind, (kind, key): (crate::kind::Kind, &ObjectKey), reason: &str, message: &str) {
+    fn tell(&mut self, what: EventKind, (kind, key): (kube_api::kind::Kind, &ObjectKey), reason: &str, message: &str) {
         let object = self.objects.object(kind, key);
         let uid = object.and_then(|object| object["metadata"]["uid"].as_str().map(str::to_owned)).unwrap_or_default();
         let about = About { kind, uid, key: key.clone() };

@@ -6,6 +6,7 @@ use api::{
     ObjectKey, Quantity,
     annotations::{AUTOSCALER, SCALE, SCALE_TO_ZERO_AFTER},
 };
+use kube_api::resources::{parse_bounds, parse_idle};
 use scheduler::{
     Event,
     autoscale::{Autoscaler, Behavior, Metric, PolicyKind, RulePolicy, Rules, Select, Target, TargetValue},
@@ -16,7 +17,6 @@ use super::{
     Shell,
     autoscaler_trouble::{Trouble, annotation_name},
 };
-use crate::resources::{parse_bounds, parse_idle};
 
 /// Kubernetes' default, where an autoscaler names no metric.
 const DEFAULT_CPU_PERCENT: u32 = 80;

@@ -4,9 +4,9 @@ use api::{
     Refused,
     session::{Denied, DeniedCalls, MAX_DENIED_CALLS},
 };
+use kube_api::kind::NAMESPACE;
 
 use super::{SessionId, Shell, sessions::SANE_COUNT};
-use crate::kind::NAMESPACE;
 
 impl Shell {
     /// Counted is what was denied to whom the other side was told of: to Services, and to namespaces of its guests.

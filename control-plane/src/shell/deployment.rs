@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{Digest, ObjectKey, Timestamp};
+use kube_api::{identity::parse_rfc3339, template};
 use scheduler::{Deployment, Revision, Share, Strategy, Template};
 use serde_json::Value;
 
@@ -10,7 +11,6 @@ use super::{
     priority::{Classes, noted, resolved},
     replica_set::is_autoscaled,
 };
-use crate::{identity::parse_rfc3339, template};
 
 /// The number of a Deployment's revision, on the Deployment and on its ReplicaSets.
 pub(super) const REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";

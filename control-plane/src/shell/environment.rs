@@ -7,10 +7,9 @@ use api::{
     replica::{Failure, FailureReason},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use kube_api::identity::pod_uid;
 use scheduler::{EnvSource, Template};
 use serde_json::Value;
-
-use crate::projection::pod_uid;
 
 /// Where ConfigMaps and Secrets are found, by namespace and name.
 pub(super) trait Configs {

@@ -1,12 +1,10 @@
 use std::net::SocketAddr;
 
 use api::Timestamp;
+use kube_api::identity::rfc3339;
 use serde_json::{Value, json};
 
-use crate::{
-    identity::rfc3339,
-    routing::{Granted, Refused, TOLD},
-};
+use crate::routing::{Granted, Refused, TOLD};
 
 /// The condition that says what an Ingress does not get. It is there while there is something.
 const ACCEPTED: &str = "sampan.dev/Accepted";

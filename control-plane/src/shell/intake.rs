@@ -7,6 +7,15 @@ use std::{
 
 use api::ObjectKey;
 use bytes::Bytes;
+use kube_api::{
+    finalizers::{FOREGROUND, ORPHAN, waits_for},
+    identity::now,
+    kind::{
+        CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, NAMESPACE, NETWORK_POLICY, REPLICA_SET, SECRET,
+        SERVICE,
+    },
+    resources::decode,
+};
 use scheduler::{Event, EventKind};
 use serde_json::Value;
 
@@ -18,14 +27,7 @@ use super::{
     replica_set::{labelled_template, taken_over},
 };
 use crate::{
-    finalizers::{FOREGROUND, ORPHAN, waits_for},
-    identity::now,
-    kind::{
-        CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, NAMESPACE, NETWORK_POLICY, REPLICA_SET, SECRET,
-        SERVICE,
-    },
     projection::{About, Report},
-    resources::decode,
     routing::{Labels, Policy, Refused, Service, TOLD, ingress_claim},
 };
 
@@ -309,7 +311,7 @@ impl Shell {
         });
     }
 
-    fn unreadable(&mut self, kind: crate::kind::Kind, key: ObjectKey, object: &Value, why: &str) {
+    fn unreadable(&mut self, kind: kube_api::kind::Kind, key: ObjectKey, object: &Value, why: &str) {
         tracing::warn!(kind = kind.kind, %key, why, "an object in the store cannot be used");
         let about = About { kind, uid: identity(object).0, key };
         let report = Report { about: &about, kind: EventKind::Warning, reason: "Invalid", message: why };

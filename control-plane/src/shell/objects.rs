@@ -2,14 +2,14 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use api::ObjectKey;
 use bytes::Bytes;
+use kube_api::kind::{
+    CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, Kind, NAMESPACE, NETWORK_POLICY, PRIORITY_CLASS,
+    REPLICA_SET, SECRET, SERVICE,
+};
 use serde_json::Value;
 use store::{Revision, Store, StoreError};
 
 use super::{environment::Configs, priority::Classes};
-use crate::kind::{
-    CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, Kind, NAMESPACE, NETWORK_POLICY, PRIORITY_CLASS,
-    REPLICA_SET, SECRET, SERVICE,
-};
 
 /// The kinds that the shell follows, in the order in which it wants to be told of them at start: revisions before the
 /// Deployments that own them, and PriorityClasses before both.

@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use api::{ObjectKey, OverQuota};
+use kube_api::{identity::now, kind::NAMESPACE};
 use scheduler::EventKind;
 
 use super::{Input, Shell};
-use crate::{
-    identity::now,
-    kind::NAMESPACE,
-    projection::{About, Report},
-};
+use crate::projection::{About, Report};
 
 /// After users were told of refusals they are told of further ones so much later, all at once: a guest that goes on writing is refused
 /// thousands of times in a second.

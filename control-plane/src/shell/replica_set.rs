@@ -1,16 +1,16 @@
 //! From what the scheduler decides to stored objects: ReplicaSets, and the statuses of Deployments and ReplicaSets.
 //! Pure functions from the object as it stands to the object as it is to be.
 
+use kube_api::{
+    finalizers::{ORPHAN, waits_for},
+    identity::{derived_uid, rfc3339},
+};
 use scheduler::{Condition, DeploymentStatus, Revision, RevisionStatus};
 use serde_json::{Map, Value, json};
 
 use super::{
     deployment::{REVISION_ANNOTATION, TEMPLATE_HASH, controller},
     priority,
-};
-use crate::{
-    finalizers::{ORPHAN, waits_for},
-    identity::{derived_uid, rfc3339},
 };
 
 /// Annotations of a Deployment that its ReplicaSets do not take over.

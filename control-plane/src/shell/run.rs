@@ -1,12 +1,13 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use kube_api::identity::now;
 use scheduler::{Event, EventKind, Subject};
 use store::{Revision, StoreError, Watch, WatchEvent};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use super::{Input, Shell, known_workers::KnownWorkers, network::News};
-use crate::{identity::now, peers::Seal};
+use crate::peers::Seal;
 
 /// Inputs that are taken before gateways are told what has changed: many changes then make one message.
 const BATCH: usize = 64;

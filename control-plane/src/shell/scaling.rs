@@ -1,10 +1,10 @@
 //! What is measured, told to the scheduler by Deployment; and what it decides of their numbers, carried out.
 
 use api::{ObjectKey, session::ServiceSample};
+use kube_api::{identity::now, kind::HORIZONTAL_POD_AUTOSCALER};
 use scheduler::{AutoscalerStatus, Event, GatewayId};
 
 use super::Shell;
-use crate::{identity::now, kind::HORIZONTAL_POD_AUTOSCALER};
 
 impl Shell {
     /// A gateway's window.

@@ -1,9 +1,8 @@
 use std::collections::BTreeMap;
 
 use api::Timestamp;
+use kube_api::identity::rfc3339;
 use serde_json::{Value, json};
-
-use crate::identity::rfc3339;
 
 /// The condition that says whether the ports of a LoadBalancer Service are bound.
 const LISTENING: &str = "sampan.dev/Listening";

@@ -11,11 +11,12 @@ use api::{
     replica::{ReplicaPhase, ReplicaSpec, Reserves},
     session::{CpuUsage, ForGateway, ForWorker, GatewayUp, ServiceSample, WorkerHello, WorkerUp},
 };
+use kube_api::{identity::now, kind::SERVICE};
 use scheduler::{Event, EventKind};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{Input, SessionId, Shell, gateways::Scope};
-use crate::{identity::now, kind::SERVICE, peers::Claim, projection::About, projection::Report};
+use crate::{peers::Claim, projection::About, projection::Report};
 
 /// Messages of one session that wait in the shell's queue.
 const SEATS: usize = 64;

@@ -6,6 +6,11 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::future::join_all;
+use kube_api::{
+    finalizers::{is_deleted, is_held, mark_deleted},
+    identity::{now, rfc3339},
+    kind::DEPLOYMENT,
+};
 use parking_lot::Mutex;
 use scheduler::{AutoscalerStatus, DeploymentStatus, Revision, RevisionStatus};
 use serde_json::Value;
@@ -21,11 +26,6 @@ use super::{
     run::sleep_or_never,
     service_status::ServiceStatus,
     wishes::{Pace, Status, Wish, Wishes},
-};
-use crate::{
-    finalizers::{is_deleted, is_held, mark_deleted},
-    identity::{now, rfc3339},
-    kind::DEPLOYMENT,
 };
 
 /// Objects that are written at the same time: the store makes them durable together.

@@ -1,10 +1,8 @@
+use kube_api::kind::{DEPLOYMENT, EVENT, HORIZONTAL_POD_AUTOSCALER};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, eventually};
-use crate::{
-    kind::{DEPLOYMENT, EVENT, HORIZONTAL_POD_AUTOSCALER},
-    testing::{deployment, pod_template},
-};
+use crate::testing::{deployment, pod_template};
 
 fn autoscaler(name: &str, min: u32, max: u32) -> Value {
     json!({

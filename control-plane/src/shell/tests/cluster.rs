@@ -16,6 +16,7 @@ use api::{
     },
 };
 use bytes::Bytes;
+use kube_api::{identity::now, kind::Kind};
 use parking_lot::Mutex;
 use registry_client::Request;
 use serde_json::Value;
@@ -25,8 +26,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Commands, Measurements, Peers,
-    identity::now,
-    kind::Kind,
     logs::Logs,
     projection::Projection,
     shell::{Expected, Handles, Input, ResolveImage, Shell, queue},

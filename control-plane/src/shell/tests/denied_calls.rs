@@ -2,13 +2,11 @@ use api::{
     ObjectKey, Refused,
     session::{Denied, DeniedCalls, GatewaySide, GatewayUp},
 };
+use kube_api::kind::{DEPLOYMENT, NAMESPACE, SERVICE};
 use serde_json::json;
 
 use super::cluster::{Cluster, eventually};
-use crate::{
-    kind::{DEPLOYMENT, NAMESPACE, SERVICE},
-    testing::{deployment, pod_template, service},
-};
+use crate::testing::{deployment, pod_template, service};
 
 async fn says(session: &GatewaySide, calls: Vec<(Denied, u64)>) {
     let calls = calls.into_iter().map(|(to, count)| DeniedCalls { to, count }).collect();

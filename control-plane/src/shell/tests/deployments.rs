@@ -1,13 +1,13 @@
 use api::ObjectKey;
+use kube_api::{
+    finalizers::{FOREGROUND, ORPHAN, mark_deleted},
+    kind::{DEPLOYMENT, ENDPOINT_SLICE, ENDPOINTS, EVENT, INGRESS, NODE, POD, REPLICA_SET, SERVICE},
+};
 use serde_json::json;
 use store::{Op, Store};
 
 use super::cluster::{Cluster, eventually};
-use crate::{
-    finalizers::{FOREGROUND, ORPHAN, mark_deleted},
-    kind::{DEPLOYMENT, ENDPOINT_SLICE, ENDPOINTS, EVENT, INGRESS, NODE, POD, REPLICA_SET, SERVICE},
-    testing::{deployment, digest, pod_template, service},
-};
+use crate::testing::{deployment, digest, pod_template, service};
 
 #[tokio::test]
 async fn a_deployment_becomes_running_pods_and_endpoints() {

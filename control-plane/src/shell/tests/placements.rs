@@ -7,13 +7,11 @@ use api::{
     replica::{ReplicaPhase, ReplicaSpec},
     session::{RunningReplica, WorkerDown, WorkerHello, WorkerSide, WorkerUp},
 };
+use kube_api::kind::{DEPLOYMENT, NODE, SERVICE};
 use store::{MemoryStore, Store};
 
 use super::cluster::{Cluster, DEADLINE, eventually, hello};
-use crate::{
-    kind::{DEPLOYMENT, NODE, SERVICE},
-    testing::{deployment, digest, pod_template, service},
-};
+use crate::testing::{deployment, digest, pod_template, service};
 
 fn mallory() -> WorkerName {
     WorkerName("mallory".into())

@@ -1,11 +1,9 @@
 use api::{ObjectKey, session::Guard};
+use kube_api::kind::{DEPLOYMENT, NAMESPACE, NETWORK_POLICY, SERVICE};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Gateway, eventually};
-use crate::{
-    kind::{DEPLOYMENT, NAMESPACE, NETWORK_POLICY, SERVICE},
-    testing::{deployment, pod_template, service},
-};
+use crate::testing::{deployment, pod_template, service};
 
 fn policy(name: &str, spec: &Value) -> Value {
     json!({ "metadata": { "name": name, "namespace": "default", "uid": format!("uid-{name}") }, "spec": spec })

@@ -1,10 +1,8 @@
+use kube_api::kind::{DEPLOYMENT, EVENT, POD, PRIORITY_CLASS, REPLICA_SET};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, eventually};
-use crate::{
-    kind::{DEPLOYMENT, EVENT, POD, PRIORITY_CLASS, REPLICA_SET},
-    testing::{deployment, pod_template},
-};
+use crate::testing::{deployment, pod_template};
 
 fn class(name: &str, value: i32) -> Value {
     json!({ "metadata": { "name": name }, "value": value, "preemptionPolicy": "PreemptLowerPriority" })

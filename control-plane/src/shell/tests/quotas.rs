@@ -1,7 +1,7 @@
+use kube_api::kind::{EVENT, NAMESPACE};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, eventually};
-use crate::kind::{EVENT, NAMESPACE};
 
 async fn told(cluster: &Cluster, namespace: &str, quota: &str) -> Option<Value> {
     let mut events = cluster.all(&cluster.live, EVENT).await;

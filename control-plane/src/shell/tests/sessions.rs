@@ -4,11 +4,11 @@ use api::{
     session::{GatewayUp, ServiceSample, WorkerDown, WorkerUp},
 };
 use futures::StreamExt;
+use kube_api::kind::{DEPLOYMENT, EVENT, NODE, POD, SERVICE};
 use serde_json::json;
 
 use super::cluster::{Cluster, DEADLINE, eventually, hello};
 use crate::{
-    kind::{DEPLOYMENT, EVENT, NODE, POD, SERVICE},
     logs::{Follow, LogItem, LogQuery},
     testing::{deployment, pod_template, service},
 };

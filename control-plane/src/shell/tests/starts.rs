@@ -1,10 +1,8 @@
+use kube_api::kind::{CONFIG_MAP, DEPLOYMENT, POD, SECRET, SERVICE};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, eventually};
-use crate::{
-    kind::{CONFIG_MAP, DEPLOYMENT, POD, SECRET, SERVICE},
-    testing::{deployment, pod_template, service},
-};
+use crate::testing::{deployment, pod_template, service};
 
 /// A template that wants an entry of a ConfigMap.
 fn with_environment(environment: Value) -> Value {

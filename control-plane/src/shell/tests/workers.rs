@@ -4,14 +4,16 @@ use api::{
     Address, WorkerName,
     session::{WorkerHello, WorkerUp},
 };
+use kube_api::{
+    conditions::condition,
+    identity::now,
+    kind::{DEPLOYMENT, EVENT, NODE},
+};
 use serde_json::{Value, json};
 use store::MemoryStore;
 
 use super::cluster::{Cluster, eventually, hello};
 use crate::{
-    conditions::condition,
-    identity::now,
-    kind::{DEPLOYMENT, EVENT, NODE},
     shell::Expected,
     testing::{deployment, pod_template},
 };
