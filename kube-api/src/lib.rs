@@ -6,6 +6,7 @@
 pub mod api_server;
 pub mod cluster_ip;
 pub mod conditions;
+pub mod fields;
 pub mod finalizers;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;

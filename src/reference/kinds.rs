@@ -1,7 +1,6 @@
-use kube_api::resources::{
-    ALL, Durability, Resource,
-    honoured::{Rule, Rules},
-    instead,
+use kube_api::{
+    fields::honoured::{Rule, Rules},
+    resources::{ALL, Durability, Resource, instead},
 };
 
 use super::{GENERATED, cell, keep};

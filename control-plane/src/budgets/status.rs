@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube_api::{
     conditions::condition,
+    fields::{decode, label_selector},
     finalizers::is_deleted,
-    resources::{decode, label_selector},
 };
 use serde_json::{Value, json};
 

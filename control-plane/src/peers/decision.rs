@@ -1,5 +1,5 @@
 use api::{Bucket, Digest, ObjectKey, ReplicaId, Timestamp, WorkerName};
-use kube_api::resources::{is_label_value, is_qualified_name};
+use kube_api::fields::{is_label_value, is_qualified_name};
 
 use super::placed::Placed;
 

@@ -9,7 +9,7 @@ use k8s_openapi::{
     api::networking::v1::{NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort},
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
-use kube_api::resources::label_selector;
+use kube_api::fields::label_selector;
 
 pub(crate) type Labels = BTreeMap<String, String>;
 

@@ -1,4 +1,4 @@
-use kube_api::resources::decode;
+use kube_api::fields::decode;
 use serde_json::{Value, json};
 
 use super::*;

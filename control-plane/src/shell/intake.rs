@@ -8,13 +8,13 @@ use std::{
 use api::ObjectKey;
 use bytes::Bytes;
 use kube_api::{
+    fields::decode,
     finalizers::{FOREGROUND, ORPHAN, waits_for},
     identity::now,
     kind::{
         CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INGRESS, NAMESPACE, NETWORK_POLICY, REPLICA_SET, SECRET,
         SERVICE,
     },
-    resources::decode,
 };
 use scheduler::{Event, EventKind};
 use serde_json::Value;

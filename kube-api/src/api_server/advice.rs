@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::resources::{ALL, Resource, Scope, autoscaler_warnings, hints, honoured::Warning};
+use crate::{
+    fields::honoured::Warning,
+    resources::{ALL, Resource, Scope, autoscaler_warnings, hints},
+};
 
 use super::{error::ApiError, objects::Objects, path::Target, strictness::Strictness, versions::in_stored_form};
 

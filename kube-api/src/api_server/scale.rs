@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::resources::{FieldError, SCALE, label_selector};
+use crate::{
+    fields::label_selector,
+    resources::{FieldError, SCALE},
+};
 
 use super::{
     error::ApiError, metadata::check_kind, objects::Objects, params::DryRun, patch::Patch, path::Target,

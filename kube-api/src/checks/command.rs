@@ -6,7 +6,7 @@ use http::{Method, Uri};
 use serde_json::Value;
 
 use super::{MAX_TIMEOUT, TIMEOUT};
-use crate::resources::FieldError;
+use crate::fields::FieldError;
 
 const CONTAINERS: &str = "spec.containers";
 const COMMAND: &str = "spec.containers[0].command";

@@ -1,6 +1,6 @@
 //! What is done with each field of a Pod that a user makes.
 
-use crate::resources::honoured::{Rule::*, Rules};
+use crate::fields::honoured::{Rule::*, Rules};
 
 const NOT_RUN: &str = "nothing of the image runs, sampan asks the URL itself";
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use api::Timestamp;
 use serde_json::{Value, json};
 
+pub(super) use crate::fields::list_at;
+
 /// One column.
 #[derive(Debug)]
 pub struct Column {
@@ -74,11 +76,6 @@ pub(super) fn joined(texts: impl IntoIterator<Item = String>) -> Value {
 /// A label selector, or the selector of a Service, as Kubernetes prints it.
 pub(super) fn selector(labels: &Value) -> Value {
     joined(labels.as_object().into_iter().flatten().map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default())))
-}
-
-/// Elements of a list, none if it is not there.
-pub(super) fn list_at<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// A span of time in at most two units, as `kubectl` prints ages: `45s`, `5m12s`, `3h20m`, `4d2h`, `20d`.

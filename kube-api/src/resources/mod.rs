@@ -11,7 +11,6 @@ mod deployment;
 mod endpoint_slice;
 mod endpoints;
 mod event;
-mod field;
 mod hints;
 mod horizontal_pod_autoscaler;
 mod ingress;
@@ -27,7 +26,6 @@ mod pruning;
 mod replica_set;
 mod resource;
 mod scale;
-mod schema;
 mod selectable;
 mod service;
 mod service_checks;
@@ -35,29 +33,25 @@ mod stored;
 mod stored_checks;
 mod workload;
 
-pub mod honoured;
-pub mod label_selector;
 pub(crate) mod scaling;
-pub(crate) mod values;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::fields::{Cause, FieldError, MAX_UNKNOWN_FIELDS, Schema};
+use crate::fields::{field, honoured, label_selector, labels::check_labels, schema, values};
+
 pub use absent::instead;
 pub use column::Column;
 pub use default_account::{DEFAULT_ACCOUNT, default_account};
-pub use field::{Cause, FieldError, nearest};
 pub(crate) use hints::hints;
 pub(crate) use horizontal_pod_autoscaler::warnings as autoscaler_warnings;
-pub(crate) use metadata::{check_annotations, check_labels, check_own_annotations};
-pub use metadata::{is_label_value, is_qualified_name};
 pub use priority_class::SYSTEM_CLASSES;
 pub(crate) use priority_class::is_system_class;
 pub use pruning::remove_field;
 pub use resource::{Durability, NameRule, Resource, Scope, Subresource, View};
 pub(crate) use scale::SCALE;
 pub use scaling::{parse_bounds, parse_idle};
-pub use schema::{MAX_UNKNOWN_FIELDS, Schema, decode};
 pub use selectable::{Selectable, selectable};
 
 /// Every kind, in the order of discovery. Where a kind has several versions, the first is preferred.

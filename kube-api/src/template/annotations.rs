@@ -8,7 +8,7 @@ use api::{
     replica::{Grants, Isolation, Limits},
 };
 
-use crate::resources::{FieldError, check_own_annotations};
+use crate::fields::{FieldError, labels::check_own_annotations};
 
 /// Requests at the same time that a replica may be given.
 const CONCURRENCY_RANGE: RangeInclusive<u32> = 1..=100_000;

@@ -1,6 +1,6 @@
 //! What Sampan does with each field of a container.
 
-use crate::resources::honoured::{Rule::*, Rules};
+use crate::fields::honoured::{Rule::*, Rules};
 
 use super::{rules::NO_DISK, volumes::NO_FILES};
 

@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 
 use super::NO_ADDRESS;
-use crate::resources::FieldError;
+use crate::fields::FieldError;
 
 /// Entries of one container's environment, `envFrom` counting as one.
 const MAX_ENTRIES: usize = 1000;

@@ -27,9 +27,10 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use registry_client::ImageReference;
 use serde_json::{Value, json};
 
-use crate::resources::{
-    Cause, FieldError, check_labels, decode,
+use crate::fields::{
+    Cause, FieldError, decode,
     honoured::{self, Rules},
+    labels::check_labels,
 };
 
 /// Longest time that a replica may take to finish its requests when it is stopped.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, PodSpec};
 
-use crate::resources::{FieldError, check_labels};
+use crate::fields::{FieldError, labels::check_labels};
 
 const AFFINITY: &str = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution";
 

@@ -3,7 +3,7 @@
 use api::template::Priority;
 use k8s_openapi::api::core::v1::PodSpec;
 
-use crate::resources::FieldError;
+use crate::fields::FieldError;
 
 /// The class alone: what it stands for is for who knows the classes.
 pub(super) fn read(spec: &PodSpec, errors: &mut Vec<FieldError>) -> Priority {

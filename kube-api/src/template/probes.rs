@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use crate::resources::FieldError;
+use crate::fields::FieldError;
 
 /// As Kubernetes: what holds when a probe does not say it.
 const DEFAULTS: [(&str, i32); 4] =

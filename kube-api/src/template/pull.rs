@@ -3,7 +3,7 @@
 use api::{Pull, PullPolicy};
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
-use crate::resources::FieldError;
+use crate::fields::FieldError;
 
 pub(super) fn read(spec: &PodSpec, container: &Container, errors: &mut Vec<FieldError>) -> Pull {
     let image = container.image.as_deref().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, str::FromStr};
 use api::{Quantity, replica::Limits, template::Resources};
 use k8s_openapi::{api::core::v1::Container, apimachinery::pkg::api::resource};
 
-use crate::resources::{FieldError, nearest};
+use crate::fields::{FieldError, nearest};
 
 const PATH: &str = "spec.containers[0].resources";
 /// One page of WebAssembly: with less no memory exists.

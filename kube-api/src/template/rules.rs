@@ -1,6 +1,6 @@
 //! What Sampan does with each field of a pod template. Those of its container are in `container_rules`.
 
-use crate::resources::honoured::{Rule::*, Rules};
+use crate::fields::honoured::{Rule::*, Rules};
 
 use super::{
     container_rules::{CONTAINER, FALSE, SANDBOX, TRUE},

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::template::SpreadConstraint;
 use k8s_openapi::api::core::v1::{PodSpec, TopologySpreadConstraint};
 
-use crate::resources::{FieldError, label_selector};
+use crate::fields::{FieldError, label_selector};
 
 pub(super) fn read(
     spec: &PodSpec,

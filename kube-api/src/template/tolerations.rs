@@ -3,7 +3,7 @@
 use api::template::Toleration;
 use k8s_openapi::api::core::v1::{PodSpec, Toleration as Written};
 
-use crate::resources::FieldError;
+use crate::fields::FieldError;
 
 pub(super) fn read(spec: &PodSpec, errors: &mut Vec<FieldError>) -> Vec<Toleration> {
     let tolerations = spec.tolerations.iter().flatten().enumerate();

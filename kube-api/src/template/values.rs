@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::resources::{
-    Cause, FieldError, check_annotations,
+use crate::fields::{
+    Cause, FieldError,
+    labels::check_annotations,
     values::{self, Form::*, Forms},
 };
 

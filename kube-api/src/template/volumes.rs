@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
-use crate::resources::{
+use crate::fields::{
     Cause, FieldError,
     honoured::{
         Rule::{self, *},

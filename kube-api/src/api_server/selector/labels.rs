@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::resources::{is_label_value, is_qualified_name};
+use crate::fields::{is_label_value, is_qualified_name};
 
 /// One requirement.
 #[derive(Debug, Clone, PartialEq, Eq)]

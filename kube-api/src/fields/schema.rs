@@ -28,7 +28,7 @@ pub struct Schema {
 
 impl Schema {
     /// Of a kind that k8s-openapi has a type for.
-    pub(super) const fn of<T: DeserializeOwned>() -> Self {
+    pub(crate) const fn of<T: DeserializeOwned>() -> Self {
         Self { check: |value| decode::<T>(value).err().unwrap_or_default(), take_nulls_out: take_nulls_out::<T> }
     }
 }

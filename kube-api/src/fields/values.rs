@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     field::{Cause, FieldError},
-    metadata::{is_label_value, is_qualified_name},
+    labels::{is_label_value, is_qualified_name},
 };
 
 /// As Kubernetes: the longest name of a port, and of a key of a ConfigMap or Secret.
@@ -133,7 +133,7 @@ impl Form {
 }
 
 /// Whether a text can be a key of a ConfigMap or Secret, which Kubernetes makes files of.
-pub(super) fn is_key(text: &str) -> bool {
+pub(crate) fn is_key(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     (1..=MAX_KEY).contains(&text.len()) && text.bytes().all(allowed) && text != "." && !text.starts_with("..")
 }

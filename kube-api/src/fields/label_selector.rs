@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use serde_json::Value;
 
-use super::{FieldError, check_labels, column::list_at};
+use super::{FieldError, labels::check_labels, list_at};
 
 /// Everything that is wrong with a selector which stands at `path`.
 pub(crate) fn check(selector: &LabelSelector, path: &str) -> Vec<FieldError> {
@@ -91,7 +91,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::resources::decode;
+    use crate::fields::decode;
 
     #[test]
     fn every_operator_is_compared_and_written_as_kubernetes_does() {
