@@ -14,7 +14,10 @@ pub mod identity;
 pub mod kind;
 pub mod logs;
 pub mod notation;
+pub mod openapi;
+pub mod ownership;
 pub mod resources;
+pub mod schema;
 pub mod template;
 
 mod checks;

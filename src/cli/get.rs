@@ -167,12 +167,22 @@ async fn table_of(query: &Query<'_>, connection: &Connection) -> anyhow::Result<
     Ok(table)
 }
 
+/// As kubectl: who owns which field is longer than the object, and for few to read. A template that names it has it.
+fn hide_owners(object: &mut Value) {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
+}
+
 async fn print_objects(connection: &Connection, queries: &[Query<'_>], whole: &Whole) -> anyhow::Result<()> {
     let mut objects = Vec::new();
     for query in queries {
         let mut found = query.objects(connection).await?;
         if query.kind.kind == EVENT {
             events::sort(&mut found);
+        }
+        if matches!(whole, Whole::Json | Whole::Yaml) {
+            found.iter_mut().for_each(hide_owners);
         }
         objects.extend(found.into_iter().map(|object| (query.kind, object)));
     }

@@ -20,6 +20,7 @@ mod known_workers;
 mod measurements;
 mod network;
 mod objects;
+mod owned;
 mod priority;
 mod quotas;
 mod replica_set;

@@ -22,6 +22,7 @@ use super::{
     autoscaler_status::with_autoscaler_status,
     autoscaler_trouble::{Trouble, with_trouble},
     ingress_status::IngressStatus,
+    owned,
     replica_set::{own_replica_set, replica_set, with_deployment_status, with_replicas, with_revision_status},
     run::sleep_or_never,
     service_status::ServiceStatus,
@@ -178,7 +179,7 @@ async fn plan(store: &dyn Store, key: &str, wish: &Wish) -> Result<Option<(Vec<C
         },
     };
     let after = match wish.replicas {
-        Some(replicas) => with_replicas(after, replicas),
+        Some(replicas) => owned::scaled(&after, with_replicas(after.clone(), replicas)),
         None => after,
     };
     let after = match &wish.status {

@@ -8,7 +8,10 @@ use http_server::audit::Reason;
 use serde_json::{Value, json};
 use store::StoreError;
 
-use crate::resources::{FieldError, Resource};
+use crate::{
+    ownership::{Conflict, NotApplied},
+    resources::{FieldError, Resource},
+};
 
 use super::{live::LiveError, strictness::sentence};
 
@@ -23,6 +26,8 @@ pub(super) enum ApiError {
     AlreadyExists { resource: &'static Resource, name: String },
     #[error("operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified())]
     Conflict { resource: &'static Resource, name: String, why: String },
+    #[error("{conflicts}")]
+    ApplyConflict { conflicts: NotApplied },
     #[error("{} \"{name}\" is invalid: {}", qualified_kind(resource), summary(errors))]
     Invalid { resource: &'static Resource, name: String, errors: Vec<FieldError> },
     #[error("strict decoding error: {}", strict_summary(errors))]
@@ -98,7 +103,7 @@ impl ApiError {
         match self {
             Self::NotFound { .. } | Self::NoSuchPath { .. } => (StatusCode::NOT_FOUND, "NotFound"),
             Self::AlreadyExists { .. } => (StatusCode::CONFLICT, "AlreadyExists"),
-            Self::Conflict { .. } => (StatusCode::CONFLICT, "Conflict"),
+            Self::Conflict { .. } | Self::ApplyConflict { .. } => (StatusCode::CONFLICT, "Conflict"),
             Self::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
             Self::Strict { .. } | Self::Unreadable { .. } | Self::BadRequest(_) => {
                 (StatusCode::BAD_REQUEST, "BadRequest")
@@ -143,6 +148,13 @@ impl ApiError {
             }
             Self::Strict { errors } | Self::Unreadable { errors, .. } => {
                 json!({ "causes": errors.iter().take(MAX_TOLD).map(cause).collect::<Vec<_>>() })
+            }
+            Self::ApplyConflict { conflicts: NotApplied::Conflicts(conflicts) } => {
+                let cause = |conflict: &Conflict| {
+                    let message = format!("conflict with {}", conflict.manager);
+                    json!({ "reason": "FieldManagerConflict", "message": message, "field": conflict.field })
+                };
+                json!({ "causes": conflicts.iter().map(cause).collect::<Vec<_>>() })
             }
             Self::TooManyRequests { .. } | Self::Unavailable { .. } => {
                 json!({ "retryAfterSeconds": RETRY_AFTER_SECONDS })

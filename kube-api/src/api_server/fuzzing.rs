@@ -29,7 +29,7 @@ pub fn patch(bytes: &[u8]) {
     let form = FORMS[usize::from(*form) % FORMS.len()];
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(form))]);
     let (parts, ()) = Request::patch("/").body(()).expect("a request").into_parts();
-    let strictness = Strictness::of(&Params::default(), &parts).expect("nothing is asked");
+    let strictness = Strictness::of(&Params::default(), &parts, None).expect("nothing is asked");
     if let Ok(patch) = Patch::parse(&headers, &Bytes::copy_from_slice(patch), &strictness) {
         for resource in ALL {
             let _ = patch.apply(resource, "fuzzed", &object);

@@ -6,7 +6,9 @@
 mod accept;
 mod addresses;
 mod advice;
+mod apply;
 mod auth;
+mod authorship;
 mod body;
 mod checks;
 mod delete;

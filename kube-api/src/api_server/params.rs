@@ -21,6 +21,7 @@ pub(super) struct Params {
     include_object: String,
     dry_run: String,
     field_manager: String,
+    force: String,
     field_validation: String,
     propagation_policy: String,
     orphan_dependents: String,
@@ -66,6 +67,11 @@ impl Params {
     /// `None`: not asked for either way.
     pub(super) fn orphan_dependents(&self) -> Option<bool> {
         (!self.orphan_dependents.is_empty()).then(|| is_true(&self.orphan_dependents))
+    }
+
+    /// `None`: not asked for either way.
+    pub(super) fn force(&self) -> Option<bool> {
+        (!self.force.is_empty()).then(|| is_true(&self.force))
     }
 
     /// `None`: not asked for either way.

@@ -26,7 +26,7 @@ pub(super) enum Patch {
     Merge(Value),
     /// Kubernetes' own: lists are merged by keys.
     Strategic(Value),
-    /// Server-side apply: as a strategic merge, and the object is created if it does not exist.
+    /// Server-side apply, which [`Objects::apply`] knows. What nobody keeps owners of is merged strategically.
     Apply(Value),
 }
 
@@ -91,14 +91,11 @@ impl Objects {
         dry_run: DryRun,
         strictness: &Strictness,
     ) -> Result<Patched, ApiError> {
-        let change = |current: &Value| patch.apply(target.resource, target.name(), current);
-        let changed = self.modify(target, dry_run, strictness, change).await;
-        match (changed, patch) {
-            (Err(ApiError::NotFound { .. }), Patch::Apply(object)) if target.subresource.is_none() => {
-                Ok(Patched::Created(self.create(target, object.clone(), dry_run, strictness).await?))
-            }
-            (changed, _) => Ok(Patched::Changed(changed?)),
+        if let Patch::Apply(applied) = patch {
+            return self.apply(target, applied, dry_run, strictness).await;
         }
+        let change = |current: &Value| patch.apply(target.resource, target.name(), current);
+        self.modify(target, dry_run, strictness, change).await.map(Patched::Changed)
     }
 }
 

@@ -39,10 +39,6 @@ use super::{
     written_as::{self, is_yaml_wanted},
 };
 
-/// What who applies at the server's side is told.
-const APPLY_MERGES: &str = "server-side apply merges here, and keeps no owners of fields: a field that leaves the configuration \
-    stays in the object, and no conflict between managers is found";
-
 /// Where the server says what it is and has.
 const DESCRIBED: [&str; 6] =
     ["/version", "/api", "/api/{version}", "/apis", "/apis/{group}", "/apis/{group}/{version}"];
@@ -57,9 +53,9 @@ pub(super) fn router(api: Api, token: Token) -> Router {
         .iter()
         .fold(Router::new(), |router, path| router.route(path, described()).route(&format!("{path}/"), described()));
     let guarded = about_itself
-        .route("/openapi/v2", get(|| async { ([(header::CONTENT_TYPE, openapi::V2_MEDIA_TYPE)], "") }))
+        .route("/openapi/v2", get(openapi_v2))
         .route("/openapi/v3", described())
-        .route("/openapi/v3/{*root}", described())
+        .route("/openapi/v3/{*root}", get(openapi_v3))
         .fallback(objects)
         .with_state(api)
         .layer(middleware::from_fn_with_state(token, auth::require_token));
@@ -93,11 +89,23 @@ async fn describe(uri: Uri, headers: HeaderMap) -> Response {
         ["apis", group] => discovery::group(group),
         ["apis", group, version] => discovery::resource_list(group, version),
         ["openapi", "v3"] => Some(openapi::index()),
-        ["openapi", "v3", root @ ..] => openapi::document(&root.join("/")),
         _ => None,
     };
     match described {
         Some(value) => json(StatusCode::OK, &value),
+        None => ApiError::NoSuchPath { path: uri.path().to_owned() }.into_response(),
+    }
+}
+
+async fn openapi_v2(headers: HeaderMap) -> Response {
+    let (form, document) = openapi::v2_document(&headers);
+    ([(header::CONTENT_TYPE, form)], document).into_response()
+}
+
+async fn openapi_v3(uri: Uri) -> Response {
+    let root = uri.path().trim_end_matches('/').trim_start_matches("/openapi/v3/");
+    match openapi::document(root) {
+        Some((form, document)) => ([(header::CONTENT_TYPE, form)], document).into_response(),
         None => ApiError::NoSuchPath { path: uri.path().to_owned() }.into_response(),
     }
 }
@@ -131,10 +139,11 @@ async fn answer(api: Api, request: Request) -> Response {
     let answer = async {
         let params = Params::of(&parts.uri)?;
         let (heavy, path) = (api.heavy.clone(), parts.uri.path());
+        let target = Target::parse(path).map_err(|error| refused::below(path).unwrap_or(error))?;
         let call = Call {
-            target: Target::parse(path).map_err(|error| refused::below(path).unwrap_or(error))?,
             form: Form::of(&parts.headers)?,
-            strictness: Strictness::of(&params, &parts)?,
+            strictness: Strictness::of(&params, &parts, target.subresource)?,
+            target,
             params,
             headers: parts.headers,
             api,
@@ -327,9 +336,6 @@ impl Call {
         refuse_writes(&self.target)?;
         if matches!(patch, Patch::Apply(_)) && self.params.field_manager().is_empty() {
             return Err(ApiError::BadRequest("an apply patch needs the parameter `fieldManager`".to_owned()));
-        }
-        if matches!(patch, Patch::Apply(_)) {
-            self.strictness.warn(APPLY_MERGES);
         }
         match objects.patch(&self.target, &patch, dry_run, &self.strictness).await? {
             Patched::Changed(object) => self.object(StatusCode::OK, object),

@@ -46,6 +46,9 @@ impl Objects {
         dry_run: DryRun,
         strictness: &Strictness,
     ) -> Result<Value, ApiError> {
+        if let ScaleChange::Patch(Patch::Apply(applied)) = change {
+            return Ok(scale_of(&self.apply_scale(target, applied, dry_run, strictness).await?));
+        }
         let object = Target { subresource: None, ..target.clone() };
         let changed = self.modify(&object, dry_run, strictness, |current| {
             let mut scale = match change {

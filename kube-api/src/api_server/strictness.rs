@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use crate::{
     notation::{self, MAX_LISTED, Text},
-    resources::{Cause, FieldError, MAX_UNKNOWN_FIELDS, Resource, remove_field},
+    resources::{Cause, FieldError, MAX_UNKNOWN_FIELDS, Resource, Subresource, remove_field},
 };
 
 use super::{
+    authorship::Authorship,
     body::{APPLY, media_type},
     error::ApiError,
     params::Params,
@@ -20,13 +21,15 @@ const MAX_WARNINGS: usize = 64;
 /// All of them together, as in Kubernetes: clients take no more of headers.
 const MAX_WARNING_BYTES: usize = 4 << 10;
 
-/// How strictly one write is read, and what its writer is to be told of.
+/// How strictly one write is read, who writes, and what its writer is to be told of.
 #[derive(Debug)]
 pub(super) struct Strictness {
     mode: Mode,
     /// Whether what is written is a whole object, not what a patch makes of one.
     whole: bool,
     warnings: Mutex<Vec<String>>,
+    /// Who writes.
+    pub(super) by: Authorship,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +44,7 @@ enum Mode {
 
 impl Strictness {
     /// As the request asks; as in Kubernetes, one that does not ask is warned.
-    pub(super) fn of(params: &Params, request: &Parts) -> Result<Self, ApiError> {
+    pub(super) fn of(params: &Params, request: &Parts, below: Option<Subresource>) -> Result<Self, ApiError> {
         let mode = match params.field_validation() {
             "" | "Warn" => Mode::Warn,
             "Strict" => Mode::Strict,
@@ -52,7 +55,8 @@ impl Strictness {
             }
         };
         let whole = request.method != Method::PATCH || media_type(&request.headers) == APPLY;
-        Ok(Self { mode, whole, warnings: Mutex::default() })
+        let by = Authorship::of(params, request, below)?;
+        Ok(Self { mode, whole, warnings: Mutex::default(), by })
     }
 
     /// What a text says. Of a key given twice the last counts.

@@ -11,6 +11,7 @@ use crate::{
 
 use super::{
     addresses::keep_address,
+    authorship::Claimed,
     error::ApiError,
     metadata::{check_kind, drop_status, metadata_of, name_for, rfc3339_now},
     objects::{Objects, Stored, encode, key, prefix},
@@ -50,6 +51,7 @@ impl Objects {
         strictness: &Strictness,
     ) -> Result<Value, ApiError> {
         check_kind(target.resource, &mut object)?;
+        let claimed = Claimed::taken_from(&mut object);
         let metadata = metadata_of(&mut object, target)?;
         if metadata.get("resourceVersion").and_then(Value::as_str).is_some_and(|version| !version.is_empty()) {
             return Err(ApiError::BadRequest("metadata.resourceVersion must not be set on what is created".to_owned()));
@@ -84,6 +86,7 @@ impl Objects {
             compare.push(free);
             ops.push(put);
         }
+        strictness.by.own(target.resource, None, &mut object, &claimed);
         if dry_run == DryRun::All {
             return match self.get(&target).await {
                 Ok(_) => Err(ApiError::AlreadyExists { resource: target.resource, name }),
@@ -163,12 +166,14 @@ impl Objects {
         for _ in 0..MAX_ATTEMPTS {
             let old = self.get(target).await?;
             let mut new = change(&old.object)?;
+            let claimed = Claimed::taken_from(&mut new);
             let bound = check_version(target, &old, &new)?;
             complete(target, &old.object, &mut new, strictness)?;
             if target.subresource.is_none() {
                 self.check_references(target, &new, Some(&old.object)).await?;
             }
             let address = self.give_address(target, &mut new, Some(&old.object)).await?;
+            strictness.by.own(target.resource, Some(&old.object), &mut new, &claimed);
             if new == old.object || dry_run == DryRun::All {
                 return Ok((old.object, new));
             }
@@ -271,8 +276,6 @@ fn complete(target: &Target, old: &Value, new: &mut Value, strictness: &Strictne
 /// Fills in defaults and checks.
 pub(super) fn finish(target: &Target, object: &mut Value, old: Option<&Value>) -> Result<(), ApiError> {
     if let Some(metadata) = object["metadata"].as_object_mut() {
-        // Field ownership is not kept, so it is not shown either.
-        metadata.remove("managedFields");
         metadata.remove("selfLink");
     }
     (target.resource.default)(object);

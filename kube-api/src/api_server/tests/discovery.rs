@@ -41,16 +41,31 @@ async fn the_version_is_one_that_clients_understand() {
 }
 
 #[tokio::test]
-async fn openapi_says_that_dry_runs_are_known() {
+async fn openapi_says_what_each_kind_has_and_that_dry_runs_are_known() {
     let fixture = Fixture::new().await;
-    let (code, empty) = fixture.get("/openapi/v2").await;
-    assert_eq!((code, empty), (StatusCode::OK, json!("")));
     let (_, index) = fixture.get("/openapi/v3").await;
     let url = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap();
-    let (_, document) = fixture.get(url).await;
-    let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
-    assert_eq!(patch["x-kubernetes-group-version-kind"]["kind"], "Deployment");
-    assert_eq!(patch["parameters"][0]["name"], "dryRun");
+    let (_, of_apps) = fixture.get(url).await;
+    let (code, of_all) = fixture.get("/openapi/v2").await;
+    assert_eq!(code, StatusCode::OK);
+    for document in [&of_apps, &of_all] {
+        let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
+        assert_eq!(patch["x-kubernetes-group-version-kind"]["kind"], "Deployment");
+        assert_eq!(patch["parameters"][0]["name"], "dryRun");
+    }
+    let spec = &of_all["definitions"]["io.k8s.api.apps.v1.DeploymentSpec"];
+    assert_eq!(spec, &{
+        let mut same = of_apps["components"]["schemas"]["io.k8s.api.apps.v1.DeploymentSpec"].clone();
+        // A reference that says more stands by itself in version 3.
+        for (name, property) in same["properties"].as_object_mut().unwrap() {
+            if let Some(of) = property.as_object_mut().unwrap().remove("allOf") {
+                let name = of[0]["$ref"].as_str().unwrap_or_else(|| panic!("{name} refers to nothing"));
+                property["$ref"] = json!(name.replace("components/schemas", "definitions"));
+            }
+        }
+        same
+    });
+    assert_eq!(fixture.get("/openapi/v3/apis/none/v1").await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -160,6 +160,63 @@ async fn kubectl_dry_runs_on_the_server_and_applies_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_managers_apply_at_the_servers_side_and_meet_in_conflicts() {
+    let server = Server::start().await;
+    let mut of_one = deployment("cart");
+    of_one["spec"]["replicas"] = json!(2);
+    of_one["metadata"]["annotations"] = json!({ "a.example/of-one": "x" });
+    let applied = |manager: &'static str, file: &str, more: &[&'static str]| {
+        let mut args = vec!["apply".to_owned(), "--server-side".to_owned(), format!("--field-manager={manager}")];
+        args.extend(["-f".to_owned(), file.to_owned()]);
+        args.extend(more.iter().map(|flag| (*flag).to_owned()));
+        args
+    };
+    macro_rules! apply {
+        ($run:ident, $manager:literal, $object:expr, $($flag:literal),*) => {{
+            let args = applied($manager, &server.manifest($object), &[$($flag),*]);
+            server.$run(&args.iter().map(String::as_str).collect::<Vec<_>>()).await
+        }};
+    }
+    apply!(ok, "one", &of_one,);
+    let of_two = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "cart" },
+        "spec": { "replicas": 4, "minReadySeconds": 3 } });
+    let said = apply!(fails, "two", &of_two,);
+    assert!(said.contains("conflict with \"one\": .spec.replicas"), "{said}");
+    apply!(ok, "two", &of_two, "--force-conflicts");
+    let path = "jsonpath={.spec.replicas} {.spec.minReadySeconds} {.metadata.managedFields[*].manager}";
+    let shown = server.ok(&["get", "deployment", "cart", "--show-managed-fields", "-o", path]).await;
+    assert_eq!(shown, "4 3 one two");
+    // What a manager leaves out goes, if it is nobody else's.
+    of_one["metadata"].as_object_mut().unwrap().remove("annotations");
+    of_one["spec"].as_object_mut().unwrap().remove("replicas");
+    apply!(ok, "one", &of_one,);
+    let left = "jsonpath={.spec.replicas}{.metadata.annotations.a\\.example/of-one}";
+    assert_eq!(server.ok(&["get", "deployment", "cart", "-o", left]).await, "4");
+    // A scale is a write like any other.
+    server.ok(&["scale", "deployment/cart", "--replicas=5"]).await;
+    let said = apply!(fails, "two", &of_two,);
+    assert!(said.contains("with subresource \"scale\" using apps/v1"), "{said}");
+    let hidden = server.ok(&["get", "deployment", "cart", "-o", "yaml"]).await;
+    assert!(!hidden.contains("managedFields"), "{hidden}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_applied_at_the_clients_side_may_go_on_at_the_servers() {
+    let server = Server::start().await;
+    let mut object = deployment("cart");
+    object["spec"]["replicas"] = json!(2);
+    object["metadata"]["labels"]["old"] = json!("x");
+    server.ok(&["apply", "-f", &server.manifest(&object)]).await;
+    object["spec"]["replicas"] = json!(3);
+    object["metadata"]["labels"].as_object_mut().unwrap().remove("old");
+    server.ok(&["apply", "--server-side", "-f", &server.manifest(&object)]).await;
+    let path = "jsonpath={.spec.replicas}{.metadata.labels.old}";
+    assert_eq!(server.ok(&["get", "deployment", "cart", "-o", path]).await, "3");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn kubectl_deploys_the_samples_that_are_there() {
     let server = Server::start().await;
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples");
@@ -293,4 +350,24 @@ async fn all_that_was_printed_can_be_applied_with_the_pods_in_it() {
     assert!(!server.ok(&["get", "pods", "-o", "name"]).await.contains("a-1-x"));
     server.fails(&["label", "pod", "a-1-x", "a=b"]).await;
     server.stop().await;
+}
+
+#[tokio::test]
+async fn kubectl_explains_fields_in_our_words_and_what_is_done_with_them() {
+    let server = Server::start().await;
+    let strategy = server.ok(&["explain", "deployment.spec.strategy", "--recursive"]).await;
+    for said in ["How Pods of one revision are replaced", "rollingUpdate", "maxSurge", "maxUnavailable"] {
+        assert!(strategy.contains(said), "{said}: {strategy}");
+    }
+    let port = server.ok(&["explain", "pods.spec.containers.ports.hostPort"]).await;
+    assert!(port.contains("Sampan refuses it"), "{port}");
+    for kind in
+        ["svc", "ing", "hpa", "cm", "secret", "sa", "roles", "lease", "networkpolicies", "nodes", "events", "pdb"]
+    {
+        let said = server.ok(&["explain", kind]).await;
+        assert!(said.contains("metadata"), "{said}");
+    }
+    let metrics = server.ok(&["explain", "hpa.spec.metrics", "--api-version=autoscaling/v2"]).await;
+    assert!(metrics.contains("containerResource"), "{metrics}");
+    server.fails(&["explain", "deployment.spec.nothing"]).await;
 }
