@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
 
-use crate::resources::{FieldError, Resource};
+use crate::{
+    resources::{FieldError, Resource},
+    schema::{self, Gvk},
+};
 
 use super::{
     body::{APPLY, media_type, parse_json, parse_yaml},
@@ -69,7 +72,8 @@ impl Patch {
             }
             Self::Merge(patch) => json_patch::merge(&mut changed, patch),
             Self::Strategic(patch) | Self::Apply(patch) => {
-                strategic_merge::apply(resource.kind, &mut changed, patch)
+                let kind = schema::served().kind(&Gvk::of(&resource.api_version(), resource.kind));
+                strategic_merge::apply(kind, &mut changed, patch)
                     .map_err(|error| invalid_patch(resource, name, error.to_string()))?;
             }
         }

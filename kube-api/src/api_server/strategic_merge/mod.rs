@@ -15,6 +15,8 @@ use index::{Key, Places};
 use order::ElementOrder;
 use rules::{ListRule, list_rule};
 
+use crate::schema::Message;
+
 const PATCH: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
 const SET_ELEMENT_ORDER: &str = "$setElementOrder/";
@@ -31,8 +33,12 @@ pub(super) enum StrategicMergeError {
     NoKey { path: String, key: &'static str },
 }
 
-/// Applies a patch to an object of a kind.
-pub(super) fn apply(kind: &str, object: &mut Value, patch: &Value) -> Result<(), StrategicMergeError> {
+/// Applies a patch to an object of a kind; without a schema every list takes the place of the one that is there.
+pub(super) fn apply(
+    kind: Option<&'static Message>,
+    object: &mut Value,
+    patch: &Value,
+) -> Result<(), StrategicMergeError> {
     let Some(patch) = patch.as_object() else { return Ok(()) };
     if let Some(fields) = object.as_object_mut() {
         Merge { kind }.object(fields, patch, "")?;
@@ -59,11 +65,11 @@ impl Directive {
     }
 }
 
-struct Merge<'a> {
-    kind: &'a str,
+struct Merge {
+    kind: Option<&'static Message>,
 }
 
-impl Merge<'_> {
+impl Merge {
     fn object(
         &self,
         current: &mut Map<String, Value>,

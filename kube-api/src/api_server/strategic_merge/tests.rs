@@ -1,7 +1,14 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{StrategicMergeError, apply, index::work};
+use super::{StrategicMergeError, index::work};
+use crate::schema;
+
+/// Applies a patch to an object of the first kind of this name.
+fn apply(kind: &str, object: &mut Value, patch: &Value) -> Result<(), StrategicMergeError> {
+    let of = schema::served().kinds().find(|(gvk, _)| gvk.kind == kind);
+    super::apply(of.map(|(_, id)| schema::served().message(id)), object, patch)
+}
 
 fn patched(kind: &str, mut object: Value, patch: Value) -> Value {
     apply(kind, &mut object, &patch).expect("the patch is right");
