@@ -1,6 +1,7 @@
 use api::Timestamp;
 use kube_api::{
     identity::{pod_uid, rfc3339},
+    resources::DEFAULT_ACCOUNT,
     template::NO_ADDRESS,
 };
 use scheduler::{ReplicaState, ReplicaView};
@@ -67,6 +68,7 @@ fn spec(view: &ReplicaView, template: Value) -> Value {
     spec.entry("restartPolicy").or_insert_with(|| "Always".into());
     spec.entry("terminationGracePeriodSeconds").or_insert_with(|| view.template.grace.as_secs().into());
     spec.entry("schedulerName").or_insert_with(|| "default-scheduler".into());
+    spec.entry("serviceAccountName").or_insert_with(|| DEFAULT_ACCOUNT.into());
     spec.entry("dnsPolicy").or_insert_with(|| "ClusterFirst".into());
     spec.entry("securityContext").or_insert_with(|| json!({}));
     Value::Object(spec)

@@ -42,6 +42,7 @@ impl Objects {
         let others =
             self.owners_warnings(object).await.into_iter().chain(self.autoscaler_warnings(resource, object).await);
         let others = others.chain(self.taken_paths(resource, object).await);
+        let others = others.chain(self.account_warning(object).await);
         advice.extend(others.map(|sentence| Warning { sentence, value: Value::Null }));
         advice
     }
@@ -85,6 +86,20 @@ impl Objects {
         let fate = if found { "" } else { ", and no other owner: this object is deleted at once" };
         warnings.extend(missing.into_iter().map(|missing| format!("{missing}{fate}")));
         warnings.into_iter().map(|warning| format!("metadata.ownerReferences: {warning}")).collect()
+    }
+
+    /// That an account which Pods are to have is not there: here they run, and in Kubernetes they would not be made.
+    async fn account_warning(&self, object: &Value) -> Option<String> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let (namespace, name) = (text("/metadata/namespace")?, text("/spec/template/spec/serviceAccountName")?);
+        let target = Target::parse(&format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}")).ok()?;
+        match self.get(&target).await {
+            Err(ApiError::NotFound { .. }) => Some(format!(
+                "spec.template.spec.serviceAccountName: there is no ServiceAccount {name} in namespace {namespace}: Kubernetes \
+                 would make no Pods before there is one"
+            )),
+            _ => None,
+        }
     }
 
     /// What of an Ingress another one takes, or it of another one.

@@ -7,7 +7,7 @@ use store::{Compare, Op, StoreError};
 use crate::{
     cluster_ip,
     finalizers::{FOREGROUND, ORPHAN, finalizers, is_deleted, is_held, mark_deleted},
-    resources::{self, Durability, Scope},
+    resources::{self, Durability, Resource, Scope},
 };
 
 use super::{
@@ -273,9 +273,8 @@ impl Objects {
         }
         let options = DeleteOptions { propagation_policy: Some("Background".to_owned()), ..DeleteOptions::default() };
         let mut held = is_held(&object);
-        let inside = resources::ALL
-            .iter()
-            .filter(|r| r.scope == Scope::Namespaced && r.durability != Durability::Live && r.view.is_none());
+        let is_kept = |resource: &Resource| matches!(resource.durability, Durability::Durable | Durability::Passing);
+        let inside = resources::ALL.iter().filter(|r| r.scope == Scope::Namespaced && is_kept(r) && r.view.is_none());
         for resource in inside {
             let all = Target { resource, namespace: Some(target.name().to_owned()), name: None, subresource: None };
             Box::pin(self.delete_collection(&all, &Selector::default(), &options, DryRun::No)).await?;

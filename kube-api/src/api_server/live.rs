@@ -63,7 +63,7 @@ const STILL_CONNECTED: &str = "its worker is connected, without a certificate th
 /// Refuses to write what is a projection of the live state.
 pub(super) fn refuse_writes(target: &Target) -> Result<(), ApiError> {
     let instead = match (target.resource.durability, target.resource.plural) {
-        (Durability::Durable | Durability::Passing, _) => return Ok(()),
+        (Durability::Durable | Durability::Passing | Durability::Asked, _) => return Ok(()),
         (_, "pods") => "change its Deployment, and sampan makes other Pods",
         (_, "nodes") => {
             "a worker makes its Node, with the labels and taints of its flags; `spec.unschedulable` alone can be set (`kubectl cordon`)"

@@ -28,7 +28,7 @@ impl Objects {
     pub(super) fn store(&self, resource: &Resource) -> &Arc<dyn Store> {
         match resource.durability {
             Durability::Durable => &self.durable,
-            Durability::Passing | Durability::Live => &self.live,
+            Durability::Passing | Durability::Asked | Durability::Live => &self.live,
         }
     }
 

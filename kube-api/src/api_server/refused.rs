@@ -6,8 +6,6 @@ const NO_PROCESS: &str = "a guest is no process, and has no shell, files or term
      or ask it by HTTP (`sampan port-forward`)";
 const NO_PORT: &str =
     "a replica listens at no port of its own: `sampan port-forward service/NAME 9000:80` reaches its Service";
-const BY_NAME: &str = "requests to a Service go through the gateway, where it answers at SERVICE.NAMESPACE.localhost: \
-     `sampan port-forward service/NAME 9000:80` gives it a port";
 const NO_TOKENS: &str = "ServiceAccounts have no tokens: the API has one, in the kubeconfig that sampan wrote";
 const NO_KUBELET: &str =
     "a worker answers no requests of its own: `kubectl get pods` and `kubectl logs` show what runs on it";
@@ -24,7 +22,6 @@ const INSTEAD: &[(&str, &str, &str)] = &[
     ("pods", "proxy", NO_PORT),
     ("pods", "resize", IN_PLACE),
     ("pods", "binding", SCHEDULED),
-    ("services", "proxy", BY_NAME),
     ("nodes", "proxy", NO_KUBELET),
     ("serviceaccounts", "token", NO_TOKENS),
 ];
@@ -49,7 +46,6 @@ mod tests {
     fn what_kubernetes_has_below_objects_is_refused_by_one_sentence() {
         for path in [
             "/api/v1/namespaces/shop/pods/cart-1/exec",
-            "/api/v1/namespaces/shop/services/cart:80/proxy/a/b",
             "/api/v1/nodes/vm/proxy/metrics",
             "/api/v1/namespaces/shop/serviceaccounts/default/token",
         ] {

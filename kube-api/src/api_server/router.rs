@@ -31,9 +31,10 @@ use super::{
     params::Params,
     patch::{Patch, Patched},
     path::Target,
-    refused,
+    refused, reviews,
     scale::ScaleChange,
     selector::Selector,
+    service_proxy::Proxied,
     strictness::Strictness,
     table::{IncludeObject, Presentation},
     written_as::{self, is_yaml_wanted},
@@ -135,6 +136,10 @@ fn without_body(answer: Response) -> Response {
 }
 
 async fn answer(api: Api, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    if let Some(proxied) = Proxied::of(&path) {
+        return proxied.send(&api, request).await.unwrap_or_else(IntoResponse::into_response);
+    }
     let (parts, body) = request.into_parts();
     let answer = async {
         let params = Params::of(&parts.uri)?;
@@ -179,6 +184,9 @@ struct Call {
 impl Call {
     async fn dispatch(self, method: &Method, body: Bytes) -> Result<Response, ApiError> {
         let one = self.target.name.is_some();
+        if self.target.resource.durability == Durability::Asked && (method != Method::POST || one) {
+            return Err(self.cannot_be_done(method));
+        }
         match (method, self.target.subresource, one) {
             (&Method::GET, Some(Subresource::Log), _) => self.log().await,
             (&Method::GET, Some(Subresource::Scale), _) => {
@@ -209,15 +217,14 @@ impl Call {
                 self.patch(patch).await
             }
             (&Method::DELETE, None, _) => self.delete(&body).await,
-            (method, _, _) => {
-                let why = format!(
-                    "{method} cannot be done here: {} know {}",
-                    self.target.resource.plural,
-                    self.target.resource.verbs().join(", ")
-                );
-                Err(ApiError::MethodNotAllowed { why })
-            }
+            (method, _, _) => Err(self.cannot_be_done(method)),
         }
+    }
+
+    fn cannot_be_done(&self, method: &Method) -> ApiError {
+        let resource = self.target.resource;
+        let why = format!("{method} cannot be done here: {} know {}", resource.plural, resource.verbs().join(", "));
+        ApiError::MethodNotAllowed { why }
     }
 
     fn parse_object(&self, body: &[u8]) -> Result<Value, ApiError> {
@@ -288,6 +295,10 @@ impl Call {
         }
         refuse_writes(&self.target)?;
         let object = self.parse_object(body)?;
+        if self.target.resource.durability == Durability::Asked {
+            let answered = reviews::answer(self.target.resource, object, &self.strictness)?;
+            return self.object(StatusCode::CREATED, answered);
+        }
         let created = self.api.objects.create(&self.target, object, self.params.dry_run()?, &self.strictness).await?;
         self.object(StatusCode::CREATED, created)
     }
@@ -366,6 +377,7 @@ impl Call {
                 Some(_) => return Err(target.not_found()),
                 None => objects.delete_collection(target, &Selector::default(), &options, dry_run).await?,
             },
+            (Durability::Asked, ..) => return Err(self.cannot_be_done(&Method::DELETE)),
             (Durability::Live, ..) => {
                 refuse_writes(target)?;
                 return Err(target.not_found());

@@ -76,7 +76,7 @@ impl Objects {
         match target.resource.durability {
             Durability::Durable => compare.extend(stands),
             // Namespaces are in the other store.
-            Durability::Passing | Durability::Live => self.refuse_too_many_passing(&target).await?,
+            Durability::Passing | Durability::Asked | Durability::Live => self.refuse_too_many_passing(&target).await?,
         }
         let mut ops = Vec::new();
         if target.resource.kind == "Namespace" {

@@ -25,6 +25,7 @@ mod priority_class;
 mod pruning;
 mod replica_set;
 mod resource;
+mod reviews;
 mod scale;
 mod selectable;
 mod service;
@@ -81,6 +82,11 @@ pub static ALL: &[&Resource] = &[
     &stored::INGRESS_CLASS,
     &network_policy::NETWORK_POLICY,
     &stored::LEASE,
+    &reviews::SELF_SUBJECT_ACCESS_REVIEW,
+    &reviews::SELF_SUBJECT_RULES_REVIEW,
+    &reviews::SUBJECT_ACCESS_REVIEW,
+    &reviews::LOCAL_SUBJECT_ACCESS_REVIEW,
+    &reviews::SELF_SUBJECT_REVIEW,
     &absent::STATEFUL_SET,
     &absent::DAEMON_SET,
     &absent::REPLICATION_CONTROLLER,

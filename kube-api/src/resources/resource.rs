@@ -76,6 +76,8 @@ pub enum Durability {
     Durable,
     /// Written by users and by sampan, beside the live state: it lasts as long as the process, and no longer than an hour.
     Passing,
+    /// Nowhere: an object is a question, and who writes it is answered in it.
+    Asked,
     /// A projection of the live state: users read it and command it, but do not write it.
     Live,
 }
@@ -138,6 +140,7 @@ impl Resource {
             (Durability::Durable | Durability::Passing, _) => {
                 &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
             }
+            (Durability::Asked, _) => &["create"],
             (Durability::Live, "pods") => &["create", "delete", "get", "list", "patch", "watch"],
             (Durability::Live, "nodes") => &["delete", "get", "list", "patch", "update", "watch"],
             (Durability::Live, _) => &["get", "list", "watch"],

@@ -23,6 +23,8 @@ const FILES: &[&str] = &[
     include_str!("../../schemas/core.v1.txt"),
     include_str!("../../schemas/apiextensions.v1.txt"),
     include_str!("../../schemas/apps.v1.txt"),
+    include_str!("../../schemas/authentication.v1.txt"),
+    include_str!("../../schemas/authorization.v1.txt"),
     include_str!("../../schemas/autoscaling.v1.txt"),
     include_str!("../../schemas/autoscaling.v2.txt"),
     include_str!("../../schemas/batch.v1.txt"),

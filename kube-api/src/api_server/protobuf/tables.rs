@@ -79,6 +79,13 @@ pub(super) const KINDS: &[(&str, &str, &[Field])] = &[
             ),
         ],
     ),
+    ("authorization.k8s.io/v1", "SelfSubjectAccessReview", &[METADATA, Field(2, "spec", Message(ACCESS)), STATUS]),
+    (
+        "authorization.k8s.io/v1",
+        "SelfSubjectRulesReview",
+        &[METADATA, Field(2, "spec", Message(&[Field(1, "namespace", Text)])), STATUS],
+    ),
+    ("authentication.k8s.io/v1", "SelfSubjectReview", &[METADATA, Field(2, "status", Ignored)]),
     ("v1", "Namespace", &[METADATA, Field(2, "spec", Ignored), STATUS]),
     (
         "v1",
@@ -297,6 +304,22 @@ const POD: &[Field] = &[
     Field(4, "terminationGracePeriodSeconds", OptionalNumber),
     Field(7, "nodeSelector", TEXTS),
     Field(24, "priorityClassName", Text),
+];
+const ACCESS: &[Field] = &[
+    Field(
+        1,
+        "resourceAttributes",
+        Message(&[
+            Field(1, "namespace", Text),
+            Field(2, "verb", Text),
+            Field(3, "group", Text),
+            Field(4, "version", Text),
+            Field(5, "resource", Text),
+            Field(6, "subresource", Text),
+            Field(7, "name", Text),
+        ]),
+    ),
+    Field(2, "nonResourceAttributes", Message(&[Field(1, "path", Text), Field(2, "verb", Text)])),
 ];
 const CONTAINER: &[Field] = &[
     Field(1, "name", Text),

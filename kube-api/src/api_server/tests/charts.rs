@@ -17,6 +17,7 @@ async fn told(fixture: &Fixture, path: &str, object: &Value) -> Vec<String> {
     assert_eq!(response.status(), StatusCode::CREATED, "{object}");
     warnings(&response)
 }
+const ACCOUNTS: &str = "/api/v1/namespaces/default/serviceaccounts";
 
 fn service(name: &str, spec: &Value) -> Value {
     let mut object = json!({ "metadata": { "name": name },
@@ -130,6 +131,7 @@ async fn what_changes_nothing_for_a_guest_is_taken_with_a_warning_that_says_why(
         .unwrap()
         .clone(),
     );
+    fixture.create(ACCOUNTS, &json!({ "metadata": { "name": "cart" } })).await;
     let said = told(&fixture, DEPLOYMENTS, &object).await;
     let (pod, container) = ("spec.template.spec", "spec.template.spec.containers[0]");
     let expected = [
@@ -263,7 +265,9 @@ async fn a_writer_is_told_of_what_he_writes_and_not_again_of_what_stood_there() 
     let mut object = deployment("cart");
     object["spec"]["template"]["spec"]["serviceAccountName"] = json!("cart");
     object["spec"]["template"]["spec"]["securityContext"] = json!({ "runAsUser": 1 });
-    assert_eq!(told(&fixture, DEPLOYMENTS, &object).await.len(), 2);
+    let said = told(&fixture, DEPLOYMENTS, &object).await;
+    assert_eq!(said.len(), 3);
+    assert!(said.iter().any(|text| text.contains("there is no ServiceAccount cart")), "{said:?}");
     let path = format!("{DEPLOYMENTS}/cart");
     let patched = async |path: &str, patch: Value| {
         let kind = [("content-type", "application/strategic-merge-patch+json")];

@@ -26,7 +26,11 @@ impl ClusterHttp for OneService {
             return ready(Err(ClusterHttpError::NoSuchService { service, why })).boxed();
         }
         let status = if request.uri().path() == "/" { 200 } else { 404 };
-        let answer = Response::builder().status(status).body(full_body("hello, tester"));
+        let mut answer = Response::builder().status(status);
+        if request.headers().contains_key(http::header::AUTHORIZATION) {
+            answer = answer.header("x-had-authorization", "yes");
+        }
+        let answer = answer.body(full_body("hello, tester"));
         ready(Ok(answer.expect("it is right"))).boxed()
     }
 }

@@ -11,6 +11,8 @@ async fn every_kind_is_discovered_with_its_verbs_and_short_names() {
         [
             "apiextensions.k8s.io",
             "apps",
+            "authentication.k8s.io",
+            "authorization.k8s.io",
             "autoscaling",
             "batch",
             "coordination.k8s.io",

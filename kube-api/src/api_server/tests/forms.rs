@@ -51,3 +51,42 @@ async fn what_is_below_objects_in_kubernetes_alone_is_refused_with_what_to_do_in
         assert!(status["message"].as_str().unwrap().contains(word), "{status}");
     }
 }
+
+#[tokio::test]
+async fn who_asks_what_he_may_do_is_answered() {
+    let fixture = Fixture::new().await;
+    let access = "/apis/authorization.k8s.io/v1";
+    let asked = json!({ "spec": { "resourceAttributes": { "verb": "get", "resource": "pods" } } });
+    let answered = fixture.create(&format!("{access}/selfsubjectaccessreviews"), &asked).await;
+    assert_eq!((&answered["status"]["allowed"], &answered["spec"]), (&json!(true), &asked["spec"]));
+    let rules =
+        fixture.create(&format!("{access}/selfsubjectrulesreviews"), &json!({ "spec": { "namespace": "a" } })).await;
+    assert_eq!(rules["status"]["resourceRules"][0]["verbs"], json!(["*"]));
+    let of = async |user: &str| {
+        let asked = json!({ "spec": { "user": user, "resourceAttributes": { "verb": "get", "resource": "pods" } } });
+        fixture.create(&format!("{access}/subjectaccessreviews"), &asked).await["status"]["allowed"].clone()
+    };
+    assert_eq!((of("sampan:admin").await, of("anna").await), (json!(true), json!(false)));
+    let who = fixture.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", &json!({})).await;
+    assert_eq!(who["status"]["userInfo"]["groups"][0], "system:masters");
+    let (code, _) = fixture.get(&format!("{access}/selfsubjectaccessreviews")).await;
+    assert_eq!(code, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn a_service_is_asked_through_the_api_without_being_told_its_token() {
+    let fixture = Fixture::new().await;
+    let services = "/api/v1/namespaces/default/services";
+    let spec = json!({ "selector": { "app": "a" }, "ports": [ { "port": 80, "name": "web" } ] });
+    fixture.create(services, &json!({ "metadata": { "name": "hello" }, "spec": spec })).await;
+    for asked in ["hello/proxy/", "hello:80/proxy/", "http:hello:web/proxy/?a=b"] {
+        let response = fixture.response("GET", &format!("{services}/{asked}"), &[], "").await;
+        assert_eq!(response.status(), StatusCode::OK, "{asked}");
+        assert!(response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().starts_with("sandbox"));
+        assert!(!response.headers().contains_key("x-had-authorization"), "{asked}");
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello, tester");
+    }
+    for (asked, code) in [("hello/proxy/none", 404), ("none/proxy/", 404), ("hello:81/proxy/", 400)] {
+        assert_eq!(fixture.get(&format!("{services}/{asked}")).await.0.as_u16(), code, "{asked}");
+    }
+}

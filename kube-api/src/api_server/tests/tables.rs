@@ -54,7 +54,7 @@ async fn services_show_type_and_ports() {
 #[tokio::test]
 async fn every_kind_can_be_listed_as_a_table() {
     let fixture = Fixture::new().await;
-    for resource in crate::resources::ALL {
+    for resource in crate::resources::ALL.iter().filter(|resource| resource.verbs().contains(&"list")) {
         let root = if resource.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", resource.group) };
         let table = fixture.table(&format!("{root}/{}/{}", resource.version, resource.plural)).await;
         assert_eq!(table["kind"], "Table", "{}", resource.kind);
