@@ -22,12 +22,13 @@ async fn head_is_answered_as_get_without_the_body() {
 async fn objects_lists_and_errors_are_answered_in_yaml_to_who_asks_for_it_first() {
     let fixture = Fixture::new().await;
     let configs = "/api/v1/namespaces/default/configmaps";
-    let data = json!({ "a": "yes", "b": "1_000", "c": "two\nlines", "d": "2026-01-01" });
+    let data = json!({ "a": "yes", "b": "1_000", "c": "two\nlines", "d": "2026-01-01", "e": "", "f": "- x: #1" });
     fixture.create(configs, &json!({ "metadata": { "name": "a" }, "data": data })).await;
     let yaml = async |path: &str, accept: &str| {
         let response = fixture.response("GET", path, &[("accept", accept)], "").await;
         let kind = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(!String::from_utf8_lossy(&bytes).contains(": 2026-01-01"), "who takes it for a date has it in quotes");
         (kind, crate::notation::read_yaml(&bytes).unwrap().value)
     };
     let (kind, object) = yaml(&format!("{configs}/a"), "application/yaml").await;
