@@ -131,6 +131,8 @@ impl Claimed {
     pub(super) fn taken_from(object: &mut Value) -> Self {
         let owners = match object["metadata"]["managedFields"].is_null() {
             true => None,
+            // More than is kept is not looked at: it is for whoever writes it to say less.
+            false if size(object) > MAX_OWNERS_BYTES => None,
             false => Owners::of(object).ok(),
         };
         if let Some(metadata) = object["metadata"].as_object_mut() {

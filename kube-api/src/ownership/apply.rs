@@ -156,7 +156,8 @@ fn prune(
     let nothing = || Value::Object(serde_json::Map::new());
     let pruned = without(merged, &named(&last.fields), kind.place()).unwrap_or_else(nothing);
     // What is owned comes back, and so does what stood below something that went and was never the manager's.
-    let owned = others.0.iter().fold(fields.clone(), |all, entry| all.union(&entry.fields));
+    let mut owned = fields.clone();
+    others.0.iter().for_each(|entry| owned.add(&entry.fields));
     let here = named(&fields_of(&owned_part(merged), kind.place())?);
     let left = named(&fields_of(&owned_part(&pruned), kind.place())?);
     let gone = here.difference(&left.union(&named(&owned)));

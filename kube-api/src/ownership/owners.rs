@@ -1,5 +1,7 @@
 //! `metadata.managedFields`, read and written.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::{Writer, set::FieldSet};
@@ -90,23 +92,33 @@ impl Owners {
         entries.into_iter().map(Entry::written).collect()
     }
 
-    /// Makes one of the oldest entries, where there are too many.
+    /// Makes one of the oldest entries of each version, until there are not too many. A client may send thousands.
     pub(super) fn cap(&mut self) {
-        let is_update = |entry: &&Entry| entry.operation == Operation::Update;
-        while self.0.iter().filter(is_update).count() > MAX_UPDATERS {
-            let mut updates: Vec<usize> =
-                (0..self.0.len()).filter(|at| self.0[*at].operation == Operation::Update).collect();
-            updates.sort_by(|a, b| self.0[*a].order().cmp(&self.0[*b].order()));
-            let oldest = updates[0];
-            let same = updates[1..].iter().find(|at| self.0[**at].api_version == self.0[oldest].api_version);
-            let Some(&next) = same else { return };
-            let fields = self.0[oldest].fields.union(&self.0[next].fields);
-            let into = &mut self.0[next];
-            into.fields = fields;
-            OLD_UPDATES.clone_into(&mut into.manager);
-            into.subresource.clear();
-            self.0.remove(oldest);
+        let is_update = |entry: &Entry| entry.operation == Operation::Update;
+        let mut left = self.0.iter().filter(|entry| is_update(entry)).count();
+        if left <= MAX_UPDATERS {
+            return;
         }
+        let (mut updates, mut kept): (Vec<_>, Vec<_>) = self.0.drain(..).partition(is_update);
+        updates.sort_by(|a, b| a.order().cmp(&b.order()));
+        let mut first_of_version = BTreeMap::new();
+        for entry in updates {
+            match first_of_version.get(&entry.api_version) {
+                Some(&first) if left > MAX_UPDATERS => {
+                    let into: &mut Entry = &mut kept[first];
+                    into.fields.add(&entry.fields);
+                    into.time = entry.time;
+                    OLD_UPDATES.clone_into(&mut into.manager);
+                    into.subresource.clear();
+                    left -= 1;
+                }
+                _ => {
+                    first_of_version.entry(entry.api_version.clone()).or_insert(kept.len());
+                    kept.push(entry);
+                }
+            }
+        }
+        self.0 = kept;
     }
 }
 

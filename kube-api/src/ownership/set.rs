@@ -56,12 +56,17 @@ impl FieldSet {
     /// What is in one of the two.
     pub fn union(&self, other: &Self) -> Self {
         let mut all = self.clone();
-        for (step, node) in &other.0 {
-            let here = all.0.entry(step.clone()).or_default();
-            here.member |= node.member;
-            here.below = here.below.union(&node.below);
-        }
+        all.add(other);
         all
+    }
+
+    /// Puts into it what is in another: without a copy of what is there, as many are put together.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (step, node) in &other.0 {
+            let here = self.0.entry(step.clone()).or_default();
+            here.member |= node.member;
+            here.below.add(&node.below);
+        }
     }
 
     /// What is in both.

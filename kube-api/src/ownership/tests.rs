@@ -279,3 +279,18 @@ fn sets_are_written_and_read_as_fields_v1() {
     assert!(Owners::of(&json!({ "metadata": { "managedFields": [{ "operation": "Other" }] } })).is_err());
     assert_eq!(Owners::of(&json!({ "metadata": { "managedFields": [{}] } })), Ok(Owners::default()));
 }
+
+#[test]
+fn of_thousands_who_wrote_in_several_versions_ten_entries_are_left_and_no_field_is_lost() {
+    let entry = |number: usize| {
+        let version = if number.is_multiple_of(2) { "apps/v1" } else { "apps/v1beta1" };
+        let labels = json!({ format!("f:l{number}"): {} });
+        json!({ "manager": format!("m{number}"), "operation": "Update", "apiVersion": version, "fieldsType": "FieldsV1",
+            "fieldsV1": { "f:metadata": { "f:labels": labels } } })
+    };
+    let entries: Vec<_> = (0..5000).map(entry).collect();
+    let mut owners = Owners::of(&json!({ "metadata": { "managedFields": entries } })).expect("they are right");
+    owners.cap();
+    assert_eq!(owners.entries().len(), MAX_UPDATERS);
+    assert_eq!(owners.entries().iter().map(|entry| entry.fields.paths().len()).sum::<usize>(), 5000);
+}
