@@ -1,6 +1,6 @@
 //! Taking workers out of placement, emptying them, and putting them back.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -15,6 +15,8 @@ use crate::client::{
 
 /// How often it is looked whether pods are gone.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long after it was refused a pod is asked for again: there may be room by then.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Take workers out of placement: they get no new replicas, and keep those they have
 #[derive(Debug, clap::Args)]
@@ -130,7 +132,8 @@ async fn cordon_all(connection: &Connection, nodes: &[String], cordoned: bool) -
 
 /// Asks for every pod of the node to be moved, and again for those that come, until there is none.
 async fn drain(connection: &Connection, node: &str, until: Instant, timeout: Duration) -> anyhow::Result<()> {
-    let mut asked: Vec<String> = Vec::new();
+    let mut moved: Vec<String> = Vec::new();
+    let mut refused: BTreeMap<String, Instant> = BTreeMap::new();
     loop {
         let left: Items = connection.get(&format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}")).await?;
         let names: Vec<(String, String)> = left.items.iter().filter_map(name_of).collect();
@@ -138,10 +141,20 @@ async fn drain(connection: &Connection, node: &str, until: Instant, timeout: Dur
             return Ok(());
         }
         for (namespace, name) in &names {
-            if !asked.contains(name) {
-                evict(connection, namespace, name).await?;
-                print_line(format_args!("pod/{name} is moved"));
-                asked.push(name.clone());
+            let is_early = refused.get(name).is_some_and(|at| at.elapsed() < ASK_AGAIN);
+            if is_early || moved.contains(name) {
+                continue;
+            }
+            match evict(connection, namespace, name).await? {
+                Evicted::Moved => {
+                    print_line(format_args!("pod/{name} is moved"));
+                    moved.push(name.clone());
+                }
+                Evicted::NotYet(why) => {
+                    if refused.insert(name.clone(), Instant::now()).is_none() {
+                        print_line(format_args!("pod/{name} is not moved yet: {why}"));
+                    }
+                }
             }
         }
         if Instant::now() >= until {
@@ -156,15 +169,24 @@ async fn drain(connection: &Connection, node: &str, until: Instant, timeout: Dur
     }
 }
 
-async fn evict(connection: &Connection, namespace: &str, name: &str) -> anyhow::Result<()> {
+/// What became of a pod that is to be moved.
+enum Evicted {
+    Moved,
+    /// Nothing could follow it now, and why.
+    NotYet(String),
+}
+
+async fn evict(connection: &Connection, namespace: &str, name: &str) -> anyhow::Result<Evicted> {
     let eviction = json!({ "apiVersion": "policy/v1", "kind": "Eviction",
         "metadata": { "name": name, "namespace": namespace } });
     let uri = format!("/api/v1/namespaces/{namespace}/pods/{name}/eviction");
     let evicted = connection.send::<Value>(request(Method::POST, uri, "application/json", &eviction)?).await;
-    match evicted {
+    let Err(error) = evicted else { return Ok(Evicted::Moved) };
+    match crate::client::connection::refusal_code(&error).and_then(|code| StatusCode::from_u16(code).ok()) {
         // It went by itself.
-        Err(error) if crate::client::connection::refusal_code(&error) == Some(StatusCode::NOT_FOUND.as_u16()) => Ok(()),
-        evicted => evicted.map(drop),
+        Some(StatusCode::NOT_FOUND) => Ok(Evicted::Moved),
+        Some(StatusCode::TOO_MANY_REQUESTS) => Ok(Evicted::NotYet(error.to_string())),
+        _ => Err(error),
     }
 }
 
