@@ -50,16 +50,16 @@ pub(super) fn endpoint_slice(
 }
 
 fn endpoint(endpoint: &Endpoint) -> Value {
-    let pod = &endpoint.replica.0;
     json!({
-        "addresses": [&*pod.name],
+        "addresses": [&*endpoint.replica.0.name],
         "conditions": { "ready": true, "serving": true, "terminating": false },
         "nodeName": &*endpoint.worker.0,
-        "targetRef": {
-            "kind": "Pod",
-            "namespace": &*pod.namespace,
-            "name": &*pod.name,
-            "uid": pod_uid(&endpoint.replica),
-        },
+        "targetRef": pod_reference(endpoint),
     })
+}
+
+/// The Pod that an endpoint is.
+pub(super) fn pod_reference(endpoint: &Endpoint) -> Value {
+    let pod = &endpoint.replica.0;
+    json!({ "kind": "Pod", "namespace": &*pod.namespace, "name": &*pod.name, "uid": pod_uid(&endpoint.replica) })
 }

@@ -1,11 +1,11 @@
 use api::{ObjectKey, Timestamp, session::Endpoint};
 use kube_api::{
-    identity::{derived_uid, pod_uid, rfc3339},
+    identity::{derived_uid, rfc3339},
     template::NO_ADDRESS,
 };
 use serde_json::{Value, json};
 
-use super::endpoint_slice::MAX_SHOWN;
+use super::endpoint_slice::{MAX_SHOWN, pod_reference};
 use crate::routing::Service;
 
 /// The endpoints of a Service as an Endpoints object. `before` is the object as it stood, for when it was made.
@@ -43,15 +43,5 @@ pub(super) fn endpoints(
 }
 
 fn address(endpoint: &Endpoint) -> Value {
-    let pod = &endpoint.replica.0;
-    json!({
-        "ip": NO_ADDRESS,
-        "nodeName": &*endpoint.worker.0,
-        "targetRef": {
-            "kind": "Pod",
-            "namespace": &*pod.namespace,
-            "name": &*pod.name,
-            "uid": pod_uid(&endpoint.replica),
-        },
-    })
+    json!({ "ip": NO_ADDRESS, "nodeName": &*endpoint.worker.0, "targetRef": pod_reference(endpoint) })
 }
