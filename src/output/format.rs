@@ -1,8 +1,9 @@
 use std::str::FromStr;
 
+use kube_api::notation::yaml_text;
 use serde_json::Value;
 
-use super::{custom_columns::CustomColumns, jsonpath::JsonPath, yaml};
+use super::{custom_columns::CustomColumns, jsonpath::JsonPath};
 use crate::client::table::Columns;
 
 /// How something is shown.
@@ -59,7 +60,7 @@ impl Whole {
         let mut text = match self {
             Self::Json => serde_json::to_string_pretty(value)?,
             // It ends its last line itself.
-            Self::Yaml => return Ok(yaml::text(value)),
+            Self::Yaml => return Ok(yaml_text(value)),
             Self::Name => names.join("\n"),
             Self::CustomColumns(columns) => columns.lines(value)?.join("\n"),
             // A template says itself where lines end.

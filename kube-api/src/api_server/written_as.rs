@@ -5,6 +5,8 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
+use crate::notation::yaml_text;
+
 use super::{error::ApiError, heavy::Heavy};
 
 /// The largest answer, in bytes of JSON, that is written as YAML.
@@ -32,44 +34,10 @@ pub(super) async fn in_yaml(response: Response<Body>, heavy: &Heavy) -> Result<R
         })?;
         let unreadable = |error| ApiError::Internal { why: format!("an answer cannot be written as YAML: {error}") };
         let value: Value = serde_json::from_slice(&body.to_bytes()).map_err(unreadable)?;
-        let mut text = String::new();
-        write(&value, 0, &mut text);
-        Ok(text.trim_start().to_owned() + "\n")
+        Ok(yaml_text(&value))
     };
     let text = heavy.work(writing).await?;
     parts.headers.insert(header::CONTENT_TYPE, YAML);
     parts.headers.remove(header::CONTENT_LENGTH);
     Ok(Response::from_parts(parts, Body::from(text)))
-}
-
-/// Writes a value behind `key:` or `-`, with what it holds indented below. Texts that some reader could take for something else
-/// stand in the quotes of JSON, which are YAML's too.
-fn write(value: &Value, depth: usize, text: &mut String) {
-    let indent = "  ".repeat(depth);
-    match value {
-        Value::Object(fields) if !fields.is_empty() => {
-            for (key, value) in fields {
-                *text += &format!("\n{indent}{}:", scalar(key));
-                write(value, depth + 1, text);
-            }
-        }
-        Value::Array(elements) if !elements.is_empty() => {
-            for element in elements {
-                *text += &format!("\n{indent}-");
-                write(element, depth + 1, text);
-            }
-        }
-        Value::String(plain) => *text += &format!(" {}", scalar(plain)),
-        other => *text += &format!(" {other}"),
-    }
-}
-
-fn scalar(text: &str) -> String {
-    let begins = text.starts_with(|first: char| first.is_ascii_alphabetic());
-    let goes_on = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte));
-    let is_word = matches!(
-        text.to_ascii_lowercase().as_str(),
-        "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null"
-    );
-    if begins && goes_on && !is_word { text.to_owned() } else { Value::from(text).to_string() }
 }

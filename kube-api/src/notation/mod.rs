@@ -1,4 +1,4 @@
-//! Objects as text: JSON and YAML as kubectl reads them, for the API and for manifests alike.
+//! Objects as text: JSON and YAML as kubectl reads them, for the API and for manifests alike, and YAML as it is written for both.
 //!
 //! Of a key that is given twice the last counts, as for kubectl and the API of Kubernetes, and it is told which they were:
 //! who reads decides whether that is fine. It knows nothing of kinds.
@@ -9,6 +9,7 @@ mod node;
 mod path;
 mod scalar;
 mod weight;
+mod written;
 mod yaml;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ use node::Node;
 pub(crate) use path::Path;
 pub(crate) use weight::{Found, listed};
 pub use weight::{MAX_HELD_BYTES, MAX_LISTED};
+pub use written::yaml_text;
 pub use yaml::{MAX_ALIASED_BYTES, MAX_DEPTH};
 
 /// What a text says.

@@ -1,10 +1,9 @@
+use kube_api::notation::yaml_text;
 use serde_json::Value;
 
 use crate::{
     client::table::{Columns, Table},
-    layout,
-    output::yaml_text,
-    terminal,
+    layout, terminal,
 };
 
 /// Where values begin that stand beside their names.

@@ -10,8 +10,9 @@ const WORDS: [&str; 14] = ["y", "n", "yes", "no", "on", "off", "true", "false", 
 /// What a plain text cannot begin with.
 const INDICATORS: &str = "?:,[]{}#&*!|>'\"%@`";
 
-/// The text for a value, which ends with a line's end.
-pub(crate) fn text(value: &Value) -> String {
+/// The YAML for a value, which ends with a line's end.
+#[must_use]
+pub fn yaml_text(value: &Value) -> String {
     let mut text = String::new();
     match value {
         Value::Object(fields) if !fields.is_empty() => object(&mut text, fields, 0),
@@ -148,10 +149,10 @@ fn begins_with_date(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use kube_api::notation::read_yaml;
     use serde_json::json;
 
     use super::*;
+    use crate::notation::read_yaml;
 
     #[test]
     fn objects_look_as_kubectl_writes_them() {
@@ -183,9 +184,9 @@ ready: true
 time: \"2026-11-30T22:14:36Z\"
 uid: 4bba7e37-7b70-886f-a925-710d215b9d33
 ";
-        assert_eq!(text(&value), expected);
-        assert_eq!(text(&json!([])), "[]\n");
-        assert_eq!(text(&json!("on")), "\"on\"\n");
+        assert_eq!(yaml_text(&value), expected);
+        assert_eq!(yaml_text(&json!([])), "[]\n");
+        assert_eq!(yaml_text(&json!("on")), "\"on\"\n");
     }
 
     #[test]
@@ -262,7 +263,7 @@ uid: 4bba7e37-7b70-886f-a925-710d215b9d33
         for text_of in texts {
             let value =
                 json!({ text_of.clone(): text_of, "list": [text_of, { "b": text_of, "c": [text_of] }], "z": 1 });
-            let written = text(&value);
+            let written = yaml_text(&value);
             let read = read_yaml(written.as_bytes()).unwrap_or_else(|error| panic!("{text_of:?}: {error}\n{written}"));
             assert_eq!(read.value, value, "{written}");
         }
