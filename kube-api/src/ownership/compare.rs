@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     place::{Place, Unmergeable},
@@ -54,8 +54,8 @@ impl Differences {
         match place {
             Place::Leaf => {}
             Place::Fields(..) | Place::Map(..) => {
-                let fields = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or_default();
-                let (before, after) = (fields(old), fields(new));
+                let nothing = Map::new();
+                let [before, after] = [old, new].map(|value| value.and_then(Value::as_object).unwrap_or(&nothing));
                 for name in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
                     let below = place.below(name);
                     path.push(Step::Field(name.clone()));
