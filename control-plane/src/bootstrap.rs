@@ -35,11 +35,11 @@ pub(crate) async fn ensure_objects(store: &dyn Store, now: Timestamp) -> Result<
 
 /// Gives its ServiceAccount to each namespace that has none: of before, or because somebody deleted it.
 async fn give_accounts(store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
-    let mut after = None;
+    let (prefix, mut after) = (NAMESPACE.prefix(), None);
     loop {
-        let page = store.list(&NAMESPACE.prefix(), PAGE, after.as_deref()).await?;
+        let page = store.list(&prefix, PAGE, after.as_deref()).await?;
         for item in &page.items {
-            let name = item.key.trim_start_matches(&NAMESPACE.prefix());
+            let Some(name) = item.key.strip_prefix(&prefix) else { continue };
             let key = SERVICE_ACCOUNT.key(&ObjectKey::new(name, DEFAULT_ACCOUNT));
             let uid = derived_uid(&["serviceaccount", name, &now.micros.to_string()]);
             let account = Bytes::from(default_account(name, &uid, &rfc3339(now)).to_string());

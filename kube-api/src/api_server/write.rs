@@ -1,11 +1,13 @@
 //! Creating and changing: the one way into the store.
 
+use api::ObjectKey;
 use serde_json::{Value, json};
 use store::{Compare, Op, Revision, StoreError};
 
 use crate::{
     cluster_ip::{self, Address},
     finalizers::{finalizers, is_deleted},
+    kind::SERVICE_ACCOUNT,
     resources::{DEFAULT_ACCOUNT, Durability, Subresource, default_account},
 };
 
@@ -207,8 +209,7 @@ impl Objects {
 /// Each namespace has its ServiceAccount as soon as it is there. One that is there already, of before, is written anew.
 pub(super) fn default_account_of(namespace: &str) -> Op {
     let account = default_account(namespace, &http_server::new_uid(), &rfc3339_now());
-    let key = store::object_key("", "serviceaccounts", Some(namespace), DEFAULT_ACCOUNT);
-    Op::Put(key, encode(&account))
+    Op::Put(SERVICE_ACCOUNT.key(&ObjectKey::new(namespace, DEFAULT_ACCOUNT)), encode(&account))
 }
 
 fn changed_meanwhile(target: &Target) -> ApiError {
