@@ -7,6 +7,7 @@ use std::{
 use api::{Digest, ImageBytes};
 use bytes::Bytes;
 use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
+use parking_lot::Mutex;
 
 use crate::{
     DiskReserve, ImageError, ImageReference,
@@ -30,6 +31,9 @@ struct Layout {
     dir: PathBuf,
     blobs: Blobs,
     index: IndexFile,
+    /// What was put last by an edit, until it is asked for: that is soon, and reading and checking it once more takes as long as
+    /// putting it did.
+    edited: Mutex<Option<Component>>,
 }
 
 /// An image in the store.
@@ -79,7 +83,7 @@ impl ImageStore {
         let dir = dir.to_owned();
         private_files::create_dir(&dir).map_err(io_error("create", &dir))?;
         let (index, blobs) = (IndexFile::open(&dir)?, Blobs::open(&dir, reserve)?);
-        Ok(Self { layout: Arc::new(Layout { dir, blobs, index }) })
+        Ok(Self { layout: Arc::new(Layout { dir, blobs, index, edited: Mutex::default() }) })
     }
 
     /// Where the layout is.
@@ -96,7 +100,9 @@ impl ImageStore {
     /// As [`put_component`](Self::put_component), for who builds it again whenever it is needed and waits for it now: it may not survive
     /// a crash of the machine, and is then missing or damaged, until it is put again. All other images stay as they are.
     pub fn put_edited(&self, reference: &str, bytes: Bytes) -> Result<Image, ImageError> {
-        self.put_by(Blobs::put_unsynced, reference, &bytes)
+        let image = self.put_by(Blobs::put_unsynced, reference, &bytes)?;
+        *self.layout.edited.lock() = Some(Component { digest: image.component_digest.clone(), bytes });
+        Ok(image)
     }
 
     fn put_by(
@@ -263,6 +269,10 @@ impl ImageStore {
     /// The component of the image with this manifest digest. Every byte is checked on every call.
     pub fn component(&self, manifest: &Digest) -> Result<Component, ImageError> {
         let layer = self.layer(manifest)?;
+        if let Some(edited) = self.layout.edited.lock().take_if(|edited| edited.digest == layer.digest) {
+            self.is_used(manifest);
+            return Ok(edited);
+        }
         let bytes = self.layout.blobs.get(&layer.digest, "component", MAX_COMPONENT_BYTES)?;
         let Some(bytes) = bytes else {
             let path = self.layout.blobs.path(&layer.digest);

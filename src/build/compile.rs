@@ -352,7 +352,9 @@ fn target_dir_of_environment() -> Option<PathBuf> {
 pub(crate) fn read_component(file: &Path) -> anyhow::Result<Vec<u8>> {
     let limit_bytes = registry_client::MAX_COMPONENT_BYTES;
     let opened = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let mut bytes = Vec::new();
+    // Memory that grows as it is read is copied again and again.
+    let size = opened.metadata().map_or(0, |found| found.len()).min(limit_bytes);
+    let mut bytes = Vec::with_capacity(size as usize);
     opened
         .take(limit_bytes + 1)
         .read_to_end(&mut bytes)

@@ -48,6 +48,18 @@ fn an_edit_that_did_not_survive_a_crash_is_put_again_and_is_the_same_image() {
 }
 
 #[test]
+fn what_was_edited_is_read_from_the_disk_and_checked_but_for_the_first_time() {
+    let (dir, store) = store();
+    let image = store.put_edited("hello", component("a")).unwrap();
+    let path = blob(&dir, &image.component_digest);
+    fs::write(&path, "").unwrap();
+    let other = store.put_component("other", component("b")).unwrap();
+    assert_eq!(store.component(&other.digest).unwrap().bytes, component("b"));
+    assert_eq!(store.component(&image.digest).unwrap().bytes, component("a"), "it is still held");
+    assert!(matches!(store.component(&image.digest), Err(ImageError::Damaged { .. })));
+}
+
+#[test]
 fn a_cut_off_or_missing_file_is_noticed() {
     let (dir, store) = store();
     let image = store.put_component("hello", component("a")).unwrap();

@@ -3,13 +3,14 @@
 
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::Write,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
 use registry_client::inspect;
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 
+use super::exchange;
 use crate::{
     engine::{self, Code},
     priority, sandbox,
@@ -36,12 +37,11 @@ pub(super) struct Alone {
 /// Makes an artifact of a component, or writes in its place why it cannot be. Says which it did by a code for this process' end.
 ///
 /// To be called in a process of one thread that has nothing else, and that ends with the code.
-pub(super) fn run(alone: Alone, component: &mut File, artifact: &mut File) -> i32 {
+pub(super) fn run(alone: Alone, component: &File, artifact: &mut File) -> i32 {
     let done = catch_unwind(AssertUnwindSafe(|| {
+        let component = exchange::handed_over(component).ok()?;
         confine(alone.memory_bytes, alone.threads)?;
-        let mut bytes = Vec::new();
-        component.read_to_end(&mut bytes).ok()?;
-        let (code, written) = match (alone.work)(&bytes) {
+        let (code, written) = match (alone.work)(component) {
             Ok(code) => (COMPILED, code),
             Err(why) => (REFUSED, why.into_bytes()),
         };

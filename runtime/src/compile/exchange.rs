@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{self, IoSlice, IoSliceMut, Read, Seek, Write},
+    io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write},
     mem::MaybeUninit,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -12,7 +12,8 @@ use std::{
 };
 
 use rustix::{
-    fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
+    fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create},
+    mm::{MapFlags, ProtFlags, mmap},
     net::{
         RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
         recvmsg, sendmsg,
@@ -25,6 +26,8 @@ use tokio::{
 
 /// The longest refusal; what would be longer is cut.
 pub(super) const MAX_WORDS_BYTES: usize = 32 << 10;
+/// Of files that nobody can change any more.
+const SEALS: SealFlags = SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
 /// Descriptors that come with one message.
 const PASSED: usize = 2;
 
@@ -59,8 +62,27 @@ pub(super) fn memory(bytes: &[u8]) -> io::Result<File> {
 
 /// From now on nobody can change what was written to such a file.
 pub(super) fn seal(file: &File) -> io::Result<()> {
-    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-    Ok(fcntl_add_seals(file, seals)?)
+    Ok(fcntl_add_seals(file, SEALS)?)
+}
+
+/// What is in a file that was handed over and that nobody can change any more, without a copy of it. It stays mapped: this is for a
+/// process that ends with its work.
+#[allow(unsafe_code, reason = "no library in use maps a file, knowing that it is sealed")]
+pub(super) fn handed_over(component: &File) -> io::Result<&'static [u8]> {
+    if !fcntl_get_seals(component)?.contains(SEALS) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it could still be changed"));
+    }
+    // A process in a sandbox may not ask for the metadata of a file.
+    let length = usize::try_from((&*component).seek(SeekFrom::End(0))?).map_err(io::Error::other)?;
+    if length == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: the kernel chooses a place where nothing is. The bytes there are as long as the file is, which can neither shrink nor be
+    // written to, and are never unmapped.
+    unsafe {
+        let begins = mmap(std::ptr::null_mut(), length, ProtFlags::READ, MapFlags::SHARED, component, 0)?;
+        Ok(std::slice::from_raw_parts(begins.cast(), length))
+    }
 }
 
 /// Gives the other process a component, and the end of a socket for its answer.
@@ -109,7 +131,7 @@ pub(super) async fn receive_answer(from: &mut UnixStream, limit_bytes: u64) -> i
         Some(artifact) => {
             let mut artifact = File::from(artifact);
             let read = move || {
-                let length = artifact.seek(io::SeekFrom::End(0))?;
+                let length = artifact.seek(SeekFrom::End(0))?;
                 if length > limit_bytes {
                     return Err(io::Error::new(
                         io::ErrorKind::InvalidData,
@@ -191,6 +213,17 @@ mod tests {
             drop(far);
             assert!(receive_answer(&mut connection(near).unwrap(), limit_bytes).await.is_err());
         }
+    }
+
+    #[test]
+    fn a_component_that_was_handed_over_is_read_where_it_is_once_nobody_can_change_it() {
+        let component = memory(b"component").unwrap();
+        assert!(handed_over(&component).is_err());
+        seal(&component).unwrap();
+        assert_eq!(handed_over(&component).unwrap(), b"component");
+        let empty = memory(b"").unwrap();
+        seal(&empty).unwrap();
+        assert!(handed_over(&empty).unwrap().is_empty());
     }
 
     #[tokio::test]

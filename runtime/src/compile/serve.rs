@@ -124,13 +124,13 @@ struct Compile(Option<Pid>);
 impl Compile {
     /// It keeps `alive` as long as it runs.
     #[allow(unsafe_code, reason = "the standard library copies no process, but to start a program in it")]
-    fn begin(mut component: File, mut artifact: File, alive: BlockingStream, alone: Alone) -> io::Result<Self> {
+    fn begin(component: File, mut artifact: File, alive: BlockingStream, alone: Alone) -> io::Result<Self> {
         // SAFETY: this process has one thread, so no lock is held by another, and all that may be called afterwards.
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
             0 => {
                 close_all_but(&[component.as_raw_fd(), artifact.as_raw_fd(), alive.as_raw_fd()]);
-                let code = alone::run(alone, &mut component, &mut artifact);
+                let code = alone::run(alone, &component, &mut artifact);
                 // SAFETY: it never returns. What belongs to the process that was copied is not ended here a second time.
                 unsafe { libc::_exit(code) }
             }

@@ -88,7 +88,9 @@ impl CompileServer {
         let server = self.0.clone();
         let asked = tokio::task::spawn_blocking(move || {
             let (ours, theirs) = UnixStream::pair()?;
-            server.hand_over(wanted, &exchange::memory(&component)?, &theirs)?;
+            let component = exchange::memory(&component)?;
+            exchange::seal(&component)?;
+            server.hand_over(wanted, &component, &theirs)?;
             Ok::<_, io::Error>(ours)
         });
         let mut answer = exchange::connection(asked.await.map_err(io::Error::other)??)?;
