@@ -280,7 +280,8 @@ impl Compiler {
             let find = move || toolchains.lock().find(&folder);
             tokio::task::spawn_blocking(find).await.context("the search was broken off")?
         };
-        let mut build = found?.cargo_build(folder, self.profile);
+        let others: Vec<&Path> = packages.iter().map(|package| &*package.folder).collect();
+        let mut build = found?.cargo_build(folder, &others, self.profile);
         build.args(["--message-format", "json-render-diagnostics"]).stdout(Stdio::piped());
         if packages.len() > 1 {
             build.arg("--keep-going").args(packages.iter().flat_map(|package| ["--package", &package.id]));

@@ -80,8 +80,8 @@ impl Toolchain {
         command
     }
 
-    /// The command that builds packages: the one in a folder, unless others are named to it.
-    pub(super) fn cargo_build(&self, folder: &Path, profile: Profile) -> Command {
+    /// The command that builds packages: the one in a folder, unless others are named to it, which are in those folders.
+    pub(super) fn cargo_build(&self, folder: &Path, others: &[&Path], profile: Profile) -> Command {
         let libc = format!("-Clink-arg=-L{DEBIAN_WASI_LIBC}");
         let mut flags = Vec::new();
         let mut command = self.cargo(folder);
@@ -94,7 +94,8 @@ impl Toolchain {
             Further::Variable(name, value) => drop(command.env(name, value)),
             Further::Config(settings) => drop(command.args(settings.iter().flat_map(|one| ["--config", one]))),
         }
-        command.args(profile.arguments(folder)).args(["--target", TARGET]);
+        let folders: Vec<&Path> = others.iter().copied().chain([folder]).collect();
+        command.args(profile.arguments(&folders)).args(["--target", TARGET]);
         command
     }
 }
@@ -193,7 +194,7 @@ mod tests {
     #[test]
     fn every_way_builds_the_target_for_release_with_a_small_stack() {
         for toolchain in [Toolchain::Target, Toolchain::DebianWeb { linker: None }] {
-            let command = toolchain.cargo_build(Path::new("/"), Profile::Release);
+            let command = toolchain.cargo_build(Path::new("/"), &[], Profile::Release);
             let arguments: Vec<_> = command.as_std().get_args().collect();
             assert!(arguments.ends_with(&["--release".as_ref(), "--target".as_ref(), TARGET.as_ref()]));
             assert!(flags_of(&command).contains(STACK));
@@ -212,7 +213,7 @@ mod tests {
     #[test]
     fn debians_way_finds_the_c_library_and_the_linker() {
         let toolchain = Toolchain::DebianWeb { linker: Some("/rust/gcc-ld".into()) };
-        let command = toolchain.cargo_build(Path::new("/"), Profile::Release);
+        let command = toolchain.cargo_build(Path::new("/"), &[], Profile::Release);
         assert!(flags_of(&command).contains(DEBIAN_WASI_LIBC));
         let path = command.as_std().get_envs().find_map(|(name, value)| (name == "PATH").then_some(value).flatten());
         assert!(path.unwrap().to_string_lossy().starts_with("/rust/gcc-ld:"));
