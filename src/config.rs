@@ -23,6 +23,10 @@ pub(crate) struct ServerArgs {
     #[arg(long, env = "SAMPAN_API", default_value = "127.0.0.1:7443", value_name = "IP:PORT", value_parser = address)]
     pub(crate) api: SocketAddr,
 
+    /// File of users beside the administrator, which only this user may read: in each line `token,user,uid,"group1,group2"`
+    #[arg(long, env = "SAMPAN_TOKEN_AUTH_FILE", value_name = "FILE")]
+    pub(crate) token_auth_file: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) api_limits: ApiLimitArgs,
 

@@ -1,6 +1,7 @@
 use api::{ObjectKey, Timestamp};
 use bytes::Bytes;
 use kube_api::{
+    access::default_roles,
     cluster_ip::{self, Address, NoAddress},
     identity::{derived_uid, rfc3339},
     kind::{NAMESPACE, PRIORITY_CLASS, SERVICE, SERVICE_ACCOUNT},
@@ -15,14 +16,14 @@ const NAMESPACES: [&str; 2] = ["default", "kube-system"];
 /// Objects read from the store at a time.
 const PAGE: usize = 500;
 
-/// Makes the Namespaces and PriorityClasses that clients take for granted, where they are missing, the ServiceAccount
+/// Makes the Namespaces, PriorityClasses and roles that clients take for granted, where they are missing, the ServiceAccount
 /// of each namespace, and gives Services of before their addresses.
 pub(crate) async fn ensure_objects(store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
     let namespaces = NAMESPACES.map(|name| (NAMESPACE.cluster_key(name), namespace(name, now)));
     let classes = SYSTEM_CLASSES.map(|(name, value, description)| {
         (PRIORITY_CLASS.cluster_key(name), priority_class(name, value, description, now))
     });
-    for (key, object) in namespaces.into_iter().chain(classes) {
+    for (key, object) in namespaces.into_iter().chain(classes).chain(default_roles(now)) {
         let object = Bytes::from(object.to_string());
         match store.txn(vec![Compare::Absent(key.clone())], vec![Op::Put(key, object)]).await {
             Ok(_) | Err(StoreError::Conflict { .. }) => {}

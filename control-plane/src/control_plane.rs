@@ -1,4 +1,5 @@
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -10,13 +11,15 @@ use api::{
     outbound::Connect,
     session::{ForGateway, ForWorker},
 };
+use http::HeaderMap;
 use http_server::{
-    ApiLimits, Certificates, Token,
+    ApiLimits, Certificates, Holder, Token, TokenDigest, Users,
     audit::{AuditLog, AuditSettings, Auditing},
+    bearer,
 };
 use key_value::{MemoryKeyValue, Quota, RedbKeyValue, RedisKeyValue, RedisSettings, SealedKeyValue};
 use kube_api::{
-    api_server::{ApiState, serve, write_kubeconfig},
+    api_server::{ApiState, Guard, serve, write_kubeconfig},
     identity::now,
 };
 use parking_lot::Mutex;
@@ -87,6 +90,8 @@ pub struct ControlPlaneConfig {
     pub join_authority: Option<String>,
     /// What the API takes before it refuses.
     pub api_limits: ApiLimits,
+    /// Users beside the administrator, whose tokens the installation was given.
+    pub users: HashMap<TokenDigest, Holder>,
     /// Where it is written who asked the API and the registry for what; `None`: nowhere.
     pub audit: Option<AuditSettings>,
     /// What each thread does as it begins that works on what may cost much: patches, and large bodies.
@@ -392,14 +397,16 @@ impl ControlPlane {
         repositories.on_refusal(move |over| quotas.note(over.quota(), over.owner(), &over.to_string()));
         self.measurements.show_registry(repositories.clone());
         let register = self.register().await?;
-        let joining = join::router(register.clone(), token.clone());
+        let users = Users::new(token, self.config.users.clone());
+        let guard = Guard::new(users.clone());
+        let joining = join::router(register.clone(), guard.clone());
         let images = images::Images {
             store: self.store.clone(),
             registries: self.images.registries.clone(),
             repositories: repositories.clone(),
         };
-        let listing = images::router(images.clone(), self.images.store.clone(), token.clone());
-        let usage = usage::router(self.measurements.clone(), token.clone());
+        let listing = images::router(images.clone(), self.images.store.clone(), guard.clone());
+        let usage = usage::router(self.measurements.clone(), guard.clone());
         let state = ApiState {
             durable: self.store.clone(),
             live: Arc::new(self.live.clone()),
@@ -409,12 +416,17 @@ impl ControlPlane {
             cluster: self.cluster.get().cloned(),
             beside: registry_server::router(repositories, tokens.clone()).merge(listing).merge(joining).merge(usage),
             limits: self.config.api_limits,
-            audit: audit.clone().map(|log| Auditing { log, user: Arc::new(move |headers| tokens.user(headers)) }),
+            audit: audit.clone().map(|log| {
+                let whose = move |headers: &HeaderMap| {
+                    tokens.user(headers).map(Arc::new).or_else(|| users.of(bearer(headers)?))
+                };
+                Auditing { log, user: Arc::new(whose) }
+            }),
             refusals: self.measurements.refusals().clone(),
             on_costly_thread_start: self.config.on_costly_thread_start,
         };
         let collecting = images.keep_collected(self.config.collection.clone(), stop.clone());
-        let (served, ()) = tokio::join!(serve(listener, certificates.server, state, token, stop), collecting);
+        let (served, ()) = tokio::join!(serve(listener, certificates.server, state, guard, stop), collecting);
         if let Some(audit) = audit {
             // What was noted is written before the process ends.
             let _ = tokio::task::spawn_blocking(move || audit.close()).await;

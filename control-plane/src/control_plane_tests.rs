@@ -25,6 +25,7 @@ fn open(dir: &Path) -> Result<ControlPlane, OpenError> {
         own_workers: Vec::new(),
         join_authority: None,
         api_limits: ApiLimits::default(),
+        users: HashMap::new(),
         audit: None,
         on_costly_thread_start: || {},
     };

@@ -1,18 +1,17 @@
 //! What replicas and Services have used, for `sampan top`: counts since the process started, of which two looks make figures.
 
 use axum::{Json, Router, extract::State, middleware, routing::get};
-use http_server::Token;
-use kube_api::api_server::require_token;
+use kube_api::api_server::{Guard, authorized};
 use serde_json::{Value, json};
 
 use crate::shell::Measurements;
 
 /// What `sampan top` asks.
-pub(crate) fn router(measurements: Measurements, token: Token) -> Router {
+pub(crate) fn router(measurements: Measurements, guard: Guard) -> Router {
     Router::new()
         .route("/sampan/v1/usage", get(list))
         .with_state(measurements)
-        .layer(middleware::from_fn_with_state(token, require_token))
+        .layer(middleware::from_fn_with_state(guard, authorized))
 }
 
 async fn list(State(measurements): State<Measurements>) -> Json<Value> {

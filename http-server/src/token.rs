@@ -9,7 +9,7 @@ use crate::{audit::NotNoted, peer::Peer, seats::Full};
 /// Random bytes of a token.
 const TOKEN_BYTES: usize = 32;
 
-/// The bearer token that every client shows. Whoever has it may do everything.
+/// A bearer token that is kept in a file of the data directory.
 #[derive(Clone)]
 pub struct Token {
     text: String,

@@ -35,6 +35,10 @@ kinds! {
     SECRET = "", "secrets", "Secret", "v1";
     POD_DISRUPTION_BUDGET = "policy", "poddisruptionbudgets", "PodDisruptionBudget", "policy/v1";
     PRIORITY_CLASS = "scheduling.k8s.io", "priorityclasses", "PriorityClass", "scheduling.k8s.io/v1";
+    ROLE = "rbac.authorization.k8s.io", "roles", "Role", "rbac.authorization.k8s.io/v1";
+    ROLE_BINDING = "rbac.authorization.k8s.io", "rolebindings", "RoleBinding", "rbac.authorization.k8s.io/v1";
+    CLUSTER_ROLE = "rbac.authorization.k8s.io", "clusterroles", "ClusterRole", "rbac.authorization.k8s.io/v1";
+    CLUSTER_ROLE_BINDING = "rbac.authorization.k8s.io", "clusterrolebindings", "ClusterRoleBinding", "rbac.authorization.k8s.io/v1";
     POD = "", "pods", "Pod", "v1";
     NODE = "", "nodes", "Node", "v1";
     ENDPOINT_SLICE = "discovery.k8s.io", "endpointslices", "EndpointSlice", "discovery.k8s.io/v1";

@@ -3,6 +3,7 @@
 //! It knows no scheduler, and carries out nothing that objects ask for. What is live is asked of whoever serves it:
 //! [`api_server::LiveCommands`] and [`logs::PodLogs`].
 
+pub mod access;
 pub mod api_server;
 pub mod cluster_ip;
 pub mod conditions;

@@ -2,9 +2,12 @@ use std::{io, path::Path};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, Method, header};
-use http_server::{Token, audit::User};
+use http_server::{Token, User};
 
 use super::error::RegistryError;
+
+/// Who has a token for images alone.
+const REGISTRY: &str = "sampan:registry";
 
 /// What the owner of a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +34,11 @@ impl Tokens {
 
     /// Whose token a request shows, for the audit log.
     pub fn user(&self, headers: &HeaderMap) -> Option<User> {
-        let (name, groups): (_, &'static [&'static str]) = match self.role(headers).role()? {
-            Role::Admin => ("sampan:admin", &["system:masters", "system:authenticated"]),
-            Role::Push => ("sampan:push", &["sampan:registry", "system:authenticated"]),
-            Role::Pull => ("sampan:pull", &["sampan:registry", "system:authenticated"]),
-        };
-        Some(User { name, groups })
+        Some(match self.role(headers).role()? {
+            Role::Admin => User::admin(),
+            Role::Push => User::authenticated("sampan:push", [REGISTRY]),
+            Role::Pull => User::authenticated("sampan:pull", [REGISTRY]),
+        })
     }
 
     /// The role of who shows a token: as a bearer's, or as Docker's clients do, as a password.

@@ -50,6 +50,7 @@ pub(super) fn control_plane(
         own_workers,
         join_authority: None,
         api_limits: api_limits(&args.api_limits),
+        users: args.token_auth_file.as_deref().map(http_server::read_token_file).transpose()?.unwrap_or_default(),
         audit: audit(&args.audit),
         on_costly_thread_start: runtime::do_costly_work_on_this_thread,
     })

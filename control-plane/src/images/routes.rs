@@ -8,8 +8,7 @@ use axum::{
     routing::{get, post},
 };
 use http::StatusCode;
-use http_server::Token;
-use kube_api::api_server::require_token;
+use kube_api::api_server::{Guard, authorized};
 use registry_client::{
     ImageStore,
     hosted::{Collected, Keep, Unused},
@@ -33,12 +32,12 @@ struct Prune {
 }
 
 /// What `sampan images` asks.
-pub(crate) fn router(images: Images, kept: ImageStore, token: Token) -> Router {
+pub(crate) fn router(images: Images, kept: ImageStore, guard: Guard) -> Router {
     Router::new()
         .route("/sampan/v1/images", get(list))
         .route("/sampan/v1/images/prune", post(prune))
         .with_state((images, kept))
-        .layer(middleware::from_fn_with_state(token, require_token))
+        .layer(middleware::from_fn_with_state(guard, authorized))
 }
 
 async fn list(State((images, kept)): State<(Images, ImageStore)>) -> Response {

@@ -6,9 +6,9 @@ use axum::{
     routing::{delete, get},
 };
 use http::StatusCode;
-use http_server::{Token, audit::Named};
+use http_server::audit::Named;
 use kube_api::{
-    api_server::require_token,
+    api_server::{Guard, authorized},
     identity::{now, rfc3339},
 };
 use serde::Deserialize;
@@ -24,14 +24,14 @@ use super::{
 const MAX_TTL_SECONDS: u64 = 30 * 24 * 3600;
 
 /// What `sampan token` and `sampan certificate` ask.
-pub(crate) fn router(register: Register, token: Token) -> Router {
+pub(crate) fn router(register: Register, guard: Guard) -> Router {
     Router::new()
         .route("/sampan/v1/tokens", get(list).post(create))
         .route("/sampan/v1/tokens/{id}", delete(revoke))
         .route("/sampan/v1/certificates", get(list_certificates).delete(revoke_certificates))
         .route("/sampan/v1/authorities", get(list_authorities).post(rotate).delete(finish))
         .with_state(register)
-        .layer(middleware::from_fn_with_state(token, require_token))
+        .layer(middleware::from_fn_with_state(guard, authorized))
 }
 
 async fn create(State(register): State<Register>, Json(new): Json<NewToken>) -> Response {

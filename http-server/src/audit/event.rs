@@ -1,11 +1,13 @@
 //! What is noted of a request, and how it is written.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, Method, Uri, header};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
+
+use crate::{Reference, User};
 
 /// As Kubernetes cuts what a client says it is.
 const MAX_USER_AGENT_BYTES: usize = 1024;
@@ -15,22 +17,6 @@ const CUT: &str = "...TRUNCATED";
 /// Parameters of a query whose values open something: they are not written.
 const SECRET_PARAMETERS: [&str; 7] =
     ["token", "access_token", "id_token", "refresh_token", "password", "client_secret", "authorization"];
-
-/// The group of what is Sampan's own, and what of a repository its paths lead to.
-const SAMPAN: &str = "sampan.dev";
-const PARTS: [&str; 4] = ["manifests", "blobs", "tags", "referrers"];
-
-/// Whose token was shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// What it is called.
-    pub name: &'static str,
-    /// What it belongs to.
-    pub groups: &'static [&'static str],
-}
-
-/// Who shows no token that is known.
-pub(super) const ANONYMOUS: User = User { name: "system:anonymous", groups: &["system:unauthenticated"] };
 
 /// In the extensions of a response: the `reason` of a Status.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +41,8 @@ pub(super) struct Outcome {
     pub(super) code: u16,
     pub(super) reason: Option<&'static str>,
     pub(super) name: Option<String>,
+    /// As whom it was asked, if not as who asked.
+    pub(super) impersonated: Option<Arc<User>>,
 }
 
 /// A request as it is noted.
@@ -64,7 +52,7 @@ pub(super) struct Asked {
     received: Timestamp,
     uri: String,
     verb: String,
-    user: Option<User>,
+    user: Option<Arc<User>>,
     source: Option<IpAddr>,
     user_agent: String,
     object: Option<Reference>,
@@ -72,22 +60,11 @@ pub(super) struct Asked {
     pub(super) lasts: bool,
 }
 
-/// What a path under `/api`, `/apis` and `/sampan` is about, of whatever kind, and one of the registry.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Reference {
-    group: String,
-    version: String,
-    resource: String,
-    namespace: String,
-    name: String,
-    subresource: String,
-}
-
 impl Asked {
     pub(super) fn of(
         (method, uri, headers): (&Method, &Uri, &HeaderMap),
         id: String,
-        user: Option<User>,
+        user: Option<Arc<User>>,
         source: Option<IpAddr>,
     ) -> Self {
         let object = Reference::of(uri.path());
@@ -116,11 +93,18 @@ impl Asked {
 
     /// As an object of `audit.k8s.io/v1`.
     pub(super) fn event(&self, stage: Stage, at: Timestamp, outcome: Option<&Outcome>) -> Value {
-        let user = self.user.as_ref().unwrap_or(&ANONYMOUS);
+        let anonymous;
+        let user = match &self.user {
+            Some(user) => user,
+            None => {
+                anonymous = User::anonymous();
+                &anonymous
+            }
+        };
         let mut event = json!({
             "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": self.id,
             "stage": format!("{stage:?}"), "requestURI": self.uri, "verb": self.verb,
-            "user": { "username": user.name, "groups": user.groups },
+            "user": shown(user),
             "requestReceivedTimestamp": micros(self.received), "stageTimestamp": micros(at),
         });
         if let Some(source) = self.source {
@@ -133,6 +117,9 @@ impl Asked {
             event["objectRef"] = object.to_json(outcome.and_then(|outcome| outcome.name.as_deref()));
         }
         if let Some(outcome) = outcome {
+            if let Some(user) = &outcome.impersonated {
+                event["impersonatedUser"] = shown(user);
+            }
             event["responseStatus"] = outcome.status();
             let decision = match outcome.code {
                 401 | 429 if self.user.is_none() => None,
@@ -167,92 +154,20 @@ impl Outcome {
     }
 }
 
-impl Reference {
-    fn of(path: &str) -> Option<Self> {
-        let segments: Vec<String> = path
-            .trim_matches('/')
-            .split('/')
-            .map(|segment| cut(&percent_decode_str(segment).decode_utf8_lossy(), MAX_URI_BYTES))
-            .collect();
-        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        let (group, version, rest) = match segments.as_slice() {
-            ["api", version, rest @ ..] => ("", *version, rest),
-            ["apis", group, version, rest @ ..] => (*group, *version, rest),
-            ["sampan", version, rest @ ..] => (SAMPAN, *version, rest),
-            ["v2", rest @ ..] => return Self::of_registry(rest),
-            _ => return None,
-        };
-        // What stands below a namespace itself is no resource in it.
-        let (namespace, rest) = match rest {
-            ["namespaces", namespace, resource, ..] if !matches!(*resource, "status" | "finalize") => {
-                (*namespace, &rest[2..])
-            }
-            ["namespaces", namespace, ..] => (*namespace, rest),
-            _ => ("", rest),
-        };
-        let (resource, rest) = rest.split_first()?;
-        let text = |at: usize| rest.get(at).map_or_else(String::new, |text| (*text).to_owned());
-        Some(Self {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            resource: (*resource).to_owned(),
-            namespace: namespace.to_owned(),
-            name: text(0),
-            subresource: text(1),
-        })
+/// As `userInfo`.
+fn shown(user: &User) -> Value {
+    let mut shown = json!({ "username": user.name, "groups": user.groups });
+    if !user.uid.is_empty() {
+        shown["uid"] = json!(user.uid);
     }
-
-    /// A repository, whose name has any number of segments, and what of it is asked for.
-    fn of_registry(path: &[&str]) -> Option<Self> {
-        let (name, subresource) = match path {
-            ["_catalog"] => (String::new(), ""),
-            path => {
-                // What is asked for comes last; an upload is one of `blobs/uploads`.
-                let upload = path.len().checked_sub(3).filter(|at| path[*at..].starts_with(&["blobs", "uploads"]));
-                let part = path.len().checked_sub(2).filter(|at| PARTS.contains(&path[*at]));
-                let at = part.or(upload).filter(|at| *at > 0)?;
-                (path[..at].join("/"), path[at])
-            }
-        };
-        let (group, version, resource) = (SAMPAN.to_owned(), "v2".to_owned(), "repositories".to_owned());
-        Some(Self { group, version, resource, name, subresource: subresource.to_owned(), namespace: String::new() })
-    }
-
-    fn verb(&self, method: &Method, watches: bool) -> &'static str {
-        let one = !self.name.is_empty();
-        match *method {
-            Method::GET | Method::HEAD if watches => "watch",
-            Method::GET | Method::HEAD if one => "get",
-            Method::GET | Method::HEAD => "list",
-            Method::POST => "create",
-            Method::PUT => "update",
-            Method::PATCH => "patch",
-            Method::DELETE if one => "delete",
-            Method::DELETE => "deletecollection",
-            _ => "",
-        }
-    }
-
-    /// `created`: the name of what was made, which the path of a collection does not say.
-    fn to_json(&self, created: Option<&str>) -> Value {
-        let name = if self.name.is_empty() { created.unwrap_or_default() } else { &self.name };
-        let fields = [
-            ("resource", self.resource.as_str()),
-            ("namespace", &self.namespace),
-            ("name", name),
-            ("apiGroup", &self.group),
-            ("apiVersion", &self.version),
-            ("subresource", &self.subresource),
-        ];
-        fields.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key, json!(text))).collect()
-    }
+    shown
 }
 
 pub(super) fn micros(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
-pub(super) fn cut(text: &str, bytes: usize) -> String {
+pub(crate) fn cut(text: &str, bytes: usize) -> String {
     match text.len() <= bytes {
         true => text.to_owned(),
         false => format!("{}{CUT}", &text[..text.floor_char_boundary(bytes)]),
@@ -283,14 +198,17 @@ fn is_secret(key: &str) -> bool {
 mod tests {
     use super::*;
 
-    const ADMIN: User = User { name: "sampan:admin", groups: &["system:masters"] };
-
     fn asked(method: Method, uri: &str) -> Asked {
         let mut headers = HeaderMap::new();
         headers.insert(header::USER_AGENT, "k".repeat(2000).parse().unwrap());
         headers.insert(header::AUTHORIZATION, "Bearer opensesame".parse().unwrap());
         let uri = uri.parse().unwrap();
-        Asked::of((&method, &uri, &headers), "id".to_owned(), Some(ADMIN), Some([127, 0, 0, 1].into()))
+        Asked::of(
+            (&method, &uri, &headers),
+            "id".to_owned(),
+            Some(Arc::new(User::admin())),
+            Some([127, 0, 0, 1].into()),
+        )
     }
 
     #[test]
@@ -347,7 +265,7 @@ mod tests {
             (Method::PATCH, "/v2/a/tags/blobs/uploads/0f", "patch", of("a/tags", "blobs")),
             (Method::GET, "/v2/cart/tags/list", "get", of("cart", "tags")),
         ] {
-            let made = Outcome { code: 201, reason: None, name: Some("6012a449".to_owned()) };
+            let made = Outcome { code: 201, reason: None, name: Some("6012a449".to_owned()), impersonated: None };
             let event = asked(method, uri).event(Stage::ResponseComplete, Timestamp::now(), Some(&made));
             assert_eq!((&event["verb"], &event["objectRef"]), (&json!(verb), &object), "{uri}");
         }
@@ -358,7 +276,7 @@ mod tests {
     #[test]
     fn nothing_that_opens_is_written_and_what_is_long_is_cut() {
         let uri = format!("/api/v1/pods?a=1&token=opensesame&Access%5FToken=opensesame&b={}", "x".repeat(9000));
-        let outcome = Outcome { code: 422, reason: Some("Invalid"), name: None };
+        let outcome = Outcome { code: 422, reason: Some("Invalid"), name: None, impersonated: None };
         let event = asked(Method::POST, &uri).event(Stage::ResponseComplete, Timestamp::now(), Some(&outcome));
         let text = event.to_string();
         assert!(!text.contains("opensesame") && text.contains("token=REDACTED&") && text.len() < 8000, "{text}");

@@ -16,8 +16,11 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use http::HeaderMap;
 
+use crate::User;
+
 pub use certificates::{Became, OfCertificate};
-pub use event::{Named, Reason, User};
+pub(crate) use event::cut;
+pub use event::{Named, Reason};
 pub use record::{NotNoted, record};
 pub use writer::AuditLog;
 
@@ -44,7 +47,7 @@ impl AuditSettings {
 }
 
 /// Tells whose token a request shows; `None`: nobody's.
-pub type WhoseToken = dyn Fn(&HeaderMap) -> Option<User> + Send + Sync;
+pub type WhoseToken = dyn Fn(&HeaderMap) -> Option<Arc<User>> + Send + Sync;
 
 /// What notes requests.
 #[derive(Clone)]

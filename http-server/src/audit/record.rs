@@ -21,7 +21,7 @@ use super::{
     event::{Asked, Named, Outcome, Reason, Stage},
     writer::{AuditLog, Entry},
 };
-use crate::{new_uid, peer::Peer};
+use crate::{Impersonated, new_uid, peer::Peer};
 
 /// Asked too often, by nobody in particular, to be worth a line.
 const HEALTH: [&str; 3] = ["/healthz", "/livez", "/readyz"];
@@ -42,7 +42,7 @@ pub async fn record(State(audit): State<Auditing>, request: Request, next: Next)
         audit.log.note(Entry::of(&asked, Stage::RequestReceived, None));
     }
     let log = audit.log.clone();
-    let early = Outcome { code: 0, reason: None, name: None };
+    let early = Outcome { code: 0, reason: None, name: None, impersonated: None };
     let mut ending = Ending { log, asked, outcome: early, noted: true };
     let mut response = next.run(request).await;
     if response.extensions_mut().remove::<NotNoted>().is_some() {
@@ -53,6 +53,7 @@ pub async fn record(State(audit): State<Auditing>, request: Request, next: Next)
         code: response.status().as_u16(),
         reason: response.extensions_mut().remove::<Reason>().map(|Reason(reason)| reason),
         name: response.extensions_mut().remove::<Named>().map(|Named(name)| name),
+        impersonated: response.extensions_mut().remove::<Impersonated>().map(|Impersonated(user)| user),
     };
     if ending.asked.lasts && response.status().is_success() {
         ending.log.note(Entry::of(&ending.asked, Stage::ResponseStarted, Some(ending.outcome.clone())));

@@ -53,6 +53,7 @@ impl Objects {
         let seen = |object: Value| of_stored(target.resource, object);
         match self.modify(&stored, dry_run, strictness, merge).await {
             Err(ApiError::NotFound { .. }) if target.subresource.is_none() => {
+                strictness.by.may_create(target)?;
                 let new = strictness.by.apply(stored.resource, &json!({ "metadata": {} }), &applied)?;
                 Ok(Patched::Created(seen(self.create(&stored, new, dry_run, strictness).await?)))
             }

@@ -12,8 +12,10 @@ use crate::{
 use super::{
     body::{APPLY, media_type},
     error::ApiError,
+    guard::Asker,
     metadata::rfc3339_now,
     params::Params,
+    path::Target,
 };
 
 /// As Kubernetes: the longest name of a manager.
@@ -33,6 +35,8 @@ pub(super) struct Authorship {
     applies: bool,
     /// Whether that takes fields from others.
     force: bool,
+    /// Who asks, and what they may do.
+    asker: Option<Asker>,
 }
 
 impl Authorship {
@@ -50,7 +54,18 @@ impl Authorship {
             ));
         }
         let manager = if named.is_empty() { program(&request.headers) } else { named };
-        Ok(Self { manager: manager.to_owned(), below, applies, force: params.force().unwrap_or(false) })
+        let asker = request.extensions.get::<Asker>().cloned();
+        Ok(Self { manager: manager.to_owned(), below, applies, force: params.force().unwrap_or(false), asker })
+    }
+
+    /// Whether what is written gives nobody more than its writer has.
+    pub(super) fn may_give(&self, target: &Target, old: Option<&Value>, new: &Value) -> Result<(), ApiError> {
+        self.asker.as_ref().map_or(Ok(()), |asker| asker.may_give(target, old, new))
+    }
+
+    /// Whether they may make an object by a request that changes one.
+    pub(super) fn may_create(&self, target: &Target) -> Result<(), ApiError> {
+        self.asker.as_ref().map_or(Ok(()), |asker| asker.may_create(target))
     }
 
     fn writer(&self, resource: &Resource) -> Writer {

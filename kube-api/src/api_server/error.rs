@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use store::StoreError;
 
 use crate::{
+    access::{Attributes, What},
     ownership::{Conflict, NotApplied},
     resources::{FieldError, Resource},
 };
@@ -38,10 +39,8 @@ pub(super) enum ApiError {
     BadRequest(String),
     #[error("the bearer token is missing or wrong: use the kubeconfig that sampan wrote into its data directory")]
     Unauthorized,
-    #[error(
-        "nobody can be impersonated (`--as`): there are no users with other rights than the token's, which may do everything"
-    )]
-    Impersonation,
+    #[error("{}", not_allowed(user, asked, missing))]
+    NotAllowed { user: String, asked: Attributes, missing: Vec<String> },
     #[error("{} \"{name}\" is forbidden: {why}", resource.qualified())]
     Forbidden { resource: &'static Resource, name: String, why: String },
     #[error("{why}")]
@@ -81,6 +80,20 @@ fn qualified_kind(resource: &Resource) -> String {
     }
 }
 
+/// As Kubernetes says it.
+fn not_allowed(user: &str, asked: &Attributes, missing: &[String]) -> String {
+    let about = match &asked.what {
+        What::Path(_) => String::new(),
+        What::Object(object) => {
+            let of = if object.group.is_empty() { String::new() } else { format!(".{}", object.group) };
+            let name = if object.name.is_empty() { String::new() } else { format!(" \"{}\"", object.name) };
+            format!("{}{of}{name} is ", object.resource)
+        }
+    };
+    let missing = if missing.is_empty() { String::new() } else { format!(": RBAC: {}", missing.join(", ")) };
+    format!("{about}forbidden: User \"{user}\" cannot {asked}{missing}")
+}
+
 fn summary(errors: &[FieldError]) -> String {
     let mut texts: Vec<_> = errors.iter().take(MAX_TOLD).map(ToString::to_string).collect();
     texts.extend(errors.len().checked_sub(MAX_TOLD + 1).map(|left| format!("and {} further mistakes", left + 1)));
@@ -109,7 +122,7 @@ impl ApiError {
                 (StatusCode::BAD_REQUEST, "BadRequest")
             }
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
-            Self::Forbidden { .. } | Self::Impersonation => (StatusCode::FORBIDDEN, "Forbidden"),
+            Self::Forbidden { .. } | Self::NotAllowed { .. } => (StatusCode::FORBIDDEN, "Forbidden"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             Self::NotAcceptable { .. } => (StatusCode::NOT_ACCEPTABLE, "NotAcceptable"),
             Self::UnsupportedMediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
@@ -145,6 +158,9 @@ impl ApiError {
                 let mut details = about(resource, name, resource.kind);
                 details["causes"] = errors.iter().take(MAX_TOLD).map(cause).collect();
                 details
+            }
+            Self::NotAllowed { asked: Attributes { what: What::Object(object), .. }, .. } => {
+                json!({ "name": object.name, "group": object.group, "kind": object.resource })
             }
             Self::Strict { errors } | Self::Unreadable { errors, .. } => {
                 json!({ "causes": errors.iter().take(MAX_TOLD).map(cause).collect::<Vec<_>>() })

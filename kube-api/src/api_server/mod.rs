@@ -7,7 +7,6 @@ mod accept;
 mod addresses;
 mod advice;
 mod apply;
-mod auth;
 mod authorship;
 mod body;
 mod checks;
@@ -17,6 +16,8 @@ mod error;
 mod frames;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod gifts;
+mod guard;
 mod heavy;
 mod kubeconfig;
 mod live;
@@ -53,7 +54,7 @@ use std::sync::Arc;
 
 use api::{ClusterHttp, Refusals};
 use http_server::{
-    ApiLimits, Token,
+    ApiLimits,
     audit::{self, Auditing},
     read_on,
 };
@@ -64,7 +65,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::logs::PodLogs;
 
-pub use auth::require_token;
+pub use guard::{Guard, authorized};
 pub use kubeconfig::write_kubeconfig;
 pub use live::{LiveCommands, LiveError};
 
@@ -130,7 +131,7 @@ pub async fn serve(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
     state: ApiState,
-    token: Token,
+    guard: Guard,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let ApiState {
@@ -147,17 +148,20 @@ pub async fn serve(
         on_costly_thread_start,
     } = state;
     let heavy = heavy::Heavy::new(on_costly_thread_start).map_err(ServeError::Threads)?;
-    let objects = objects::Objects { durable, live, taken_paths };
+    let objects = objects::Objects { durable: durable.clone(), live, taken_paths };
     ensure_default_namespace(&objects).await?;
     let streams = Arc::new(Semaphore::new(MAX_STREAMS));
     let checker = checks::Checker { cluster, logs: logs.clone(), shutdown: shutdown.clone() };
     let api = Api { objects, logs, commands, checker, streams, heavy, shutdown: shutdown.clone() };
     let reading_on = axum::middleware::from_fn(read_on::after_the_answer);
-    let mut router = router::router(api, token).merge(beside).layer(reading_on);
+    guard.roles.read(&*durable, &guard.users).await?;
+    let mut router = router::router(api, guard.clone()).merge(beside).layer(reading_on);
     if let Some(audit) = audit {
         router = router.layer(axum::middleware::from_fn_with_state(audit, audit::record));
     }
-    http_server::serve(listener, tls, router, error::AsStatus, limits, refusals, shutdown).await;
+    let following = guard.roles.follow(&*durable, &guard.users, shutdown.clone());
+    let serving = http_server::serve(listener, tls, router, error::AsStatus, limits, refusals, shutdown);
+    tokio::join!(serving, following);
     Ok(())
 }
 

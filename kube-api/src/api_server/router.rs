@@ -11,7 +11,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use http_body::Body as _;
-use http_server::{Token, audit::Named};
+use http_server::audit::Named;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -20,12 +20,12 @@ use crate::resources::{Durability, Subresource, instead};
 use super::{
     Api,
     accept::{self, Form},
-    auth,
     body::{self, Whole},
     checks,
     delete::DeleteOptions,
     discovery,
     error::ApiError,
+    guard::{Asker, Guard, authorized},
     live::refuse_writes,
     openapi,
     params::Params,
@@ -47,7 +47,7 @@ const DESCRIBED: [&str; 6] =
 /// Where the server says that it is there, without a token.
 const HEALTH: [&str; 3] = ["/healthz", "/livez", "/readyz"];
 
-pub(super) fn router(api: Api, token: Token) -> Router {
+pub(super) fn router(api: Api, guard: Guard) -> Router {
     let described = || get(describe);
     // Some clients end these with a slash.
     let about_itself = DESCRIBED
@@ -59,7 +59,7 @@ pub(super) fn router(api: Api, token: Token) -> Router {
         .route("/openapi/v3/{*root}", get(openapi_v3))
         .fallback(objects)
         .with_state(api)
-        .layer(middleware::from_fn_with_state(token, auth::require_token));
+        .layer(middleware::from_fn_with_state(guard, authorized));
     let health = || get(|| async { "ok" });
     let healthy = HEALTH
         .iter()
@@ -145,7 +145,9 @@ async fn answer(api: Api, request: Request) -> Response {
         let params = Params::of(&parts.uri)?;
         let (heavy, path) = (api.heavy.clone(), parts.uri.path());
         let target = Target::parse(path).map_err(|error| refused::below(path).unwrap_or(error))?;
+        let asker = parts.extensions.get::<Asker>().cloned().ok_or(ApiError::Unauthorized)?;
         let call = Call {
+            asker,
             form: Form::of(&parts.headers)?,
             strictness: Strictness::of(&params, &parts, target.subresource)?,
             target,
@@ -174,6 +176,7 @@ async fn answer(api: Api, request: Request) -> Response {
 /// One request about objects.
 struct Call {
     api: Api,
+    asker: Asker,
     target: Target,
     params: Params,
     form: Form,
@@ -296,7 +299,7 @@ impl Call {
         refuse_writes(&self.target)?;
         let object = self.parse_object(body)?;
         if self.target.resource.durability == Durability::Asked {
-            let answered = reviews::answer(self.target.resource, object, &self.strictness)?;
+            let answered = reviews::answer(&self.target, object, &self.strictness, &self.asker)?;
             return self.object(StatusCode::CREATED, answered);
         }
         let created = self.api.objects.create(&self.target, object, self.params.dry_run()?, &self.strictness).await?;
@@ -336,6 +339,7 @@ impl Call {
         if let ("pods", Patch::Apply(object)) = (self.target.resource.plural, &patch)
             && matches!(objects.get(&self.target).await, Err(ApiError::NotFound { .. }))
         {
+            self.asker.may_create(&self.target)?;
             return self.create_pod(object.clone()).await;
         }
         if self.target.resource.plural == "pods"

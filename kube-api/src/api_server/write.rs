@@ -72,6 +72,7 @@ impl Objects {
         drop_status(target.resource, &mut object);
         strictness.prune(target.resource, &mut object)?;
         finish(&target, &mut object, None)?;
+        strictness.by.may_give(&target, None, &object)?;
         self.check_references(&target, &object, None).await?;
         let mut compare = vec![Compare::Absent(key(&target))];
         let stands = self.namespace_stands(&target).await?;
@@ -172,6 +173,7 @@ impl Objects {
             let bound = check_version(target, &old, &new)?;
             complete(target, &old.object, &mut new, strictness)?;
             if target.subresource.is_none() {
+                strictness.by.may_give(target, Some(&old.object), &new)?;
                 self.check_references(target, &new, Some(&old.object)).await?;
             }
             let address = self.give_address(target, &mut new, Some(&old.object)).await?;

@@ -1,4 +1,5 @@
-//! Kinds that are kept as users write them, for tools that read them: nothing here goes by them, which their writers are told.
+//! Kinds that are kept as users write them: roles, which requests are held against, and what tools read and nothing here goes by, which its
+//! writers are told.
 
 use k8s_openapi::api::{
     coordination::v1::Lease,
@@ -45,9 +46,6 @@ pub(super) const NETWORKING: &str = "networking.k8s.io";
 
 const NO_ACCOUNTS: &str =
     "a ServiceAccount is stored and changes nothing: guests are given no account and no token of the API";
-const ONE_TOKEN: &str =
-    "roles and bindings are stored and change nothing: the API has one token, which may do everything";
-
 pub(super) static SERVICE_ACCOUNT: Resource = Resource {
     kind: "ServiceAccount",
     plural: "serviceaccounts",
@@ -64,8 +62,8 @@ pub(super) static SERVICE_ACCOUNT: Resource = Resource {
     ..STORED
 };
 
-const ROLE_RULES: Rules = &[("", Warned(&[], ONE_TOKEN)), ("rules", Honoured), ("aggregationRule", Honoured)];
-const BINDING_RULES: Rules = &[("", Warned(&[], ONE_TOKEN)), ("roleRef", Honoured), ("subjects", Honoured)];
+const ROLE_RULES: Rules = &[("rules", Honoured), ("aggregationRule", Honoured)];
+const BINDING_RULES: Rules = &[("roleRef", Honoured), ("subjects", Honoured)];
 const CREATED: Column = Column::text("Created At", |object, _| object["metadata"]["creationTimestamp"].clone());
 const BINDING_COLUMNS: &[Column] = &[
     NAME,

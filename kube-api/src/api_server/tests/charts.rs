@@ -35,10 +35,10 @@ async fn kinds_that_nothing_here_goes_by_are_stored_and_their_writers_told() {
     let rules = json!({ "rules": [ { "apiGroups": [""], "resources": ["pods"], "verbs": ["get"] } ] });
     let cases = [
         (format!("/api/v1{space}/serviceaccounts"), json!({ "automountServiceAccountToken": true }), "no account"),
-        (format!("{rbac}{space}/roles"), rules.clone(), "one token"),
-        (format!("{rbac}/clusterroles"), rules, "one token"),
-        (format!("{rbac}{space}/rolebindings"), binding.clone(), "one token"),
-        (format!("{rbac}/clusterrolebindings"), binding, "one token"),
+        (format!("{rbac}{space}/roles"), rules.clone(), ""),
+        (format!("{rbac}/clusterroles"), rules, ""),
+        (format!("{rbac}{space}/rolebindings"), binding.clone(), ""),
+        (format!("{rbac}/clusterrolebindings"), binding, ""),
         (
             format!("/apis/policy/v1{space}/poddisruptionbudgets"),
             json!({ "spec": { "minAvailable": "50%", "selector": { "matchLabels": { "app": "a" } } } }),
@@ -49,7 +49,9 @@ async fn kinds_that_nothing_here_goes_by_are_stored_and_their_writers_told() {
     for (path, mut object, word) in cases {
         object["metadata"] = json!({ "name": "x" });
         let said = told(&fixture, &path, &object).await;
-        assert!(said.len() == 1 && said[0].contains(word), "{path}: {said:?}");
+        // Roles are gone by.
+        let right = if word.is_empty() { said.is_empty() } else { said.len() == 1 && said[0].contains(word) };
+        assert!(right, "{path}: {said:?}");
         let (code, mut stored) = fixture.get(&format!("{path}/x")).await;
         assert_eq!(code, StatusCode::OK, "{path}");
         for field in ["spec", "rules", "subjects"] {

@@ -63,11 +63,12 @@ async fn who_asks_what_he_may_do_is_answered() {
     let rules =
         fixture.create(&format!("{access}/selfsubjectrulesreviews"), &json!({ "spec": { "namespace": "a" } })).await;
     assert_eq!(rules["status"]["resourceRules"][0]["verbs"], json!(["*"]));
-    let of = async |user: &str| {
-        let asked = json!({ "spec": { "user": user, "resourceAttributes": { "verb": "get", "resource": "pods" } } });
+    let of = async |group: &str| {
+        let attributes = json!({ "verb": "get", "resource": "pods" });
+        let asked = json!({ "spec": { "user": "anna", "groups": [group], "resourceAttributes": attributes } });
         fixture.create(&format!("{access}/subjectaccessreviews"), &asked).await["status"]["allowed"].clone()
     };
-    assert_eq!((of("sampan:admin").await, of("anna").await), (json!(true), json!(false)));
+    assert_eq!((of("system:masters").await, of("team").await), (json!(true), json!(false)));
     let who = fixture.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", &json!({})).await;
     assert_eq!(who["status"]["userInfo"]["groups"][0], "system:masters");
     let (code, _) = fixture.get(&format!("{access}/selfsubjectaccessreviews")).await;

@@ -24,17 +24,18 @@ mod shops;
 mod strangers;
 mod tables;
 mod tls;
+mod users;
 mod values;
 mod watches;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use api::{ObjectKey, Refusals, ReplicaId, Timestamp, WorkerName};
 use axum::{Router, body::Body};
 use futures::future::{BoxFuture, FutureExt, ready};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
-use http_server::{ApiLimits, Certificates, Token};
+use http_server::{ApiLimits, Certificates, Token, Users};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use store::{MemoryStore, Store};
@@ -43,8 +44,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{
-    Api, ApiState, LiveCommands, LiveError, MAX_STREAMS, ensure_default_namespace, objects::Objects, router, serve,
-    write_kubeconfig,
+    Api, ApiState, Guard, LiveCommands, LiveError, MAX_STREAMS, ensure_default_namespace, objects::Objects, router,
+    serve, write_kubeconfig,
 };
 use crate::{identity::now, logs::PodLogs};
 use logs::Logs;
@@ -97,6 +98,7 @@ fn taken_paths(others: &[Value], ingress: &Value) -> Vec<String> {
 struct Fixture {
     router: Router,
     token: Token,
+    guard: Guard,
     live: MemoryStore,
     durable: Arc<dyn Store>,
     logs: Logs,
@@ -128,8 +130,9 @@ impl Fixture {
             heavy: super::heavy::Heavy::new(|| {}).unwrap(),
             shutdown: shutdown.clone(),
         };
-        let router = router::router(api, token.clone());
-        Self { router, token, live, durable, logs, commands, shutdown, _folder: folder }
+        let guard = Guard::new(Users::new(token.clone(), HashMap::new()));
+        let router = router::router(api, guard.clone());
+        Self { router, token, guard, live, durable, logs, commands, shutdown, _folder: folder }
     }
 
     async fn response(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> http::Response<Body> {
@@ -246,8 +249,9 @@ impl Server {
         };
         write_kubeconfig(&folder.path().join("kubeconfig"), &address, &certificates.authority_pem, &token).unwrap();
         let shutdown = CancellationToken::new();
-        let (tls, served_token, stop) = (certificates.server.clone(), token.clone(), shutdown.clone());
-        let serving = tokio::spawn(async move { serve(listener, tls, state, served_token, stop).await.unwrap() });
+        let guard = Guard::new(Users::new(token.clone(), HashMap::new()));
+        let (tls, stop) = (certificates.server.clone(), shutdown.clone());
+        let serving = tokio::spawn(async move { serve(listener, tls, state, guard, stop).await.unwrap() });
         let authority_pem = certificates.authority_pem;
         Self { address, folder, authority_pem, token, live, logs, shutdown, serving }
     }

@@ -168,15 +168,6 @@ async fn media_types_and_sizes_that_cannot_be_taken_are_named() {
 }
 
 #[tokio::test]
-async fn who_asks_as_another_user_is_refused_and_not_answered_with_all_rights() {
-    let fixture = Fixture::new().await;
-    for header in ["impersonate-user", "Impersonate-Group", "Impersonate-Extra-scopes"] {
-        let (code, status) = fixture.call("GET", DEPLOYMENTS, &[(header, "nobody")], "").await;
-        assert_eq!((code, &status["reason"]), (StatusCode::FORBIDDEN, &json!("Forbidden")), "{header}");
-    }
-}
-
-#[tokio::test]
 async fn nothing_but_health_is_told_without_the_token() {
     let fixture = Fixture::new().await;
     let ask = async |path: &str, authorization: &str| {
