@@ -32,10 +32,15 @@ impl Token {
         }
     }
 
-    fn create(path: &Path) -> io::Result<Self> {
+    /// One that nobody has had before.
+    pub fn random() -> io::Result<Self> {
         let mut bytes = [0; TOKEN_BYTES];
         getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
-        let token = Self { text: hex::encode(bytes) };
+        Ok(Self { text: hex::encode(bytes) })
+    }
+
+    fn create(path: &Path) -> io::Result<Self> {
+        let token = Self::random()?;
         private_files::write(path, token.text.as_bytes())?;
         Ok(token)
     }

@@ -31,6 +31,7 @@ mod status;
 mod token;
 mod top;
 mod up;
+mod user;
 mod version;
 mod wit;
 mod worker;
@@ -79,6 +80,7 @@ enum Command {
     Worker(Box<worker::Worker>),
     Gateway(Box<gateway::Gateway>),
     Token(token::Token),
+    User(user::User),
     Certificate(certificate::Certificate),
     Cordon(node::Cordon),
     Uncordon(node::Uncordon),
@@ -180,6 +182,7 @@ impl Cli {
             Command::Worker(command) => command.run(),
             Command::Gateway(command) => command.run(),
             Command::Token(command) => client(command.run()),
+            Command::User(command) => client(command.run()),
             Command::Certificate(command) => client(command.run()),
             Command::Cordon(command) => client(command.run()),
             Command::Uncordon(command) => client(command.run()),

@@ -195,7 +195,7 @@ impl Create {
 }
 
 /// What is no file, such as a pipe, would be replaced by one.
-fn can_be_replaced(out: &Path) -> anyhow::Result<()> {
+pub(super) fn can_be_replaced(out: &Path) -> anyhow::Result<()> {
     let is_file = std::fs::symlink_metadata(out).map_or(true, |metadata| metadata.is_file());
     anyhow::ensure!(is_file, "--out: {} is there, and is no file: choose another", out.display());
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

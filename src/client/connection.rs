@@ -62,7 +62,8 @@ impl ConnectionArgs {
         Connection::open(self.find_kubeconfig()?).await
     }
 
-    fn find_kubeconfig(&self) -> anyhow::Result<Kubeconfig> {
+    /// The kubeconfig that they name.
+    pub(crate) fn find_kubeconfig(&self) -> anyhow::Result<Kubeconfig> {
         if let Some(path) = &self.kubeconfig {
             return read_kubeconfig(path);
         }

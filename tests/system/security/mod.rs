@@ -21,3 +21,4 @@ mod room;
 mod sharing;
 mod strangers;
 mod terminals;
+mod users;
