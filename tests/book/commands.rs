@@ -68,6 +68,7 @@ pages! {
     how_to_restrict_calls "docs/src/how-to/restrict-calls.md";
     how_to_run_worker_processes "docs/src/how-to/run-worker-processes.md";
     how_to_add_machines "docs/src/how-to/add-machines.md";
+    how_to_give_people_access "docs/src/how-to/give-people-access.md";
     how_to_manage_certificates "docs/src/how-to/manage-certificates.md";
     how_to_store_data_in_redis "docs/src/how-to/store-data-in-redis.md";
     how_to_encrypt_data "docs/src/how-to/encrypt-data.md";
