@@ -128,3 +128,22 @@ fn a_chart_of_helm_4_installs_is_tested_upgrades_rolls_back_and_is_uninstalled_w
     let folder = tempfile::tempdir().expect("a folder");
     goes_through_the_life_of_a_release(&Sampan::server(folder.path(), 2), 4);
 }
+
+#[test]
+fn the_chart_of_the_samples_is_installed_by_both_helms_and_answers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sampan = Sampan::up(folder.path());
+    sampan.cli_ok(&["build", guest("hello").to_str().expect("UTF-8"), "-t", "hello:dev"]);
+    let chart = root().join("samples/kubernetes/chart");
+    let chart = chart.to_str().expect("UTF-8");
+    for version in [3, 4] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let helm = Helm { sampan: &sampan, version, folder: folder.path() };
+        let (release, host) = (format!("demo{version}"), format!("greeter{version}.local"));
+        let set = format!("ingress.host={host}");
+        helm.ok(&[&["install", &release, chart, "--set", &set][..], &WAIT].concat());
+        let client = Client::new(&sampan.http, Some(&host));
+        wait_for("it answers", || (client.get("/").status == 200).then_some(()));
+        helm.ok(&["uninstall", &release, "--wait"]);
+    }
+}

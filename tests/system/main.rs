@@ -13,6 +13,7 @@ mod http;
 mod inspect;
 mod kubectl;
 mod languages;
+mod manifests;
 mod new;
 mod nodes;
 mod overload;
