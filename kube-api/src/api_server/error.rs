@@ -40,7 +40,7 @@ pub(super) enum ApiError {
     #[error("the bearer token is missing or wrong: use the kubeconfig that sampan wrote into its data directory")]
     Unauthorized,
     #[error("{}", not_allowed(user, asked, missing))]
-    NotAllowed { user: String, asked: Attributes, missing: Vec<String> },
+    NotAllowed { user: String, asked: Box<Attributes>, missing: Vec<String> },
     #[error("{} \"{name}\" is forbidden: {why}", resource.qualified())]
     Forbidden { resource: &'static Resource, name: String, why: String },
     #[error("{why}")]
@@ -159,9 +159,12 @@ impl ApiError {
                 details["causes"] = errors.iter().take(MAX_TOLD).map(cause).collect();
                 details
             }
-            Self::NotAllowed { asked: Attributes { what: What::Object(object), .. }, .. } => {
-                json!({ "name": object.name, "group": object.group, "kind": object.resource })
-            }
+            Self::NotAllowed { asked, .. } => match &asked.what {
+                What::Object(object) => {
+                    json!({ "name": object.name, "group": object.group, "kind": object.resource })
+                }
+                What::Path(_) => json!({}),
+            },
             Self::Strict { errors } | Self::Unreadable { errors, .. } => {
                 json!({ "causes": errors.iter().take(MAX_TOLD).map(cause).collect::<Vec<_>>() })
             }

@@ -44,7 +44,7 @@ impl Asker {
         match self.index.decide(&self.user, asked) {
             Granted::Yes(_) => Ok(()),
             Granted::No(missing) => {
-                Err(ApiError::NotAllowed { user: self.user.name.clone(), asked: asked.clone(), missing })
+                Err(ApiError::NotAllowed { user: self.user.name.clone(), asked: Box::new(asked.clone()), missing })
             }
         }
     }
