@@ -39,11 +39,20 @@ impl Roles {
         for kind in [CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING] {
             objects.extend(all(store, &kind.prefix()).await?);
         }
-        let parsed = objects.iter().filter_map(|item| Some((&*item.key, serde_json::from_slice(&item.value).ok()?)));
-        *self.0.write() = Arc::new(Index::of(parsed));
         let secrets = all(store, &secrets()).await?;
-        let secrets: Vec<Value> = secrets.iter().filter_map(|item| serde_json::from_slice(&item.value).ok()).collect();
-        users.keep(tokens::of_secrets(secrets.iter()));
+        // Of many, or of large ones, it takes long.
+        let read = tokio::task::spawn_blocking(move || {
+            let parsed =
+                objects.iter().filter_map(|item| Some((&*item.key, serde_json::from_slice(&item.value).ok()?)));
+            let index = Index::of(parsed);
+            let secrets: Vec<Value> =
+                secrets.iter().filter_map(|item| serde_json::from_slice(&item.value).ok()).collect();
+            (index, tokens::of_secrets(secrets.iter()))
+        });
+        // It is broken off with the whole process alone.
+        let Ok((index, holders)) = read.await else { return Ok(()) };
+        *self.0.write() = Arc::new(index);
+        users.keep(holders);
         Ok(())
     }
 
