@@ -276,9 +276,13 @@ async fn a_body_that_its_client_breaks_off_is_a_bad_request_and_no_worker_is_los
     }
 }
 
-/// A worker that answers with a head that announces a body, and then does what it is told. The folder holds its socket.
-async fn head_alone<F>(
-    head_held: Duration,
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n";
+const HEAD_AND_PIECE: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nsome\r\n";
+
+/// A worker that answers with the beginning of an answer, and then does what it is told. The folder holds its socket.
+async fn beginning<F>(
+    begins: &'static [u8],
+    answer_held: Duration,
     then: fn(tokio::net::UnixStream) -> F,
 ) -> (tempfile::TempDir, Arc<dyn Serve>)
 where
@@ -292,12 +296,12 @@ where
             tokio::spawn(async move {
                 let mut asked = [0; 1024];
                 let _ = stream.read(&mut asked).await.unwrap();
-                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n").await.unwrap();
+                stream.write_all(begins).await.unwrap();
                 then(stream).await;
             });
         }
     });
-    let limits = RequestLimits { head_held, ..RequestLimits::default() };
+    let limits = RequestLimits { answer_held, ..RequestLimits::default() };
     let replica = RemoteDialer::new(limits, None, Handle::current()).dial(&at(&socket));
     (folder, replica)
 }
@@ -310,20 +314,31 @@ async fn an_answer_that_breaks_off_before_anything_of_it_was_passed_on_is_an_err
             yield_now().await;
         }
     };
-    let (_folder, replica) = head_alone(PATIENCE, ends).await;
-    let answered = timeout(PATIENCE, replica.serve(request(Method::GET, api::empty_body()))).await.unwrap();
-    assert!(matches!(answered, Err(ServeError::Unreachable { .. })), "{answered:?}");
+    for begins in [HEAD, HEAD_AND_PIECE] {
+        let (_folder, replica) = beginning(begins, PATIENCE, ends).await;
+        let answered = timeout(PATIENCE, replica.serve(request(Method::GET, api::empty_body()))).await.unwrap();
+        assert!(matches!(answered, Err(ServeError::Unreachable { .. })), "{answered:?}");
+    }
+}
+
+async fn stays(stream: tokio::net::UnixStream) {
+    let _open = stream;
+    std::future::pending().await
 }
 
 #[tokio::test]
 async fn a_head_whose_body_is_late_is_passed_on_without_it() {
-    let stays = |stream| async {
-        let _open = stream;
-        std::future::pending().await
-    };
-    let (_folder, replica) = head_alone(RequestLimits::default().head_held, stays).await;
+    let (_folder, replica) = beginning(HEAD, RequestLimits::default().answer_held, stays).await;
     let answered = timeout(PATIENCE, replica.serve(request(Method::GET, api::empty_body()))).await.unwrap();
     assert_eq!(answered.unwrap().headers()[header::CONTENT_LENGTH], "10");
+}
+
+#[tokio::test]
+async fn a_piece_after_which_others_are_late_is_passed_on() {
+    let (_folder, replica) = beginning(HEAD_AND_PIECE, RequestLimits::default().answer_held, stays).await;
+    let answered = timeout(PATIENCE, replica.serve(request(Method::GET, api::empty_body()))).await.unwrap();
+    let piece = timeout(PATIENCE, answered.unwrap().into_body().frame()).await.unwrap().unwrap().unwrap();
+    assert_eq!(piece.into_data().unwrap(), "some");
 }
 
 async fn tell_the_end(mut stream: tokio::net::UnixStream, ended: tokio::sync::mpsc::Sender<()>) {

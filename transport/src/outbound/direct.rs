@@ -96,7 +96,7 @@ async fn connect_any(addresses: Vec<SocketAddr>) -> Result<TcpStream, ConnectErr
 mod tests {
     use std::sync::{Arc, mpsc};
 
-    use futures::future::join_all;
+    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -106,20 +106,19 @@ mod tests {
         let (silent, answers) = mpsc::channel::<()>();
         let answers = Arc::new(parking_lot::Mutex::new(answers));
         let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
-        let stuck: Vec<_> = (0..LOOK_UPS)
-            .map(|_| {
-                let (seats, answers, begun) = (seats.clone(), answers.clone(), begun.clone());
-                tokio::spawn(async move {
-                    let work = move || {
-                        let _ = begun.send(());
-                        // Until the other end is dropped.
-                        let _ = answers.lock().recv();
-                        Ok(Vec::new())
-                    };
-                    look_up(&seats, Some("shop"), work).await
-                })
-            })
-            .collect();
+        let mut stuck = JoinSet::new();
+        for _ in 0..LOOK_UPS {
+            let (seats, answers, begun) = (seats.clone(), answers.clone(), begun.clone());
+            stuck.spawn(async move {
+                let work = move || {
+                    let _ = begun.send(());
+                    // Until the other end is dropped.
+                    let _ = answers.lock().recv();
+                    Ok(Vec::new())
+                };
+                look_up(&seats, Some("shop"), work).await
+            });
+        }
         for _ in 0..LOOK_UPS_PER_NAMESPACE {
             begins.recv().await.expect("its part begins");
         }
@@ -131,8 +130,10 @@ mod tests {
         // Its own others wait, and are told why they do not go on.
         let refused = look_up(&seats, Some("shop"), move || Ok(vec![address])).await.unwrap_err().to_string();
         assert!(refused.contains("`shop`") && refused.contains("16 look-ups") && refused.contains("5 s"), "{refused}");
+        for _ in LOOK_UPS_PER_NAMESPACE..LOOK_UPS {
+            stuck.join_next().await.expect("one that waited").expect("its task").expect_err("nobody made room for it");
+        }
         drop(silent);
-        let ended = join_all(stuck).await;
-        assert_eq!(ended.iter().filter(|ended| ended.as_ref().unwrap().is_ok()).count(), LOOK_UPS_PER_NAMESPACE);
+        assert!(stuck.join_all().await.into_iter().all(|ended| ended.is_ok()));
     }
 }

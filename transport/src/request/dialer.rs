@@ -152,7 +152,7 @@ async fn exchange(link: Arc<Link>, id: ReplicaId, mut request: Request<Body>) ->
         };
         match sender.try_send_request(request).await {
             Ok(response) => {
-                let held = link.limits.head_held;
+                let held = link.limits.answer_held;
                 return answer(response.map(|body| Answer::new(body, sender, link)), held).await;
             }
             Err(mut failed) => match failed.take_message() {
@@ -181,13 +181,13 @@ fn gone(link: &Link, error: &hyper::Error) -> ServeError {
     ServeError::Unreachable { why: error.to_string() }
 }
 
-/// What the worker answered: for the guest, or for itself. Its head is `held` so long at most.
+/// What the worker answered: for the guest, or for itself. It is `held` so long at most.
 async fn answer(mut response: Response<Answer>, held: Duration) -> Result<Response<Body>, ServeError> {
     carried::restore(response.headers_mut());
     carried::unfold(response.headers_mut());
     let Some(failure) = response.headers().get(FAILURE).cloned() else {
         // While the client has seen nothing of an answer that has broken off, it can be told so, or another be asked.
-        if let Ok(Err(error)) = timeout(held, poll_fn(|cx| response.body_mut().poll_begin(cx))).await {
+        if let Ok(Err(error)) = timeout(held, poll_fn(|cx| response.body_mut().poll_held(cx))).await {
             return Err(ServeError::Unreachable { why: error.to_string() });
         }
         return Ok(response.map(BodyExt::boxed_unsync));

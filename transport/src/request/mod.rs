@@ -31,9 +31,9 @@ pub struct RequestLimits {
     pub ping_every: Duration,
     /// A worker that has not answered for so long gets no requests.
     pub lost_after: Duration,
-    /// How long the head of an answer waits for the first of its body. If the worker is lost meanwhile, the client has seen
-    /// nothing, and another replica can be asked. One that sends its head early, and its body later, is held up by it once.
-    pub head_held: Duration,
+    /// How long an answer waits for its end, or for more than is held of it. If the worker is lost meanwhile, the client has seen
+    /// nothing, and another replica can be asked. One that comes piece by piece is held up by it once.
+    pub answer_held: Duration,
 }
 
 impl Default for RequestLimits {
@@ -44,7 +44,7 @@ impl Default for RequestLimits {
             idle_for: Duration::from_secs(60),
             ping_every: Duration::from_millis(50),
             lost_after: Duration::from_millis(200),
-            head_held: Duration::from_millis(5),
+            answer_held: Duration::from_millis(5),
         }
     }
 }
