@@ -277,12 +277,14 @@ async fn a_body_that_its_client_breaks_off_is_a_bad_request_and_no_worker_is_los
 }
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n";
+const EVENTS: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n4\r\nsome\r\n";
 const HEAD_AND_PIECE: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nsome\r\n";
 
 /// A worker that answers with the beginning of an answer, and then does what it is told. The folder holds its socket.
 async fn beginning<F>(
     begins: &'static [u8],
-    answer_held: Duration,
+    held: Option<Duration>,
     then: fn(tokio::net::UnixStream) -> F,
 ) -> (tempfile::TempDir, Arc<dyn Serve>)
 where
@@ -301,7 +303,9 @@ where
             });
         }
     });
-    let limits = RequestLimits { answer_held, ..RequestLimits::default() };
+    let limits = RequestLimits::default();
+    let (head_held, answer_held) = (held.unwrap_or(limits.head_held), held.unwrap_or(limits.answer_held));
+    let limits = RequestLimits { head_held, answer_held, ..limits };
     let replica = RemoteDialer::new(limits, None, Handle::current()).dial(&at(&socket));
     (folder, replica)
 }
@@ -315,7 +319,7 @@ async fn an_answer_that_breaks_off_before_anything_of_it_was_passed_on_is_an_err
         }
     };
     for begins in [HEAD, HEAD_AND_PIECE] {
-        let (_folder, replica) = beginning(begins, PATIENCE, ends).await;
+        let (_folder, replica) = beginning(begins, Some(PATIENCE), ends).await;
         let answered = timeout(PATIENCE, replica.serve(request(Method::GET, api::empty_body()))).await.unwrap();
         assert!(matches!(answered, Err(ServeError::Unreachable { .. })), "{answered:?}");
     }
@@ -328,17 +332,24 @@ async fn stays(stream: tokio::net::UnixStream) {
 
 #[tokio::test]
 async fn a_head_whose_body_is_late_is_passed_on_without_it() {
-    let (_folder, replica) = beginning(HEAD, RequestLimits::default().answer_held, stays).await;
+    let (_folder, replica) = beginning(HEAD, None, stays).await;
     let answered = timeout(PATIENCE, replica.serve(request(Method::GET, api::empty_body()))).await.unwrap();
     assert_eq!(answered.unwrap().headers()[header::CONTENT_LENGTH], "10");
 }
 
 #[tokio::test]
 async fn a_piece_after_which_others_are_late_is_passed_on() {
-    let (_folder, replica) = beginning(HEAD_AND_PIECE, RequestLimits::default().answer_held, stays).await;
-    let answered = timeout(PATIENCE, replica.serve(request(Method::GET, api::empty_body()))).await.unwrap();
-    let piece = timeout(PATIENCE, answered.unwrap().into_body().frame()).await.unwrap().unwrap().unwrap();
-    assert_eq!(piece.into_data().unwrap(), "some");
+    let (_folder, replica) = beginning(HEAD_AND_PIECE, None, stays).await;
+    let (_folder, patient) = beginning(HEAD_AND_PIECE, Some(10 * PATIENCE), stays).await;
+    let (_folder, events) = beginning(EVENTS, Some(10 * PATIENCE), stays).await;
+    // No other can be asked to which a POST was sent, and who listens to events wants the first at once.
+    for (replica, method) in
+        [(&replica, Method::GET), (&replica, Method::PUT), (&patient, Method::POST), (&events, Method::GET)]
+    {
+        let answered = timeout(PATIENCE, replica.serve(request(method, api::empty_body()))).await.unwrap();
+        let piece = timeout(PATIENCE, answered.unwrap().into_body().frame()).await.unwrap().unwrap().unwrap();
+        assert_eq!(piece.into_data().unwrap(), "some");
+    }
 }
 
 async fn tell_the_end(mut stream: tokio::net::UnixStream, ended: tokio::sync::mpsc::Sender<()>) {

@@ -32,13 +32,13 @@ impl Answer {
         answer
     }
 
-    /// Holds all of it, or [`HELD_BYTES`]; fails if it has broken off already.
-    pub(super) fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
-        while !self.inner.is_end_stream() && self.held_bytes() < HELD_BYTES {
-            match ready!(self.poll_inner(cx)) {
-                Some(frame) => self.held.push_back(frame?),
-                None => break,
-            }
+    /// Holds the first of it, or if `whole` all of it up to [`HELD_BYTES`]; fails if it has broken off already.
+    pub(super) fn poll_held(&mut self, whole: bool, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        while !self.inner.is_end_stream()
+            && (self.held.is_empty() || (whole && self.held_bytes() < HELD_BYTES))
+            && let Some(frame) = ready!(self.poll_inner(cx))
+        {
+            self.held.push_back(frame?);
         }
         Poll::Ready(Ok(()))
     }

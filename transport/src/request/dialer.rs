@@ -10,7 +10,10 @@ use api::{
     Address, Body, BodyError, Dialer, ReplicaId, Serve, ServeError, WorkerName, frame_request, session::Endpoint,
 };
 use futures::future::BoxFuture;
-use http::{HeaderValue, Request, Response, Version};
+use http::{
+    HeaderValue, Method, Request, Response, Version,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
 use parking_lot::Mutex;
@@ -141,6 +144,7 @@ impl Serve for RemoteReplica {
 }
 
 async fn exchange(link: Arc<Link>, id: ReplicaId, mut request: Request<Body>) -> Result<Response<Body>, ServeError> {
+    let method = request.method().clone();
     loop {
         let (mut sender, is_new) = match link.connection().await {
             Ok(connection) => connection,
@@ -152,8 +156,8 @@ async fn exchange(link: Arc<Link>, id: ReplicaId, mut request: Request<Body>) ->
         };
         match sender.try_send_request(request).await {
             Ok(response) => {
-                let held = link.limits.answer_held;
-                return answer(response.map(|body| Answer::new(body, sender, link)), held).await;
+                let hold = Hold::of(&method, &response, &link.limits);
+                return answer(response.map(|body| Answer::new(body, sender, link)), hold).await;
             }
             Err(mut failed) => match failed.take_message() {
                 // It was closed while it waited: nothing has been sent.
@@ -181,13 +185,36 @@ fn gone(link: &Link, error: &hyper::Error) -> ServeError {
     ServeError::Unreachable { why: error.to_string() }
 }
 
-/// What the worker answered: for the guest, or for itself. It is `held` so long at most.
-async fn answer(mut response: Response<Answer>, held: Duration) -> Result<Response<Body>, ServeError> {
+/// How an answer is held, so that it is passed on whole or not at all if its worker is lost.
+struct Hold {
+    whole: bool,
+    at_most: Duration,
+}
+
+impl Hold {
+    fn of<B>(method: &Method, response: &Response<B>, limits: &RequestLimits) -> Self {
+        let is_stream = || {
+            response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+        };
+        // What cannot be sent again gains little, and answers to GET may be streams if nobody says how long they are.
+        let (whole, at_most) = match *method {
+            Method::PUT | Method::DELETE | Method::OPTIONS | Method::TRACE => (true, limits.answer_held),
+            Method::GET if response.headers().contains_key(CONTENT_LENGTH) => (true, limits.answer_held),
+            Method::GET if !is_stream() => (true, limits.head_held),
+            _ => (false, limits.head_held),
+        };
+        Self { whole, at_most }
+    }
+}
+
+/// What the worker answered: for the guest, or for itself.
+async fn answer(mut response: Response<Answer>, hold: Hold) -> Result<Response<Body>, ServeError> {
     carried::restore(response.headers_mut());
     carried::unfold(response.headers_mut());
     let Some(failure) = response.headers().get(FAILURE).cloned() else {
         // While the client has seen nothing of an answer that has broken off, it can be told so, or another be asked.
-        if let Ok(Err(error)) = timeout(held, poll_fn(|cx| response.body_mut().poll_held(cx))).await {
+        let held = poll_fn(|cx| response.body_mut().poll_held(hold.whole, cx));
+        if let Ok(Err(error)) = timeout(hold.at_most, held).await {
             return Err(ServeError::Unreachable { why: error.to_string() });
         }
         return Ok(response.map(BodyExt::boxed_unsync));

@@ -31,8 +31,10 @@ pub struct RequestLimits {
     pub ping_every: Duration,
     /// A worker that has not answered for so long gets no requests.
     pub lost_after: Duration,
-    /// How long an answer waits for its end, or for more than is held of it. If the worker is lost meanwhile, the client has seen
-    /// nothing, and another replica can be asked. One that comes piece by piece is held up by it once.
+    /// How long the beginning of an answer that may be a stream waits: for its end, so that a client whose worker is lost meanwhile
+    /// has seen nothing, and another replica can be asked; of an event stream, or where no other can be asked, for its first piece.
+    pub head_held: Duration,
+    /// The same of an answer that is no stream: one whose length is known, or one to another method than GET.
     pub answer_held: Duration,
 }
 
@@ -44,7 +46,8 @@ impl Default for RequestLimits {
             idle_for: Duration::from_secs(60),
             ping_every: Duration::from_millis(50),
             lost_after: Duration::from_millis(200),
-            answer_held: Duration::from_millis(5),
+            head_held: Duration::from_millis(5),
+            answer_held: Duration::from_millis(100),
         }
     }
 }
