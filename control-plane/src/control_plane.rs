@@ -411,7 +411,12 @@ impl ControlPlane {
             durable: self.store.clone(),
             live: Arc::new(self.live.clone()),
             logs: Arc::new(self.logs.clone()),
-            commands: Arc::new(Live { commands: self.commands(), register, store: self.store.clone() }),
+            commands: Arc::new(Live {
+                commands: self.commands(),
+                register,
+                store: self.store.clone(),
+                in_turn: Arc::default(),
+            }),
             taken_paths: routing::taken_paths,
             cluster: self.cluster.get().cloned(),
             beside: registry_server::router(repositories, tokens.clone()).merge(listing).merge(joining).merge(usage),

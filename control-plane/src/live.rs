@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use api::{ReplicaId, WorkerName};
 use futures::future::{BoxFuture, FutureExt};
-use kube_api::api_server::{LiveCommands, LiveError};
+use kube_api::api_server::{LiveCommands, LiveError, NodeChange};
 use store::{Compare, Op, Store, StoreError};
+use tokio::sync::Mutex;
 
 use crate::{
     CommandError, Commands,
     join::{Register, Which},
-    shell::{worker_key, worker_record},
+    shell::{KnownWorker, worker_key},
 };
 
 /// The live state of a control plane, and who has joined it.
@@ -21,7 +22,12 @@ pub(crate) struct Live {
     pub(crate) register: Register,
     /// What is kept of workers.
     pub(crate) store: Arc<dyn Store>,
+    /// Held by who changes what is kept of one.
+    pub(crate) in_turn: Arc<Mutex<()>>,
 }
+
+/// What users may have said of one worker: labels, annotations and taints, those that they took away too.
+const MAX_MARKS: usize = 256;
 
 impl From<CommandError> for LiveError {
     fn from(error: CommandError) -> Self {
@@ -42,13 +48,27 @@ impl LiveCommands for Live {
         Ok(self.commands.evict_replica(id)?)
     }
 
-    fn cordon(&self, worker: WorkerName, cordoned: bool) -> BoxFuture<'static, Result<(), LiveError>> {
-        let (commands, store) = (self.commands.clone(), self.store.clone());
+    fn change_node(&self, worker: WorkerName, change: NodeChange) -> BoxFuture<'static, Result<(), LiveError>> {
+        let (commands, store, in_turn) = (self.commands.clone(), self.store.clone(), self.in_turn.clone());
         async move {
-            // A cordon is intent: it holds after a crash once it was answered.
-            let (key, record) = worker_record(&worker, cordoned);
-            store.txn(Vec::new(), vec![Op::Put(key, record)]).await?;
-            Ok(commands.cordon(worker, cordoned)?)
+            // What is written last is told last.
+            let _turn = in_turn.lock().await;
+            let key = worker_key(&worker);
+            let before = store.get(&key).await?.map(|kept| KnownWorker::from_bytes(&kept.value)).unwrap_or_default();
+            let mut known = before.clone();
+            known.cordoned = change.cordoned;
+            known.marks.add(change.marks);
+            if known.marks.len() > MAX_MARKS {
+                return Err(LiveError::TooMuch(format!(
+                    "a node keeps at most {MAX_MARKS} labels, annotations and taints that users gave it or took from it"
+                )));
+            }
+            // It is intent: it holds after a crash once it was answered.
+            store.txn(Vec::new(), vec![Op::Put(key, known.to_bytes())]).await?;
+            if known.marks != before.marks {
+                commands.mark(worker.clone(), known.marks)?;
+            }
+            Ok(commands.cordon(worker, known.cordoned)?)
         }
         .boxed()
     }

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{
-    Digest, ObjectKey, Pull, ReplicaId, Taint, Timestamp, WorkerName,
+    Digest, ObjectKey, Pull, ReplicaId, Taint, Timestamp, WorkerMarks, WorkerName,
     replica::{Failure, FailureReason},
     session::Capacity,
 };
@@ -353,6 +353,8 @@ pub struct WorkerView {
     pub leaving: bool,
     /// What keeps replicas off it.
     pub taints: Vec<Taint>,
+    /// What users have said of it. Its labels and taints are already so.
+    pub marks: WorkerMarks,
     /// When it first said hello.
     pub since: Timestamp,
 }

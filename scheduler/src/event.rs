@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use api::{
-    Digest, ObjectKey, ReplicaId, WorkerName,
+    Digest, ObjectKey, ReplicaId, WorkerMarks, WorkerName,
     replica::Failure,
     session::{ServiceSample, WorkerUp},
 };
@@ -63,6 +63,13 @@ pub enum Event {
         worker: WorkerName,
         /// Whether it is cordoned.
         cordoned: bool,
+    },
+    /// What users have said of a worker: its labels, annotations and taints. All of it, whatever was told before.
+    Marked {
+        /// Which worker.
+        worker: WorkerName,
+        /// What they say.
+        marks: WorkerMarks,
     },
     /// Whether gateways reach a worker. One that they do not reach takes no new replicas, unless these tolerate
     /// [`NETWORK_UNAVAILABLE`](crate::NETWORK_UNAVAILABLE).

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use api::{ObjectKey, Timestamp, WorkerName, session::WorkerUp};
+use api::{ObjectKey, Timestamp, WorkerMarks, WorkerName, session::WorkerUp};
 
 use crate::{
     Deployment, Event, ReplicaState, Revision, Scheduler, Subject,
@@ -35,6 +35,7 @@ impl Scheduler {
                 self.cordon(worker, cordoned);
             }
             Event::Cordon { worker, cordoned } => self.cordon(worker, cordoned),
+            Event::Marked { worker, marks } => self.mark(worker, marks),
             Event::Reach { worker, unavailable } => self.reach(&worker, unavailable),
             Event::Forget(worker) => self.forget(&worker, now),
             Event::StartFailed { id, failure } => {
@@ -215,6 +216,18 @@ impl Scheduler {
         worker.unreached = unavailable;
         self.room.everywhere = true;
         self.touch_worker(name);
+    }
+
+    fn mark(&mut self, name: WorkerName, marks: WorkerMarks) {
+        let Some(worker) = self.workers.get_mut(&name).filter(|worker| worker.marks != marks) else {
+            self.marks.insert(name, marks);
+            return;
+        };
+        worker.mark(marks.clone());
+        self.marks.insert(name.clone(), marks);
+        self.room.everywhere = true;
+        self.touch_worker(&name);
+        self.evict_intolerant(&name);
     }
 
     fn cordon(&mut self, name: WorkerName, cordoned: bool) {

@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use api::{ObjectKey, ReplicaId, Timestamp, WorkerName};
+use api::{ObjectKey, ReplicaId, Timestamp, WorkerMarks, WorkerName};
 use rand::{SeedableRng, rngs::SmallRng};
 
 use crate::{
@@ -31,6 +31,7 @@ pub struct Scheduler {
     pub(crate) priorities: BTreeMap<i32, usize>,
     pub(crate) workers: Workers,
     pub(crate) cordoned: BTreeSet<WorkerName>,
+    pub(crate) marks: BTreeMap<WorkerName, WorkerMarks>,
     /// Why gateways do not reach them, of workers that may still come.
     pub(crate) unreached: BTreeMap<WorkerName, Arc<str>>,
     /// Revisions with replicas that have no worker.
@@ -77,6 +78,7 @@ impl Scheduler {
             priorities: BTreeMap::new(),
             workers: Workers::default(),
             cordoned: BTreeSet::new(),
+            marks: BTreeMap::new(),
             unreached: BTreeMap::new(),
             waiting: BTreeSet::new(),
             room: Room::default(),

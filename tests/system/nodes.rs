@@ -65,6 +65,44 @@ fn a_cordon_survives_a_kill_as_soon_as_it_is_answered() {
 }
 
 #[test]
+fn labels_annotations_and_taints_of_users_hold_over_a_kill_and_pods_go_by_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sampan = with_hello(folder.path());
+    let name = node(&sampan);
+    assert_eq!(sampan.kubectl_ok(&["label", "node", &name, "disk=ssd"]), format!("node/{name} labeled\n"));
+    sampan.kubectl_ok(&["annotate", "node", &name, "owner=ann"]);
+    assert_eq!(sampan.kubectl_ok(&["taint", "node", &name, "gpu=yes:NoExecute"]), format!("node/{name} tainted\n"));
+    wait_for("its pod is put off", || (pods(&sampan, "Pending") >= 1).then_some(()));
+    let why = sampan.kubectl_ok(&["get", "pods", "-o", "jsonpath={.items[*].status.conditions[*].message}"]);
+    assert!(why.contains("untolerated taint"), "{why}");
+    sampan.kill();
+    let sampan = Sampan::up(folder.path());
+    assert_eq!(node(&sampan), name);
+    let said = sampan.kubectl_ok(&[
+        "get",
+        "node",
+        &name,
+        "-o",
+        "jsonpath={.metadata.labels.disk} {.metadata.annotations.owner} {.spec.taints[*].key}",
+    ]);
+    assert_eq!(said, "ssd ann gpu");
+    assert_eq!(sampan.kubectl_ok(&["taint", "node", &name, "gpu-"]), format!("node/{name} untainted\n"));
+    let select = r#"{"spec":{"template":{"spec":{"nodeSelector":{"disk":"ssd"}}}}}"#;
+    sampan.kubectl_ok(&["patch", "deployment/hello", "-p", select]);
+    sampan.kubectl_ok(&["rollout", "status", "deployment/hello", "--timeout=120s"]);
+    assert_eq!(sampan.kubectl_ok(&["label", "node", &name, "disk-"]), format!("node/{name} unlabeled\n"));
+    let refused = failed(
+        "a taint of the server",
+        sampan.kubectl(&["taint", "node", &name, "node.kubernetes.io/not-ready:NoSchedule"]),
+    );
+    assert!(refused.contains("spec.taints") && refused.contains("is set by the server"), "{refused}");
+    let status = r#"{"status":{"capacity":{"pods":"1"}}}"#;
+    let refused =
+        failed("what the worker says", sampan.kubectl(&["patch", "node", &name, "--type=merge", "-p", status]));
+    assert!(refused.contains("kubectl label"), "{refused}");
+}
+
+#[test]
 fn draining_the_only_node_runs_out_of_time_and_no_request_fails() {
     let folder = tempfile::tempdir().expect("a folder");
     let sampan = with_hello(folder.path());

@@ -22,7 +22,7 @@ pub(super) fn node(view: &WorkerView, before: Option<&Value>, now: Timestamp) ->
             "uid": node_uid(&view.name),
             "creationTimestamp": rfc3339(view.since),
             "labels": labels,
-            "annotations": {},
+            "annotations": view.marks.annotations(),
         },
         "spec": spec(view),
         "status": {

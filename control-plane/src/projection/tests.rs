@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use api::{
-    ObjectKey, Timestamp, WorkerName,
+    ObjectKey, Timestamp, WorkerMarks, WorkerName,
     replica::{Failure, FailureReason},
     session::Capacity,
 };
@@ -159,6 +159,7 @@ fn worker(ready: bool, cordoned: bool) -> WorkerView {
         unreached: None,
         leaving: false,
         taints: Vec::new(),
+        marks: WorkerMarks::default(),
         since: CREATED,
     }
 }

@@ -1,4 +1,4 @@
-use api::{ReplicaId, WorkerName};
+use api::{ReplicaId, WorkerMarks, WorkerName};
 use scheduler::Event;
 use tokio::sync::{mpsc, oneshot};
 
@@ -40,6 +40,11 @@ impl Commands {
     /// Takes a worker out of placement (`true`), or puts it back, as `kubectl cordon` and `uncordon` do.
     pub fn cordon(&self, worker: WorkerName, cordoned: bool) -> Result<(), CommandError> {
         self.send(Input::Event(Event::Cordon { worker, cordoned }))
+    }
+
+    /// All that users have said of a worker, as `kubectl label`, `annotate` and `taint` do.
+    pub fn mark(&self, worker: WorkerName, marks: WorkerMarks) -> Result<(), CommandError> {
+        self.send(Input::Event(Event::Marked { worker, marks }))
     }
 
     /// Forgets a worker that is gone for good, as `kubectl delete node` does: its replicas are replaced at once. Answers

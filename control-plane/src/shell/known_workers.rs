@@ -1,8 +1,8 @@
-//! What is kept of workers over restarts: that they exist, and whether somebody has cordoned them.
+//! What is kept of workers over restarts: that they exist, and what users have said of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::WorkerName;
+use api::{WorkerMarks, WorkerName};
 use bytes::Bytes;
 use scheduler::{Event, WorkerView};
 use serde::{Deserialize, Serialize};
@@ -19,9 +19,12 @@ const OWN: (&str, &str) = ("own-workers", "names");
 /// Records that are read at a time.
 const PAGE: usize = 1000;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Known {
-    cordoned: bool,
+/// What is kept of one worker.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Known {
+    pub(crate) cordoned: bool,
+    #[serde(default, skip_serializing_if = "WorkerMarks::is_empty")]
+    pub(crate) marks: WorkerMarks,
 }
 
 /// The workers that may come to a control plane.
@@ -38,10 +41,16 @@ pub(crate) fn key(name: &WorkerName) -> String {
     object_key(GROUP, PLURAL, None, &name.0)
 }
 
-/// The record of a worker: its key, and what it holds. Who cordons a worker writes it before it is answered.
-pub(crate) fn record(name: &WorkerName, cordoned: bool) -> (String, Bytes) {
-    let record = serde_json::to_vec(&Known { cordoned }).expect("plain data is JSON");
-    (key(name), Bytes::from(record))
+impl Known {
+    /// As it is kept.
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        serde_json::to_vec(self).expect("plain data is JSON").into()
+    }
+
+    /// As it was kept. What cannot be read says nothing.
+    pub(crate) fn from_bytes(kept: &[u8]) -> Self {
+        serde_json::from_slice(kept).unwrap_or_default()
+    }
 }
 
 /// What has been written of each worker.
@@ -91,9 +100,11 @@ impl KnownWorkers {
     pub(super) fn events(&self, expected: &Expected) -> Vec<Event> {
         let joined = self.0.keys().filter(|_| expected.others);
         let awaited: BTreeSet<&WorkerName> = joined.chain(&expected.own).collect();
-        let cordoned = |worker: &WorkerName| self.0.get(worker).is_some_and(|known| known.cordoned);
-        let event = |worker: &WorkerName| Event::KnownWorker { worker: worker.clone(), cordoned: cordoned(worker) };
-        awaited.into_iter().map(event).collect()
+        let events = |worker: &WorkerName| {
+            let Known { cordoned, marks } = self.0.get(worker).cloned().unwrap_or_default();
+            [Event::KnownWorker { worker: worker.clone(), cordoned }, Event::Marked { worker: worker.clone(), marks }]
+        };
+        awaited.into_iter().flat_map(events).collect()
     }
 }
 
@@ -108,12 +119,12 @@ fn noted(own: &BTreeSet<WorkerName>) -> Bytes {
 }
 
 impl Shell {
-    /// A worker is new, or was cordoned or put back: that is written in the background.
+    /// A worker is new, or something else was said of it: that is written in the background. Who says it has written it before.
     pub(super) fn know_worker(&mut self, view: &WorkerView) {
-        let known = Known { cordoned: view.cordoned };
-        if self.known_workers.0.insert(view.name.clone(), known) != Some(known) {
-            let (key, record) = record(&view.name, known.cordoned);
-            self.writer.record(key, record);
+        let known = Known { cordoned: view.cordoned, marks: view.marks.clone() };
+        if self.known_workers.0.get(&view.name) != Some(&known) {
+            self.writer.record(key(&view.name), known.to_bytes());
+            self.known_workers.0.insert(view.name.clone(), known);
         }
     }
 

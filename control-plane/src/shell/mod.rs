@@ -64,7 +64,7 @@ use crate::{
 
 pub use commands::{CommandError, Commands};
 pub(crate) use images::{NotReused, PullNews, ResolveImage, Sources};
-pub(crate) use known_workers::{Expected, key as worker_key, record as worker_record};
+pub(crate) use known_workers::{Expected, Known as KnownWorker, key as worker_key};
 pub(crate) use measurements::KeyValueFigures;
 pub use measurements::{Autoscaled, Measured, Measurements, Total};
 

@@ -223,6 +223,7 @@ impl From<LiveError> for ApiError {
         match error {
             LiveError::Busy(why) => Self::TooManyRequests { why },
             LiveError::Closed(why) => Self::Unavailable { why },
+            LiveError::TooMuch(why) => Self::BadRequest(why),
             LiveError::Store(error) => error.into(),
         }
     }

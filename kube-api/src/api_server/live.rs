@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::{ReplicaId, WorkerName};
+use api::{ReplicaId, WorkerMarks, WorkerName};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use store::StoreError;
@@ -16,6 +16,7 @@ use crate::{
 use super::{
     delete::{DeleteOptions, success},
     error::ApiError,
+    node_change::{node_change, without_what_users_say},
     objects::Objects,
     params::DryRun,
     patch::Patch,
@@ -32,6 +33,9 @@ pub enum LiveError {
     /// Nothing is done any more.
     #[error("{0}")]
     Closed(String),
+    /// More is asked than is kept.
+    #[error("{0}")]
+    TooMuch(String),
     /// The store could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -43,13 +47,22 @@ pub trait LiveCommands: Send + Sync + 'static {
     fn delete_replica(&self, id: ReplicaId) -> Result<(), LiveError>;
     /// Moves a replica off its worker: it stops once another has taken its place.
     fn evict_replica(&self, id: ReplicaId) -> Result<(), LiveError>;
-    /// Takes a worker out of placement (`true`), or puts it back. It holds over a restart once it is answered.
-    fn cordon(&self, worker: WorkerName, cordoned: bool) -> BoxFuture<'static, Result<(), LiveError>>;
+    /// Changes what users say of a worker. It holds over a restart once it is answered.
+    fn change_node(&self, worker: WorkerName, change: NodeChange) -> BoxFuture<'static, Result<(), LiveError>>;
     /// Forgets a worker that is gone for good, also over a restart. Answers whether it did: one that has a session stays.
     fn forget(&self, worker: WorkerName) -> BoxFuture<'static, Result<bool, LiveError>>;
     /// Revokes what a worker joined with, which ends its session within a moment, and frees its name. Answers whether it
     /// had joined.
     fn revoke(&self, worker: WorkerName) -> BoxFuture<'static, Result<bool, LiveError>>;
+}
+
+/// What users say of a worker through its Node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeChange {
+    /// Whether it is out of placement.
+    pub cordoned: bool,
+    /// What is given to it or taken from it: nothing of what stays.
+    pub marks: WorkerMarks,
 }
 
 /// How long a session may take to end after its certificate was revoked, and how often it is looked whether it has.
@@ -66,7 +79,8 @@ pub(super) fn refuse_writes(target: &Target) -> Result<(), ApiError> {
         (Durability::Durable | Durability::Passing | Durability::Asked, _) => return Ok(()),
         (_, "pods") => "change its Deployment, and sampan makes other Pods",
         (_, "nodes") => {
-            "a worker makes its Node, with the labels and taints of its flags; `spec.unschedulable` alone can be set (`kubectl cordon`)"
+            "a worker makes its Node; its labels, annotations and taints and `spec.unschedulable` alone can be set (`kubectl label`, `annotate`, \
+             `taint`, `cordon`)"
         }
         (_, "endpointslices" | "endpoints") => {
             "create a Service with a selector, and sampan makes them; a host outside is called by its own name"
@@ -138,7 +152,7 @@ impl Objects {
         Ok(stored.object)
     }
 
-    /// Cordons a Node or puts it back: the only change that a Node takes.
+    /// Changes what users say of a Node.
     pub(super) async fn patch_node(
         &self,
         target: &Target,
@@ -201,21 +215,16 @@ impl Objects {
         dry_run: DryRun,
         commands: &Arc<dyn LiveCommands>,
     ) -> Result<Value, ApiError> {
-        let cordoned = |node: &Value| node["spec"]["unschedulable"] == true;
-        let mut expected = old.clone();
-        for node in [&mut expected, &mut new] {
-            node["metadata"]["resourceVersion"] = Value::Null;
-        }
-        let wanted = cordoned(&new);
-        for node in [&mut expected, &mut new] {
-            node["spec"]["unschedulable"] = json!(wanted);
-        }
-        if expected != new {
+        if without_what_users_say(old) != without_what_users_say(&new) {
             refuse_writes(target)?;
         }
-        if dry_run == DryRun::No && wanted != cordoned(old) {
-            let worker = WorkerName(target.name().into());
-            commands.cordon(worker, wanted).await?;
+        let mut errors = target.resource.check_metadata(&new, Some(old));
+        let change = node_change(old, &new, &mut errors);
+        if !errors.is_empty() {
+            return Err(ApiError::Invalid { resource: target.resource, name: target.name().to_owned(), errors });
+        }
+        if dry_run == DryRun::No && change != node_change(old, old, &mut errors) {
+            commands.change_node(WorkerName(target.name().into()), change).await?;
         }
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
         Ok(new)

@@ -22,6 +22,7 @@ mod heavy;
 mod kubeconfig;
 mod live;
 mod metadata;
+mod node_change;
 mod objects;
 mod openapi;
 mod operations;
@@ -67,7 +68,7 @@ use crate::logs::PodLogs;
 
 pub use guard::{Guard, authorized};
 pub use kubeconfig::write_kubeconfig;
-pub use live::{LiveCommands, LiveError};
+pub use live::{LiveCommands, LiveError, NodeChange};
 
 /// Watches and followed logs at the same time.
 pub const MAX_STREAMS: usize = 2048;

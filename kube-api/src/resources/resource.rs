@@ -147,13 +147,18 @@ impl Resource {
         }
     }
 
+    /// What is wrong with what all objects have in common.
+    pub fn check_metadata(&self, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+        metadata::validate(self, new, old)
+    }
+
     /// Everything that is wrong with an object, given what is stored. Defaults have been filled in.
     pub fn check(&self, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         let errors = (self.schema.check)(new);
         if !errors.is_empty() {
             return errors;
         }
-        let mut errors = metadata::validate(self, new, old);
+        let mut errors = self.check_metadata(new, old);
         errors.extend(self.findings(new).errors);
         errors.extend((self.validate)(new, old));
         errors

@@ -59,11 +59,11 @@ impl Scheduler {
         self.no_longer_expected(name, now);
         self.touch_standbys_of(name);
         let (cordoned, unreached) = (self.cordoned.contains(name), self.unreached.get(name).cloned());
+        let marks = self.marks.get(name).cloned().unwrap_or_default();
         let Some(worker) = self.workers.get_mut(name) else { return };
         worker.capacity = hello.capacity;
-        worker.labels = hello.labels.clone();
         worker.cached = hello.cached.iter().cloned().collect();
-        worker.taints = hello.taints.clone();
+        worker.say((hello.labels.clone(), hello.taints.clone()), marks);
         worker.connected = true;
         worker.leaving = false;
         worker.cordoned = cordoned;

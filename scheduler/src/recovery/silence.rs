@@ -143,6 +143,7 @@ impl Scheduler {
         self.silent(name);
         self.lose(name);
         self.cordoned.remove(name);
+        self.marks.remove(name);
         self.no_longer_expected(name, now);
         self.forget_worker(name);
     }

@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use api::{Digest, ObjectKey, ReplicaId, Taint, TaintEffect, Timestamp, WorkerName, session::Capacity};
+use api::{Digest, ObjectKey, ReplicaId, Taint, TaintEffect, Timestamp, WorkerMarks, WorkerName, session::Capacity};
 
 use super::{Load, Replica};
 use crate::{NETWORK_UNAVAILABLE, Resources, Template, WorkerView};
@@ -44,6 +44,9 @@ pub(crate) struct Worker {
     /// It is about to end: it takes no new replicas, and those it has are moved.
     pub(crate) leaving: bool,
     pub(crate) taints: Vec<Taint>,
+    /// The labels and taints that it says it has. Those above are these, as users have changed them.
+    own: (BTreeMap<String, String>, Vec<Taint>),
+    pub(crate) marks: WorkerMarks,
     pub(crate) last_heard: Timestamp,
     /// When it is looked at next: timers that were set for earlier are void.
     pub(crate) check_at: Timestamp,
@@ -70,10 +73,25 @@ impl Worker {
             unreached: None,
             leaving: false,
             taints: Vec::new(),
+            own: Default::default(),
+            marks: WorkerMarks::default(),
             last_heard: now,
             check_at: now,
             since: now,
         }
+    }
+
+    /// It says that it has these labels and taints, and users say this of it.
+    pub(crate) fn say(&mut self, own: (BTreeMap<String, String>, Vec<Taint>), marks: WorkerMarks) {
+        self.own = own;
+        self.mark(marks);
+    }
+
+    /// Users say this of it.
+    pub(crate) fn mark(&mut self, marks: WorkerMarks) {
+        self.labels = marks.labels(&self.own.0);
+        self.taints = marks.taints(&self.own.1);
+        self.marks = marks;
     }
 
     /// Places that are taken, leftovers included.
@@ -177,6 +195,7 @@ impl Worker {
             unreached: self.unreached.clone(),
             leaving: self.leaving,
             taints: self.taints.clone(),
+            marks: self.marks.clone(),
             since: self.since,
         }
     }

@@ -1,5 +1,5 @@
 use api::{
-    ObjectKey, ReplicaId, Timestamp,
+    ObjectKey, ReplicaId, TaintEffect, TaintMark, Timestamp, WorkerMarks,
     replica::{Failure, FailureReason, ReplicaPhase},
     session::{Capacity, RunningReplica, WorkerUp},
 };
@@ -273,6 +273,31 @@ fn a_cordoned_worker_keeps_what_it_has_and_gets_nothing_new() {
     bench.step(Event::Deployment(deployment(4)));
     assert!(bench.views().iter().all(|view| view.id == id || view.worker != Some(cordoned.clone())));
     assert!(bench.stops().is_empty());
+}
+
+#[test]
+fn a_worker_that_users_taint_and_label_holds_what_fits_that() {
+    let (mut bench, id) = serving();
+    let on = number(&bench, &id);
+    let marked = worker(on);
+    let taint = |value: Option<&str>| WorkerMarks {
+        labels: [("disk".to_owned(), Some("ssd".to_owned()))].into(),
+        taints: vec![TaintMark { key: "gone".into(), effect: TaintEffect::NoExecute, value: value.map(str::to_owned) }],
+        ..WorkerMarks::default()
+    };
+    bench.step(Event::Marked { worker: marked.clone(), marks: taint(Some("")) });
+    bench.work_off();
+    assert!(
+        bench.views().iter().all(|view| view.worker.is_some() && view.worker != Some(marked.clone())),
+        "it is moved"
+    );
+    // Also when it comes anew, and says of itself what it said before.
+    bench.hello(on, Vec::<RunningReplica>::new());
+    let view = bench.scheduler.workers().find(|view| view.name == marked).expect("it is there");
+    assert_eq!((view.labels["disk"].as_str(), view.taints.len()), ("ssd", 1));
+    bench.step(Event::Marked { worker: marked.clone(), marks: taint(None) });
+    bench.step(Event::Deployment(deployment(4)));
+    assert!(bench.views().iter().any(|view| view.worker == Some(marked.clone())), "it takes replicas again");
 }
 
 #[test]

@@ -44,8 +44,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{
-    Api, ApiState, Guard, LiveCommands, LiveError, MAX_STREAMS, ensure_default_namespace, objects::Objects, router,
-    serve, write_kubeconfig,
+    Api, ApiState, Guard, LiveCommands, LiveError, MAX_STREAMS, NodeChange, ensure_default_namespace, objects::Objects,
+    router, serve, write_kubeconfig,
 };
 use crate::{identity::now, logs::PodLogs};
 use logs::Logs;
@@ -71,8 +71,9 @@ impl LiveCommands for Recorder {
         Ok(())
     }
 
-    fn cordon(&self, worker: WorkerName, cordoned: bool) -> BoxFuture<'static, Result<(), LiveError>> {
-        self.said.lock().push(format!("cordon {worker} {cordoned}"));
+    fn change_node(&self, worker: WorkerName, change: NodeChange) -> BoxFuture<'static, Result<(), LiveError>> {
+        let marks = if change.marks.is_empty() { String::new() } else { format!(" {:?}", change.marks) };
+        self.said.lock().push(format!("cordon {worker} {}{marks}", change.cordoned));
         ready(Ok(())).boxed()
     }
 

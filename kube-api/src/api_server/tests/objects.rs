@@ -201,8 +201,13 @@ async fn deleting_a_pod_and_cordoning_a_node_are_commands() {
     assert_eq!(*fixture.commands.said.lock(), ["delete default/p", "cordon worker-1 true"]);
     let taint = json!({ "spec": { "taints": [ { "key": "a" } ] } });
     let (code, status) = fixture.patch("/api/v1/nodes/worker-1", "strategic-merge-patch+json", &taint).await;
+    assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(status["message"].as_str().unwrap().contains("spec.taints[0].effect"), "{status}");
+    let capacity = json!({ "status": { "capacity": { "pods": "1" } } });
+    let (code, status) = fixture.patch("/api/v1/nodes/worker-1", "strategic-merge-patch+json", &capacity).await;
     assert_eq!(code, StatusCode::METHOD_NOT_ALLOWED);
-    assert!(status["message"].as_str().unwrap().contains("cordon"), "{status}");
+    assert!(status["message"].as_str().unwrap().contains("`taint`"), "{status}");
+    assert_eq!(fixture.commands.said.lock().len(), 2);
     let (code, status) = fixture.post("/api/v1/namespaces/default/pods", &json!({ "metadata": { "name": "x" } })).await;
     assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(status["message"].as_str().unwrap().contains("Deployment"), "{status}");
