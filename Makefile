@@ -1,5 +1,5 @@
 # The verbs of this project. Each installs what it needs and says so (scripts/setup).
-.PHONY: demo test conformance bench book build dist guests reference simulate fuzz sbom fmt
+.PHONY: demo test conformance bench book build dist profile guests reference simulate fuzz sbom fmt
 
 demo: ## Build Sampan and the shopping cart, run it, print the URLs to open
 	@scripts/setup demo
@@ -20,8 +20,8 @@ conformance: ## Suites that others wrote, against expected.toml: make conformanc
 
 bench: ## Print the figures of bench/README.md
 	@scripts/setup bench
-	cargo build --profile dist --locked
-	cargo build --profile dist --locked -p sampan-gateway -p sampan-transport -p sampan-scheduler --examples
+	scripts/profiled cargo build --profile dist --locked
+	scripts/profiled cargo build --profile dist --locked -p sampan-gateway -p sampan-transport -p sampan-scheduler --examples
 	$(MAKE) guests
 	bench/run
 
@@ -36,6 +36,11 @@ build: ## The release binary
 dist: ## What users install, into target/dist-packages: make dist [KEY=signing.key]
 	@scripts/setup dist
 	scripts/dist $(if $(KEY),--key $(KEY))
+
+profile: ## Count anew what of the program runs how often under load, by which dist and bench compile it
+	@scripts/setup profile
+	$(MAKE) guests
+	scripts/profile
 
 guests: ## The sample guests and the test guest, into target/guests
 	@scripts/setup guests

@@ -4,6 +4,7 @@ import re
 import statistics
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from .cpu import cpu_seconds
 
@@ -23,10 +24,13 @@ class Load:
 
 def wrk(
     port: int, host: str | None = None, path: str = "/", seconds: int = SECONDS, connections: int = CONNECTIONS,
-    servers: tuple[int, ...] = (),
+    servers: tuple[int, ...] = (), script: Path | None = None,
 ) -> Load:
-    """`servers` are the process ids whose CPU time is counted, with that of the processes that they started."""
+    """`servers` are the process ids whose CPU time is counted, with that of the processes that they started; `script` says in
+    Lua what is sent."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
+    if script:
+        command += ["-s", str(script)]
     if host:
         command += ["-H", f"Host: {host}"]
     before = cpu_seconds(*servers)
