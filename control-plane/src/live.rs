@@ -54,7 +54,8 @@ impl LiveCommands for Live {
             // What is written last is told last.
             let _turn = in_turn.lock().await;
             let key = worker_key(&worker);
-            let before = store.get(&key).await?.map(|kept| KnownWorker::from_bytes(&kept.value)).unwrap_or_default();
+            let before =
+                store.get(&key).await?.and_then(|kept| KnownWorker::from_bytes(&kept.value)).unwrap_or_default();
             let mut known = before.clone();
             known.cordoned = change.cordoned;
             known.marks.add(change.marks);

@@ -47,9 +47,9 @@ impl Known {
         serde_json::to_vec(self).expect("plain data is JSON").into()
     }
 
-    /// As it was kept. What cannot be read says nothing.
-    pub(crate) fn from_bytes(kept: &[u8]) -> Self {
-        serde_json::from_slice(kept).unwrap_or_default()
+    /// As it was kept; `None`: it cannot be read.
+    pub(crate) fn from_bytes(kept: &[u8]) -> Option<Self> {
+        serde_json::from_slice(kept).ok()
     }
 }
 
@@ -84,7 +84,7 @@ impl KnownWorkers {
             let page = store.list(&prefix, PAGE, after.as_deref()).await?;
             for item in &page.items {
                 let name = WorkerName(item.key[prefix.len()..].into());
-                if let Ok(record) = serde_json::from_slice(&item.value) {
+                if let Some(record) = Known::from_bytes(&item.value) {
                     known.insert(name, record);
                 }
             }

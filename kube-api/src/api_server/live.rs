@@ -16,7 +16,7 @@ use crate::{
 use super::{
     delete::{DeleteOptions, success},
     error::ApiError,
-    node_change::{node_change, without_what_users_say},
+    node_change::{is_cordoned, node_change, without_what_users_say},
     objects::Objects,
     params::DryRun,
     patch::Patch,
@@ -223,7 +223,7 @@ impl Objects {
         if !errors.is_empty() {
             return Err(ApiError::Invalid { resource: target.resource, name: target.name().to_owned(), errors });
         }
-        if dry_run == DryRun::No && change != node_change(old, old, &mut errors) {
+        if dry_run == DryRun::No && (change.cordoned != is_cordoned(old) || !change.marks.is_empty()) {
             commands.change_node(WorkerName(target.name().into()), change).await?;
         }
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();

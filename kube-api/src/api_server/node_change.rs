@@ -1,7 +1,7 @@
 //! What a write of a Node says of its worker. Pure.
 
 use api::{TaintEffect, TaintMark, WorkerMarks};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::fields::{
     FieldError,
@@ -32,6 +32,11 @@ pub(super) fn without_what_users_say(node: &Value) -> Value {
     node
 }
 
+/// Whether a Node is out of placement.
+pub(super) fn is_cordoned(node: &Value) -> bool {
+    node["spec"]["unschedulable"] == true
+}
+
 /// What a Node that is `old` now would be told by being `new`. What is wrong with its taints is added to the errors; its labels
 /// and annotations are checked as those of all objects.
 pub(super) fn node_change(old: &Value, new: &Value, errors: &mut Vec<FieldError>) -> NodeChange {
@@ -58,7 +63,7 @@ pub(super) fn node_change(old: &Value, new: &Value, errors: &mut Vec<FieldError>
         errors.push(FieldError::invalid("spec.taints", message));
     }
     NodeChange {
-        cordoned: new["spec"]["unschedulable"] == json!(true),
+        cordoned: is_cordoned(new),
         marks: WorkerMarks { labels: texts("labels"), annotations: texts("annotations"), taints },
     }
 }
@@ -94,6 +99,8 @@ fn taints(node: &Value, errors: &mut Vec<FieldError>) -> Vec<TaintMark> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn change(old: &Value, new: &Value) -> (NodeChange, Vec<FieldError>) {
