@@ -77,13 +77,12 @@ pub(super) fn parse_object(headers: &HeaderMap, bytes: &[u8], strictness: &Stric
         json if json == "application/json" || json == "*/*" || json.ends_with("+json") => {
             parse_json(bytes, strictness)?
         }
-        "application/vnd.kubernetes.protobuf" => match protobuf::parse(bytes) {
+        protobuf::MEDIA_TYPE => match protobuf::parse(bytes) {
             Ok(Some(object)) => object,
             Err(error) => return Err(ApiError::BadRequest(format!("the body is not protobuf: {error}"))),
             Ok(None) => {
-                let why = "bodies in protobuf are read of few kinds, with the fields that kubectl writes, and this is another: \
-                       write a manifest and use `kubectl apply -f`, or add `--dry-run=client -o yaml | kubectl apply -f -` to \
-                       the command";
+                let why = "the body is protobuf of a kind, or with a field, that is not known here, so that it cannot be said what it \
+                       holds: send the object as JSON or YAML, as `kubectl apply -f` does";
                 return Err(ApiError::UnsupportedMediaType { why: why.to_owned() });
             }
         },

@@ -19,7 +19,7 @@ use crate::resources::{Durability, Subresource, instead};
 
 use super::{
     Api,
-    accept::{self, Form},
+    accept::{self, Accepted},
     body::{self, Whole},
     checks,
     delete::DeleteOptions,
@@ -37,7 +37,7 @@ use super::{
     service_proxy::Proxied,
     strictness::Strictness,
     table::{IncludeObject, Presentation},
-    written_as::{self, is_yaml_wanted},
+    written_as,
 };
 
 /// Where the server says what it is and has.
@@ -118,10 +118,10 @@ async fn objects(State(api): State<Api>, mut request: Request) -> Response {
         *request.method_mut() = Method::GET;
     }
     let is_watch = Params::of(request.uri()).is_ok_and(|params| params.watch());
-    let (in_yaml, heavy) = (!is_watch && is_yaml_wanted(request.headers()), api.heavy.clone());
+    let (accepted, heavy) = (Accepted::of(request.headers()), api.heavy.clone());
     let mut answer = answer(api, request).await;
-    if in_yaml {
-        answer = written_as::in_yaml(answer, &heavy).await.unwrap_or_else(IntoResponse::into_response);
+    if let (false, Ok(accepted)) = (is_watch, accepted) {
+        answer = written_as::rewritten(answer, accepted, &heavy).await.unwrap_or_else(IntoResponse::into_response);
     }
     if head_alone { without_body(answer) } else { answer }
 }
@@ -148,7 +148,7 @@ async fn answer(api: Api, request: Request) -> Response {
         let asker = parts.extensions.get::<Asker>().cloned().ok_or(ApiError::Unauthorized)?;
         let call = Call {
             asker,
-            form: Form::of(&parts.headers)?,
+            accepted: Accepted::of(&parts.headers)?,
             strictness: Strictness::of(&params, &parts, target.subresource)?,
             target,
             params,
@@ -179,7 +179,7 @@ struct Call {
     asker: Asker,
     target: Target,
     params: Params,
-    form: Form,
+    accepted: Accepted,
     strictness: Strictness,
     headers: HeaderMap,
 }
@@ -236,7 +236,8 @@ impl Call {
 
     fn presentation(&self) -> Result<Presentation, ApiError> {
         let include = IncludeObject::of(&self.params)?;
-        Ok(Presentation { resource: self.target.resource, form: self.form, include, now: crate::identity::now() })
+        let Accepted { form, notation, .. } = self.accepted;
+        Ok(Presentation { resource: self.target.resource, form, notation, include, now: crate::identity::now() })
     }
 
     /// An object, with what its writer should know.

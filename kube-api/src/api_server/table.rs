@@ -7,7 +7,7 @@ use store::Item;
 
 use crate::resources::{Column, Resource};
 
-use super::{accept::Form, error::ApiError, objects::decode, params::Params, verbatim, versions::in_stored_form};
+use super::{accept::{Form, Notation}, error::ApiError, objects::decode, params::Params, verbatim, versions::in_stored_form};
 
 /// What of each object stands in its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(super) enum IncludeObject {
 pub(super) struct Presentation {
     pub(super) resource: &'static Resource,
     pub(super) form: Form,
+    /// Of the changes of a watch. What is answered at once is made in JSON and written anew.
+    pub(super) notation: Notation,
     pub(super) include: IncludeObject,
     pub(super) now: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! Watching: the changes of a collection as a stream of JSON lines.
+//! Watching: the changes of a collection as a stream of JSON lines, or of messages in protobuf.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 use store::{Item, Revision, Store, Versioned, Watch, WatchEvent};
 
 use super::{
-    accept::Form,
+    accept::{Form, Notation},
     error::ApiError,
     frames::Frames,
     objects::{Objects, decode, prefix},
     params::Params,
     path::Target,
+    protobuf,
     selector::Selector,
     table::Presentation,
     verbatim,
@@ -91,8 +92,12 @@ impl Objects {
             let line = state.next().await?;
             Some((Ok::<_, std::convert::Infallible>(line), state))
         });
+        let media_type = match presentation.notation {
+            Notation::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+            Notation::Json | Notation::Yaml => "application/json",
+        };
         let mut response = Response::new(Body::from_stream(body));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         Ok(response)
     }
 }
@@ -260,6 +265,13 @@ impl Lines {
 
     fn push(&mut self, kind: &str, stored: &Bytes, revision: Revision) {
         let presentation = Presentation { now: crate::identity::now(), ..self.presentation };
+        if presentation.notation == Notation::Protobuf {
+            if let Some(object) = self.read(stored, revision) {
+                self.push_line(kind, &presentation.event_object(object, self.first));
+                self.first = false;
+            }
+            return;
+        }
         let pieces = match presentation.form {
             Form::Object => verbatim::pieces(presentation.resource, stored, revision),
             Form::Table | Form::Metadata => decode(presentation.resource, stored, revision)
@@ -294,6 +306,13 @@ impl Lines {
     }
 
     fn push_line(&mut self, kind: &str, object: &Value) {
+        if self.presentation.notation == Notation::Protobuf {
+            match protobuf::write_event(kind, object) {
+                Some(event) => self.frames.push(event),
+                None => tracing::error!(%object, "a change has no form in protobuf"),
+            }
+            return self.frames.flush();
+        }
         self.push_pieces(kind, vec![object.to_string().into()]);
     }
 

@@ -22,7 +22,7 @@ pub use documents::{Document, documents};
 pub use encoding::decoded;
 use node::Node;
 pub(crate) use path::Path;
-pub(crate) use weight::{Found, listed};
+pub(crate) use weight::{Found, listed, of as weight};
 pub use weight::{MAX_HELD_BYTES, MAX_LISTED};
 pub use written::yaml_text;
 pub use yaml::{MAX_ALIASED_BYTES, MAX_DEPTH};

@@ -48,7 +48,8 @@ pub(super) fn of_fields(fields: &Map<String, Value>) -> usize {
     of_mapping(fields) + fields.iter().map(|(key, value)| of_key(key) + of(value)).sum::<usize>()
 }
 
-pub(super) fn of(value: &Value) -> usize {
+/// Of a value with all that is in it.
+pub(crate) fn of(value: &Value) -> usize {
     match value {
         Value::String(text) => of_text(text),
         Value::Array(values) => VALUE + values.iter().map(of).sum::<usize>(),

@@ -1,4 +1,4 @@
-//! Protobuf's encoding: fields as numbers and values, without what they mean.
+//! Protobuf's encoding: fields as numbers and values, without what they mean, read and written.
 
 use std::borrow::Cow;
 
@@ -14,8 +14,8 @@ pub(super) enum Wire<'a> {
     Number(u64),
     /// A text, bytes, or a message.
     Bytes(&'a [u8]),
-    /// A number of fixed size, which no field of Kubernetes is.
-    Fixed,
+    /// The bits of a number of 64 bits, whatever it is.
+    Fixed(u64),
 }
 
 /// The fields of a message, in the order in which they stand.
@@ -49,15 +49,20 @@ impl<'a> Fields<'a> {
         let key = self.varint()?;
         let value = match key & 7 {
             0 => Wire::Number(self.varint()?),
-            1 => self.take(8).map(|_| Wire::Fixed)?,
+            1 => Wire::Fixed(self.fixed(8)?),
             2 => {
                 let length = self.varint()?;
                 Wire::Bytes(self.take(length)?)
             }
-            5 => self.take(4).map(|_| Wire::Fixed)?,
+            5 => Wire::Fixed(self.fixed(4)?),
             _ => return Err(Malformed("a field has an encoding that is not known".into())),
         };
         Ok((key >> 3, value))
+    }
+
+    fn fixed(&mut self, bytes: u64) -> Result<u64, Malformed> {
+        let taken = self.take(bytes)?;
+        Ok(taken.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
     fn varint(&mut self) -> Result<u64, Malformed> {
@@ -79,5 +84,57 @@ impl<'a> Fields<'a> {
             self.rest.split_at_checked(length).ok_or_else(|| Malformed("it ends in the middle of a field".into()))?;
         self.rest = rest;
         Ok(taken)
+    }
+}
+
+/// The bytes of a message, as they come to be.
+#[derive(Debug, Default)]
+pub(super) struct Writer(Vec<u8>);
+
+impl From<Vec<u8>> for Writer {
+    /// What is written goes behind this.
+    fn from(begun: Vec<u8>) -> Self {
+        Self(begun)
+    }
+}
+
+impl Writer {
+    pub(super) fn written(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    pub(super) fn number(&mut self, field: u32, number: u64) {
+        self.varint(u64::from(field) << 3);
+        self.varint(number);
+    }
+
+    pub(super) fn fixed(&mut self, field: u32, bits: u64) {
+        self.varint(u64::from(field) << 3 | 1);
+        self.0.extend(bits.to_le_bytes());
+    }
+
+    pub(super) fn bytes(&mut self, field: u32, bytes: &[u8]) {
+        self.varint(u64::from(field) << 3 | 2);
+        self.varint(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// A message within this one.
+    pub(super) fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
+        let mut inner = Self::default();
+        write(&mut inner);
+        self.bytes(field, &inner.0);
+    }
+
+    fn varint(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.0.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.0.push(number as u8);
     }
 }

@@ -157,7 +157,7 @@ async fn media_types_and_sizes_that_cannot_be_taken_are_named() {
     let (code, status) = fixture.call("POST", DEPLOYMENTS, &protobuf, "k8s").await;
     assert_eq!(code, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert!(status["message"].as_str().unwrap().contains("kubectl apply"), "{status}");
-    let accept = [("accept", "application/vnd.kubernetes.protobuf")];
+    let accept = [("accept", "application/cbor")];
     assert_eq!(fixture.call("GET", DEPLOYMENTS, &accept, "").await.0, StatusCode::NOT_ACCEPTABLE);
     let large = " ".repeat(crate::api_server::body::MAX_BODY_BYTES + 1);
     assert_eq!(fixture.call("POST", DEPLOYMENTS, &[], &large).await.0, StatusCode::PAYLOAD_TOO_LARGE);
