@@ -3,7 +3,7 @@
 import sys
 import time
 
-from . import h2spec, helm, kubectl, oci, python_clients, wstd
+from . import go_client, h2spec, helm, kubectl, merge, oci, python_clients, wstd
 from .expected import Expected
 
 SUITES = {
@@ -13,6 +13,8 @@ SUITES = {
     "kubectl": kubectl.run,
     "helm": helm.run,
     "python": python_clients.run,
+    "go": go_client.run,
+    "merge": merge.run,
 }
 
 
