@@ -10,6 +10,7 @@ mod apply;
 mod authorship;
 mod body;
 mod checks;
+mod compression;
 mod delete;
 mod discovery;
 mod error;

@@ -5,7 +5,7 @@ use std::vec;
 use axum::body::Body;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use store::{Item, Revision};
 
@@ -60,7 +60,8 @@ impl Listed {
             let frame = telling.next().inspect_err(|error| tracing::error!(%error, "a list broke off"));
             frame.map_err(std::io::Error::other).transpose().map(|frame| (frame, telling))
         });
-        Ok(Body::from_stream(stream::StreamExt::chain(stream::iter([Ok(first)]), rest)))
+        // Who compresses it asks again behind its end.
+        Ok(Body::from_stream(stream::iter([Ok(first)]).chain(rest).fuse()))
     }
 
     /// The `metadata` of a list.

@@ -22,6 +22,7 @@ use super::{
     accept::{self, Accepted},
     body::{self, Whole},
     checks,
+    compression::{self, Long},
     delete::DeleteOptions,
     discovery,
     error::ApiError,
@@ -59,6 +60,7 @@ pub(super) fn router(api: Api, guard: Guard) -> Router {
         .route("/openapi/v3/{*root}", get(openapi_v3))
         .fallback(objects)
         .with_state(api)
+        .layer(compression::layer())
         .layer(middleware::from_fn_with_state(guard, authorized));
     let health = || get(|| async { "ok" });
     let healthy = HEALTH
@@ -270,6 +272,9 @@ impl Call {
         self.params.timeout_seconds()?;
         let listed = self.api.objects.list(&self.target, &selector, &self.params).await?;
         let mut response = Response::new(listed.into_body(self.presentation()?)?);
+        if response.body().size_hint().exact().is_none() {
+            response.extensions_mut().insert(Long);
+        }
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }

@@ -40,6 +40,64 @@ async fn objects_lists_and_errors_are_answered_in_yaml_to_who_asks_for_it_first(
 }
 
 #[tokio::test]
+async fn protobuf_is_answered_to_who_asks_for_it_first_and_json_where_it_cannot_be() {
+    let fixture = Fixture::new().await;
+    fixture.create(DEPLOYMENTS, &deployment("cart")).await;
+    let protobuf = "application/vnd.kubernetes.protobuf";
+    let metadata = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+    let cart = format!("{DEPLOYMENTS}/cart");
+    for (path, accept, kind) in [
+        (cart.as_str(), protobuf, "Deployment"),
+        (DEPLOYMENTS, "application/vnd.kubernetes.protobuf,application/json", "DeploymentList"),
+        (cart.as_str(), metadata, "PartialObjectMetadata"),
+        ("/apis/apps/v1/namespaces/default/deployments/none", protobuf, "Status"),
+    ] {
+        let response = fixture.response("GET", path, &[("accept", accept)], "").await;
+        assert_eq!(response.headers()[header::CONTENT_TYPE], protobuf, "{path}");
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(bytes.starts_with(b"k8s\0") && String::from_utf8_lossy(&bytes).contains(kind), "{path}");
+    }
+    let table = "application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1, application/json;as=Table;g=meta.k8s.io;v=v1";
+    let (_, object) = fixture.call("GET", &cart, &[("accept", table)], "").await;
+    assert_eq!(object["kind"], "Table");
+    let bytes = {
+        let response = fixture.response("GET", &cart, &[("accept", protobuf)], "").await;
+        response.into_body().collect().await.unwrap().to_bytes()
+    };
+    let sent = Request::put(&cart)
+        .header(header::AUTHORIZATION, format!("Bearer {}", fixture.token.as_str()))
+        .header(header::CONTENT_TYPE, protobuf)
+        .body(Body::from(bytes))
+        .unwrap();
+    assert_eq!(fixture.router.clone().oneshot(sent).await.unwrap().status(), StatusCode::OK, "what was read can be written");
+}
+
+#[tokio::test]
+async fn long_answers_are_compressed_for_who_takes_that_and_short_ones_are_not() {
+    use std::io::Read;
+    let fixture = Fixture::new().await;
+    let configs = "/api/v1/namespaces/default/configmaps";
+    for name in ["a", "b", "c"] {
+        fixture.create(configs, &json!({ "metadata": { "name": name }, "data": { "k": "x".repeat(100_000) } })).await;
+    }
+    let gzip = [("accept-encoding", "gzip")];
+    let response = fixture.response("GET", configs, &gzip, "").await;
+    assert_eq!(response.headers()[header::CONTENT_ENCODING], "gzip");
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(bytes.len() < 10_000, "{}", bytes.len());
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
+    let list: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(list["items"].as_array().unwrap().len(), 3);
+    for (path, headers) in [(configs, &[][..]), (&format!("{configs}/a"), &gzip), ("/version", &gzip)] {
+        let response = fixture.response("GET", path, headers, "").await;
+        assert_eq!(response.headers().get(header::CONTENT_ENCODING), None, "{path}");
+    }
+    let watch = fixture.response("GET", &format!("{configs}?watch=1&timeoutSeconds=1"), &gzip, "").await;
+    assert_eq!(watch.headers().get(header::CONTENT_ENCODING), None, "a change is told at once");
+}
+
+#[tokio::test]
 async fn what_is_below_objects_in_kubernetes_alone_is_refused_with_what_to_do_instead() {
     let fixture = Fixture::new().await;
     for (path, word) in [
