@@ -114,7 +114,7 @@ func everyKind() []kind {
 		of("Lease", client.CoordinationV1().Leases("default"), &coordination.Lease{
 			ObjectMeta: name("lease"), Spec: coordination.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds},
 		}),
-		of("Deployment", client.AppsV1().Deployments("default"), web(0)),
+		paused(),
 	}
 }
 
@@ -123,4 +123,18 @@ func same(made, read meta.Object) error {
 	made.SetCreationTimestamp(read.GetCreationTimestamp())
 	made.SetGeneration(read.GetGeneration())
 	return must(equality.Semantic.DeepDerivative(made, read), read)
+}
+
+// A Deployment, of which the status changes as soon as it is made.
+func paused() kind {
+	made := web(0)
+	made.Spec.Paused = true
+	of := of("Deployment", client.AppsV1().Deployments("default"), made)
+	of.same = func() error {
+		read, err := client.AppsV1().Deployments("default").Get(ctx, made.Name, get)
+		return first(func() error { return err }, func() error {
+			return must(equality.Semantic.DeepDerivative(made.Spec, read.Spec), read.Spec)
+		})
+	}
+	return of
 }
