@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod read_on;
 
+mod accounts;
 mod certificates;
 mod failures;
 mod peer;
@@ -18,6 +19,7 @@ mod uid;
 mod user;
 mod users;
 
+pub use accounts::{Account, Accounts, ISSUER};
 pub use certificates::{CertificateError, Certificates};
 pub use reference::Reference;
 pub use seats::ApiLimits;

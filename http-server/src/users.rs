@@ -1,4 +1,4 @@
-//! Whose a token is: the administrator's, one of a file, or one that is kept with the objects.
+//! Whose a token is: the administrator's, one of a file, one that is kept with the objects, or an account's.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 
-use crate::{Token, User};
+use crate::{Accounts, ISSUER, Token, User};
 
 /// The longest token that is looked up, in bytes: hashing what strangers send costs something.
 const MAX_TOKEN_BYTES: usize = 4096;
@@ -31,6 +31,7 @@ struct Inner {
     admin: (Token, Arc<User>),
     of_file: HashMap<TokenDigest, Holder>,
     kept: RwLock<HashMap<TokenDigest, Holder>>,
+    accounts: RwLock<Arc<Accounts>>,
 }
 
 impl std::fmt::Debug for Users {
@@ -42,12 +43,29 @@ impl std::fmt::Debug for Users {
 impl Users {
     /// The administrator, and those of a token file.
     pub fn new(admin: Token, of_file: HashMap<TokenDigest, Holder>) -> Self {
-        let kept = RwLock::default();
-        Self(Arc::new(Inner { admin: (admin, Arc::new(User::admin())), of_file, kept }))
+        let (kept, accounts) = (RwLock::default(), RwLock::default());
+        Self(Arc::new(Inner { admin: (admin, Arc::new(User::admin())), of_file, kept, accounts }))
     }
 
     /// Whose this token is.
     pub fn of(&self, shown: &str) -> Option<Arc<User>> {
+        self.for_audiences(shown, &[ISSUER.to_owned()]).map(|(user, _)| user)
+    }
+
+    /// Whose this token is, and for which of these audiences: those of users are for the API alone.
+    pub fn for_audiences(&self, shown: &str, audiences: &[String]) -> Option<(Arc<User>, Vec<String>)> {
+        let ours = ISSUER.to_owned();
+        if let Some(user) = self.of_user(shown) {
+            return audiences.contains(&ours).then(|| (user, vec![ours]));
+        }
+        if shown.len() > MAX_TOKEN_BYTES {
+            return None;
+        }
+        let (user, fits) = self.accounts().of(shown, audiences, Timestamp::now())?;
+        Some((Arc::new(user), fits))
+    }
+
+    fn of_user(&self, shown: &str) -> Option<Arc<User>> {
         let (admin, user) = &self.0.admin;
         if admin.is(shown) {
             return Some(user.clone());
@@ -67,6 +85,16 @@ impl Users {
     /// From now on, those that are kept with the objects.
     pub fn keep(&self, kept: HashMap<TokenDigest, Holder>) {
         *self.0.kept.write() = kept;
+    }
+
+    /// From now on, the accounts that there are.
+    pub fn keep_accounts(&self, accounts: Accounts) {
+        *self.0.accounts.write() = Arc::new(accounts);
+    }
+
+    /// The accounts that there are.
+    pub fn accounts(&self) -> Arc<Accounts> {
+        self.0.accounts.read().clone()
     }
 }
 

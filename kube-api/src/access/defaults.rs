@@ -61,7 +61,17 @@ const VIEWED: [(&str, &[&str]); 9] = [
 const EDITED: [(&str, &[&str]); 6] = [
     (
         "",
-        &["configmaps", "events", "pods", "secrets", "serviceaccounts", "services", "services/proxy", "pods/eviction"],
+        &[
+            "configmaps",
+            "events",
+            "pods",
+            "secrets",
+            "serviceaccounts",
+            "serviceaccounts/token",
+            "services",
+            "services/proxy",
+            "pods/eviction",
+        ],
     ),
     ("apps", &["deployments", "deployments/scale", "replicasets", "replicasets/scale"]),
     ("autoscaling", &["horizontalpodautoscalers"]),

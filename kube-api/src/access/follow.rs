@@ -8,7 +8,7 @@ use store::{Item, Store, StoreError, WatchEvent};
 use tokio::{select, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::kind::{CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING, SECRET};
+use crate::kind::{CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING, SECRET, SERVICE_ACCOUNT};
 
 use super::{Index, USERS_NAMESPACE, tokens};
 
@@ -39,27 +39,30 @@ impl Roles {
         for kind in [CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING] {
             objects.extend(all(store, &kind.prefix()).await?);
         }
-        let secrets = all(store, &secrets()).await?;
+        let (secrets, accounts) = (all(store, &secrets()).await?, all(store, &SERVICE_ACCOUNT.prefix()).await?);
         // Of many, or of large ones, it takes long.
         let read = tokio::task::spawn_blocking(move || {
             let parsed =
                 objects.iter().filter_map(|item| Some((&*item.key, serde_json::from_slice(&item.value).ok()?)));
             let index = Index::of(parsed);
-            let secrets: Vec<Value> =
-                secrets.iter().filter_map(|item| serde_json::from_slice(&item.value).ok()).collect();
-            (index, tokens::of_secrets(secrets.iter()))
+            let values = |items: &[Item]| -> Vec<Value> {
+                items.iter().filter_map(|item| serde_json::from_slice(&item.value).ok()).collect()
+            };
+            let (secrets, accounts) = (values(&secrets), values(&accounts));
+            (index, tokens::of_secrets(secrets.iter()), tokens::accounts(accounts.iter(), secrets.iter()))
         });
         // It is broken off with the whole process alone.
-        let Ok((index, holders)) = read.await else { return Ok(()) };
+        let Ok((index, holders, accounts)) = read.await else { return Ok(()) };
         *self.0.write() = Arc::new(index);
         users.keep(holders);
+        users.keep_accounts(accounts);
         Ok(())
     }
 
     /// Keeps them as they are stored, until it is told to end.
     pub(crate) async fn follow(&self, store: &dyn Store, users: &Users, shutdown: CancellationToken) {
-        let prefixes =
-            [CLUSTER_ROLE.prefix(), CLUSTER_ROLE_BINDING.prefix(), ROLE.prefix(), ROLE_BINDING.prefix(), secrets()];
+        let kinds = [CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING, SERVICE_ACCOUNT];
+        let prefixes: Vec<_> = kinds.iter().map(|kind| kind.prefix()).chain([secrets()]).collect();
         loop {
             let from = store.revision();
             if let Err(error) = self.read(store, users).await {

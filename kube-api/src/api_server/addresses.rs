@@ -42,7 +42,7 @@ impl Objects {
             Err(NoAddress::Store(error)) => Err(error.into()),
             Err(why) => {
                 let errors = vec![FieldError::invalid("spec.clusterIP", why.to_string())];
-                Err(ApiError::Invalid { resource: target.resource, name: target.name().to_owned(), errors })
+                Err(target.invalid(errors))
             }
         }
     }

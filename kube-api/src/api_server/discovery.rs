@@ -77,6 +77,8 @@ fn describe(resource: &Resource) -> Vec<Value> {
                 "group": "autoscaling", "version": "v1", "kind": "Scale", "verbs": ["get", "patch", "update"] }),
             Subresource::Eviction => json!({ "name": name, "singularName": "", "namespaced": namespaced,
                 "group": "policy", "version": "v1", "kind": "Eviction", "verbs": ["create"] }),
+            Subresource::Token => json!({ "name": name, "singularName": "", "namespaced": namespaced,
+                "group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest", "verbs": ["create"] }),
             Subresource::Log => json!({ "name": name, "singularName": "", "namespaced": namespaced,
                 "kind": resource.kind, "verbs": ["get"] }),
         }

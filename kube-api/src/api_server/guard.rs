@@ -8,15 +8,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::HeaderMap;
-use http_server::{AUTHENTICATED, Access, Impersonated, Reference, User, Users, bearer, not_noted};
+use http_server::{AUTHENTICATED, Access, Account, Impersonated, Reference, User, Users, bearer, not_noted};
 
 use crate::access::{Attributes, Granted, Index, Roles};
 
 use super::error::ApiError;
 
 const IMPERSONATE: &str = "impersonate-";
-/// What an account of a namespace is called as a user: this, the namespace, a colon and its name.
-const ACCOUNT: &str = "system:serviceaccount:";
 
 /// Knows users, and what they may do. Clones share it.
 #[derive(Debug, Clone)]
@@ -81,10 +79,8 @@ impl Asker {
             }
         }
         let mut groups = groups;
-        if let Some((namespace, _)) = name.strip_prefix(ACCOUNT).and_then(|account| account.split_once(':'))
-            && groups.is_empty()
-        {
-            groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+        if let Some(account) = Account::of_user(name).filter(|_| groups.is_empty()) {
+            groups = account.groups();
         }
         let user = match name.as_str() {
             "system:anonymous" => User::anonymous(),
@@ -99,8 +95,8 @@ impl Asker {
             let (resource, namespace, name) = (resource.to_owned(), namespace.to_owned(), name.to_owned());
             Attributes::object("impersonate", Reference { resource, namespace, name, ..Reference::default() })
         };
-        match name.strip_prefix(ACCOUNT).and_then(|account| account.split_once(':')) {
-            Some((namespace, account)) => self.may(&of("serviceaccounts", namespace, account))?,
+        match Account::of_user(name) {
+            Some(Account { namespace, name }) => self.may(&of("serviceaccounts", &namespace, &name))?,
             None => self.may(&of("users", "", name))?,
         }
         groups.iter().filter(|group| *group != AUTHENTICATED).try_for_each(|group| self.may(&of("groups", "", group)))

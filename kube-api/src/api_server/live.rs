@@ -221,7 +221,7 @@ impl Objects {
         let mut errors = target.resource.check_metadata(&new, Some(old));
         let change = node_change(old, &new, &mut errors);
         if !errors.is_empty() {
-            return Err(ApiError::Invalid { resource: target.resource, name: target.name().to_owned(), errors });
+            return Err(target.invalid(errors));
         }
         if dry_run == DryRun::No && (change.cordoned != is_cordoned(old) || !change.marks.is_empty()) {
             commands.change_node(WorkerName(target.name().into()), change).await?;

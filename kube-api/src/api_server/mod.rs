@@ -4,6 +4,7 @@
 //! what objects ask for: the shell watches the same stores.
 
 mod accept;
+mod account_token;
 mod addresses;
 mod advice;
 mod apply;
@@ -125,6 +126,7 @@ struct Api {
     checker: checks::Checker,
     streams: Arc<Semaphore>,
     heavy: heavy::Heavy,
+    guard: Guard,
     shutdown: CancellationToken,
 }
 
@@ -154,10 +156,12 @@ pub async fn serve(
     ensure_default_namespace(&objects).await?;
     let streams = Arc::new(Semaphore::new(MAX_STREAMS));
     let checker = checks::Checker { cluster, logs: logs.clone(), shutdown: shutdown.clone() };
-    let api = Api { objects, logs, commands, checker, streams, heavy, shutdown: shutdown.clone() };
+    let api =
+        Api { objects, logs, commands, checker, streams, heavy, guard: guard.clone(), shutdown: shutdown.clone() };
     let reading_on = axum::middleware::from_fn(read_on::after_the_answer);
+    account_token::ensure_account_key(&*durable).await?;
     guard.roles.read(&*durable, &guard.users).await?;
-    let mut router = router::router(api, guard.clone()).merge(beside).layer(reading_on);
+    let mut router = router::router(api).merge(beside).layer(reading_on);
     if let Some(audit) = audit {
         router = router.layer(axum::middleware::from_fn_with_state(audit, audit::record));
     }

@@ -55,6 +55,7 @@ fn served(resource: &Resource) -> ServedKind {
             Subresource::Status => (gvk.clone(), &["get", "update", "patch"]),
             Subresource::Scale => (Gvk::of("autoscaling/v1", "Scale"), &["get", "update", "patch"]),
             Subresource::Eviction => (Gvk::of("policy/v1", "Eviction"), &["create"]),
+            Subresource::Token => (Gvk::of("authentication.k8s.io/v1", "TokenRequest"), &["create"]),
             Subresource::Log => return None,
         };
         Some((below.name(), of, verbs))

@@ -1,6 +1,6 @@
 use percent_encoding::percent_decode_str;
 
-use crate::resources::{self, Resource, Scope, Subresource};
+use crate::resources::{self, FieldError, Resource, Scope, Subresource};
 
 use super::error::ApiError;
 
@@ -68,6 +68,10 @@ impl Target {
 
     pub(super) fn not_found(&self) -> ApiError {
         ApiError::NotFound { resource: self.resource, name: self.name().to_owned() }
+    }
+
+    pub(super) fn invalid(&self, errors: Vec<FieldError>) -> ApiError {
+        ApiError::Invalid { resource: self.resource, name: self.name().to_owned(), errors }
     }
 
     pub(super) fn conflict(&self, why: impl Into<String>) -> ApiError {

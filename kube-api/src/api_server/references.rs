@@ -39,7 +39,7 @@ impl Objects {
                 let message =
                     format!("no PriorityClass with name {name} was found: `kubectl get priorityclasses` lists them");
                 let errors = vec![FieldError::invalid(FIELD, message)];
-                Err(ApiError::Invalid { resource: target.resource, name: target.name().to_owned(), errors })
+                Err(target.invalid(errors))
             }
             Err(error) => Err(error),
         }

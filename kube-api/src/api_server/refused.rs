@@ -6,7 +6,6 @@ const NO_PROCESS: &str = "a guest is no process, and has no shell, files or term
      or ask it by HTTP (`sampan port-forward`)";
 const NO_PORT: &str =
     "a replica listens at no port of its own: `sampan port-forward service/NAME 9000:80` reaches its Service";
-const NO_TOKENS: &str = "ServiceAccounts have no tokens: the API has one, in the kubeconfig that sampan wrote";
 const NO_KUBELET: &str =
     "a worker answers no requests of its own: `kubectl get pods` and `kubectl logs` show what runs on it";
 const IN_PLACE: &str =
@@ -23,7 +22,6 @@ const INSTEAD: &[(&str, &str, &str)] = &[
     ("pods", "resize", IN_PLACE),
     ("pods", "binding", SCHEDULED),
     ("nodes", "proxy", NO_KUBELET),
-    ("serviceaccounts", "token", NO_TOKENS),
 ];
 
 /// Why there is nothing at a path at which Kubernetes has something; `None`: it is none of these.
@@ -44,11 +42,7 @@ mod tests {
 
     #[test]
     fn what_kubernetes_has_below_objects_is_refused_by_one_sentence() {
-        for path in [
-            "/api/v1/namespaces/shop/pods/cart-1/exec",
-            "/api/v1/nodes/vm/proxy/metrics",
-            "/api/v1/namespaces/shop/serviceaccounts/default/token",
-        ] {
+        for path in ["/api/v1/namespaces/shop/pods/cart-1/exec", "/api/v1/nodes/vm/proxy/metrics"] {
             assert!(below(path).is_some(), "{path}");
         }
         for path in

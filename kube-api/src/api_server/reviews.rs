@@ -1,11 +1,11 @@
 //! What is answered to questions about who may do what.
 
-use http_server::{MASTERS, Reference, User};
+use http_server::{MASTERS, Reference, User, Users};
 use serde_json::{Value, json};
 
 use crate::access::{Attributes, Granted, Rule, What};
 
-use super::{error::ApiError, guard::Asker, metadata::check_kind, path::Target, strictness::Strictness};
+use super::{account_token, error::ApiError, guard::Asker, metadata::check_kind, path::Target, strictness::Strictness};
 
 /// The question with its answer.
 pub(super) fn answer(
@@ -13,10 +13,12 @@ pub(super) fn answer(
     mut asked: Value,
     strictness: &Strictness,
     asker: &Asker,
+    users: &Users,
 ) -> Result<Value, ApiError> {
     check_kind(target.resource, &mut asked)?;
     strictness.prune(target.resource, &mut asked)?;
     asked["status"] = match target.resource.kind {
+        "TokenReview" => account_token::whose(&asked["spec"], users)?,
         "SelfSubjectReview" => json!({ "userInfo": shown(&asker.user) }),
         "SelfSubjectRulesReview" => {
             let namespace = text(&asked["spec"], "namespace");

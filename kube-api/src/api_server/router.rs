@@ -15,7 +15,7 @@ use http_server::audit::Named;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::resources::{Durability, Subresource, instead};
+use crate::resources::{Durability, FieldError, Subresource, instead};
 
 use super::{
     Api,
@@ -26,7 +26,7 @@ use super::{
     delete::DeleteOptions,
     discovery,
     error::ApiError,
-    guard::{Asker, Guard, authorized},
+    guard::{Asker, authorized},
     live::refuse_writes,
     openapi,
     params::Params,
@@ -48,7 +48,8 @@ const DESCRIBED: [&str; 6] =
 /// Where the server says that it is there, without a token.
 const HEALTH: [&str; 3] = ["/healthz", "/livez", "/readyz"];
 
-pub(super) fn router(api: Api, guard: Guard) -> Router {
+pub(super) fn router(api: Api) -> Router {
+    let guard = api.guard.clone();
     let described = || get(describe);
     // Some clients end these with a slash.
     let about_itself = DESCRIBED
@@ -198,7 +199,7 @@ impl Call {
                 Ok(json(StatusCode::OK, &self.api.objects.get_scale(&self.target).await?))
             }
             (&Method::GET, _, _) if self.params.watch() => self.watch().await,
-            (&Method::GET, _, true) => self.get().await,
+            (&Method::GET, None | Some(Subresource::Status), true) => self.get().await,
             (&Method::GET, _, false) => self.list().await,
             (&Method::POST, None, false) => self.create(&body).await,
             (&Method::POST, Some(Subresource::Eviction), true) => {
@@ -207,6 +208,11 @@ impl Call {
                 let (objects, commands) = (&self.api.objects, &self.api.commands);
                 let answer = objects.evict_pod(&self.target, &options, dry_run, commands).await?;
                 Ok(json(StatusCode::CREATED, &answer))
+            }
+            (&Method::POST, Some(Subresource::Token), true) => {
+                let (request, dry_run) = (self.parse_object(&body)?, self.params.dry_run()?);
+                let answer = self.api.request_token(&self.target, request, dry_run, &self.strictness).await?;
+                Ok(self.warned(json(StatusCode::CREATED, &answer)))
             }
             (&Method::PUT, Some(Subresource::Scale), true) => {
                 let scale = self.parse_object(&body)?;
@@ -305,7 +311,7 @@ impl Call {
         refuse_writes(&self.target)?;
         let object = self.parse_object(body)?;
         if self.target.resource.durability == Durability::Asked {
-            let answered = reviews::answer(&self.target, object, &self.strictness, &self.asker)?;
+            let answered = reviews::answer(&self.target, object, &self.strictness, &self.asker, &self.api.guard.users)?;
             return self.object(StatusCode::CREATED, answered);
         }
         let created = self.api.objects.create(&self.target, object, self.params.dry_run()?, &self.strictness).await?;
@@ -356,7 +362,11 @@ impl Call {
         }
         refuse_writes(&self.target)?;
         if matches!(patch, Patch::Apply(_)) && self.params.field_manager().is_empty() {
-            return Err(ApiError::BadRequest("an apply patch needs the parameter `fieldManager`".to_owned()));
+            let missing = FieldError::required(
+                "fieldManager",
+                "is missing: an apply patch says who applies (`?fieldManager=NAME`)",
+            );
+            return Err(self.target.invalid(vec![missing]));
         }
         match objects.patch(&self.target, &patch, dry_run, &self.strictness).await? {
             Patched::Changed(object) => self.object(StatusCode::OK, object),

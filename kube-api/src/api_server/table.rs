@@ -7,7 +7,14 @@ use store::Item;
 
 use crate::resources::{Column, Resource};
 
-use super::{accept::{Form, Notation}, error::ApiError, objects::decode, params::Params, verbatim, versions::in_stored_form};
+use super::{
+    accept::{Form, Notation},
+    error::ApiError,
+    objects::decode,
+    params::Params,
+    verbatim,
+    versions::in_stored_form,
+};
 
 /// What of each object stands in its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

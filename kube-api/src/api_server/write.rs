@@ -286,7 +286,7 @@ pub(super) fn finish(target: &Target, object: &mut Value, old: Option<&Value>) -
     if errors.is_empty() {
         return Ok(());
     }
-    Err(ApiError::Invalid { resource: target.resource, name: target.name().to_owned(), errors })
+    Err(target.invalid(errors))
 }
 
 pub(super) fn with_version(mut object: Value, revision: Revision) -> Value {

@@ -45,7 +45,8 @@ pub(super) async fn rewritten(
         }
     };
     let writing = async move {
-        let unreadable = |error| ApiError::Internal { why: format!("an answer cannot be written as {media_type}: {error}") };
+        let unreadable =
+            |error| ApiError::Internal { why: format!("an answer cannot be written as {media_type}: {error}") };
         let value: Value = serde_json::from_slice(&json).map_err(unreadable)?;
         Ok(write(&value).map_or((false, json), |written| (true, written)))
     };

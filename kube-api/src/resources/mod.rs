@@ -51,6 +51,7 @@ pub use priority_class::SYSTEM_CLASSES;
 pub(crate) use priority_class::is_system_class;
 pub use pruning::remove_field;
 pub use resource::{Durability, NameRule, Resource, Scope, Subresource, View};
+pub(crate) use reviews::TOKEN_REQUEST;
 pub(crate) use scale::SCALE;
 pub use scaling::{parse_bounds, parse_idle};
 pub use selectable::{Selectable, selectable};
@@ -87,6 +88,7 @@ pub static ALL: &[&Resource] = &[
     &reviews::SUBJECT_ACCESS_REVIEW,
     &reviews::LOCAL_SUBJECT_ACCESS_REVIEW,
     &reviews::SELF_SUBJECT_REVIEW,
+    &reviews::TOKEN_REVIEW,
     &absent::STATEFUL_SET,
     &absent::DAEMON_SET,
     &absent::REPLICATION_CONTROLLER,

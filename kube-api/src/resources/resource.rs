@@ -104,6 +104,8 @@ pub enum Subresource {
     Log,
     /// Moves a Pod off its node: `kubectl drain` asks for it.
     Eviction,
+    /// A token of a ServiceAccount: `kubectl create token` asks for it.
+    Token,
 }
 
 impl Subresource {
@@ -114,6 +116,7 @@ impl Subresource {
             Self::Scale => "scale",
             Self::Log => "log",
             Self::Eviction => "eviction",
+            Self::Token => "token",
         }
     }
 }

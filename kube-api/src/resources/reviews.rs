@@ -2,7 +2,7 @@
 //! their user may do ask so before anything else.
 
 use k8s_openapi::api::{
-    authentication::v1::SelfSubjectReview,
+    authentication::v1::{SelfSubjectReview, TokenRequest, TokenReview},
     authorization::v1::{
         LocalSubjectAccessReview, SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReview,
     },
@@ -52,5 +52,25 @@ pub(super) static SELF_SUBJECT_REVIEW: Resource = Resource {
     plural: "selfsubjectreviews",
     singular: "selfsubjectreview",
     schema: Schema::of::<SelfSubjectReview>(),
+    ..REVIEW
+};
+
+pub(super) static TOKEN_REVIEW: Resource = Resource {
+    group: "authentication.k8s.io",
+    kind: "TokenReview",
+    plural: "tokenreviews",
+    singular: "tokenreview",
+    schema: Schema::of::<TokenReview>(),
+    ..REVIEW
+};
+
+/// What is asked for below a ServiceAccount, and so in no list of kinds.
+pub(crate) static TOKEN_REQUEST: Resource = Resource {
+    group: "authentication.k8s.io",
+    kind: "TokenRequest",
+    plural: "tokenrequests",
+    singular: "tokenrequest",
+    scope: Scope::Namespaced,
+    schema: Schema::of::<TokenRequest>(),
     ..REVIEW
 };

@@ -44,8 +44,6 @@ pub(super) const STORED: Resource = Resource {
 const RBAC: &str = "rbac.authorization.k8s.io";
 pub(super) const NETWORKING: &str = "networking.k8s.io";
 
-const NO_ACCOUNTS: &str =
-    "a ServiceAccount is stored and changes nothing: guests are given no account and no token of the API";
 pub(super) static SERVICE_ACCOUNT: Resource = Resource {
     kind: "ServiceAccount",
     plural: "serviceaccounts",
@@ -54,11 +52,17 @@ pub(super) static SERVICE_ACCOUNT: Resource = Resource {
     columns: &[NAME, Column::number("Secrets", |object, _| json!(list_at(object, "/secrets").len())), AGE],
     schema: Schema::of::<ServiceAccount>(),
     honoured: &[
-        ("", Warned(&[], NO_ACCOUNTS)),
-        ("automountServiceAccountToken", Honoured),
+        (
+            "automountServiceAccountToken",
+            Warned(
+                &["false"],
+                "guests are given no account and no token of the API: `kubectl create token` gives one to a program",
+            ),
+        ),
         ("imagePullSecrets", Warned(&[], "name the Secrets in the pod template's own `imagePullSecrets`")),
         ("secrets", Honoured),
     ],
+    subresources: &[Subresource::Token],
     ..STORED
 };
 

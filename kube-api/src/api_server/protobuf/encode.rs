@@ -75,7 +75,8 @@ fn write(number: u32, shape: &Shape, value: &Value, out: &mut Writer) {
         (Shape::Time, Value::String(text)) => time(number, text, 0, out),
         (Shape::MicroTime, Value::String(text)) => time(number, text, 1000, out),
         (Shape::Duration, Value::String(text)) => {
-            let nanos = text.parse::<jiff::SignedDuration>().ok().and_then(|length| i64::try_from(length.as_nanos()).ok());
+            let nanos =
+                text.parse::<jiff::SignedDuration>().ok().and_then(|length| i64::try_from(length.as_nanos()).ok());
             out.message(number, |out| out.number(1, nanos.unwrap_or_default().cast_unsigned()));
         }
         (Shape::Any, any) => out.message(number, |out| out.bytes(1, any.to_string().as_bytes())),

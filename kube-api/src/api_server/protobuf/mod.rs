@@ -114,11 +114,7 @@ fn of_metadata(object: &Map<String, Value>, out: &mut Writer) {
 }
 
 /// Lists are the same of all kinds: their metadata (1) and their items (2).
-fn list(
-    fields: &Map<String, Value>,
-    out: &mut Writer,
-    write: impl Fn(&Map<String, Value>, &mut Writer),
-) -> Option<()> {
+fn list(fields: &Map<String, Value>, out: &mut Writer, write: impl Fn(&Map<String, Value>, &mut Writer)) -> Option<()> {
     if let Some(metadata) = fields.get("metadata").and_then(Value::as_object) {
         out.message(1, |out| encode::message(shared("ListMeta"), metadata, out));
     }

@@ -106,7 +106,9 @@ fn any_kind() -> impl Strategy<Value = Gvk> {
 fn any_value(shape: &Shape) -> BoxedStrategy<Value> {
     match shape {
         Shape::Text => "[a-zä\"]{1,6}".prop_map(Value::from).boxed(),
-        Shape::Bytes => prop::collection::vec(any::<u8>(), 1..5).prop_map(|bytes| json!(BASE64_STANDARD.encode(bytes))).boxed(),
+        Shape::Bytes => {
+            prop::collection::vec(any::<u8>(), 1..5).prop_map(|bytes| json!(BASE64_STANDARD.encode(bytes))).boxed()
+        }
         Shape::Flag => Just(json!(true)).boxed(),
         Shape::Int32 => prop_oneof![1..i32::MAX, i32::MIN..0].prop_map(Value::from).boxed(),
         Shape::Int64 => prop_oneof![1..i64::MAX, i64::MIN..0].prop_map(Value::from).boxed(),
@@ -136,8 +138,10 @@ fn any_message(schema: &Message) -> BoxedStrategy<Value> {
         .collect();
     let some = prop::sample::subsequence(fields.clone(), fields.len().min(1)..=fields.len().min(3));
     some.prop_flat_map(|some| {
-        let values: Vec<_> =
-            some.into_iter().map(|(name, shape)| any_value(&shape).prop_map(move |value| (name.clone(), value))).collect();
+        let values: Vec<_> = some
+            .into_iter()
+            .map(|(name, shape)| any_value(&shape).prop_map(move |value| (name.clone(), value)))
+            .collect();
         values.prop_map(|fields| Value::Object(fields.into_iter().collect()))
     })
     .boxed()

@@ -31,13 +31,13 @@ impl Server {
         command
     }
 
-    async fn run(&self, args: &[&str]) -> (bool, String) {
+    pub(super) async fn run(&self, args: &[&str]) -> (bool, String) {
         let output = tokio::time::timeout(PATIENCE, self.kubectl(args).output()).await.expect("kubectl ends").unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         (output.status.success(), text)
     }
 
-    async fn ok(&self, args: &[&str]) -> String {
+    pub(super) async fn ok(&self, args: &[&str]) -> String {
         let (succeeded, text) = self.run(args).await;
         assert!(succeeded, "kubectl {}: {text}", args.join(" "));
         text

@@ -1,6 +1,7 @@
 //! The API as clients see it, over stores in memory.
 
 mod absent;
+mod account_tokens;
 mod across_fields;
 mod autoscalers;
 mod charts;
@@ -118,6 +119,7 @@ impl Fixture {
         ensure_default_namespace(&objects).await.unwrap();
         let (logs, commands) = (Logs::default(), Arc::new(Recorder::default()));
         let shutdown = CancellationToken::new();
+        let guard = Guard::new(Users::new(token.clone(), HashMap::new()));
         let api = Api {
             objects,
             logs: Arc::new(logs.clone()),
@@ -129,10 +131,10 @@ impl Fixture {
             },
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             heavy: super::heavy::Heavy::new(|| {}).unwrap(),
+            guard: guard.clone(),
             shutdown: shutdown.clone(),
         };
-        let guard = Guard::new(Users::new(token.clone(), HashMap::new()));
-        let router = router::router(api, guard.clone());
+        let router = router::router(api);
         Self { router, token, guard, live, durable, logs, commands, shutdown, _folder: folder }
     }
 

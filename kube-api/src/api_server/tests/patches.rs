@@ -53,7 +53,11 @@ async fn a_patch_that_names_an_old_version_is_a_conflict() {
 async fn an_apply_patch_creates_or_merges() {
     let fixture = Fixture::new().await;
     let path = format!("{DEPLOYMENTS}/cart");
-    assert_eq!(fixture.patch(&path, "apply-patch+yaml", &deployment("cart")).await.0, StatusCode::BAD_REQUEST);
+    let (code, status) = fixture.patch(&path, "apply-patch+yaml", &deployment("cart")).await;
+    assert_eq!(
+        (code, &status["details"]["causes"][0]["field"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("fieldManager"))
+    );
     let path = format!("{path}?fieldManager=me");
     assert_eq!(fixture.patch(&path, "apply-patch+yaml", &deployment("cart")).await.0, StatusCode::CREATED);
     let mut changed = deployment("cart");

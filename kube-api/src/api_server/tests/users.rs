@@ -10,7 +10,7 @@ const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 const TOKENS: &str = "/api/v1/namespaces/kube-system/secrets";
 
 /// The default roles, and users with tokens that are their names.
-async fn fixture(users: &[(&str, &str)]) -> Fixture {
+pub(super) async fn fixture(users: &[(&str, &str)]) -> Fixture {
     let fixture = Fixture::new().await;
     for (key, object) in default_roles(now()) {
         fixture.durable.txn(Vec::new(), vec![store::Op::Put(key, object.to_string().into())]).await.unwrap();
@@ -37,16 +37,16 @@ fn binding(role: &str, user: &str) -> Value {
 
 impl Fixture {
     /// Has the roles and tokens that are stored come into force.
-    async fn know(&self) {
+    pub(super) async fn know(&self) {
         self.guard.roles.read(&*self.durable, &self.guard.users).await.unwrap();
     }
 
-    async fn bind(&self, namespace: &str, role: &str, user: &str) {
+    pub(super) async fn bind(&self, namespace: &str, role: &str, user: &str) {
         self.create(&format!("{RBAC}/namespaces/{namespace}/rolebindings"), &binding(role, user)).await;
         self.know().await;
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         token: &str,
         method: &str,
