@@ -149,7 +149,7 @@ pub struct ControlPlane {
 struct Bound {
     listener: TcpListener,
     certificates: Certificates,
-    token: Token,
+    users: Users,
     tokens: Tokens,
     audit: Option<Arc<AuditLog>>,
 }
@@ -298,7 +298,7 @@ impl ControlPlane {
         let unbound = |why: std::io::Error| OpenError::Address { address: wanted, why: why.to_string() };
         let listener = TcpListener::bind(wanted).await.map_err(unbound)?;
         let address = listener.local_addr().map_err(unbound)?;
-        let (certificates, token, tokens) = self.identity(address)?;
+        let (certificates, users, tokens) = self.identity(address)?;
         let opened = self.config.audit.clone().map(|settings| {
             let path = settings.path.clone();
             AuditLog::open(settings).map_err(|why| OpenError::AuditLog { path, why: why.to_string() })
@@ -312,11 +312,11 @@ impl ControlPlane {
             register.set_audit(audit.clone());
         }
         self.images.registries.set_own_hosts(own_hosts(address));
-        *self.bound.lock() = Some(Bound { listener, certificates, token, tokens, audit });
+        *self.bound.lock() = Some(Bound { listener, certificates, users, tokens, audit });
         Ok(address)
     }
 
-    fn identity(&self, address: SocketAddr) -> Result<(Certificates, Token, Tokens), OpenError> {
+    fn identity(&self, address: SocketAddr) -> Result<(Certificates, Users, Tokens), OpenError> {
         let unusable = |path: &Path, why: String| store::OpenError::Unusable { path: path.to_owned(), why };
         let dir = self.config.data_dir.join(API_DIR);
         private_files::create_dir(&dir).map_err(|why| unusable(&dir, why.to_string()))?;
@@ -331,7 +331,9 @@ impl ControlPlane {
         write_kubeconfig(&kubeconfig, &dialled(address).to_string(), &certificates.authority_pem, &token)
             .map_err(|why| unusable(&kubeconfig, why.to_string()))?;
         let tokens = Tokens::load_or_create(&dir, token.clone()).map_err(|why| unusable(&dir, why.to_string()))?;
-        Ok((certificates, token, tokens))
+        let key_file = dir.join("account-key");
+        let account_key = Token::load_or_create(&key_file).map_err(|why| unusable(&key_file, why.to_string()))?;
+        Ok((certificates, Users::new(token, self.config.users.clone(), account_key), tokens))
     }
 
     /// Runs until `shutdown`, then writes what is left. Call it once; without [`ControlPlane::bind`] there is no API.
@@ -384,7 +386,7 @@ impl ControlPlane {
 
     async fn serve_api(&self, stop: CancellationToken) -> Result<(), RunError> {
         let bound = self.bound.lock().take();
-        let Some(Bound { listener, certificates, token, tokens, audit }) = bound else {
+        let Some(Bound { listener, certificates, users, tokens, audit }) = bound else {
             stop.cancelled().await;
             return Ok(());
         };
@@ -397,7 +399,6 @@ impl ControlPlane {
         repositories.on_refusal(move |over| quotas.note(over.quota(), over.owner(), &over.to_string()));
         self.measurements.show_registry(repositories.clone());
         let register = self.register().await?;
-        let users = Users::new(token, self.config.users.clone());
         let guard = Guard::new(users.clone());
         let joining = join::router(register.clone(), guard.clone());
         let images = images::Images {

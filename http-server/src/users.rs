@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 
-use crate::{Accounts, ISSUER, Token, User};
+use crate::{Account, Accounts, ISSUER, Token, User};
 
 /// The longest token that is looked up, in bytes: hashing what strangers send costs something.
 const MAX_TOKEN_BYTES: usize = 4096;
@@ -31,6 +31,7 @@ struct Inner {
     admin: (Token, Arc<User>),
     of_file: HashMap<TokenDigest, Holder>,
     kept: RwLock<HashMap<TokenDigest, Holder>>,
+    account_key: Token,
     accounts: RwLock<Arc<Accounts>>,
 }
 
@@ -41,10 +42,10 @@ impl std::fmt::Debug for Users {
 }
 
 impl Users {
-    /// The administrator, and those of a token file.
-    pub fn new(admin: Token, of_file: HashMap<TokenDigest, Holder>) -> Self {
+    /// The administrator, and those of a token file. The key signs the tokens of accounts.
+    pub fn new(admin: Token, of_file: HashMap<TokenDigest, Holder>, account_key: Token) -> Self {
         let (kept, accounts) = (RwLock::default(), RwLock::default());
-        Self(Arc::new(Inner { admin: (admin, Arc::new(User::admin())), of_file, kept, accounts }))
+        Self(Arc::new(Inner { admin: (admin, Arc::new(User::admin())), of_file, kept, account_key, accounts }))
     }
 
     /// Whose this token is.
@@ -87,9 +88,10 @@ impl Users {
         *self.0.kept.write() = kept;
     }
 
-    /// From now on, the accounts that there are.
-    pub fn keep_accounts(&self, accounts: Accounts) {
-        *self.0.accounts.write() = Arc::new(accounts);
+    /// From now on, the accounts that there are, with their uids.
+    pub fn keep_accounts(&self, uids: HashMap<Account, String>) {
+        let key = self.0.account_key.as_str().as_bytes().to_vec();
+        *self.0.accounts.write() = Arc::new(Accounts::new(key, uids));
     }
 
     /// The accounts that there are.
@@ -115,7 +117,11 @@ mod tests {
             user: Arc::new(User::authenticated(name, ["team"])),
             until: until.map(|until| until.parse().unwrap()),
         };
-        let users = Users::new(admin.clone(), HashMap::from([(digest("of the file"), holder("ann", None))]));
+        let users = Users::new(
+            admin.clone(),
+            HashMap::from([(digest("of the file"), holder("ann", None))]),
+            Token::random().unwrap(),
+        );
         let name = |shown: &str| users.of(shown).map(|user| user.name.clone());
         users.keep(HashMap::from([
             (digest("kept"), holder("bob", Some("2999-01-01T00:00:00Z"))),

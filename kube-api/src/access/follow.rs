@@ -49,7 +49,7 @@ impl Roles {
                 items.iter().filter_map(|item| serde_json::from_slice(&item.value).ok()).collect()
             };
             let (secrets, accounts) = (values(&secrets), values(&accounts));
-            (index, tokens::of_secrets(secrets.iter()), tokens::accounts(accounts.iter(), secrets.iter()))
+            (index, tokens::of_secrets(secrets.iter()), tokens::accounts(accounts.iter()))
         });
         // It is broken off with the whole process alone.
         let Ok((index, holders, accounts)) = read.await else { return Ok(()) };

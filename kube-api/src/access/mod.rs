@@ -17,5 +17,4 @@ pub use defaults::default_roles;
 pub use follow::Roles;
 pub(crate) use index::{Granted, Index};
 pub(crate) use rules::{NotCovered, Rule, rules_of};
-pub(crate) use tokens::{ACCOUNT_KEY, ACCOUNT_KEY_TYPE};
 pub use tokens::{TOKEN_TYPE, USERS_NAMESPACE};

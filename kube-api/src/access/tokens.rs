@@ -1,10 +1,10 @@
-//! Tokens of users that are kept with the objects: each in a Secret of `kube-system`, as its digest alone. Another Secret there has
-//! the key that signs those of accounts.
+//! Tokens of users that are kept with the objects: each in a Secret of `kube-system`, as its digest alone. Those of
+//! accounts are kept nowhere.
 
 use std::{collections::HashMap, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http_server::{Account, Accounts, Holder, TokenDigest, User};
+use http_server::{Account, Holder, TokenDigest, User};
 use serde_json::Value;
 
 /// Where those Secrets are.
@@ -13,25 +13,15 @@ pub const USERS_NAMESPACE: &str = "kube-system";
 /// `until` when it holds (RFC 3339).
 pub const TOKEN_TYPE: &str = "sampan.dev/user-token";
 
-/// The name of the Secret with the key, which is made anew when it is missing: then all tokens of accounts are void.
-pub(crate) const ACCOUNT_KEY: &str = "sampan-account-key";
-/// Its `type`. Its data: `key`.
-pub(crate) const ACCOUNT_KEY_TYPE: &str = "sampan.dev/account-key";
-
-/// The accounts of stored ServiceAccounts, with the key of one of the Secrets.
-pub(super) fn accounts<'a>(
-    accounts: impl Iterator<Item = &'a Value>,
-    mut secrets: impl Iterator<Item = &'a Value>,
-) -> Accounts {
-    let key = secrets.find(|secret| secret["type"] == ACCOUNT_KEY_TYPE && secret["metadata"]["name"] == ACCOUNT_KEY);
-    let key = key.and_then(|secret| BASE64_STANDARD.decode(secret["data"]["key"].as_str()?).ok());
+/// The uids of stored ServiceAccounts.
+pub(super) fn accounts<'a>(accounts: impl Iterator<Item = &'a Value>) -> HashMap<Account, String> {
     let uids = accounts.filter_map(|account| {
         let field = |name: &str| account["metadata"][name].as_str().map(str::to_owned);
         // One that is being deleted is not there for who shows its token.
         let stays = account["metadata"]["deletionTimestamp"].is_null();
         Some((Account { namespace: field("namespace")?, name: field("name")? }, field("uid")?)).filter(|_| stays)
     });
-    Accounts::new(key.unwrap_or_default(), uids.collect())
+    uids.collect()
 }
 
 /// The users of Secrets. What is no token of one is passed over.

@@ -1,23 +1,15 @@
 //! Tokens of ServiceAccounts: `kubectl create token` asks for them, and who is shown one may ask whose it is.
 
-use api::ObjectKey;
-use base64::{Engine, prelude::BASE64_STANDARD};
 use http_server::{Account, ISSUER, Users};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use store::{Compare, Op, Store, StoreError};
 
-use crate::{
-    access::{ACCOUNT_KEY, ACCOUNT_KEY_TYPE, USERS_NAMESPACE},
-    kind::SECRET,
-    resources::{Cause, FieldError, TOKEN_REQUEST},
-};
+use crate::resources::{Cause, FieldError, TOKEN_REQUEST};
 
 use super::{
     Api,
     error::ApiError,
     metadata::{check_kind, rfc3339_now},
-    objects::encode,
     params::DryRun,
     path::Target,
     strictness::Strictness,
@@ -27,8 +19,6 @@ use super::{
 const USUAL_SECONDS: i64 = 3600;
 /// The shortest and the longest, as in Kubernetes.
 const SECONDS: std::ops::RangeInclusive<i64> = 600..=1 << 32;
-/// The random bytes of the key that signs them.
-const KEY_BYTES: usize = 32;
 
 impl Api {
     /// Answers a TokenRequest with a token of a ServiceAccount.
@@ -70,8 +60,7 @@ impl Api {
         let uid = stored["metadata"]["uid"].as_str().unwrap_or_default();
         let users = &self.guard.users;
         if !users.accounts().knows(&account, uid) {
-            // It was made a moment ago, or the key was deleted.
-            ensure_account_key(&*self.objects.durable).await?;
+            // It was made a moment ago.
             self.guard.roles.read(&*self.objects.durable, users).await?;
         }
         if dry_run == DryRun::All {
@@ -110,28 +99,4 @@ fn audiences(spec: &Value) -> Vec<String> {
     let named = spec["audiences"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let named: Vec<_> = named.filter(|audience| !audience.is_empty()).map(str::to_owned).collect();
     if named.is_empty() { vec![ISSUER.to_owned()] } else { named }
-}
-
-/// Makes the key that signs tokens, if there is none.
-pub(super) async fn ensure_account_key(store: &dyn Store) -> Result<(), StoreError> {
-    let key = SECRET.key(&ObjectKey::new(USERS_NAMESPACE, ACCOUNT_KEY));
-    if store.get(&key).await?.is_some() {
-        return Ok(());
-    }
-    let mut random = [0; KEY_BYTES];
-    if let Err(error) = getrandom::fill(&mut random) {
-        // Without it there are no tokens, and who asks for one is told so.
-        tracing::error!(%error, "a key for tokens of ServiceAccounts cannot be made");
-        return Ok(());
-    }
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "type": ACCOUNT_KEY_TYPE, "data": { "key": BASE64_STANDARD.encode(random) },
-        "metadata": {
-            "name": ACCOUNT_KEY, "namespace": USERS_NAMESPACE, "uid": http_server::new_uid(), "creationTimestamp": rfc3339_now(),
-        },
-    });
-    match store.txn(vec![Compare::Absent(key.clone())], vec![Op::Put(key, encode(&secret))]).await {
-        Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
-        Err(error) => Err(error),
-    }
 }

@@ -159,7 +159,6 @@ pub async fn serve(
     let api =
         Api { objects, logs, commands, checker, streams, heavy, guard: guard.clone(), shutdown: shutdown.clone() };
     let reading_on = axum::middleware::from_fn(read_on::after_the_answer);
-    account_token::ensure_account_key(&*durable).await?;
     guard.roles.read(&*durable, &guard.users).await?;
     let mut router = router::router(api).merge(beside).layer(reading_on);
     if let Some(audit) = audit {

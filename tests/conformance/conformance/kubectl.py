@@ -139,6 +139,7 @@ def _operations() -> Iterator[Operation]:
     yield operation("create ingress", "create ingress second --rule=second.example/*=second:80", "created")
     yield operation("create service clusterip", "create service clusterip third --tcp=80", "created")
     yield operation("create serviceaccount", "create serviceaccount builder", "created")
+    yield operation("create token", "create token builder --duration=20m", "^ey")
     yield operation("create role", "create role reader --verb=get --resource=pods", "created")
     yield operation("create rolebinding", "create rolebinding reader --role=reader --user=someone", "created")
     yield operation("create poddisruptionbudget", "create poddisruptionbudget web --selector=app=web --min-available=1", "created")

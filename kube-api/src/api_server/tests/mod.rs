@@ -119,7 +119,7 @@ impl Fixture {
         ensure_default_namespace(&objects).await.unwrap();
         let (logs, commands) = (Logs::default(), Arc::new(Recorder::default()));
         let shutdown = CancellationToken::new();
-        let guard = Guard::new(Users::new(token.clone(), HashMap::new()));
+        let guard = Guard::new(Users::new(token.clone(), HashMap::new(), Token::random().unwrap()));
         let api = Api {
             objects,
             logs: Arc::new(logs.clone()),
@@ -252,7 +252,7 @@ impl Server {
         };
         write_kubeconfig(&folder.path().join("kubeconfig"), &address, &certificates.authority_pem, &token).unwrap();
         let shutdown = CancellationToken::new();
-        let guard = Guard::new(Users::new(token.clone(), HashMap::new()));
+        let guard = Guard::new(Users::new(token.clone(), HashMap::new(), Token::random().unwrap()));
         let (tls, stop) = (certificates.server.clone(), shutdown.clone());
         let serving = tokio::spawn(async move { serve(listener, tls, state, guard, stop).await.unwrap() });
         let authority_pem = certificates.authority_pem;
