@@ -32,6 +32,7 @@ mod trailers;
 
 pub mod annotations;
 pub mod http1;
+pub mod node_affinity;
 pub mod outbound;
 pub mod replica;
 pub mod session;

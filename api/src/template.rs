@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Pull, Taint, TaintEffect,
+    node_affinity::NodeAffinity,
     replica::{Grants, Limits, Probes},
 };
 
@@ -38,6 +39,9 @@ pub struct Template {
     pub requests: Resources,
     /// Labels that a worker must have.
     pub node_selector: BTreeMap<String, String>,
+    /// What else must hold of its labels.
+    #[serde(default)]
+    pub node_affinity: NodeAffinity,
     /// How replicas are to be spread.
     pub spread: Vec<SpreadConstraint>,
     /// Taints of workers that do not keep its replicas away.
@@ -47,6 +51,12 @@ pub struct Template {
 }
 
 impl Template {
+    /// Whether a worker with these labels may run its replicas.
+    pub fn admits(&self, labels: &BTreeMap<String, String>) -> bool {
+        let has = |(key, value): (&String, &String)| labels.get(key) == Some(value);
+        self.node_selector.iter().all(has) && self.node_affinity.admits(labels)
+    }
+
     /// Whether a taint does not keep its replicas away.
     pub fn tolerates(&self, taint: &Taint) -> bool {
         self.tolerations.iter().any(|toleration| toleration.covers(taint))

@@ -37,7 +37,9 @@ pub(super) enum ApiError {
     Unreadable { resource: &'static str, version: &'static str, errors: Vec<FieldError> },
     #[error("{0}")]
     BadRequest(String),
-    #[error("the bearer token is missing or wrong: use the kubeconfig that sampan wrote into its data directory")]
+    #[error(
+        "the bearer token is missing, wrong or over: use the kubeconfig that sampan wrote into its data directory, or ask who gave the token for another"
+    )]
     Unauthorized,
     #[error("{}", not_allowed(user, asked, missing))]
     NotAllowed { user: String, asked: Box<Attributes>, missing: Vec<String> },
@@ -45,7 +47,9 @@ pub(super) enum ApiError {
     Forbidden { resource: &'static Resource, name: String, why: String },
     #[error("{why}")]
     MethodNotAllowed { why: String },
-    #[error("none of the accepted media types can be given ({accept}): application/json and application/yaml can")]
+    #[error(
+        "none of the accepted media types can be given ({accept}): application/json, application/yaml and application/vnd.kubernetes.protobuf can"
+    )]
     NotAcceptable { accept: String },
     #[error("{why}")]
     UnsupportedMediaType { why: String },

@@ -102,6 +102,7 @@ fn read(source: &Value, typed: &PodTemplateSpec, errors: &mut Vec<FieldError>) -
     let container = the_container(spec, errors)?;
     let (mut limits, grants) = annotations::read(&annotations, errors);
     let requests = quantities::read(container, &mut limits, errors);
+    let (node_selector, node_affinity) = node_selector::read(spec, errors);
     let mut normal = source.clone();
     set_defaults(&mut normal);
     Some(Template {
@@ -120,7 +121,8 @@ fn read(source: &Value, typed: &PodTemplateSpec, errors: &mut Vec<FieldError>) -
         probes: probes::read(container, errors),
         grace: grace(spec, errors),
         requests,
-        node_selector: node_selector::read(spec, errors),
+        node_selector,
+        node_affinity,
     })
 }
 

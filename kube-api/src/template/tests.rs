@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use api::{
     replica::Isolation,
@@ -181,7 +181,7 @@ fn what_a_container_is_limited_to_can_be_its_environment() {
 }
 
 #[test]
-fn a_node_affinity_is_taken_as_far_as_a_node_selector_could_say_it() {
+fn a_node_affinity_is_held_against_the_labels_of_workers() {
     let with = |terms: Value| {
         let mut pod = template(json!({}));
         pod["spec"]["nodeSelector"] = json!({ "disk": "fast" });
@@ -192,30 +192,45 @@ fn a_node_affinity_is_taken_as_far_as_a_node_selector_could_say_it() {
     };
     let one = |key: &str, operator: &str, values: Value| json!({ "key": key, "operator": operator, "values": values });
     let of = |expressions: Value| with(json!([{ "matchExpressions": expressions }]));
-    let read = parse(&of(json!([one("zone", "In", json!(["a"]))]))).expect("right").node_selector;
-    assert_eq!(
-        read.into_iter().collect::<Vec<_>>(),
-        [("disk".to_owned(), "fast".to_owned()), ("zone".to_owned(), "a".to_owned())]
-    );
-    let anywhere = of(json!([
-        one("kubernetes.io/arch", "In", json!(["amd64", "arm64", "s390x"])),
-        one("kubernetes.io/os", "NotIn", json!(["windows"])),
-        one("beta.kubernetes.io/os", "Exists", json!([])),
-    ]));
-    assert!(
-        parse(&anywhere).unwrap().node_selector.keys().all(|key| !key.contains("kubernetes.io")),
-        "it always holds"
-    );
-    refuses(
-        &of(json!([one("kubernetes.io/arch", "In", json!(["arm64", "s390x"]))])),
-        "spec.affinity.nodeAffinity",
-        "one value",
-    );
-    refuses(&of(json!([one("a", "In", json!(["b", "c"]))])), "spec.affinity.nodeAffinity", "one value");
-    refuses(&of(json!([one("a", "Exists", json!([]))])), "spec.affinity.nodeAffinity", "one value");
-    refuses(&of(json!([one("disk", "In", json!(["slow"]))])), "spec.affinity.nodeAffinity", "no worker has both");
-    let two = with(
-        json!([{ "matchExpressions": [one("a", "In", json!(["b"]))] }, { "matchExpressions": [one("a", "In", json!(["c"]))] }]),
-    );
-    refuses(&two, "spec.affinity.nodeAffinity", "one term");
+    let labels = |labels: &[(&str, &str)]| {
+        let labels =
+            labels.iter().chain(&[("disk", "fast"), ("kubernetes.io/arch", "arm64"), ("kubernetes.io/hostname", "w1")]);
+        labels.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    let zones = parse(&with(json!([
+        { "matchExpressions": [one("zone", "In", json!(["a", "b"])), one("old", "DoesNotExist", json!([]))] },
+        { "matchExpressions": [one("cores", "Gt", json!(["7"]))] },
+    ])))
+    .expect("right");
+    for (given, right) in [
+        (&[("zone", "b")][..], true),
+        (&[("zone", "c")], false),
+        (&[("zone", "b"), ("old", "yes")], false),
+        (&[("cores", "8")], true),
+        (&[("cores", "7")], false),
+    ] {
+        assert_eq!(zones.admits(&labels(given)), right, "{given:?}");
+    }
+    assert!(!zones.admits(&BTreeMap::from([("zone".to_owned(), "a".to_owned())])), "the node selector holds too");
+    let anywhere = of(json!([one("kubernetes.io/arch", "In", json!(["amd64", "arm64", "s390x"]))]));
+    assert!(parse(&anywhere).unwrap().admits(&labels(&[])));
+    let named = |name: &str| with(json!([{ "matchFields": [one("metadata.name", "In", json!([name]))] }]));
+    assert!(parse(&named("w1")).unwrap().admits(&labels(&[])) && !parse(&named("w2")).unwrap().admits(&labels(&[])));
+    for (wrong, why) in [
+        (of(json!([one("a", "In", json!([]))])), "one value at least"),
+        (of(json!([one("a", "Exists", json!(["b"]))])), "must be empty"),
+        (of(json!([one("a", "Gt", json!(["many"]))])), "whole number"),
+        (of(json!([one("a", "Like", json!(["b"]))])), "write `In`"),
+        (of(json!([one("no label!", "Exists", json!([]))])), "no name of a label"),
+        (with(json!([{ "matchFields": [one("spec.a", "In", json!(["b"]))] }])), "metadata.name"),
+        (with(json!([{ "matchFields": [one("metadata.name", "In", json!(["a", "b"]))] }])), "one value"),
+        (with(json!([])), "one term at least"),
+        (of(json!([one("a", "In", json!(vec!["b"; 300]))])), "at most 256"),
+    ] {
+        refuses(
+            &wrong,
+            "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms",
+            why,
+        );
+    }
 }

@@ -97,6 +97,7 @@ fn template(requests: Resources) -> Arc<Template> {
         grace: Duration::from_secs(30),
         requests,
         node_selector: Default::default(),
+        node_affinity: Default::default(),
         spread: Vec::new(),
         tolerations: Vec::new(),
         priority: Default::default(),

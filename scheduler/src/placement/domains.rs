@@ -46,7 +46,7 @@ impl Domains {
     }
 }
 
-/// As in Kubernetes, what the node selector excludes is no domain. Nor is a lost worker, which could not be filled.
+/// As in Kubernetes, what the node selector and affinity exclude is no domain. Nor is a lost worker, which could not be filled.
 fn is_eligible(template: &Template, worker: &Worker) -> bool {
-    !worker.lost && template.node_selector.iter().all(|(key, value)| worker.labels.get(key) == Some(value))
+    !worker.lost && template.admits(&worker.labels)
 }

@@ -36,7 +36,7 @@ pub(super) fn suits_class(template: &Template, worker: &Worker) -> bool {
     let in_domain = |constraint: &SpreadConstraint| worker.labels.contains_key(&constraint.topology_key);
     worker.is_open()
         && worker.taints.iter().all(|taint| taint.effect == TaintEffect::PreferNoSchedule || template.tolerates(taint))
-        && template.node_selector.iter().all(|(key, value)| worker.labels.get(key) == Some(value))
+        && template.admits(&worker.labels)
         && template.spread.iter().filter(|constraint| constraint.required).all(in_domain)
 }
 
@@ -57,7 +57,7 @@ fn tolerates(class: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
 }
 
 fn has_labels(class: &Class<'_>, worker: &Worker, _: &Domains) -> bool {
-    class.template.node_selector.iter().all(|(key, value)| worker.labels.get(key) == Some(value))
+    class.template.admits(&worker.labels)
 }
 
 fn keeps_spread(class: &Class<'_>, worker: &Worker, domains: &Domains) -> bool {

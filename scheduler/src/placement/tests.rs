@@ -34,6 +34,7 @@ fn template(cpu_millis: u64, memory_mib: u64) -> Template {
         grace: Duration::ZERO,
         requests: Resources { cpu_millis, memory_bytes: memory_mib * MIB },
         node_selector: BTreeMap::new(),
+        node_affinity: Default::default(),
         spread: Vec::new(),
         tolerations: Vec::new(),
         priority: Default::default(),
@@ -83,6 +84,29 @@ fn what_does_not_fit_is_said_as_kubernetes_says_it() {
         "0/5 nodes are available: 3 node(s) didn't match Pod's node affinity/selector, 2 Insufficient memory."
     );
     assert_eq!(Cluster::of([]).place(&template, 1).unwrap_err(), "no nodes available to schedule pods");
+}
+
+#[test]
+fn a_node_affinity_narrows_the_choice_and_the_domains_of_spreading() {
+    use api::node_affinity::{LabelCondition, NodeAffinity, NodeRequirement, NodeTerm};
+    let zoned = |name, zone: &str| {
+        let mut worker = worker(name, 4000, 4096, 100);
+        worker.labels.insert("zone".to_owned(), zone.to_owned());
+        worker
+    };
+    let mut cluster = Cluster::of([zoned("a", "1"), zoned("b", "2"), zoned("c", "3"), worker("d", 4000, 4096, 100)]);
+    let mut template = template(100, 64);
+    let is = LabelCondition::In(vec!["2".to_owned(), "3".to_owned()]);
+    template.node_affinity = NodeAffinity(vec![NodeTerm(vec![NodeRequirement { key: "zone".to_owned(), is }])]);
+    template.spread = vec![SpreadConstraint { topology_key: "zone".to_owned(), max_skew: 1, required: true }];
+    let mut chosen: Vec<_> = (0..4).map(|_| cluster.place(&template, 4).unwrap()).collect();
+    chosen.sort();
+    assert_eq!(chosen.iter().map(AsRef::as_ref).collect::<Vec<_>>(), ["b", "b", "c", "c"]);
+    template.node_selector.insert("zone".to_owned(), "1".to_owned());
+    assert_eq!(
+        cluster.place(&template, 4).unwrap_err(),
+        "0/4 nodes are available: 4 node(s) didn't match Pod's node affinity/selector."
+    );
 }
 
 #[test]

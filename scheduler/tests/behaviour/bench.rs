@@ -50,6 +50,7 @@ pub(crate) fn template(hash: &str) -> Arc<Template> {
         grace: Duration::from_secs(30),
         requests: Resources { cpu_millis: 100, memory_bytes: 64 << 20 },
         node_selector: Default::default(),
+        node_affinity: Default::default(),
         spread: Vec::new(),
         tolerations: Vec::new(),
         priority: Default::default(),

@@ -128,6 +128,7 @@ pub(crate) fn template(version: u32) -> Arc<Template> {
         grace: Duration::from_secs(2),
         requests,
         node_selector: Default::default(),
+        node_affinity: Default::default(),
         spread: if version.is_multiple_of(2) { vec![spread] } else { Vec::new() },
         tolerations: Vec::new(),
         priority: Priority {
