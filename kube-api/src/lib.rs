@@ -22,3 +22,4 @@ pub mod schema;
 pub mod template;
 
 mod checks;
+mod wire;

@@ -12,6 +12,7 @@ use super::{
     metadata::{check_kind, rfc3339_now},
     params::DryRun,
     path::Target,
+    reviews,
     strictness::Strictness,
 };
 
@@ -87,11 +88,7 @@ pub(super) fn whose(spec: &Value, users: &Users) -> Result<Value, ApiError> {
         let why = "it is no token of this server, it is over, or it is for others than those in spec.audiences";
         return Ok(json!({ "authenticated": false, "user": {}, "error": why }));
     };
-    let mut shown = json!({ "username": user.name, "groups": user.groups });
-    if !user.uid.is_empty() {
-        shown["uid"] = json!(user.uid);
-    }
-    Ok(json!({ "authenticated": true, "user": shown, "audiences": audiences }))
+    Ok(json!({ "authenticated": true, "user": reviews::shown(&user), "audiences": audiences }))
 }
 
 /// Who is to take a token: the API, if nobody is named.

@@ -49,7 +49,8 @@ pub(super) fn answer(
     Ok(asked)
 }
 
-fn shown(user: &User) -> Value {
+/// Who somebody is.
+pub(super) fn shown(user: &User) -> Value {
     let mut shown = json!({ "username": user.name, "groups": user.groups });
     if !user.uid.is_empty() {
         shown["uid"] = json!(user.uid);

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::wire::Writer;
+
 /// What such a document is called.
 pub const MEDIA_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
@@ -25,58 +27,47 @@ pub fn to_protobuf(document: &Value) -> Vec<u8> {
         definitions.message(1, named(name, schema(definition)));
     }
     out.message(9, definitions);
-    out.0
+    out.0.into_bytes()
 }
 
-/// The bytes of a message.
+/// A message, as it comes to be.
 #[derive(Debug, Default)]
-struct Message(Vec<u8>);
+struct Message(Writer);
 
 impl Message {
-    fn varint(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.0.push((number & 0x7f) as u8 | 0x80);
-            number >>= 7;
-        }
-        self.0.push(number as u8);
+    fn bytes(&mut self, field: u32, bytes: &[u8]) {
+        self.0.bytes(field, bytes);
     }
 
-    fn bytes(&mut self, field: u64, bytes: &[u8]) {
-        self.varint(field << 3 | 2);
-        self.varint(bytes.len() as u64);
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn message(&mut self, field: u64, message: Message) {
-        self.bytes(field, &message.0);
+    fn message(&mut self, field: u32, message: Message) {
+        self.0.bytes(field, message.0.written());
     }
 
     /// Nothing, if it is no text.
-    fn text(&mut self, field: u64, value: &Value) {
+    fn text(&mut self, field: u32, value: &Value) {
         if let Some(text) = value.as_str() {
             self.bytes(field, text.as_bytes());
         }
     }
 
-    fn texts(&mut self, field: u64, values: &Value) {
+    fn texts(&mut self, field: u32, values: &Value) {
         values.as_array().into_iter().flatten().for_each(|value| self.text(field, value));
     }
 
-    fn flag(&mut self, field: u64, value: &Value) {
+    fn flag(&mut self, field: u32, value: &Value) {
         if *value == true {
-            self.varint(field << 3);
-            self.varint(1);
+            self.0.number(field, 1);
         }
     }
 
     /// A value of any type, which gnostic has as YAML: JSON is that too.
-    fn any(&mut self, field: u64, value: &Value) {
+    fn any(&mut self, field: u32, value: &Value) {
         let mut any = Message::default();
         any.bytes(2, value.to_string().as_bytes());
         self.message(field, any);
     }
 
-    fn extensions(&mut self, field: u64, of: &Value) {
+    fn extensions(&mut self, field: u32, of: &Value) {
         for (name, value) in entries(of).filter(|(name, _)| name.starts_with("x-")) {
             let mut any = Message::default();
             any.bytes(2, value.to_string().as_bytes());
@@ -131,7 +122,7 @@ fn operation(operation: &Value) -> Message {
 }
 
 /// A choice, of which this is taken.
-fn wrapped(choice: u64, message: Message) -> Message {
+fn wrapped(choice: u32, message: Message) -> Message {
     let mut out = Message::default();
     out.message(choice, message);
     out

@@ -6,9 +6,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     notation::{self, Found},
     schema::{Field, Member, Message, Shape, served},
+    wire::{self, Malformed, Wire},
 };
-
-use super::wire::{self, Malformed, Wire};
 
 /// Why a message was not read.
 #[derive(Debug, PartialEq, Eq)]

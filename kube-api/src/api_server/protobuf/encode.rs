@@ -3,9 +3,10 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
 
-use crate::schema::{Member, Message, Shape, served};
-
-use super::wire::Writer;
+use crate::{
+    schema::{Member, Message, Shape, served},
+    wire::Writer,
+};
 
 /// The fields of a message that are there. What is not as the schema says, is left out, as one that is not there.
 pub(super) fn message(schema: &Message, fields: &Map<String, Value>, out: &mut Writer) {

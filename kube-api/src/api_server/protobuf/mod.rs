@@ -6,7 +6,6 @@
 
 mod decode;
 mod encode;
-mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -14,11 +13,11 @@ mod tests;
 use serde_json::{Map, Value, json};
 
 use decode::{Unreadable, message};
-use wire::{Malformed, Wire, Writer, fields};
 
 use crate::{
     notation::Found,
     schema::{Gvk, Message, served},
+    wire::{Malformed, Wire, Writer, fields},
 };
 
 /// What such a body says that it is.

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 /// Bytes that are no protobuf, or hold too much.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(in crate::api_server) struct Malformed(pub(super) Cow<'static, str>);
+pub(crate) struct Malformed(pub(crate) Cow<'static, str>);
 
 /// The value of a field, as far as its encoding tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wire<'a> {
+pub(crate) enum Wire<'a> {
     /// A number or a truth.
     Number(u64),
     /// A text, bytes, or a message.
@@ -19,13 +19,13 @@ pub(super) enum Wire<'a> {
 }
 
 /// The fields of a message, in the order in which they stand.
-pub(super) fn fields(bytes: &[u8]) -> Fields<'_> {
+pub(crate) fn fields(bytes: &[u8]) -> Fields<'_> {
     Fields { rest: bytes }
 }
 
 /// See [`fields`]. It ends after the first error.
 #[derive(Debug)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     rest: &'a [u8],
 }
 
@@ -89,7 +89,7 @@ impl<'a> Fields<'a> {
 
 /// The bytes of a message, as they come to be.
 #[derive(Debug, Default)]
-pub(super) struct Writer(Vec<u8>);
+pub(crate) struct Writer(Vec<u8>);
 
 impl From<Vec<u8>> for Writer {
     /// What is written goes behind this.
@@ -99,32 +99,32 @@ impl From<Vec<u8>> for Writer {
 }
 
 impl Writer {
-    pub(super) fn written(&self) -> &[u8] {
+    pub(crate) fn written(&self) -> &[u8] {
         &self.0
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
-    pub(super) fn number(&mut self, field: u32, number: u64) {
+    pub(crate) fn number(&mut self, field: u32, number: u64) {
         self.varint(u64::from(field) << 3);
         self.varint(number);
     }
 
-    pub(super) fn fixed(&mut self, field: u32, bits: u64) {
+    pub(crate) fn fixed(&mut self, field: u32, bits: u64) {
         self.varint(u64::from(field) << 3 | 1);
         self.0.extend(bits.to_le_bytes());
     }
 
-    pub(super) fn bytes(&mut self, field: u32, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, field: u32, bytes: &[u8]) {
         self.varint(u64::from(field) << 3 | 2);
         self.varint(bytes.len() as u64);
         self.0.extend_from_slice(bytes);
     }
 
     /// A message within this one.
-    pub(super) fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
+    pub(crate) fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
         let mut inner = Self::default();
         write(&mut inner);
         self.bytes(field, &inner.0);
