@@ -145,7 +145,9 @@ fn parts(bytes: &[u8]) -> Result<[Option<Wire<'_>>; 3], Malformed> {
     for field in wire::fields(bytes) {
         let (number, value) = field?;
         let part = usize::try_from(number).ok().and_then(|number| parts.get_mut(number.checked_sub(1)?));
-        part.map(|part| *part = Some(value));
+        if let Some(part) = part {
+            *part = Some(value);
+        }
     }
     Ok(parts)
 }
