@@ -4,7 +4,7 @@ use http_server::{Account, ISSUER, Users};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::resources::{Cause, FieldError, TOKEN_REQUEST};
+use crate::resources::{FieldError, TOKEN_REQUEST};
 
 use super::{
     Api,
@@ -41,7 +41,7 @@ impl Api {
             Some(seconds) => seconds.as_i64().unwrap_or_default(),
         };
         let wrong = |field: &str, why: String| {
-            let errors = vec![FieldError::new(Cause::Invalid, field, why)];
+            let errors = vec![FieldError::invalid(field, why)];
             ApiError::Invalid { resource: &TOKEN_REQUEST, name: target.name().to_owned(), errors }
         };
         if !SECONDS.contains(&seconds) {

@@ -122,8 +122,9 @@ async fn objects(State(api): State<Api>, mut request: Request) -> Response {
     }
     let is_watch = Params::of(request.uri()).is_ok_and(|params| params.watch());
     let (accepted, heavy) = (Accepted::of(request.headers()), api.heavy.clone());
-    let mut answer = answer(api, request).await;
-    if let (false, Ok(accepted)) = (is_watch, accepted) {
+    let in_form = accepted.as_ref().ok().copied().filter(|_| !is_watch);
+    let mut answer = answer(api, request, accepted).await;
+    if let Some(accepted) = in_form {
         answer = written_as::rewritten(answer, accepted, &heavy).await.unwrap_or_else(IntoResponse::into_response);
     }
     if head_alone { without_body(answer) } else { answer }
@@ -138,7 +139,7 @@ fn without_body(answer: Response) -> Response {
     Response::from_parts(parts, Body::empty())
 }
 
-async fn answer(api: Api, request: Request) -> Response {
+async fn answer(api: Api, request: Request, accepted: Result<Accepted, ApiError>) -> Response {
     let path = request.uri().path().to_owned();
     if let Some(proxied) = Proxied::of(&path) {
         return proxied.send(&api, request).await.unwrap_or_else(IntoResponse::into_response);
@@ -151,7 +152,7 @@ async fn answer(api: Api, request: Request) -> Response {
         let asker = parts.extensions.get::<Asker>().cloned().ok_or(ApiError::Unauthorized)?;
         let call = Call {
             asker,
-            accepted: Accepted::of(&parts.headers)?,
+            accepted: accepted?,
             strictness: Strictness::of(&params, &parts, target.subresource)?,
             target,
             params,

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from . import go_client, h2spec, helm, kubectl, merge, oci, python_clients, wstd
+from . import clients, h2spec, helm, kubectl, merge, oci, wstd
 from .expected import Expected
 
 SUITES = {
@@ -12,8 +12,8 @@ SUITES = {
     "wstd": wstd.run,
     "kubectl": kubectl.run,
     "helm": helm.run,
-    "python": python_clients.run,
-    "go": go_client.run,
+    "python": clients.run_python,
+    "go": clients.run_go,
     "merge": merge.run,
 }
 
